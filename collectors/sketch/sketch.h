@@ -1,0 +1,61 @@
+/* Per-sample gradient norms from the operands of a weight-gradient product, on the CPU. libc only.
+ *
+ * A weight-gradient product sums over rows: P = X^T Y with X (rows x in) and Y (rows x out). Sample i owns
+ * rows i*t .. i*t + t - 1 (t = rows / samples), its share of P is A_i = X_i^T Y_i. See SCIENCE.md, "Per-sample norms".
+ *
+ * Matrices are given as base, row stride and column stride in elements, so that every storage order and
+ * leading dimension is one case; one of the two strides is 1 in every BLAS call. They are only read.
+ *
+ * Nothing here allocates after gns_sketch_init, locks, changes the rounding mode, flushes denormals or
+ * starts a thread. Inputs with inf or nan give inf or nan. Sums are float64; float32 sketches may sum runs of at
+ * most 64 terms in float32 lanes before they are folded into float64. Results are the same on every
+ * code path to rounding, and bit-identical from call to call on one path. */
+#ifndef GNS_SKETCH_H
+#define GNS_SKETCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gnscope/record.h"
+
+#define GNS_PROBES_DEFAULT 8
+#define GNS_PROBES_MAX 32 /* a multiple of 8 */
+
+struct gns_mat {
+	const void *data;
+	uint32_t dtype; /* GNS_F32 or GNS_F64 */
+	size_t rows, cols;
+	ptrdiff_t row_stride, col_stride; /* elements */
+};
+
+enum gns_isa { GNS_ISA_PORTABLE = 0, GNS_ISA_AVX2, GNS_ISA_AVX512 };
+
+struct gns_sketch; /* scratch for one thread at a time */
+
+/* The best path this CPU and operating system run. GNSCOPE_ISA=portable|avx2|avx512 lowers it, never raises it. */
+enum gns_isa gns_sketch_best_isa(void);
+
+/* Scratch for operands of at most `max_cols` columns (either operand), by mmap; rows are unlimited.
+ * NULL when memory cannot be had. A later product with more columns gets -ENOSPC; the caller may then make a
+ * larger one outside the hot path. */
+struct gns_sketch *gns_sketch_init(size_t max_cols, enum gns_isa isa);
+void gns_sketch_free(struct gns_sketch *scratch);
+
+/* Sum over samples i of an unbiased estimate of |A_i|_F^2, with `probes` sign vectors r (E r r^T = I) drawn by a
+ * counter-based generator from (seed, stream, sample): u = Y_i r, z = X_i^T u, mean over probes of |z|^2.
+ * relVar of one sample's estimate <= 2 / (probes * stable rank of A_i).
+ * One row a sample (rows == samples): |x_i|^2 |y_i|^2, exact, no probes.
+ * Where the wider side is Y the roles may be swapped (r on X's side) when that is cheaper: the same expectation.
+ * samples must divide rows, else -EINVAL. `seed`: fresh every step; `stream`: the weight.
+ * *per_sample, when not NULL, receives the `samples` single estimates. */
+int gns_sketch_sum(struct gns_sketch *scratch, const struct gns_mat *x, const struct gns_mat *y, size_t samples,
+		   unsigned probes, uint64_t seed, uint64_t stream, double *sum, double *per_sample);
+
+/* Exact |M|_F^2, and |M - scale * N|_F^2 for a product that accumulates into its output. */
+double gns_norm2(const struct gns_mat *m, enum gns_isa isa);
+double gns_diff_norm2(const struct gns_mat *m, const struct gns_mat *n, double scale, enum gns_isa isa);
+
+/* The generator, exposed for tests: 64 fair bits, a pure function of its arguments. */
+uint64_t gns_sketch_bits(uint64_t seed, uint64_t stream, uint64_t sample, uint64_t counter);
+
+#endif

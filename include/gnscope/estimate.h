@@ -1,0 +1,100 @@
+/* The maths: from squared gradient norms to B_noise, B_crit and the tradeoff. Pure functions of numbers;
+ * no I/O, no allocation, no globals, any thread. An absent number is NaN. Formulas and words: SCIENCE.md
+ * of the project; the source paper is named beside each.
+ *
+ * Units: B_noise and B_crit in samples; s (trace of the per-sample gradient covariance) and g2 (squared norm
+ * of the true gradient) in squared gradient units; both may be negative in one step and are never clamped. */
+#ifndef GNSCOPE_ESTIMATE_H
+#define GNSCOPE_ESTIMATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GNS_Z95 1.959963984540054
+
+/* Two batch sizes, unbiased (McCandlish et al. 2018, arXiv 1812.06162, app. A.1):
+ * g2 = (n q_big - b q_small) / (n - b), s = (q_small - q_big) / (1/b - 1/n). -EINVAL unless 0 < b < n and all finite. */
+int gns_two_batch(double n_small, double n_big, double q_small, double q_big, double *s, double *g2);
+
+/* Sums over measured steps. Blocks add without loss: a roll-up of roll-ups is exact. */
+struct gns_block {
+	int64_t first_step, last_step; /* of the run, inclusive */
+	double count;                  /* measured steps */
+	double s, g2;                  /* sums */
+	double ss, sg, gg;             /* sums of products of the per-step values */
+	double q_big, n_big;           /* sums */
+};
+void gns_block_clear(struct gns_block *block);
+void gns_block_add(struct gns_block *block, int64_t step, double s, double g2, double q_big, double n_big);
+void gns_block_merge(struct gns_block *into, const struct gns_block *from);
+
+enum gns_var_method { GNS_VAR_NONE = 0, GNS_VAR_STEPS, GNS_VAR_BLOCKS, GNS_VAR_DIFFERENCES };
+
+/* Variance and covariance of the means of s and g2. */
+struct gns_meanvar {
+	double s, g2; /* means */
+	double v_s, v_g, v_sg;
+	enum gns_var_method method;
+};
+
+/* From block means when there are enough blocks of at least 20 steps (autocorrelation included), else from the steps
+ * inside the blocks as if independent. Blocks in order of steps; unequal counts are weighted. -ENODATA below 2 steps. */
+int gns_meanvar_from_blocks(const struct gns_block *blocks, size_t n, struct gns_meanvar *out);
+
+/* A ratio of two noisy means with its confidence set (Fieller 1954): the B with
+ * (g2^2 - z^2 v_g) B^2 - 2 (s g2 - z^2 v_sg) B + (s^2 - z^2 v_s) <= 0. */
+struct gns_ratio {
+	double value;  /* s / g2; NaN when unresolved */
+	double lo, hi; /* hi NaN when unresolved; lo then the "B >= lo" of the verdict, NaN when not even that is known */
+	bool resolved; /* g2^2 > z^2 v_g and g2 > 0 */
+	double count;  /* measured steps behind it */
+};
+int gns_fieller(const struct gns_meanvar *mv, double z, struct gns_ratio *out);
+
+/* Pooled B_noise of any set of blocks: ratio of the means. */
+int gns_noise_from_blocks(const struct gns_block *blocks, size_t n, double z, struct gns_ratio *out,
+			  struct gns_meanvar *mv_or_null);
+
+/* B_crit of a run so far = E_min / S_min, with dS_min = 1 / (1 + B_noise/B) a step and dE_min = B_noise dS_min
+ * (McCandlish et al. 2018, sec. 2.3 and app. D). Since g2 + s/n = q_big, dS_min = g2 / q_big and dE_min = s / q_big of
+ * each block: a ratio of means again, with Fieller limits. Blocks of fewer than 20 steps are merged first. */
+int gns_bcrit_from_blocks(const struct gns_block *blocks, size_t n, double z, struct gns_ratio *out);
+
+/* Decaying weights with a half-life in measured steps; variance from successive differences, so that drift does not
+ * widen it, times (1 - beta)/(1 + beta). Bias-corrected start. */
+struct gns_ema {
+	double half_life;
+	double count, weight; /* steps seen, sum of weights */
+	double s, g2, q_big, n_big; /* weighted sums */
+	double last_s, last_g2;
+	double dss, dsg, dgg, dweight; /* of half squared successive differences, weighted */
+};
+void gns_ema_init(struct gns_ema *ema, double half_life);
+void gns_ema_add(struct gns_ema *ema, double s, double g2, double q_big, double n_big);
+int gns_ema_meanvar(const struct gns_ema *ema, struct gns_meanvar *out); /* -ENODATA below 3 steps */
+int gns_ema_noise(const struct gns_ema *ema, double z, struct gns_ratio *out);
+
+/* Predicted variances of one step's s and g2 (SCIENCE.md, for planning and tests). */
+struct gns_step_variance { double s, g2, cov; };
+struct gns_step_variance gns_step_variance(double n, double b, double trace_sigma2, double g_sigma_g, double kappa4);
+
+/* The tradeoff (McCandlish et al. 2018, eq. 2.11): relative to the least possible. */
+double gns_steps_factor(double batch, double b_crit);    /* S / S_min = 1 + B_crit/B */
+double gns_samples_factor(double batch, double b_crit);  /* E / E_min = 1 + B/B_crit */
+double gns_sample_efficiency(double batch, double b_crit); /* share of samples that count: E_min / E */
+double gns_lr_factor(double batch, double b_noise);      /* eps(B)/eps_max = 1/(1 + B_noise/B), SGD, ibid. eq. 2.6 */
+/* Step time alpha + beta B: the B of least time to target, sqrt(B_crit alpha / beta). */
+double gns_fastest_batch(double b_crit, double alpha, double beta);
+/* Pollux (Qiao et al. 2021): efficiency at batch m against m0 with noise scale phi. */
+double gns_pollux_efficiency(double phi, double m0, double m);
+/* Kaplan et al. 2020: B_crit(L) = B* / L^(1/alpha_B), tokens; B* = 2e8, alpha_B = 0.21. */
+double gns_kaplan_bcrit(double loss);
+/* Gain of an adaptive schedule (McCandlish et al. 2018, app. D): gamma = (integral sqrt(B) ds)^2 / (S_min E_min) from
+ * B_noise sampled at n points with weights ds. */
+double gns_adaptive_gain(const double *b_noise, const double *ds, size_t n);
+/* Weighted least-squares fit of 1/S = (1 - ...) the hyperbola (S/S_min - 1)(E/E_min - 1) = 1 on (steps, samples) pairs
+ * to one target: 1/S linear in 1/E. -EINVAL below 2 distinct points or a fit that has no positive solution. */
+int gns_fit_hyperbola(const double *steps, const double *samples, size_t n, double *s_min, double *e_min);
+
+#endif

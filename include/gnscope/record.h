@@ -1,0 +1,146 @@
+/* The records that travel from a trainer to the recorder through shared memory.
+ *
+ * Every record is 128 bytes: a header of 8 and a body of 120. The version is that of the whole set; a
+ * reader that meets another version refuses the ring with a message. Records are untrusted at the
+ * reader: kinds, enums, counts and strings are checked there; strings need not be terminated.
+ *
+ * Records of one step are published together, the STEP record last: a reader that sees a STEP has all
+ * of that step. Absent numbers are NaN (double) or 0 where the field says so. Times are nanoseconds;
+ * `*_ns` clock values are CLOCK_REALTIME unless said otherwise, durations come from CLOCK_MONOTONIC. */
+#ifndef GNSCOPE_RECORD_H
+#define GNSCOPE_RECORD_H
+
+#include <stdint.h>
+
+#define GNS_RECORD_VERSION 1u
+#define GNS_RECORD_SIZE 128u
+
+enum gns_record_kind {
+	GNS_REC_NONE = 0,
+	GNS_REC_PROC = 1,    /* once per process, first in its ring; again when rank, unit or samples become known */
+	GNS_REC_PARAM,       /* a weight, before the first GRAD that names it; again when its name changes */
+	GNS_REC_KERNEL,      /* a product's kind and shape, before the first KERNEL_STEP that names it */
+	GNS_REC_GRAD,        /* one weight in one measured step */
+	GNS_REC_KERNEL_STEP, /* one kernel in one measured step */
+	GNS_REC_LOSS,        /* a loss that the trainer marked with gns_loss */
+	GNS_REC_STEP,        /* one optimizer step, measured or not; closes the step's records */
+	GNS_REC_COUNTER,     /* running total of one counter of one collector (why products were rejected, ...) */
+	GNS_REC_EVENT,       /* something to tell the user, by name */
+	GNS_REC_KINDS
+};
+
+enum gns_source { /* grad.source; names in the database: "gemm", "rank", "microstep", "consecutive" */
+	GNS_SOURCE_GEMM = 1,    /* within the batch, b = 1, from the weight-gradient product */
+	GNS_SOURCE_RANK,        /* before and after a reduction over ranks */
+	GNS_SOURCE_MICROSTEP,   /* differences of the accumulated gradient */
+	GNS_SOURCE_CONSECUTIVE, /* consecutive steps: biased, last resort */
+	GNS_SOURCES
+};
+
+enum gns_dtype { GNS_F32 = 1, GNS_F64, GNS_F16, GNS_BF16, GNS_DTYPES };
+
+enum gns_unit { GNS_UNIT_ROWS = 0, GNS_UNIT_SAMPLES = 1 };
+
+/* Flags of a step. A measured step has GRAD records; a refused one was to be measured but could not be
+ * (GNS_REC_COUNTER says why); neither: not chosen for measuring. */
+#define GNS_STEP_MEASURED 1u
+#define GNS_STEP_REFUSED 2u
+
+struct gns_rec_proc {
+	uint32_t pid;
+	int32_t rank;     /* 0 when there is one process */
+	int32_t world;    /* number of ranks; 0 unknown */
+	uint32_t unit;    /* enum gns_unit: what a "sample" is */
+	uint32_t samples; /* samples per micro-step as told by the user; 0 not told */
+	uint32_t every;   /* every K-th step is measured; 0: chosen by the budget */
+	double budget_pct; /* NaN when every is given */
+	uint64_t start_ns;
+	char host[64];
+};
+
+struct gns_rec_param {
+	uint32_t param_id; /* from 1, unique in the process */
+	uint32_t dtype;    /* enum gns_dtype */
+	uint64_t rows, cols; /* shape of the weight as stored, row-major; out x in for PyTorch's Linear */
+	uint32_t excluded; /* 1: seen but left out (used more than once in a micro-step) */
+	uint32_t reserved;
+	char name[80];
+};
+
+struct gns_rec_kernel {
+	uint32_t kernel_id; /* from 1, unique in the process */
+	uint32_t reserved;
+	char family[16]; /* "wgrad", "forward", "dgrad", "other" */
+	char name[88];   /* "sgemm TN 512x128x784" */
+};
+
+struct gns_rec_grad {
+	uint64_t step;
+	uint32_t param_id;
+	uint32_t source; /* enum gns_source */
+	uint64_t n_small, n_big; /* samples behind each q */
+	uint64_t groups;         /* small groups averaged in q_small */
+	double q_small, q_big;   /* squared norms of mean gradients, SCIENCE.md */
+};
+
+struct gns_rec_kernel_step {
+	uint64_t step;
+	uint32_t kernel_id;
+	uint32_t calls;
+	uint64_t total_ns, max_ns;
+	double flops; /* of all calls */
+};
+
+struct gns_rec_loss {
+	uint64_t step;
+	double loss;
+};
+
+struct gns_rec_step {
+	uint64_t step; /* from 1 */
+	uint64_t start_ns;
+	uint64_t dur_ns;      /* wall time from this step's start to the next's */
+	uint64_t overhead_ns; /* of which spent in the shim, by its own clock */
+	uint64_t samples;     /* in the step on this rank; 0 unknown */
+	uint64_t rows;        /* of the tallest weight-gradient product */
+	uint32_t micro_steps;
+	uint32_t flags;       /* GNS_STEP_* */
+	uint32_t params;      /* weights measured in this step */
+	uint32_t every;       /* interval in force */
+};
+
+struct gns_rec_counter {
+	uint64_t value; /* total since the process began */
+	char collector[24]; /* "blas", "shim" */
+	char name[40];      /* "rejected_attention", "samples_not_dividing" */
+	char text[48];      /* the last thing it happened to, for doctor; may be "" */
+};
+
+struct gns_rec_event {
+	uint64_t time_ns;
+	uint64_t step;
+	char name[32]; /* "tied_weight" */
+	char text[72];
+};
+
+struct gns_record {
+	uint16_t kind; /* enum gns_record_kind */
+	uint16_t version;
+	uint32_t reserved;
+	union {
+		struct gns_rec_proc proc;
+		struct gns_rec_param param;
+		struct gns_rec_kernel kernel;
+		struct gns_rec_grad grad;
+		struct gns_rec_kernel_step kernel_step;
+		struct gns_rec_loss loss;
+		struct gns_rec_step step;
+		struct gns_rec_counter counter;
+		struct gns_rec_event event;
+		unsigned char bytes[120];
+	} u;
+};
+
+_Static_assert(sizeof(struct gns_record) == GNS_RECORD_SIZE, "a record is 128 bytes");
+
+#endif

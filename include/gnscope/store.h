@@ -1,0 +1,180 @@
+/* The run database: SQLite in WAL, schema in store/schema.sql and docs/schema.md.
+ *
+ * One writer (the recorder) and any number of readers, which never block it. A store handle belongs to one thread.
+ * All functions return 0 or a negative errno and leave a sentence in `err`. Arrays that are handed out are
+ * one malloc each, freed by the caller with free(). Strings in structs are copies, always terminated, and may hold
+ * any byte a trainer put there: make them harmless before a terminal sees them (gns_text_safe). Absent numbers are NaN,
+ * absent integers negative. */
+#ifndef GNSCOPE_STORE_H
+#define GNSCOPE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gnscope/error.h"
+#include "gnscope/estimate.h"
+#include "gnscope/record.h"
+
+#define GNS_SCHEMA_VERSION 1
+
+struct gns_store;
+
+/* $XDG_STATE_HOME/gnscope/runs.db or ~/.local/state/gnscope/runs.db. -ENAMETOOLONG, -ENOENT (no home). */
+int gns_store_default_path(char *buf, size_t size);
+
+/* Read: the file must exist and be ours (else a message: missing, a directory, not a database, not gnscope's, newer schema,
+ * damaged, not readable). It is never written. Works on a read-only file or file system. */
+int gns_store_open_read(const char *path, struct gns_store **out, struct gns_error *err);
+/* Write: made (with its folder) when missing, migrated forward when older; refused and left untouched when it is not
+ * ours, newer, damaged or read-only. */
+int gns_store_open_write(const char *path, struct gns_store **out, struct gns_error *err);
+void gns_store_close(struct gns_store *store);
+
+/* ---- writing (the recorder) ---- */
+
+struct gns_run_start {
+	uint64_t key;         /* session key: the same key continues the same run */
+	const char *name;     /* NULL: made from the command */
+	const char *command;  /* the trainer's argv, joined */
+	const char *cwd, *host, *version;
+	uint64_t start_ns;
+};
+int gns_store_run_begin(struct gns_store *store, const struct gns_run_start *start, int64_t *run_id, struct gns_error *err);
+/* status: "finished", "failed" (exit_code != 0), "killed" (by a signal; exit_code = -signal), "lost" (not seen to end). */
+int gns_store_run_end(struct gns_store *store, int64_t run_id, const char *status, int exit_code, uint64_t end_ns,
+		      struct gns_error *err);
+
+/* Opens (or continues) one process of a run; slot identifies it. *tail is the committed ring index. */
+int gns_store_rank_begin(struct gns_store *store, int64_t run_id, uint32_t slot, uint32_t pid, int64_t *rank_row,
+			 uint64_t *tail, struct gns_error *err);
+int gns_store_begin(struct gns_store *store, struct gns_error *err);
+/* One record of that process, checked; a malformed one is counted, not an error. Keeps the live estimate and roll-ups. */
+int gns_store_record(struct gns_store *store, int64_t rank_row, const struct gns_record *record, struct gns_error *err);
+/* Ends the transaction and remembers how far the ring was read and what it dropped. On an error everything since
+ * gns_store_begin is undone and may be offered again. */
+int gns_store_set_tail(struct gns_store *store, int64_t rank_row, uint64_t tail, uint64_t dropped_records,
+		       uint64_t dropped_steps, struct gns_error *err);
+int gns_store_commit(struct gns_store *store, struct gns_error *err);
+int gns_store_rollback(struct gns_store *store);
+int gns_store_loss(struct gns_store *store, int64_t run_id, int64_t step, uint64_t time_ns, double loss, struct gns_error *err);
+int gns_store_event(struct gns_store *store, int64_t run_id, int64_t step, uint64_t time_ns, const char *name, const char *text,
+		    struct gns_error *err);
+
+/* ---- reading ---- */
+
+struct gns_run_info {
+	int64_t run_id;
+	char name[128], command[512], host[64], status[16]; /* status: "running" or as above */
+	uint64_t start_ns, end_ns; /* end 0 while running */
+	int exit_code;
+	int64_t steps, steps_measured;
+	int world;
+};
+
+/* ref: an id, a name (the newest of that name), or NULL for the newest run. -ENOENT with a sentence that lists what is there. */
+int gns_store_find_run(struct gns_store *store, const char *ref, int64_t *run_id, struct gns_error *err);
+int gns_store_runs(struct gns_store *store, struct gns_run_info **runs, size_t *n, struct gns_error *err); /* newest first */
+int gns_store_run_info(struct gns_store *store, int64_t run_id, struct gns_run_info *out, struct gns_error *err);
+
+struct gns_warning {
+	char name[40];  /* "clipping", "tied_weight", "rows_as_samples", "blas_only", "dropped", ... */
+	char text[200]; /* the sentence for the user */
+};
+#define GNS_WARNINGS_MAX 16
+
+/* Everything `gnscope show` says of a run; the fields are the JSON keys of DESIGN.md. */
+struct gns_summary {
+	struct gns_run_info run;
+	int64_t window;             /* last N steps, 0 the whole run */
+	double samples_per_step;    /* NaN unknown; the newest measured step's, all ranks */
+	char sample_unit[16];       /* "samples" or "rows" */
+	char sources[64];           /* "gemm" or "gemm,rank": comma-joined, from grad.source */
+	double coverage;            /* 0..1: measured share of the parameters that are known; coverage_note says of what */
+	char coverage_note[120];    /* "of 535,818 weights in matrix products; biases, norms and embeddings are not seen" */
+	int64_t params, params_measured; /* weights known, measured in the newest measured step */
+	struct gns_ratio b_noise, b_crit;
+	struct gns_meanvar mv;      /* s and g2 behind b_noise */
+	double step_ms;             /* median of the last (up to 1,000) steps or of the window */
+	double overhead_pct;        /* shim's time of all step time, the same steps' sums */
+	int64_t dropped;            /* steps lost, all ranks */
+	int64_t steps_refused;      /* chosen for measuring but refused */
+	char optimizer[40];         /* "" unknown */
+	double lr, loss;            /* NaN unknown; loss: the last */
+	struct gns_warning warnings[GNS_WARNINGS_MAX];
+	size_t n_warnings;
+	uint64_t last_step_ns;      /* realtime clock of the newest step's start */
+};
+int gns_store_summary(struct gns_store *store, int64_t run_id, int64_t window, struct gns_summary *out, struct gns_error *err);
+
+/* The run as a curve of at most max_points points, oldest first, each point the pooled steps of a stretch [step_lo, step_hi];
+ * cost does not grow with the length of the run (roll-ups). step_hi < 0: to the end. Steps without a measurement
+ * belong to no point. */
+struct gns_point {
+	int64_t step_lo, step_hi;
+	uint64_t time_ns;           /* start of step_hi, realtime */
+	double count;               /* measured steps pooled */
+	struct gns_ratio b_noise;   /* of these steps alone, or the long half-life's where a point is one step */
+	double s, g2;               /* means */
+	double samples_per_step;
+	double loss;                /* mean of those known, NaN */
+	double step_ms, overhead_ms; /* means over all steps of the stretch */
+};
+int gns_store_series(struct gns_store *store, int64_t run_id, int64_t step_lo, int64_t step_hi, size_t max_points,
+		     struct gns_point **points, size_t *n, struct gns_error *err);
+
+/* The live estimate at the newest measured step (table estimate), one row per half-life, shortest first. */
+struct gns_live {
+	int64_t step;
+	double half_life;
+	double s, g2;
+	struct gns_ratio b_noise;
+	double b_crit, b_crit_lo, b_crit_hi;
+};
+int gns_store_live(struct gns_store *store, int64_t run_id, struct gns_live *rows, size_t max, size_t *n, struct gns_error *err);
+
+struct gns_layer {
+	int64_t param_id;
+	char name[80], shape[32];
+	int64_t numel;
+	double count;              /* measured steps */
+	double q_small, q_big, s, g2; /* means over the window */
+	struct gns_ratio b_noise;
+	double share_s, share_g2;  /* of the run's totals; share_g2 NaN when the total is not positive */
+	bool excluded;
+	char source[16];
+};
+int gns_store_layers(struct gns_store *store, int64_t run_id, int64_t window, struct gns_layer **layers, size_t *n,
+		     struct gns_error *err);
+
+struct gns_kernel_row {
+	char name[96], family[24];
+	double calls_per_step, ms_per_step, max_ms, gflops; /* of measured steps */
+	double share; /* of the measured steps' wall time, 0..1 */
+};
+int gns_store_kernels(struct gns_store *store, int64_t run_id, int64_t window, struct gns_kernel_row **rows, size_t *n,
+		      struct gns_error *err); /* most time first */
+
+struct gns_counter_row {
+	int64_t rank;
+	char collector[32], name[48], text[64];
+	int64_t value;
+};
+int gns_store_counters(struct gns_store *store, int64_t run_id, struct gns_counter_row **rows, size_t *n, struct gns_error *err);
+
+struct gns_event_row {
+	int64_t step;
+	uint64_t time_ns;
+	char name[40], text[200];
+};
+int gns_store_events(struct gns_store *store, int64_t run_id, struct gns_event_row **rows, size_t *n, struct gns_error *err);
+
+/* Runs one SQL statement read-only and hands each row to `row` (texts as SQLite gives them, NULL for NULL; header: call with
+ * is_header true first). `row` returns 0 to go on. Writing statements are refused. */
+typedef int (*gns_row_fn)(void *arg, bool is_header, int n, const char *const *texts, const int *types /* SQLITE_* */);
+int gns_store_sql(struct gns_store *store, const char *query, gns_row_fn row, void *arg, struct gns_error *err);
+
+/* Changes whenever a writer committed (PRAGMA data_version): a cheap "is there anything new". */
+int64_t gns_store_data_version(struct gns_store *store);
+
+#endif
