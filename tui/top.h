@@ -17,10 +17,9 @@
 
 struct gns_top_options {
 	const char *store;  /* NULL: the default path */
-	const char *run;    /* id or name; NULL: the newest, and a newer one is followed as long as none was shown */
+	const char *run;    /* id or name; NULL: the newest when the dashboard starts, or the first to come */
 	const char *view;   /* "1".."6" or a name: now, tradeoff, layers, kernels, runs, health; NULL: now */
 	bool once;          /* print one view to stdout as text and return; no terminal is needed */
-	bool json;          /* with once: the model behind the view as one JSON object instead of the view */
 	int width, height;  /* of the printed view; 0: the terminal's size or 80 x 24 */
 	bool ascii;         /* draw with ASCII only; otherwise by the locale's charset */
 	bool no_color;      /* no colours (also when NO_COLOR is set and not empty) */
@@ -28,6 +27,9 @@ struct gns_top_options {
 	int64_t window;     /* only the last N steps; 0 the whole run */
 
 	/* For `run --top`. */
+	int64_t (*find_run)(void *arg); /* NULL: by `run`. Asked until it gives the run's id (> 0), so that an older run is not taken
+					 * for one that the recorder has yet to make */
+	void *find_run_arg;
 	pid_t watch_pid;    /* 0: none. The trainer: when it is gone the header says "finished" and the dashboard stays */
 	bool quit_with_watched; /* return as soon as watch_pid is gone and its last steps were shown */
 	const volatile sig_atomic_t *stop; /* NULL: none. Set to non-zero (by a handler, or another thread) to end the dashboard */
