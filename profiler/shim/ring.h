@@ -101,5 +101,8 @@ void gns_ring_release(struct gns_ring *ring, uint64_t new_tail);
 /* False once the process that claimed the slot is gone (by pid and start time). */
 bool gns_slot_alive(const struct gns_slot *slot);
 void gns_ring_detach(struct gns_ring *ring);
+/* Removes one ring's name. The reader's, after it has drained the ring and before it sets GNS_SLOT_DRAINED: from then
+ * on the slot may be claimed again, by a process that makes a new ring of the same name. */
+void gns_ring_unlink(const char *session_name, uint32_t slot);
 
 #endif
