@@ -9,6 +9,7 @@ import hashlib
 import math
 import os
 import sys
+import time
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ def parse_args(argv=None):
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--log-every", type=int, default=20, help="print the loss every N steps")
     p.add_argument("--losses", metavar="FILE", help="write every step's loss as an exact hexadecimal float")
+    p.add_argument("--times", metavar="FILE", help="write every step's wall time in milliseconds")
     p.add_argument("--weights-hash", action="store_true", help="print the SHA-256 of the final weights")
     return p.parse_args(argv)
 
@@ -159,6 +161,7 @@ def main(argv=None):
     args = parse_args(argv)
     model, optimizer, text = setup(args)
     losses = open(args.losses, "w", buffering=1) if args.losses else None
+    times = [time.perf_counter()]
     for step, x, y in batches(args, text):
         optimizer.zero_grad()
         loss = loss_of(model, x, y)
@@ -168,6 +171,10 @@ def main(argv=None):
             losses.write(f"{step} {loss.item().hex()}\n")
         if args.log_every and step % args.log_every == 0:
             print(f"step {step} loss {loss.item():.4f}", flush=True)
+        times.append(time.perf_counter())
+    if args.times:
+        with open(args.times, "w") as f:
+            f.writelines(f"{1000 * (b - a):.6f}\n" for a, b in zip(times, times[1:]))
     print(f"test loss {evaluate(args, model, load(args.data)[1]) / math.log(2):.3f} bits a byte")
     if args.weights_hash:
         print(f"weights {weights_hash(model)}")

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import os
 import sys
+import time
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ def parse_args(argv=None):
     p.add_argument("--workers", type=int, default=0, help="data loader processes")
     p.add_argument("--log-every", type=int, default=100, help="print the loss every N steps")
     p.add_argument("--losses", metavar="FILE", help="write every step's loss as an exact hexadecimal float")
+    p.add_argument("--times", metavar="FILE", help="write every step's wall time in milliseconds")
     p.add_argument("--weights-hash", action="store_true", help="print the SHA-256 of the final weights")
     return p.parse_args(argv)
 
@@ -114,6 +116,7 @@ def main(argv=None):
     args = parse_args(argv)
     model, optimizer, data = setup(args)
     losses = open(args.losses, "w", buffering=1) if args.losses else None
+    times = [time.perf_counter()]
     for step, x, y in batches(args, data):
         optimizer.zero_grad()
         loss = loss_of(model, x, y)
@@ -123,6 +126,10 @@ def main(argv=None):
             losses.write(f"{step} {loss.item().hex()}\n")
         if args.log_every and step % args.log_every == 0:
             print(f"step {step} loss {loss.item():.4f}", flush=True)
+        times.append(time.perf_counter())
+    if args.times:
+        with open(args.times, "w") as f:
+            f.writelines(f"{1000 * (b - a):.6f}\n" for a, b in zip(times, times[1:]))
     print(f"test accuracy {100 * evaluate(model, load(args.data, 't10k')):.2f}%")
     if args.weights_hash:
         print(f"weights {weights_hash(model)}")

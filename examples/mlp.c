@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <zlib.h>
 
 #define LAYERS 3
@@ -22,7 +23,7 @@ struct options {
 	int batch, hidden, steps, log_every;
 	float lr, momentum;
 	uint64_t seed;
-	const char *data, *losses;
+	const char *data, *losses, *times;
 	bool weights_hash;
 };
 
@@ -238,13 +239,27 @@ static uint64_t hash_floats(uint64_t hash, const float *v, size_t n)
 	return hash;
 }
 
+static double milliseconds(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+static FILE *create(const char *path)
+{
+	FILE *f = path ? fopen(path, "w") : NULL;
+	if (path && !f)
+		die("cannot write to %s: %s", path, strerror(errno));
+	return f;
+}
+
 static void train(struct layer *layers, const struct dataset *data, const struct options *o, uint64_t *state)
 {
 	float *x = allocate((size_t)o->batch * (size_t)data->width, sizeof(float));
 	uint8_t *label = allocate((size_t)o->batch, 1);
-	FILE *losses = o->losses ? fopen(o->losses, "w") : NULL;
-	if (o->losses && !losses)
-		die("cannot write the losses to %s: %s", o->losses, strerror(errno));
+	FILE *losses = create(o->losses), *times = create(o->times);
+	double begin = milliseconds();
 	for (int step = 1; step <= o->steps; step++) {
 		for (int i = 0; i < o->batch; i++) {
 			size_t pick = random_bits(state) % (uint64_t)data->samples;
@@ -261,7 +276,14 @@ static void train(struct layer *layers, const struct dataset *data, const struct
 			printf("step %d loss %.9g\n", step, (double)loss);
 			fflush(stdout);
 		}
+		if (times) {
+			double end = milliseconds();
+			fprintf(times, "%.6f\n", end - begin);
+			begin = end;
+		}
 	}
+	if (times)
+		fclose(times);
 	if (losses)
 		fclose(losses);
 	free(x);
@@ -282,6 +304,7 @@ static const char usage[] =
 	"  --seed N          (0)\n"
 	"  --log-every N     print the loss every N steps, 0 never (100)\n"
 	"  --losses FILE     write every step's loss as an exact hexadecimal float\n"
+	"  --times FILE      write every step's wall time in milliseconds\n"
 	"  --weights-hash    print the FNV-1a hash of the final weights\n";
 
 static double number(const char *name, const char *text, double low, double high)
@@ -300,7 +323,8 @@ static struct options parse(int argc, char **argv)
 		{ "hidden", required_argument, NULL, 'w' }, { "lr", required_argument, NULL, 'r' },
 		{ "momentum", required_argument, NULL, 'm' }, { "steps", required_argument, NULL, 's' },
 		{ "seed", required_argument, NULL, 'e' },   { "log-every", required_argument, NULL, 'g' },
-		{ "losses", required_argument, NULL, 'l' }, { "weights-hash", no_argument, NULL, 'x' },
+		{ "losses", required_argument, NULL, 'l' }, { "times", required_argument, NULL, 't' },
+		{ "weights-hash", no_argument, NULL, 'x' },
 		{ "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
 	};
 	struct options o = { .batch = 128, .hidden = 512, .steps = 2000, .log_every = 100, .lr = 0.02f, .momentum = 0.9f,
@@ -318,6 +342,7 @@ static struct options parse(int argc, char **argv)
 		case 'e': o.seed = (uint64_t)number(name, optarg, 0, 0x1p53); break;
 		case 'g': o.log_every = (int)number(name, optarg, 0, INT_MAX); break;
 		case 'l': o.losses = optarg; break;
+		case 't': o.times = optarg; break;
 		case 'x': o.weights_hash = true; break;
 		case 'h': fputs(usage, stdout); exit(0);
 		default: fputs(usage, stderr); exit(2);

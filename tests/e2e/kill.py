@@ -46,7 +46,7 @@ def children(pid):
         return []
 
 
-def whole(store, log, status=None):
+def whole(store, log):
     """Every finished step is there, whole. Returns their number."""
     finished = len(common.read_losses(log))
     if not os.path.exists(store):
