@@ -1,0 +1,60 @@
+/* AVX2 with FMA. */
+#include <immintrin.h>
+
+#include "kernels.h"
+
+#define K_D __m256d
+#define K_DW 4
+#define K_DLOAD(p) _mm256_loadu_pd(p)
+#define K_DSTORE(p, v) _mm256_storeu_pd(p, v)
+#define K_DFMA(a, b, c) _mm256_fmadd_pd(a, b, c)
+
+/* The first n of 8 lanes: a window into eight ones and eight zeros. */
+static const int32_t lane_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+#define LANES8(n) _mm256_loadu_si256((const __m256i *)(lane_window + 8 - (n)))
+#define LANES4(n) _mm256_cvtepi32_epi64(_mm_loadu_si128((const __m128i *)(lane_window + 8 - (n))))
+
+#define K_T float
+#define K_U gns_f32
+#define K_NAME(x) x##_f32
+#define K_V __m256
+#define K_W 8
+#define K_LOAD(p) _mm256_loadu_ps((const float *)(p))
+#define K_LOADN(p, n) _mm256_maskload_ps((const float *)(p), LANES8(n))
+#define K_STORE(p, v) _mm256_storeu_ps(p, v)
+#define K_SET(s) _mm256_set1_ps(s)
+#define K_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define K_PARTS 2
+#define K_WIDEN(v, part) _mm256_cvtps_pd((part) ? _mm256_extractf128_ps(v, 1) : _mm256_castps256_ps128(v))
+#define K_ZV 3
+#define K_ZB 4
+#define K_WORDS __m256i
+#define K_WORD(p) _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p)))
+#define K_SIGN(w) _mm256_or_ps(_mm256_and_ps(_mm256_castsi256_ps(w), _mm256_set1_ps(-0.0f)), _mm256_set1_ps(1))
+#define K_PERM(v, w) _mm256_permutevar8x32_ps(v, w)
+#include "kernels_template.h"
+
+#define K_T double
+#define K_U gns_f64
+#define K_NAME(x) x##_f64
+#define K_V __m256d
+#define K_W 4
+#define K_LOAD(p) _mm256_loadu_pd((const double *)(p))
+#define K_LOADN(p, n) _mm256_maskload_pd((const double *)(p), LANES4(n))
+#define K_STORE(p, v) _mm256_storeu_pd(p, v)
+#define K_SET(s) _mm256_set1_pd(s)
+#define K_FMA(a, b, c) _mm256_fmadd_pd(a, b, c)
+#define K_PARTS 1
+#define K_WIDEN(v, part) (v)
+#define K_ZV 3
+#define K_ZB 4
+#include "kernels_template.h"
+
+const struct gns_kernels gns_kernels_avx2 = {
+	.bucket = {bucket_f32, bucket_f64},
+	.bucket_feature = {bucket_feature_f32, bucket_feature_f64},
+	.fold = {fold_f32, fold_f64},
+	.dot = {dot_f32, dot_f64},
+	.diff_norm2 = {diff_norm2_f32, diff_norm2_f64},
+	.row_norms_feature = {row_norms_feature_f32, row_norms_feature_f64},
+};
