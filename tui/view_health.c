@@ -1,0 +1,112 @@
+/* Health: can the numbers be trusted, and if there are none, why not? */
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gnscope/text.h"
+#include "tui/view.h"
+#include "tui/say.h"
+
+#define PAGE_ROWS 1024
+#define EVENTS_SHOWN 200
+
+struct page { /* a tall canvas that is written from the top, then shown in part */
+	struct gns_canvas canvas;
+	int rows;
+};
+
+__attribute__((format(printf, 4, 5))) static void write_line(struct page *page, enum gns_role role, int indent, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	struct gns_rect rect = {indent, page->rows, page->canvas.width - indent, PAGE_ROWS - page->rows};
+	int used = gns_canvas_wrap(&page->canvas, rect, role, text);
+	page->rows += used > 0 ? used : 1;
+}
+
+static void write_run(struct page *page, const struct gns_model *m)
+{
+	const struct gns_summary *s = &m->summary;
+	char a[600], b[48], c[48], d[48];
+	write_line(page, GNS_ROLE_STRONG, 0, "Measuring");
+	write_line(page, GNS_ROLE_TEXT, 2, "%s of %s steps measured, %s refused, %s lost",
+		   gns_text_number(a, 48, (double)s->run.steps_measured), gns_text_number(b, sizeof b, (double)s->run.steps),
+		   gns_text_number(c, sizeof c, (double)s->steps_refused), gns_text_number(d, sizeof d, (double)s->dropped));
+	write_line(page, GNS_ROLE_TEXT, 2, "%s of %s weights measured in the newest measured step; coverage %s",
+		   gns_text_number(a, 48, (double)s->params_measured), gns_text_number(b, sizeof b, (double)s->params),
+		   gns_say_percent(c, sizeof c, s->coverage));
+	if (s->coverage_note[0])
+		write_line(page, GNS_ROLE_FAINT, 2, "%s", gns_text_safe(a, sizeof a, s->coverage_note));
+	write_line(page, GNS_ROLE_TEXT, 2, "overhead %s of step time, by the shim's own clock", gns_say_percent(b, sizeof b, s->overhead_pct / 100));
+	write_line(page, GNS_ROLE_TEXT, 2, "source of two batch sizes: %s; a sample is one of: %s",
+		   s->sources[0] ? gns_text_safe(a, 100, s->sources) : "none yet", gns_text_safe(b, sizeof b, s->sample_unit));
+	write_line(page, GNS_ROLE_TEXT, 2, "host %s, ranks %s", gns_text_safe(a, 100, s->run.host),
+		   s->run.world > 0 ? gns_text_number(b, sizeof b, s->run.world) : "not known");
+	write_line(page, GNS_ROLE_FAINT, 2, "%s", gns_text_safe(a, sizeof a, s->run.command));
+}
+
+static void write_warnings(struct page *page, const struct gns_summary *s)
+{
+	char name[64], text[256];
+	write_line(page, GNS_ROLE_STRONG, 0, "Warnings");
+	if (s->n_warnings == 0)
+		write_line(page, GNS_ROLE_TEXT, 2, "none");
+	for (size_t i = 0; i < s->n_warnings && i < GNS_WARNINGS_MAX; i++)
+		write_line(page, GNS_ROLE_WARN, 2, "! %s: %s", gns_text_safe(name, sizeof name, s->warnings[i].name),
+			   gns_text_safe(text, sizeof text, s->warnings[i].text));
+}
+
+static void write_counters(struct page *page, const struct gns_model *m)
+{
+	char number[48], collector[48], name[64], last[96];
+	write_line(page, GNS_ROLE_STRONG, 0, "Counters, by reason");
+	if (m->n_counters == 0)
+		write_line(page, GNS_ROLE_TEXT, 2, "none");
+	for (size_t i = 0; i < m->n_counters && page->rows < PAGE_ROWS - 1; i++) {
+		const struct gns_counter_row *row = &m->counters[i];
+		gns_text_safe(last, sizeof last, row->text);
+		write_line(page, GNS_ROLE_TEXT, 2, "%12s  %s %s%s%s%s", gns_text_number(number, sizeof number, (double)row->value),
+			   gns_text_safe(collector, sizeof collector, row->collector), gns_text_safe(name, sizeof name, row->name),
+			   last[0] ? " (last: " : "", last, last[0] ? ")" : "");
+	}
+}
+
+static void write_events(struct page *page, const struct gns_model *m)
+{
+	char step[48], name[64], text[256];
+	write_line(page, GNS_ROLE_STRONG, 0, "Events, newest first");
+	if (m->n_events == 0)
+		write_line(page, GNS_ROLE_TEXT, 2, "none");
+	for (size_t i = 0; i < m->n_events && i < EVENTS_SHOWN && page->rows < PAGE_ROWS - 2; i++) {
+		const struct gns_event_row *row = &m->events[m->n_events - 1 - i];
+		write_line(page, GNS_ROLE_TEXT, 2, "step %s  %s: %s", gns_text_number(step, sizeof step, row->step < 0 ? NAN : (double)row->step),
+			   gns_text_safe(name, sizeof name, row->name), gns_text_safe(text, sizeof text, row->text));
+	}
+	if (m->n_events > EVENTS_SHOWN)
+		write_line(page, GNS_ROLE_FAINT, 2, "and %zu older", m->n_events - EVENTS_SHOWN);
+}
+
+void gns_view_health(struct gns_canvas *canvas, struct gns_rect body, const struct gns_model *m, struct gns_ui *ui)
+{
+	struct page page = {.rows = 0};
+	if (gns_canvas_init(&page.canvas, body.w, PAGE_ROWS, canvas->ascii) != 0)
+		return;
+	write_warnings(&page, &m->summary);
+	write_run(&page, m);
+	write_counters(&page, m);
+	write_events(&page, m);
+	size_t *scroll = &ui->selected[GNS_VIEW_HEALTH], most = page.rows > body.h ? (size_t)(page.rows - body.h) : 0;
+	if (*scroll > most)
+		*scroll = most;
+	for (int y = 0; y < body.h && (size_t)y + *scroll < (size_t)page.rows; y++)
+		memcpy(gns_canvas_at(canvas, body.x, body.y + y), gns_canvas_at(&page.canvas, 0, y + (int)*scroll),
+		       sizeof(struct gns_cell) * (size_t)body.w);
+	if (*scroll < most)
+		gns_canvas_right(canvas, body.x, body.y + body.h - 1, body.w, GNS_ROLE_FAINT, " ↓ more");
+	gns_canvas_free(&page.canvas);
+}

@@ -1,0 +1,269 @@
+/* Now: how noisy are the gradients, and is the batch in use too small or too large? */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gnscope/text.h"
+#include "tui/plot.h"
+#include "tui/view.h"
+#include "tui/say.h"
+
+struct columns { /* the curve's points as arrays, one malloc */
+	double *x, *value, *lo, *hi, *loss, *step_ms;
+	size_t n;
+};
+
+static bool columns_init(struct columns *c, const struct gns_point *points, size_t n)
+{
+	double *at = calloc(6 * (n ? n : 1), sizeof *at);
+	if (!at)
+		return false;
+	*c = (struct columns){at, at + n, at + 2 * n, at + 3 * n, at + 4 * n, at + 5 * n, n};
+	for (size_t i = 0; i < n; i++) {
+		const struct gns_point *p = &points[i];
+		c->x[i] = ((double)p->step_lo + (double)p->step_hi) / 2;
+		c->value[i] = p->b_noise.resolved ? p->b_noise.value : NAN;
+		c->lo[i] = p->b_noise.lo;
+		c->hi[i] = p->b_noise.resolved ? p->b_noise.hi : NAN;
+		c->loss[i] = p->loss;
+		c->step_ms[i] = p->step_ms;
+	}
+	return true;
+}
+
+/* Limits far from every value are cut off at the edge, so that one early wide interval does not flatten the rest. */
+static struct gns_axis noise_axis(const struct columns *c, const struct gns_summary *s)
+{
+	struct gns_axis axis = gns_axis_empty(true);
+	for (size_t i = 0; i < c->n; i++)
+		gns_axis_include(&axis, isfinite(c->value[i]) ? c->value[i] : c->lo[i]);
+	gns_axis_include(&axis, s->b_crit.resolved ? s->b_crit.value : s->b_crit.lo);
+	gns_axis_include(&axis, s->samples_per_step);
+	double lo = axis.lo / 4, hi = axis.hi * 4;
+	for (size_t i = 0; i < c->n; i++) {
+		if (c->lo[i] >= lo)
+			gns_axis_include(&axis, c->lo[i]);
+		if (c->hi[i] <= hi)
+			gns_axis_include(&axis, c->hi[i]);
+	}
+	gns_axis_round(&axis);
+	return axis;
+}
+
+static struct gns_axis step_axis(const struct gns_model *m)
+{
+	struct gns_axis axis = gns_axis_empty(false);
+	if (m->n_points > 0) {
+		gns_axis_include(&axis, (double)m->points[0].step_lo);
+		gns_axis_include(&axis, (double)m->points[m->n_points - 1].step_hi);
+	}
+	gns_axis_round(&axis);
+	return axis;
+}
+
+static void draw_legend(struct gns_canvas *canvas, const struct gns_renderer *r, struct gns_rect row, const struct columns *c, const char *unit)
+{
+	char glyph[8], text[96];
+	bool any_open = false;
+	for (size_t i = 0; i < c->n; i++)
+		any_open |= isnan(c->value[i]) && isfinite(c->lo[i]);
+	int x = row.x, end = row.x + row.w;
+	snprintf(text, sizeof text, "%s", unit);
+	x += gns_canvas_text(canvas, x, row.y, end - x, GNS_ROLE_FAINT, text) + 3;
+	r->dots(r->sub_y == 3 ? 2u : r->sub_y == 2 ? 3u : 12u, glyph);
+	snprintf(text, sizeof text, "%s%s B_noise", glyph, glyph);
+	x += gns_canvas_text(canvas, x, row.y, end - x, GNS_ROLE_NOISE, text) + 2;
+	snprintf(text, sizeof text, "%s 95%%", r->band);
+	if (end - x >= 6)
+		x += gns_canvas_text(canvas, x, row.y, end - x, GNS_ROLE_BAND, text) + 2;
+	snprintf(text, sizeof text, "%s at least (unresolved)", r->at_least);
+	if (any_open && end - x >= 24)
+		gns_canvas_text(canvas, x, row.y, end - x, GNS_ROLE_NOISE, text);
+}
+
+static void draw_noise_plot(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_model *m, const struct gns_ui *ui,
+			    const struct columns *c)
+{
+	const struct gns_summary *s = &m->summary;
+	char unit[32], number[48], crit[64], batch[64];
+	double level = s->b_crit.resolved ? s->b_crit.value : s->b_crit.lo;
+	gns_text_safe(unit, sizeof unit, s->sample_unit);
+	snprintf(crit, sizeof crit, s->b_crit.resolved ? "B_crit %s" : "B_crit ≥ %s", gns_text_number(number, sizeof number, level));
+	snprintf(batch, sizeof batch, "batch %s", gns_text_number(number, sizeof number, s->samples_per_step));
+	struct gns_plot plot = {
+		.frame = {rect.x, rect.y + 1, rect.w, rect.h - 1},
+		.x = step_axis(m), .y = noise_axis(c, s), .x_title = "step",
+		.curves = {{c->x, c->value, c->lo, c->hi, c->n, GNS_ROLE_NOISE}}, .n_curves = 1,
+		.levels = {{level, crit, false, GNS_ROLE_CRIT}, {s->samples_per_step, batch, true, GNS_ROLE_BATCH}}, .n_levels = 2,
+	};
+	if (gns_plot_draw(canvas, ui->renderer, &plot))
+		draw_legend(canvas, ui->renderer, (struct gns_rect){rect.x, rect.y, rect.w, 1}, c, unit);
+}
+
+static void draw_side_plot(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_model *m, const struct gns_ui *ui,
+			   const struct columns *c, const double *values, enum gns_role role, const char *title)
+{
+	struct gns_axis axis = gns_axis_empty(false);
+	for (size_t i = 0; i < c->n; i++)
+		gns_axis_include(&axis, values[i]);
+	gns_axis_round(&axis);
+	struct gns_plot plot = {
+		.frame = rect, .x = step_axis(m), .y = axis, .x_title = "step", .y_title = title,
+		.curves = {{.x = c->x, .y = values, .n = c->n, .role = role}}, .n_curves = 1,
+	};
+	if (!gns_plot_draw(canvas, ui->renderer, &plot))
+		gns_canvas_text(canvas, rect.x, rect.y, rect.w, GNS_ROLE_FAINT, title);
+}
+
+/* Both estimates in one line when they fit, else in two. Returns the lines. */
+static int draw_estimates(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_summary *s)
+{
+	char unit[32], noise[160], crit[160], line[400];
+	gns_text_safe(unit, sizeof unit, s->sample_unit);
+	gns_text_ratio(noise, sizeof noise, &s->b_noise, unit);
+	gns_text_ratio(crit, sizeof crit, &s->b_crit, unit);
+	snprintf(line, sizeof line, "B_noise %s · B_crit of the run so far %s", noise, crit);
+	bool one = gns_canvas_columns(canvas, line) <= rect.w;
+	int x = rect.x;
+	x += gns_canvas_text(canvas, x, rect.y, rect.w, GNS_ROLE_NOISE, "B_noise ");
+	x += gns_canvas_text(canvas, x, rect.y, rect.x + rect.w - x, GNS_ROLE_TEXT, noise);
+	if (!one && rect.h < 2)
+		return 1;
+	x = one ? x + 3 : rect.x;
+	int y = one ? rect.y : rect.y + 1, end = rect.x + rect.w;
+	x += gns_canvas_text(canvas, x, y, end - x, GNS_ROLE_CRIT, "B_crit ");
+	if (gns_canvas_columns(canvas, crit) + 18 <= end - x)
+		x += gns_canvas_text(canvas, x, y, end - x, GNS_ROLE_FAINT, "of the run so far ");
+	gns_canvas_text(canvas, x, y, end - x, GNS_ROLE_TEXT, crit);
+	return one ? 1 : 2;
+}
+
+/* The decaying estimates, shortest half-life first: they differ while the noise scale moves. */
+static int draw_live(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_model *m)
+{
+	char ratio[160], half[48];
+	int x = rect.x, end = rect.x + rect.w;
+	if (m->n_live == 0 || rect.h < 1)
+		return 0;
+	x += gns_canvas_text(canvas, x, rect.y, end - x, GNS_ROLE_FAINT, "lately");
+	for (size_t i = 0; i < m->n_live; i++) {
+		char text[256];
+		snprintf(text, sizeof text, "  %s (half-life %s steps)", gns_say_ratio(ratio, sizeof ratio, &m->live[i].b_noise),
+			 gns_text_number(half, sizeof half, m->live[i].half_life));
+		if (x + gns_canvas_columns(canvas, text) > end)
+			break;
+		x += gns_canvas_text(canvas, x, rect.y, end - x, GNS_ROLE_TEXT, text);
+	}
+	return 1;
+}
+
+static void draw_spark(struct gns_canvas *canvas, struct gns_rect row, const struct gns_ui *ui, const char *label, const char *value,
+		       const double *values, size_t n, enum gns_role role)
+{
+	gns_canvas_text(canvas, row.x, row.y, 10, GNS_ROLE_FAINT, label);
+	gns_canvas_text(canvas, row.x + 10, row.y, 12, GNS_ROLE_TEXT, value);
+	gns_spark(canvas, ui->renderer, row.x + 22, row.y, row.w - 22, values, n, role);
+}
+
+static int draw_cost(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_summary *s)
+{
+	char overhead[48], coverage[48], note[160], text[400];
+	gns_say_percent(overhead, sizeof overhead, s->overhead_pct / 100);
+	gns_say_percent(coverage, sizeof coverage, s->coverage);
+	gns_text_safe(note, sizeof note, s->coverage_note);
+	snprintf(text, sizeof text, "overhead %s of step time · coverage %s %s", overhead, coverage, note);
+	if (gns_canvas_columns(canvas, text) > rect.w && rect.w < 60)
+		snprintf(text, sizeof text, "overhead %s · coverage %s", overhead, coverage);
+	return gns_canvas_wrap(canvas, rect, GNS_ROLE_TEXT, text);
+}
+
+/* Every warning in its own line when there is room, else all their names in one. */
+static void draw_warnings(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_summary *s)
+{
+	char name[48], text[224], names[700] = "";
+	if (s->n_warnings <= (size_t)rect.h) {
+		for (size_t i = 0; i < s->n_warnings; i++)
+			gns_canvas_printf(canvas, rect.x, rect.y + (int)i, rect.w, GNS_ROLE_WARN, "! %s: %s",
+					  gns_text_safe(name, sizeof name, s->warnings[i].name),
+					  gns_text_safe(text, sizeof text, s->warnings[i].text));
+		return;
+	}
+	for (size_t i = 0; i < s->n_warnings; i++)
+		snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "",
+			 gns_text_safe(name, sizeof name, s->warnings[i].name));
+	gns_canvas_printf(canvas, rect.x, rect.y, rect.w, GNS_ROLE_WARN, "! %zu warnings (6): %s", s->n_warnings, names);
+}
+
+static int warning_rows(const struct gns_summary *s, int height)
+{
+	if (s->n_warnings == 0)
+		return 0;
+	return (int)s->n_warnings <= height / 6 ? (int)s->n_warnings : 1;
+}
+
+/* Loss, step time, cost and warnings, at the bottom of the body. Returns the rows taken. */
+static int draw_foot(struct gns_canvas *canvas, struct gns_rect body, const struct gns_model *m, const struct gns_ui *ui,
+		     const struct columns *c, bool sparks)
+{
+	const struct gns_summary *s = &m->summary;
+	char loss[64], ms[64], step[64], line[160];
+	int warnings = warning_rows(s, body.h), rows = (sparks ? 2 : 1) + 1 + warnings, y = body.y + body.h - rows;
+	gns_text_number(loss, sizeof loss, s->loss);
+	snprintf(step, sizeof step, "%s ms", gns_text_number(ms, sizeof ms, s->step_ms));
+	if (sparks) {
+		draw_spark(canvas, (struct gns_rect){body.x, y, body.w, 1}, ui, "loss", loss, c->loss, c->n, GNS_ROLE_LOSS);
+		draw_spark(canvas, (struct gns_rect){body.x, y + 1, body.w, 1}, ui, "step time", step, c->step_ms, c->n, GNS_ROLE_TIME);
+		y += 2;
+	} else {
+		snprintf(line, sizeof line, "loss %s · step time %s", loss, step);
+		gns_canvas_text(canvas, body.x, y++, body.w, GNS_ROLE_TEXT, line);
+	}
+	draw_cost(canvas, (struct gns_rect){body.x, y, body.w, 1}, s);
+	if (warnings)
+		draw_warnings(canvas, (struct gns_rect){body.x, y + 1, body.w, warnings}, s);
+	return rows;
+}
+
+static void draw_plots(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_model *m, const struct gns_ui *ui,
+		       const struct columns *c, bool side)
+{
+	if (!side) {
+		draw_noise_plot(canvas, rect, m, ui, c);
+		return;
+	}
+	int left = rect.w * 62 / 100, half = rect.h / 2;
+	char loss[96], ms[96], number[48];
+	snprintf(loss, sizeof loss, "loss %s", gns_text_number(number, sizeof number, m->summary.loss));
+	snprintf(ms, sizeof ms, "step time %s ms", gns_text_number(number, sizeof number, m->summary.step_ms));
+	draw_noise_plot(canvas, (struct gns_rect){rect.x, rect.y, left - 2, rect.h}, m, ui, c);
+	struct gns_rect right = {rect.x + left + 1, rect.y, rect.w - left - 1, half};
+	draw_side_plot(canvas, right, m, ui, c, c->loss, GNS_ROLE_LOSS, loss);
+	right.y += half;
+	right.h = rect.h - half;
+	draw_side_plot(canvas, right, m, ui, c, c->step_ms, GNS_ROLE_TIME, ms);
+}
+
+void gns_view_now(struct gns_canvas *canvas, struct gns_rect body, const struct gns_model *m, struct gns_ui *ui)
+{
+	struct columns c;
+	char verdict[320];
+	int y = body.y, end = body.y + body.h;
+	gns_say_verdict(verdict, sizeof verdict, &m->summary);
+	y += gns_canvas_wrap(canvas, (struct gns_rect){body.x, y, body.w, body.h < 3 ? 1 : 3}, GNS_ROLE_STRONG, verdict);
+	gns_canvas_flag(canvas, (struct gns_rect){body.x, body.y, body.w, y - body.y}, GNS_CELL_BOLD);
+	if (y < end)
+		y += draw_estimates(canvas, (struct gns_rect){body.x, y, body.w, end - y}, &m->summary);
+	if (body.h >= 16)
+		y += draw_live(canvas, (struct gns_rect){body.x, y, body.w, 1}, m);
+	if (!columns_init(&c, m->points, m->n_points))
+		return;
+	bool side = body.w >= 140 && end - y >= 20;
+	int foot = 2 + warning_rows(&m->summary, body.h);
+	bool sparks = !side && body.w >= 60 && end - y >= foot + 9;
+	if (end - y >= foot)
+		end -= draw_foot(canvas, (struct gns_rect){body.x, y, body.w, end - y}, m, ui, &c, sparks);
+	if (end - y >= 7)
+		draw_plots(canvas, (struct gns_rect){body.x, y + (end - y > 9), body.w, end - y - (end - y > 9) - (end - y > 12)}, m, ui, &c, side);
+	free(c.x);
+}
