@@ -1,0 +1,278 @@
+/* `gnscope show`: one run on one screen, or as one JSON object. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gnscope/text.h"
+#include "profiler/cli/cli.h"
+#include "profiler/cli/json.h"
+#include "profiler/cli/words.h"
+
+static const char help[] =
+	"Usage: gnscope show [OPTION]... [RUN]\n"
+	"One run: its noise scale with its interval, what that means for the batch, and\n"
+	"what the number speaks for. RUN is an id or a name; absent: the newest.\n"
+	"\n"
+	"      --window N     only the last N steps\n"
+	"      --layers       every weight, too\n"
+	"      --json         one object, numbers as numbers, absent ones null\n"
+	"      --store FILE   the store to read                           (GNSCOPE_STORE)\n"
+	"  -h, --help         this text\n";
+
+struct show {
+	const char *store, *ref;
+	int64_t window;
+	bool layers, json;
+};
+
+static int parse(int argc, char **argv, struct show *o)
+{
+	enum { STORE = 256, WINDOW, LAYERS, JSON };
+	static const struct option longs[] = {
+		{"store", required_argument, NULL, STORE}, {"window", required_argument, NULL, WINDOW},
+		{"layers", no_argument, NULL, LAYERS}, {"json", no_argument, NULL, JSON}, {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	opterr = 0;
+	for (int c; (c = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {
+		switch (c) {
+		case STORE: o->store = optarg; break;
+		case LAYERS: o->layers = true; break;
+		case JSON: o->json = true; break;
+		case WINDOW:
+			if (gns_cli_integer(optarg, 1, INT64_MAX, &o->window) != 0)
+				return gns_cli_usage(argv[0], "--window '%s' is not a whole number of steps from 1", optarg);
+			break;
+		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
+		default: return gns_cli_bad_option(argv, c);
+		}
+	}
+	o->ref = optind < argc ? argv[optind++] : NULL;
+	if (optind < argc)
+		return gns_cli_usage(argv[0], "'%s' is one argument too many: one run at a time", argv[optind]);
+	return -1;
+}
+
+/* ---- JSON ---- */
+
+static json_t *json_sources(const char *joined)
+{
+	char copy[64];
+	json_t *list = json_array();
+	snprintf(copy, sizeof copy, "%s", joined);
+	for (char *rest = copy, *word; (word = strsep(&rest, ","));)
+		if (*word)
+			json_array_append_new(list, gns_json_text(word));
+	return list;
+}
+
+static json_t *json_warnings(const struct gns_summary *s)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < s->n_warnings; i++) {
+		json_t *warning = json_object();
+		json_object_set_new(warning, "name", gns_json_text(s->warnings[i].name));
+		json_object_set_new(warning, "text", gns_json_text(s->warnings[i].text));
+		json_array_append_new(list, warning);
+	}
+	return list;
+}
+
+static void json_ratio(json_t *o, const char *name, const struct gns_ratio *ratio)
+{
+	char key[32];
+	json_object_set_new(o, name, gns_json_number(ratio->resolved ? ratio->value : NAN));
+	snprintf(key, sizeof key, "%s_lo", name);
+	json_object_set_new(o, key, gns_json_number(ratio->lo));
+	snprintf(key, sizeof key, "%s_hi", name);
+	json_object_set_new(o, key, gns_json_number(ratio->hi));
+}
+
+static json_t *json_summary(const struct gns_summary *s)
+{
+	json_t *o = json_object();
+	json_object_set_new(o, "run", json_integer(s->run.run_id));
+	json_object_set_new(o, "name", gns_json_text(s->run.name));
+	json_object_set_new(o, "command", gns_json_text(s->run.command));
+	json_object_set_new(o, "status", gns_json_text(s->run.status));
+	json_object_set_new(o, "steps", gns_json_count(s->run.steps));
+	json_object_set_new(o, "steps_measured", gns_json_count(s->run.steps_measured));
+	json_object_set_new(o, "samples_per_step", gns_json_number(s->samples_per_step));
+	json_object_set_new(o, "sample_unit", gns_json_text(s->sample_unit));
+	json_object_set_new(o, "sources", json_sources(s->sources));
+	json_object_set_new(o, "coverage", gns_json_number(s->coverage));
+	json_ratio(o, "b_noise", &s->b_noise);
+	json_object_set_new(o, "resolved", json_boolean(s->b_noise.resolved));
+	json_object_set_new(o, "s", gns_json_number(s->mv.s));
+	json_object_set_new(o, "g2", gns_json_number(s->mv.g2));
+	json_ratio(o, "b_crit", &s->b_crit);
+	json_object_set_new(o, "step_ms", gns_json_number(s->step_ms));
+	json_object_set_new(o, "overhead_pct", gns_json_number(s->overhead_pct));
+	json_object_set_new(o, "dropped", gns_json_count(s->dropped));
+	json_object_set_new(o, "optimizer", gns_json_text(s->optimizer));
+	json_object_set_new(o, "lr", gns_json_number(s->lr));
+	json_object_set_new(o, "loss", gns_json_number(s->loss));
+	json_object_set_new(o, "warnings", json_warnings(s));
+	return o;
+}
+
+static json_t *json_layers(const struct gns_layer *layers, size_t n)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < n; i++) {
+		const struct gns_layer *l = &layers[i];
+		json_t *o = json_object();
+		json_object_set_new(o, "name", gns_json_text(l->name));
+		json_object_set_new(o, "shape", gns_json_text(l->shape));
+		json_object_set_new(o, "numel", gns_json_count(l->numel));
+		json_object_set_new(o, "q_small", gns_json_number(l->q_small));
+		json_object_set_new(o, "q_big", gns_json_number(l->q_big));
+		json_object_set_new(o, "s", gns_json_number(l->s));
+		json_object_set_new(o, "g2", gns_json_number(l->g2));
+		json_ratio(o, "b_noise", &l->b_noise);
+		json_object_set_new(o, "resolved", json_boolean(l->b_noise.resolved));
+		json_object_set_new(o, "share_s", gns_json_number(l->share_s));
+		json_object_set_new(o, "share_g2", gns_json_number(l->share_g2));
+		json_object_set_new(o, "source", gns_json_text(l->source));
+		json_object_set_new(o, "excluded", json_boolean(l->excluded));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+/* ---- text ---- */
+
+static void field(const char *name, const char *value)
+{
+	printf("%-10s %s\n", name, value);
+}
+
+static void head(const struct gns_summary *s)
+{
+	char name[128], command[512], status[32], started[32], exit[48] = "";
+	gns_text_safe(name, sizeof name, s->run.name);
+	gns_text_safe(command, sizeof command, s->run.command);
+	gns_text_safe(status, sizeof status, s->run.status);
+	gns_cli_time(started, sizeof started, s->run.start_ns);
+	if (strcmp(s->run.status, "failed") == 0)
+		snprintf(exit, sizeof exit, " with exit status %d", s->run.exit_code);
+	else if (strcmp(s->run.status, "killed") == 0)
+		snprintf(exit, sizeof exit, " by signal %d", -s->run.exit_code);
+	printf("run %" PRId64 "  %s  %s%s, started %s\n", s->run.run_id, name, status, exit, started);
+	field("command", command);
+}
+
+static void numbers(const struct gns_summary *s)
+{
+	char unit[32], a[128], b[64], line[400];
+	gns_text_safe(unit, sizeof unit, s->sample_unit);
+	field("B_noise", gns_text_ratio(a, sizeof a, &s->b_noise, unit));
+	snprintf(line, sizeof line, "%s, of the run so far", gns_text_ratio(a, sizeof a, &s->b_crit, unit));
+	field("B_crit", line);
+	snprintf(line, sizeof line, "%s a step", gns_words_quantity(a, sizeof a, s->samples_per_step, unit));
+	field("batch", line);
+	snprintf(line, sizeof line, "%s   |G|^2 %s   (squared gradient units)", gns_text_number(a, sizeof a, s->mv.s),
+		 gns_text_number(b, sizeof b, s->mv.g2));
+	field("S", line);
+}
+
+static void basis(const struct gns_summary *s)
+{
+	char a[128], b[128], line[600];
+	int n = snprintf(line, sizeof line, "%" PRId64 " of %" PRId64 " measured", s->run.steps_measured, s->run.steps);
+	if (s->window > 0)
+		n += snprintf(line + n, sizeof line - (size_t)n, ", the last %" PRId64 " taken", s->window);
+	if (s->steps_refused > 0)
+		n += snprintf(line + n, sizeof line - (size_t)n, ", %" PRId64 " refused", s->steps_refused);
+	if (s->dropped > 0)
+		snprintf(line + n, sizeof line - (size_t)n, ", %" PRId64 " lost", s->dropped);
+	field("steps", line);
+	if (isfinite(s->coverage))
+		snprintf(line, sizeof line, "%.3g%% %s", 100 * s->coverage, gns_text_safe(b, sizeof b, s->coverage_note));
+	else
+		snprintf(line, sizeof line, "unknown");
+	field("coverage", line);
+	if (isfinite(s->step_ms))
+		snprintf(line, sizeof line, "%s ms a step, of which gnscope %s%%", gns_text_number(a, sizeof a, s->step_ms),
+			 gns_text_number(b, sizeof b, s->overhead_pct));
+	else
+		snprintf(line, sizeof line, "unknown");
+	field("time", line);
+	if (isfinite(s->loss))
+		field("loss", gns_text_number(a, sizeof a, s->loss));
+	if (s->optimizer[0]) {
+		snprintf(line, sizeof line, "%s, learning rate %s", gns_text_safe(a, sizeof a, s->optimizer),
+			 gns_text_number(b, sizeof b, s->lr));
+		field("optimizer", line);
+	}
+	field("sources", s->sources[0] ? gns_text_safe(a, sizeof a, s->sources) : "none yet");
+}
+
+static void show_layers(const struct gns_layer *layers, size_t n, const char *unit)
+{
+	char name[80], shape[32], ratio[128], s[24], g2[24];
+	printf("\n%-28s %-12s %8s %8s  B_noise\n", "layer", "shape", "of S", "of |G|^2");
+	for (size_t i = 0; i < n; i++) {
+		const struct gns_layer *l = &layers[i];
+		snprintf(s, sizeof s, isfinite(l->share_s) ? "%.1f%%" : "-", 100 * l->share_s);
+		snprintf(g2, sizeof g2, isfinite(l->share_g2) ? "%.1f%%" : "-", 100 * l->share_g2);
+		printf("%-28s %-12s %8s %8s  %s\n", gns_text_safe(name, sizeof name, l->name),
+		       gns_text_safe(shape, sizeof shape, l->shape), s, g2,
+		       l->excluded ? "left out: used more than once in a micro-step" : gns_text_ratio(ratio, sizeof ratio, &l->b_noise, unit));
+	}
+}
+
+static void show_text(struct gns_store *store, const struct gns_summary *s, const struct gns_layer *layers, size_t n, bool want_layers)
+{
+	char text[768], name[64];
+	if (s->run.steps_measured > 0)
+		puts(gns_words_verdict(text, sizeof text, s));
+	else
+		puts(gns_words_why_nothing(text, sizeof text, store, s, -1));
+	putchar('\n');
+	head(s);
+	numbers(s);
+	basis(s);
+	for (size_t i = 0; i < s->n_warnings; i++) {
+		gns_text_safe(name, sizeof name, s->warnings[i].name);
+		printf("warning    %s: %s\n", name, gns_text_safe(text, sizeof text, s->warnings[i].text));
+	}
+	if (want_layers)
+		show_layers(layers, n, s->sample_unit);
+	printf("\nnext: gnscope top %" PRId64 "   gnscope show %" PRId64 " %s\n", s->run.run_id, s->run.run_id,
+	       want_layers ? "--json" : "--layers");
+}
+
+int gns_cmd_show(int argc, char **argv)
+{
+	struct show o = {0};
+	struct gns_store *store = NULL;
+	struct gns_summary summary;
+	struct gns_layer *layers = NULL;
+	struct gns_error err = {""};
+	int64_t run_id;
+	size_t n = 0;
+	int rc = parse(argc, argv, &o);
+	if (rc >= 0)
+		return rc;
+	rc = gns_cli_open_run(argv[0], o.store, o.ref, &store, &run_id);
+	if (rc)
+		return rc;
+	rc = gns_store_summary(store, run_id, o.window, &summary, &err);
+	if (!rc && o.layers)
+		rc = gns_store_layers(store, run_id, o.window, &layers, &n, &err);
+	if (rc) {
+		rc = gns_cli_fail(argv[0], "%s", err.text[0] ? err.text : strerror(-rc));
+	} else if (o.json) {
+		json_t *object = json_summary(&summary);
+		if (o.layers)
+			json_object_set_new(object, "layers", json_layers(layers, n));
+		rc = gns_json_print(argv[0], object, stdout);
+	} else {
+		show_text(store, &summary, layers, n, o.layers);
+	}
+	free(layers);
+	gns_store_close(store);
+	return rc;
+}

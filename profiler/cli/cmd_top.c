@@ -1,0 +1,80 @@
+/* `gnscope top`: options for the dashboard, which is in tui/. */
+#include <stdlib.h>
+
+#include "profiler/cli/cli.h"
+#ifdef GNS_HAVE_TUI
+#include "tui/top.h"
+
+static const char help[] =
+	"Usage: gnscope top [OPTION]... [RUN]\n"
+	"The dashboard: a run that is being trained, live, or a saved one. RUN is an id or\n"
+	"a name; absent: the newest. Keys are listed by '?'; 'q' leaves.\n"
+	"\n"
+	"      --view V         now, tradeoff, layers, kernels, runs or health (or 1 to 6)\n"
+	"      --window N       only the last N steps\n"
+	"      --once           print the view as text and leave; needs no terminal\n"
+	"      --width N        columns of that text\n"
+	"      --height N       and its lines\n"
+	"      --refresh MS     look for news every MS milliseconds; default 250\n"
+	"      --ascii          draw with ASCII only\n"
+	"      --no-color       no colours (also by NO_COLOR)\n"
+	"      --store FILE     the store to read                         (GNSCOPE_STORE)\n"
+	"  -h, --help           this text\n";
+
+static int whole(char **argv, const char *name, int64_t min, int64_t max, int64_t *out)
+{
+	if (gns_cli_integer(optarg, min, max, out) == 0)
+		return 0;
+	return gns_cli_usage(argv[0], "--%s '%s' is not a whole number from %lld to %lld", name, optarg, (long long)min, (long long)max);
+}
+
+int gns_cmd_top(int argc, char **argv)
+{
+	enum { STORE = 256, VIEW, WINDOW, ONCE, WIDTH, HEIGHT, REFRESH, ASCII, NO_COLOR };
+	static const struct option longs[] = {
+		{"store", required_argument, NULL, STORE}, {"view", required_argument, NULL, VIEW},
+		{"window", required_argument, NULL, WINDOW}, {"once", no_argument, NULL, ONCE},
+		{"width", required_argument, NULL, WIDTH}, {"height", required_argument, NULL, HEIGHT},
+		{"refresh", required_argument, NULL, REFRESH}, {"ascii", no_argument, NULL, ASCII},
+		{"no-color", no_argument, NULL, NO_COLOR}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
+	};
+	struct gns_top_options o = {0};
+	struct gns_error err = {""};
+	const char *store = NULL;
+	char path[4096];
+	int64_t n = 0;
+	int rc = 0;
+	opterr = 0;
+	for (int c; rc == 0 && (c = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {
+		switch (c) {
+		case STORE: store = optarg; break;
+		case VIEW: o.view = optarg; break;
+		case ONCE: o.once = true; break;
+		case ASCII: o.ascii = true; break;
+		case NO_COLOR: o.no_color = true; break;
+		case WINDOW: rc = whole(argv, "window", 1, INT64_MAX, &o.window); break;
+		case WIDTH: rc = whole(argv, "width", 1, 10000, &n); o.width = (int)n; break;
+		case HEIGHT: rc = whole(argv, "height", 1, 10000, &n); o.height = (int)n; break;
+		case REFRESH: rc = whole(argv, "refresh", 10, 3600000, &n); o.refresh_ms = (int)n; break;
+		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
+		default: return gns_cli_bad_option(argv, c);
+		}
+	}
+	if (rc)
+		return rc;
+	o.run = optind < argc ? argv[optind++] : NULL;
+	if (optind < argc)
+		return gns_cli_usage(argv[0], "'%s' is one argument too many: one run at a time", argv[optind]);
+	if (gns_cli_store_path(store, path, sizeof path, &err) != 0)
+		return gns_cli_fail(argv[0], "%s", err.text);
+	o.store = path;
+	return gns_top_main(&o);
+}
+
+#else
+int gns_cmd_top(int argc, char **argv)
+{
+	return gns_cli_fail(argv[0], "this program was built without the dashboard (ncursesw was missing); gnscope show tells the same "
+				     "in text");
+}
+#endif

@@ -1,0 +1,166 @@
+/* Sentences, options and the store, as every command needs them. */
+#include "profiler/cli/cli.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "gnscope/text.h"
+
+static void say(const char *command, const char *fmt, va_list ap, const char *more)
+{
+	char text[2048], safe[2048];
+	vsnprintf(text, sizeof text, fmt, ap);
+	gns_text_safe(safe, sizeof safe, text);
+	fflush(stdout);
+	fprintf(stderr, "gnscope%s%s: %s%s%s%s\n", command ? " " : "", command ? command : "", safe, more ? "; see 'gnscope " : "",
+		more ? more : "", more ? "'" : "");
+}
+
+int gns_cli_fail(const char *command, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	say(command, fmt, ap, NULL);
+	va_end(ap);
+	return GNS_EXIT_FAIL;
+}
+
+int gns_cli_usage(const char *command, const char *fmt, ...)
+{
+	char help[64];
+	va_list ap;
+	va_start(ap, fmt);
+	if (command)
+		snprintf(help, sizeof help, "%s --help", command);
+	say(command, fmt, ap, command ? help : "help");
+	va_end(ap);
+	return GNS_EXIT_USAGE;
+}
+
+int gns_cli_bad_option(char **argv, int opt)
+{
+	const char *word = optind > 0 ? argv[optind - 1] : "";
+	bool is_long = strncmp(word, "--", 2) == 0;
+	if (opt == ':' && is_long)
+		return gns_cli_usage(argv[0], "option '%s' needs a value", word);
+	if (opt == ':')
+		return gns_cli_usage(argv[0], "option '-%c' needs a value", optopt);
+	if (is_long && optopt)
+		return gns_cli_usage(argv[0], "option '%.*s' takes no value", (int)strcspn(word, "="), word);
+	if (is_long)
+		return gns_cli_usage(argv[0], "no such option '%s'", word);
+	return gns_cli_usage(argv[0], "no such option '-%c'", optopt);
+}
+
+int gns_cli_integer(const char *text, int64_t min, int64_t max, int64_t *out)
+{
+	char *end;
+	errno = 0;
+	long long value = strtoll(text, &end, 10);
+	if (errno || end == text || *end || value < min || value > max)
+		return -EINVAL;
+	*out = value;
+	return 0;
+}
+
+int gns_cli_number(const char *text, double *out)
+{
+	char *end;
+	double value = strtod(text, &end);
+	if (end == text || *end || !isfinite(value))
+		return -EINVAL;
+	*out = value;
+	return 0;
+}
+
+int gns_cli_store_path(const char *given, char *buf, size_t size, struct gns_error *err)
+{
+	if (!given || !*given)
+		given = getenv("GNSCOPE_STORE");
+	if (!given || !*given) {
+		int rc = gns_store_default_path(buf, size);
+		if (rc == -ENOENT)
+			return gns_fail(err, rc, "no place for the store: neither XDG_STATE_HOME nor HOME is set; give --store FILE");
+		return rc ? gns_fail(err, rc, "the default store's path is too long; give --store FILE") : 0;
+	}
+	char cwd[4096] = "";
+	if (*given != '/' && !getcwd(cwd, sizeof cwd))
+		return gns_fail(err, -errno, "cannot find the current folder, which '%s' is relative to: %s; give an absolute path",
+				given, strerror(errno));
+	int n = snprintf(buf, size, "%s%s%s", cwd, *cwd ? "/" : "", given);
+	return n < 0 || (size_t)n >= size ? gns_fail(err, -ENAMETOOLONG, "the store's path is too long: %s", given) : 0;
+}
+
+int gns_cli_open_read(const char *command, const char *given, struct gns_store **out)
+{
+	char path[4096];
+	struct gns_error err = {""};
+	int rc = gns_cli_store_path(given, path, sizeof path, &err);
+	if (!rc)
+		rc = gns_store_open_read(path, out, &err);
+	if (rc)
+		return gns_cli_fail(command, "%s", err.text[0] ? err.text : strerror(-rc));
+	return 0;
+}
+
+int gns_cli_open_run(const char *command, const char *given, const char *ref, struct gns_store **out, int64_t *run_id)
+{
+	struct gns_error err = {""};
+	int rc = gns_cli_open_read(command, given, out);
+	if (rc)
+		return rc;
+	rc = gns_store_find_run(*out, ref, run_id, &err);
+	if (!rc)
+		return 0;
+	gns_store_close(*out);
+	return gns_cli_fail(command, "%s", err.text[0] ? err.text : strerror(-rc));
+}
+
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[32], na = strlen(a), nb = strlen(b);
+	if (na > 31 || nb > 31)
+		return 32;
+	for (size_t j = 0; j <= nb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= na; i++) {
+		size_t diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= nb; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[nb];
+}
+
+const char *gns_cli_nearest(const char *word)
+{
+	const char *best = NULL;
+	size_t least = strlen(word) < 4 ? 2 : 3;
+	for (const struct gns_command *c = gns_commands; c->name; c++) {
+		size_t d = c->brief ? distance(word, c->name) : 32;
+		if (d < least) {
+			least = d;
+			best = c->name;
+		}
+	}
+	return best;
+}
+
+char *gns_cli_time(char *dst, size_t size, uint64_t realtime_ns)
+{
+	time_t seconds = (time_t)(realtime_ns / 1000000000u);
+	struct tm tm;
+	if (!realtime_ns || !localtime_r(&seconds, &tm) || !strftime(dst, size, "%Y-%m-%d %H:%M:%S", &tm))
+		snprintf(dst, size, "-");
+	return dst;
+}

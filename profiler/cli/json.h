@@ -1,0 +1,14 @@
+/* Numbers and text from the store as JSON values: what is absent is null, text is valid UTF-8. */
+#ifndef GNS_JSON_H
+#define GNS_JSON_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+json_t *gns_json_number(double value);         /* NaN and infinities: null */
+json_t *gns_json_text(const char *text);       /* "": null; bytes that are no UTF-8 are made harmless */
+json_t *gns_json_count(long long value);       /* negative: null */
+/* Indented, numbers with 17 digits, a newline at the end; takes the value. Returns an exit status. */
+int gns_json_print(const char *command, json_t *value, FILE *out);
+
+#endif

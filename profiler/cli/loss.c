@@ -1,0 +1,110 @@
+/* Finds the number in a line, and the step it belongs to. */
+#include "profiler/cli/loss.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int gns_loss_init(struct gns_loss *l, const char *expression, struct gns_error *err)
+{
+	char why[200];
+	memset(l, 0, sizeof *l);
+	int rc = regcomp(&l->regex, expression, REG_EXTENDED);
+	if (rc) {
+		regerror(rc, &l->regex, why, sizeof why);
+		return gns_fail(err, -EINVAL, "--loss-regex '%s' is not a POSIX extended regular expression: %s", expression, why);
+	}
+	if (l->regex.re_nsub == 0) {
+		regfree(&l->regex);
+		return gns_fail(err, -EINVAL, "--loss-regex '%s' has no group for the number; write for instance 'loss ([0-9.e+-]+)'",
+				expression);
+	}
+	return 0;
+}
+
+void gns_loss_attach(struct gns_loss *l, const char *session_name, struct gns_session *session)
+{
+	l->session_name = session_name;
+	l->session = session;
+}
+
+/* The newest closed step is near the head; what the recorder has taken already is still there to read. */
+static void look_at_ring(struct gns_loss *l, uint32_t slot)
+{
+	struct gns_ring *ring = &l->seen[slot];
+	uint64_t head = atomic_load_explicit(&ring->shared->head, memory_order_acquire);
+	uint64_t stop = l->looked[slot];
+	if (head < stop || head - stop > ring->capacity / 2)
+		stop = head < ring->capacity / 2 ? 0 : head - ring->capacity / 2;
+	for (uint64_t i = head; i > stop; i--) {
+		const struct gns_record *record = gns_ring_read(ring, i - 1);
+		if (record->kind == GNS_REC_STEP) {
+			if (record->u.step.step > l->newest)
+				l->newest = record->u.step.step;
+			break;
+		}
+	}
+	l->looked[slot] = head;
+}
+
+static uint64_t current_step(struct gns_loss *l)
+{
+	for (uint32_t slot = 0; slot < GNS_SLOTS; slot++) {
+		if (l->own.shared && slot == l->own.slot)
+			continue;
+		if (!l->seen[slot].shared && atomic_load(&l->session->slot[slot].state) != GNS_SLOT_FREE)
+			gns_ring_attach(l->session_name, l->session, slot, &l->seen[slot]);
+		if (l->seen[slot].shared)
+			look_at_ring(l, slot);
+	}
+	return l->newest + 1;
+}
+
+static void publish(struct gns_loss *l, uint64_t step, double value)
+{
+	if (!l->own.shared && gns_ring_claim(l->session_name, l->session, &l->own) != 0)
+		return;
+	if (!gns_ring_reserve(&l->own, 1)) {
+		gns_ring_drop(&l->own, 1, 0);
+		return;
+	}
+	struct gns_record *record = gns_ring_at(&l->own, 0);
+	memset(record, 0, sizeof *record);
+	record->kind = GNS_REC_LOSS;
+	record->version = GNS_RECORD_VERSION;
+	record->u.loss.step = step;
+	record->u.loss.loss = value;
+	gns_ring_publish(&l->own, 1);
+}
+
+void gns_loss_line(void *loss, const char *line)
+{
+	struct gns_loss *l = loss;
+	regmatch_t match[2];
+	char text[64], *end;
+	if (!l->session || regexec(&l->regex, line, 2, match, 0) != 0 || match[1].rm_so < 0)
+		return;
+	size_t n = (size_t)(match[1].rm_eo - match[1].rm_so);
+	if (n == 0 || n >= sizeof text)
+		return;
+	memcpy(text, line + match[1].rm_so, n);
+	text[n] = '\0';
+	double value = strtod(text, &end);
+	if (end == text || !isfinite(value))
+		return;
+	uint64_t step = current_step(l);
+	l->found++;
+	l->crowded += step == l->last_step;
+	l->last_step = step;
+	publish(l, step, value);
+}
+
+void gns_loss_free(struct gns_loss *l)
+{
+	gns_ring_close(&l->own);
+	for (uint32_t slot = 0; slot < GNS_SLOTS; slot++)
+		gns_ring_detach(&l->seen[slot]);
+	regfree(&l->regex);
+	l->session = NULL;
+}

@@ -1,0 +1,92 @@
+/* The program: finds the command and gives it its arguments. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "profiler/cli/cli.h"
+
+const struct gns_command gns_commands[] = {
+	{"run", gns_cmd_run, "train under gnscope: measure, store, and sum up at the end"},
+	{"top", gns_cmd_top, "the dashboard: a live run, or a saved one"},
+	{"list", gns_cmd_list, "the runs in the store"},
+	{"show", gns_cmd_show, "one run: its noise scale and what it means for the batch"},
+	{"sql", gns_cmd_sql, "ask the store in SQL, or open the sqlite3 shell on it"},
+	{"doctor", gns_cmd_doctor, "why is there data, or why not"},
+	{"help", gns_cmd_help, "this text, or that of a command"},
+	{"record", gns_cmd_record, NULL},
+	{NULL, NULL, NULL},
+};
+
+static const char about[] =
+	"Usage: gnscope COMMAND [OPTION]...\n"
+	"Tells how noisy the gradients of a training program are while it trains\n"
+	"(B_noise), the largest batch that still pays (B_crit), and what another batch\n"
+	"would cost. The program itself is not changed.\n"
+	"\n";
+
+static const char where[] =
+	"\n"
+	"Start:   gnscope run --samples BATCH -- python3 train.py\n"
+	"         gnscope COMMAND --help, man gnscope\n"
+	"\n"
+	"Runs are kept in $XDG_STATE_HOME/gnscope/runs.db (~/.local/state/gnscope/runs.db);\n"
+	"--store FILE or GNSCOPE_STORE names another file.\n";
+
+static const struct gns_command *find(const char *name)
+{
+	for (const struct gns_command *c = gns_commands; c->name; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+static int unknown(const char *word)
+{
+	const char *nearest = gns_cli_nearest(word);
+	if (nearest)
+		return gns_cli_usage(NULL, "no such command '%s', the nearest is '%s'", word, nearest);
+	return gns_cli_usage(NULL, "no such command '%s'", word);
+}
+
+int gns_cmd_help(int argc, char **argv)
+{
+	const struct gns_command *command = argc > 1 && argv[1][0] != '-' ? find(argv[1]) : NULL;
+	if (argc > 1 && argv[1][0] != '-' && !command)
+		return unknown(argv[1]);
+	if (argc > 1 && argv[1][0] == '-' && strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0)
+		return gns_cli_usage(NULL, "no such option '%s'", argv[1]);
+	if (command && command->main != gns_cmd_help) {
+		char option[] = "--help", *args[] = {(char *)command->name, option, NULL};
+		return command->main(2, args);
+	}
+	fputs(about, stdout);
+	for (const struct gns_command *c = gns_commands; c->name; c++)
+		if (c->brief)
+			printf("  %-8s %s\n", c->name, c->brief);
+	fputs(where, stdout);
+	return GNS_EXIT_OK;
+}
+
+static int finish(int status)
+{
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == GNS_EXIT_OK)
+		return gns_cli_fail(NULL, "cannot write the output: %s", strerror(errno));
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		gns_cli_usage(NULL, "a command is missing");
+		return GNS_EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+		printf("gnscope %s\n", GNS_VERSION);
+		return finish(GNS_EXIT_OK);
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return finish(gns_cmd_help(1, argv + 1));
+	if (argv[1][0] == '-')
+		return gns_cli_usage(NULL, "no such option '%s' before a command", argv[1]);
+	const struct gns_command *command = find(argv[1]);
+	return command ? finish(command->main(argc - 1, argv + 1)) : unknown(argv[1]);
+}

@@ -1,0 +1,20 @@
+/* The sentences that `run`, `show` and `doctor` say of a run; one place, so that they agree. */
+#ifndef GNS_WORDS_H
+#define GNS_WORDS_H
+
+#include <stdio.h>
+
+#include "gnscope/store.h"
+
+/* The first line: where the batch stands against B_crit of the run so far, or why that cannot be said. */
+char *gns_words_verdict(char *dst, size_t size, const struct gns_summary *summary);
+/* A counter's reason in plain words with what to do about it; the name itself, spaced, where we know none. */
+const char *gns_words_reason(char *dst, size_t size, const char *name);
+/* Why a run has no estimate: from its steps, its counters and the processes that were seen (-1: not known). */
+char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, const struct gns_summary *summary, int processes);
+/* What `gnscope run` prints at its end: five lines, each beginning with "gnscope: ". `trouble` may be "". */
+void gns_words_closing(FILE *out, struct gns_store *store, const struct gns_summary *summary, int processes, const char *trouble);
+/* "128 samples" or "- samples" */
+char *gns_words_quantity(char *dst, size_t size, double value, const char *unit);
+
+#endif
