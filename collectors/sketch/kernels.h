@@ -26,6 +26,7 @@ struct gns_kernels {
 	double (*fold[2])(const void *x, ptrdiff_t ld, size_t rows, size_t cols, const void *u, double *acc, size_t acc_ld,
 			  ptrdiff_t next);
 	double (*dot[2])(const void *a, const void *b, size_t n);
+	double (*norm2[2])(const void *a, size_t n);
 	double (*diff_norm2[2])(const void *a, const void *b, double scale, size_t n);
 	/* out[row] += sum over columns of x[row][i]^2, feature-major. */
 	void (*row_norms_feature[2])(const void *x, ptrdiff_t ld, size_t rows, size_t cols, double *out);

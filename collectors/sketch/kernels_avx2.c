@@ -24,6 +24,7 @@ static const int32_t lane_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 #define K_STORE(p, v) _mm256_storeu_ps(p, v)
 #define K_SET(s) _mm256_set1_ps(s)
 #define K_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define K_WIDE(p) _mm256_cvtps_pd(_mm_loadu_ps((const float *)(p)))
 #define K_PARTS 2
 #define K_WIDEN(v, part) _mm256_cvtps_pd((part) ? _mm256_extractf128_ps(v, 1) : _mm256_castps256_ps128(v))
 #define K_ZV 3
@@ -44,6 +45,7 @@ static const int32_t lane_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 #define K_STORE(p, v) _mm256_storeu_pd(p, v)
 #define K_SET(s) _mm256_set1_pd(s)
 #define K_FMA(a, b, c) _mm256_fmadd_pd(a, b, c)
+#define K_WIDE(p) _mm256_loadu_pd((const double *)(p))
 #define K_PARTS 1
 #define K_WIDEN(v, part) (v)
 #define K_ZV 3
@@ -55,6 +57,7 @@ const struct gns_kernels gns_kernels_avx2 = {
 	.bucket_feature = {bucket_feature_f32, bucket_feature_f64},
 	.fold = {fold_f32, fold_f64},
 	.dot = {dot_f32, dot_f64},
+	.norm2 = {norm2_f32, norm2_f64},
 	.diff_norm2 = {diff_norm2_f32, diff_norm2_f64},
 	.row_norms_feature = {row_norms_feature_f32, row_norms_feature_f64},
 };

@@ -22,6 +22,7 @@
 #define K_STORE(p, v) _mm512_storeu_ps(p, v)
 #define K_SET(s) _mm512_set1_ps(s)
 #define K_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define K_WIDE(p) _mm512_cvtps_pd(_mm256_loadu_ps(p))
 #define K_PARTS 2
 #define K_WIDEN(v, part) _mm512_cvtps_pd((part) ? _mm512_extractf32x8_ps(v, 1) : _mm512_castps512_ps256(v))
 #define K_ZV 3
@@ -44,6 +45,7 @@
 #define K_STORE(p, v) _mm512_storeu_pd(p, v)
 #define K_SET(s) _mm512_set1_pd(s)
 #define K_FMA(a, b, c) _mm512_fmadd_pd(a, b, c)
+#define K_WIDE(p) _mm512_loadu_pd(p)
 #define K_PARTS 1
 #define K_WIDEN(v, part) (v)
 #define K_ZV 3
@@ -60,6 +62,7 @@ const struct gns_kernels gns_kernels_avx512 = {
 	.bucket_feature = {bucket_feature_f32, bucket_feature_f64},
 	.fold = {fold_f32, fold_f64},
 	.dot = {dot_f32, dot_f64},
+	.norm2 = {norm2_f32, norm2_f64},
 	.diff_norm2 = {diff_norm2_f32, diff_norm2_f64},
 	.row_norms_feature = {row_norms_feature_f32, row_norms_feature_f64},
 };

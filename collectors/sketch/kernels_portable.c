@@ -41,6 +41,11 @@ static inline v2d load_some_f64(const gns_f64 *p, size_t n)
 	return v;
 }
 
+static inline v2d wide_f32(const gns_f32 *p)
+{
+	return (v2d){(double)p[0], (double)p[1]};
+}
+
 static inline v2d widen_f32(v4f v, int part)
 {
 	return part ? (v2d){(double)v[2], (double)v[3]} : (v2d){(double)v[0], (double)v[1]};
@@ -56,6 +61,7 @@ static inline v2d widen_f32(v4f v, int part)
 #define K_STORE(p, v) memcpy(p, &(v), sizeof(v4f))
 #define K_SET(s) ((v4f){(s), (s), (s), (s)})
 #define K_FMA(a, b, c) ((a) * (b) + (c))
+#define K_WIDE(p) wide_f32(p)
 #define K_PARTS 2
 #define K_WIDEN(v, part) widen_f32(v, part)
 #define K_ZV 2
@@ -72,6 +78,7 @@ static inline v2d widen_f32(v4f v, int part)
 #define K_STORE(p, v) memcpy(p, &(v), sizeof(v2d))
 #define K_SET(s) ((v2d){(s), (s)})
 #define K_FMA(a, b, c) ((a) * (b) + (c))
+#define K_WIDE(p) load_f64(p)
 #define K_PARTS 1
 #define K_WIDEN(v, part) (v)
 #define K_ZV 2
@@ -83,6 +90,7 @@ const struct gns_kernels gns_kernels_portable = {
 	.bucket_feature = {bucket_feature_f32, bucket_feature_f64},
 	.fold = {fold_f32, fold_f64},
 	.dot = {dot_f32, dot_f64},
+	.norm2 = {norm2_f32, norm2_f64},
 	.diff_norm2 = {diff_norm2_f32, diff_norm2_f64},
 	.row_norms_feature = {row_norms_feature_f32, row_norms_feature_f64},
 };

@@ -3,11 +3,16 @@
  *   K_V, K_W      vector of K_W elements                            K_D        vector of doubles, K_DW of them
  *   K_LOAD(p)     K_W elements, any alignment                       K_LOADN(p, n)  the first n, zero beyond; no fault
  *   K_STORE(p, v), K_SET(s), K_FMA(a, b, c) = a b + c               K_DFMA the same for doubles
+ *   K_WIDE(p)     K_DW elements as doubles
  *   K_PARTS       number of K_D in a K_V                            K_WIDEN(v, part) that part as doubles
  *   K_ZV, K_ZB    fold: vectors of columns by buckets kept in registers
  *   K_PERM        if there is a lane permutation: K_WORDS type, K_WORD(p) table bytes as lanes, K_SIGN(w) +-1,
  *                 K_PERM(v, w); K_W is then 8 or 16
  * and undefines them afterwards. */
+
+#ifndef K_ROWS
+#define K_ROWS 4 /* rows that share the decoding of the table */
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
@@ -16,34 +21,54 @@
 
 #ifdef K_PERM
 
+/* Columns from..to, at most GNS_RUN vectors, into one vector a row. */
+INLINE void K_NAME(bucket_run)(const K_U *y, ptrdiff_t ld, size_t from, size_t to, const int8_t *table, ptrdiff_t ahead,
+			       K_V acc[K_ROWS], const int rows)
+{
+	size_t j = from;
+
+	UNROLL for (int r = 0; r < rows; r++)
+		acc[r] = K_SET(0);
+	for (; j + K_W <= to; j += K_W) {
+		const K_WORDS word = K_WORD(table + j);
+		const K_V sign = K_SIGN(word);
+		UNROLL for (int r = 0; r < rows; r++) {
+			const K_U *at = y + r * ld + (ptrdiff_t)j;
+			__builtin_prefetch(at + ahead, 0, 2);
+			acc[r] = K_FMA(K_PERM(K_LOAD(at), word), sign, acc[r]);
+		}
+	}
+	if (j < to) {
+		const K_WORDS word = K_WORD(table + j);
+		const K_V sign = K_SIGN(word);
+		UNROLL for (int r = 0; r < rows; r++)
+			acc[r] = K_FMA(K_PERM(K_LOADN(y + r * ld + (ptrdiff_t)j, to - j), word), sign, acc[r]);
+	}
+}
+
 INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const int8_t *table, K_T *u, ptrdiff_t ahead,
 				const int rows)
 {
-	double sum[8 * GNS_BUCKETS] = {0};
-	size_t j = 0;
+	const size_t run = GNS_RUN * K_W;
+	double sum[K_ROWS * GNS_BUCKETS];
+	K_V acc[K_ROWS];
+	K_T lane[K_W];
 
-	for (size_t stop = 0; j < cols;) {
-		K_V acc[8];
-		stop = cols - stop > GNS_RUN * K_W ? stop + GNS_RUN * K_W : cols;
-		UNROLL for (int r = 0; r < rows; r++)
-			acc[r] = K_SET(0);
-		for (; j + K_W <= stop; j += K_W) {
-			K_WORDS word = K_WORD(table + j);
-			K_V sign = K_SIGN(word);
-			UNROLL for (int r = 0; r < rows; r++) {
-				__builtin_prefetch(y + r * ld + (ptrdiff_t)j + ahead, 0, 2);
-				acc[r] = K_FMA(K_PERM(K_LOAD(y + r * ld + (ptrdiff_t)j), word), sign, acc[r]);
-			}
-		}
-		if (j < stop) {
-			K_WORDS word = K_WORD(table + j);
-			K_V sign = K_SIGN(word);
-			UNROLL for (int r = 0; r < rows; r++)
-				acc[r] = K_FMA(K_PERM(K_LOADN(y + r * ld + (ptrdiff_t)j, stop - j), word), sign, acc[r]);
-			j = stop;
-		}
+	K_NAME(bucket_run)(y, ld, 0, cols < run ? cols : run, table, ahead, acc, rows);
+	if (cols <= run) {
 		UNROLL for (int r = 0; r < rows; r++) {
-			K_T lane[K_W];
+			K_STORE(lane, acc[r]);
+			for (int l = 0; l < GNS_BUCKETS; l++)
+				u[GNS_BUCKETS * r + l] = lane[l] + (K_W > GNS_BUCKETS ? lane[K_W - GNS_BUCKETS + l] : 0);
+		}
+		return;
+	}
+	for (int i = 0; i < rows * GNS_BUCKETS; i++)
+		sum[i] = 0;
+	for (size_t j = 0; j < cols; j += run) {
+		if (j)
+			K_NAME(bucket_run)(y, ld, j, cols - j < run ? cols : j + run, table, ahead, acc, rows);
+		UNROLL for (int r = 0; r < rows; r++) {
 			K_STORE(lane, acc[r]);
 			for (int l = 0; l < K_W; l++)
 				sum[GNS_BUCKETS * r + l % GNS_BUCKETS] += (double)lane[l];
@@ -58,12 +83,12 @@ INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const i
 INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const int8_t *table, K_T *u, ptrdiff_t ahead,
 				const int rows)
 {
-	double sum[8 * GNS_BUCKETS] = {0};
+	double sum[K_ROWS * GNS_BUCKETS] = {0};
 	const size_t whole = cols / 8 * 8;
 
 	for (size_t j = 0; j < whole;) {
 		const size_t stop = whole - j > 8 * GNS_RUN ? j + 8 * GNS_RUN : whole;
-		K_T acc[8 * GNS_BUCKETS] = {0};
+		K_T acc[K_ROWS * GNS_BUCKETS] = {0};
 		for (; j < stop; j += 8)
 			for (int l = 0; l < GNS_BUCKETS; l++) {
 				const K_U *from = y + j + (table[j + l] & 7);
@@ -93,12 +118,8 @@ static void K_NAME(bucket)(const void *data, ptrdiff_t ld, size_t rows, size_t c
 	const K_U *y = data;
 	K_T *u = out;
 
-	for (; rows >= 8; rows -= 8, y += 8 * ld, u += 8 * GNS_BUCKETS)
-		K_NAME(bucket_rows)(y, ld, cols, table, u, ahead, 8);
-	if (rows >= 4) {
-		K_NAME(bucket_rows)(y, ld, cols, table, u, ahead, 4);
-		rows -= 4, y += 4 * ld, u += 4 * GNS_BUCKETS;
-	}
+	for (; rows >= K_ROWS; rows -= K_ROWS, y += K_ROWS * ld, u += K_ROWS * GNS_BUCKETS)
+		K_NAME(bucket_rows)(y, ld, cols, table, u, ahead, K_ROWS);
 	for (; rows; rows--, y += ld, u += GNS_BUCKETS)
 		K_NAME(bucket_rows)(y, ld, cols, table, u, ahead, 1);
 }
@@ -153,11 +174,9 @@ static void K_NAME(bucket_feature)(const void *data, ptrdiff_t ld, size_t rows, 
 /* ---- z: rows weighted by u ---- */
 
 /* A panel of `vectors` vectors of columns, the last of which has n columns. */
-INLINE double K_NAME(fold_panel)(const K_U *x, ptrdiff_t ld, size_t rows, size_t n, const K_T *u, double *acc, size_t acc_ld,
-				 ptrdiff_t next, const int vectors)
+INLINE void K_NAME(fold_panel)(const K_U *x, ptrdiff_t ld, size_t rows, size_t n, const K_T *u, double *acc, size_t acc_ld,
+			       ptrdiff_t next, K_D total[4], const int vectors)
 {
-	K_D total = {0};
-
 	for (int b = 0; b < GNS_BUCKETS; b += K_ZB) {
 		const K_U *row = x;
 		K_V z[K_ZB][K_ZV];
@@ -185,13 +204,9 @@ INLINE double K_NAME(fold_panel)(const K_U *x, ptrdiff_t ld, size_t rows, size_t
 						double *to = acc + (size_t)(b + l) * acc_ld + v * K_W + part * K_DW;
 						K_DSTORE(to, K_DLOAD(to) + wide);
 					} else
-						total = K_DFMA(wide, wide, total);
+						total[l % 4] = K_DFMA(wide, wide, total[l % 4]);
 				}
 	}
-	double sum = 0;
-	for (int i = 0; i < K_DW; i++)
-		sum += total[i];
-	return sum;
 }
 
 static double K_NAME(fold)(const void *data, ptrdiff_t ld, size_t rows, size_t cols, const void *weights, double *acc,
@@ -200,66 +215,62 @@ static double K_NAME(fold)(const void *data, ptrdiff_t ld, size_t rows, size_t c
 	const size_t panel = K_ZV * K_W;
 	const K_U *x = data;
 	const K_T *u = weights;
+	K_D total[4] = {{0}};
 	double sum = 0;
 	size_t j = 0;
 
 	for (; j + panel <= cols; j += panel) {
 		/* Two panels on, or as far into the next chunk. */
 		const ptrdiff_t hint = j + 3 * panel <= cols ? (ptrdiff_t)(2 * panel) : next + (ptrdiff_t)(2 * panel - cols);
-		sum += K_NAME(fold_panel)(x + j, ld, rows, K_W, u, acc ? acc + j : NULL, acc_ld, hint, K_ZV);
+		K_NAME(fold_panel)(x + j, ld, rows, K_W, u, acc ? acc + j : NULL, acc_ld, hint, total, K_ZV);
 	}
 	for (; j < cols; j += K_W) {
 		const size_t n = cols - j < K_W ? cols - j : K_W;
-		sum += K_NAME(fold_panel)(x + j, ld, rows, n, u, acc ? acc + j : NULL, acc_ld, 0, 1);
+		K_NAME(fold_panel)(x + j, ld, rows, n, u, acc ? acc + j : NULL, acc_ld, 0, total, 1);
 	}
+	total[0] += total[1] + (total[2] + total[3]);
+	for (int l = 0; l < K_DW; l++)
+		sum += total[0][l];
 	return sum;
 }
 
-/* ---- exact sums ---- */
+/* ---- exact sums: every element is widened first ---- */
+
+#define SUM_OVER(PRODUCT_OF_LANES, PRODUCT)                                                                            \
+	K_D acc[8] = {{0}};                                                                                            \
+	double sum = 0;                                                                                                \
+	size_t i = 0;                                                                                                  \
+	for (; i + 8 * K_DW <= n; i += 8 * K_DW)                                                                       \
+		UNROLL for (int v = 0; v < 8; v++) {                                                                   \
+			const size_t at = i + (size_t)v * K_DW;                                                        \
+			PRODUCT_OF_LANES;                                                                              \
+		}                                                                                                      \
+	for (int half = 4; half; half /= 2)                                                                            \
+		for (int v = 0; v < half; v++)                                                                         \
+			acc[v] += acc[v + half];                                                                       \
+	for (int l = 0; l < K_DW; l++)                                                                                 \
+		sum += acc[0][l];                                                                                      \
+	for (; i < n; i++)                                                                                             \
+		PRODUCT;                                                                                               \
+	return sum;
 
 static double K_NAME(dot)(const void *first, const void *second, size_t n)
 {
 	const K_U *a = first, *b = second;
-	K_D acc[4] = {{0}};
-	double sum = 0;
-	size_t i = 0;
+	SUM_OVER(acc[v] = K_DFMA(K_WIDE(a + at), K_WIDE(b + at), acc[v]), sum += (double)a[i] * (double)b[i])
+}
 
-	for (; i + 2 * K_W <= n; i += 2 * K_W)
-		UNROLL for (int v = 0; v < 2; v++) {
-			const K_V p = K_LOAD(a + i + v * K_W), q = K_LOAD(b + i + v * K_W);
-			UNROLL for (int part = 0; part < K_PARTS; part++)
-				acc[2 * v + part] = K_DFMA(K_WIDEN(p, part), K_WIDEN(q, part), acc[2 * v + part]);
-		}
-	acc[0] += acc[1] + acc[2] + acc[3];
-	for (int l = 0; l < K_DW; l++)
-		sum += acc[0][l];
-	for (; i < n; i++)
-		sum += (double)a[i] * (double)b[i];
-	return sum;
+static double K_NAME(norm2)(const void *data, size_t n)
+{
+	const K_U *a = data;
+	SUM_OVER(const K_D p = K_WIDE(a + at); acc[v] = K_DFMA(p, p, acc[v]), sum += (double)a[i] * (double)a[i])
 }
 
 static double K_NAME(diff_norm2)(const void *first, const void *second, double scale, size_t n)
 {
 	const K_U *a = first, *b = second;
-	K_D acc[K_PARTS] = {{0}};
-	double sum = 0;
-	size_t i = 0;
-
-	for (; i + K_W <= n; i += K_W) {
-		const K_V p = K_LOAD(a + i), q = K_LOAD(b + i);
-		UNROLL for (int part = 0; part < K_PARTS; part++) {
-			const K_D diff = K_WIDEN(p, part) - scale * K_WIDEN(q, part);
-			acc[part] = K_DFMA(diff, diff, acc[part]);
-		}
-	}
-	for (int part = 0; part < K_PARTS; part++)
-		for (int l = 0; l < K_DW; l++)
-			sum += acc[part][l];
-	for (; i < n; i++) {
-		const double diff = (double)a[i] - scale * (double)b[i];
-		sum += diff * diff;
-	}
-	return sum;
+	SUM_OVER(const K_D d = K_WIDE(a + at) - scale * K_WIDE(b + at); acc[v] = K_DFMA(d, d, acc[v]),
+		 sum += ((double)a[i] - scale * (double)b[i]) * ((double)a[i] - scale * (double)b[i]))
 }
 
 static void K_NAME(row_norms_feature)(const void *data, ptrdiff_t ld, size_t rows, size_t cols, double *out)
@@ -272,6 +283,9 @@ static void K_NAME(row_norms_feature)(const void *data, ptrdiff_t ld, size_t row
 }
 
 #undef INLINE
+#undef SUM_OVER
+#undef K_ROWS
+#undef K_WIDE
 #undef UNROLL
 #undef K_T
 #undef K_U

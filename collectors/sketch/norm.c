@@ -48,7 +48,7 @@ void gns_row_norms(const struct gns_kernels *kernels, const struct gns_mat *m, s
 
 	if (m->col_stride == 1) {
 		for (size_t t = 0; t < rows; t++)
-			out[t] = kernels->dot[type](gns_mat_at(m, row + t, 0), gns_mat_at(m, row + t, 0), m->cols);
+			out[t] = kernels->norm2[type](gns_mat_at(m, row + t, 0), m->cols);
 		return;
 	}
 	memset(out, 0, rows * sizeof *out);
@@ -98,7 +98,7 @@ double gns_norm2(const struct gns_mat *m, enum gns_isa isa)
 		if (is_gapless(m, &runs))
 			runs.length *= runs.count, runs.count = 1;
 		for (size_t i = 0; i < runs.count; i++, runs.data += runs.step)
-			sum += kernels->dot[m->dtype == GNS_F64](runs.data, runs.data, runs.length);
+			sum += kernels->norm2[m->dtype == GNS_F64](runs.data, runs.length);
 		return sum;
 	}
 	for (size_t t = 0; t < m->rows; t++)

@@ -1,4 +1,6 @@
 /* The counter-based generator and the table of buckets and signs. */
+#include <string.h>
+
 #include "kernels.h"
 
 /* Finaliser of splitmix64 (Steele, Lea, Flood 2014), variant 13 of Stafford. */
@@ -44,8 +46,10 @@ void gns_sketch_table(int8_t *table, size_t cols, uint64_t seed, uint64_t stream
 		for (unsigned block = 0; block < 4; block++, bits >>= 8, turns >>= 3) {
 			uint64_t bytes = 0x0706050403020100ull ^ (turns & 7) * 0x0101010101010101ull;
 			bytes |= (block & 1) * 0x0808080808080808ull | spread_signs(bits);
-			for (unsigned l = 0; l < 8; l++)
-				table[col + 8 * block + l] = (int8_t)(bytes >> 8 * l);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+			bytes = __builtin_bswap64(bytes);
+#endif
+			memcpy(table + col + 8 * block, &bytes, sizeof bytes);
 		}
 	}
 }

@@ -152,7 +152,7 @@ static double sketch_sample(const struct job *job, size_t sample)
 	}
 	for (unsigned l = 0; chunks > 1 && l < job->groups * GNS_BUCKETS; l++) {
 		const double *z = scratch->acc + l * scratch->max_cols;
-		sum += scratch->kernels->dot[1](z, z, job->z->cols);
+		sum += scratch->kernels->norm2[1](z, job->z->cols);
 	}
 	return sum / job->groups;
 }
