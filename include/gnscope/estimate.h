@@ -25,13 +25,15 @@ struct gns_block {
 	double ss, sg, gg;             /* sums of products of the per-step values */
 	double q_big, n_big;           /* sums */
 };
+/* A step whose s or g2 is not finite is skipped; an empty block (count 0) merges as nothing. */
 void gns_block_clear(struct gns_block *block);
 void gns_block_add(struct gns_block *block, int64_t step, double s, double g2, double q_big, double n_big);
 void gns_block_merge(struct gns_block *into, const struct gns_block *from);
 
 enum gns_var_method { GNS_VAR_NONE = 0, GNS_VAR_STEPS, GNS_VAR_BLOCKS, GNS_VAR_DIFFERENCES };
 
-/* Variance and covariance of the means of s and g2. */
+/* Variance and covariance of the means of s and g2, times (t/z)^2 of their degrees of freedom, so that limits at
+ * z = GNS_Z95 have Student's coverage with few steps too. */
 struct gns_meanvar {
 	double s, g2; /* means */
 	double v_s, v_g, v_sg;
@@ -39,7 +41,9 @@ struct gns_meanvar {
 };
 
 /* From block means when there are enough blocks of at least 20 steps (autocorrelation included), else from the steps
- * inside the blocks as if independent. Blocks in order of steps; unequal counts are weighted. -ENODATA below 2 steps. */
+ * inside the blocks as if independent. Blocks in order of steps; unequal counts are weighted. -ENODATA below 2 steps (the
+ * means are set when there is one). Enough: 10 blocks of max(20, sqrt(steps)) steps, of which half squared successive
+ * differences are taken, so that a slow drift along the run does not pass for noise. docs/estimates.md has the coverage. */
 int gns_meanvar_from_blocks(const struct gns_block *blocks, size_t n, struct gns_meanvar *out);
 
 /* A ratio of two noisy means with its confidence set (Fieller 1954): the B with
@@ -48,8 +52,9 @@ struct gns_ratio {
 	double value;  /* s / g2; NaN when unresolved */
 	double lo, hi; /* hi NaN when unresolved; lo then the "B >= lo" of the verdict, NaN when not even that is known */
 	bool resolved; /* g2^2 > z^2 v_g and g2 > 0 */
-	double count;  /* measured steps behind it */
+	double count;  /* measured steps behind it; with decaying weights the equivalent number, (sum w)^2 / sum w^2 */
 };
+/* -EINVAL when a moment is not finite or a variance negative. `count` is left NaN. */
 int gns_fieller(const struct gns_meanvar *mv, double z, struct gns_ratio *out);
 
 /* Pooled B_noise of any set of blocks: ratio of the means. */
@@ -58,7 +63,9 @@ int gns_noise_from_blocks(const struct gns_block *blocks, size_t n, double z, st
 
 /* B_crit of a run so far = E_min / S_min, with dS_min = 1 / (1 + B_noise/B) a step and dE_min = B_noise dS_min
  * (McCandlish et al. 2018, sec. 2.3 and app. D). Since g2 + s/n = q_big, dS_min = g2 / q_big and dE_min = s / q_big of
- * each block: a ratio of means again, with Fieller limits. Blocks of fewer than 20 steps are merged first. */
+ * each block: a ratio of means again, with Fieller limits. Blocks are merged into groups of max(20, sqrt(steps)) steps
+ * first; the ratio of each group is corrected for the bias of few steps (Tin 1965). Every measured step counts alike.
+ * -ENODATA below 2 steps that have a gradient. */
 int gns_bcrit_from_blocks(const struct gns_block *blocks, size_t n, double z, struct gns_ratio *out);
 
 /* Decaying weights with a half-life in measured steps; variance from successive differences, so that drift does not
@@ -93,8 +100,9 @@ double gns_kaplan_bcrit(double loss);
 /* Gain of an adaptive schedule (McCandlish et al. 2018, app. D): gamma = (integral sqrt(B) ds)^2 / (S_min E_min) from
  * B_noise sampled at n points with weights ds. */
 double gns_adaptive_gain(const double *b_noise, const double *ds, size_t n);
-/* Weighted least-squares fit of 1/S = (1 - ...) the hyperbola (S/S_min - 1)(E/E_min - 1) = 1 on (steps, samples) pairs
- * to one target: 1/S linear in 1/E. -EINVAL below 2 distinct points or a fit that has no positive solution. */
+/* Least-squares fit of the hyperbola (S/S_min - 1)(E/E_min - 1) = 1, that is S_min/S + E_min/E = 1, on (steps, samples)
+ * pairs to one target; each run is weighted by its relative error. -EINVAL unless all are positive, with two distinct
+ * batch sizes and a positive solution. */
 int gns_fit_hyperbola(const double *steps, const double *samples, size_t n, double *s_min, double *e_min);
 
 #endif

@@ -135,7 +135,7 @@ void gns_successive_add(struct gns_successive *series, double s, double g, doubl
 void gns_successive_finish(const struct gns_successive *series, struct gns_meanvar *out)
 {
 	double k = series->blocks;
-	/* Var of the mean half squared difference of k normals is sigma^4 (3k - 4)/(k - 1)^2 (von Neumann 1941). */
+	/* Var of the mean half squared difference of k normals is sigma^4 (3k - 4)/(k - 1)^2 (von Neumann et al. 1941). */
 	double dof = 2 * (k - 1) * (k - 1) / (3 * k - 4);
 	double scale = gns_small_sample(dof) / (series->weight * series->steps);
 	out->v_s = series->v_s * scale;

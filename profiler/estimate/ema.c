@@ -50,7 +50,7 @@ int gns_ema_meanvar(const struct gns_ema *ema, struct gns_meanvar *out)
 	}
 	if (ema->count < 3)
 		return -ENODATA;
-	/* Half squared successive differences carry 2/3 of a degree of freedom each (von Neumann 1941). */
+	/* Half squared successive differences carry 2/3 of a degree of freedom each (von Neumann et al. 1941). */
 	double dof = effective_steps(ema->half_life, ema->count - 1) * 2 / 3;
 	double scale = gns_small_sample(dof) / (ema->dweight * effective_steps(ema->half_life, ema->count));
 	out->v_s = ema->dss * scale;

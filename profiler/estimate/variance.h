@@ -29,7 +29,7 @@ struct gns_grouping {
 struct gns_grouping gns_group(const struct gns_block *blocks, size_t n, double target);
 bool gns_group_next(struct gns_grouping *grouping, struct gns_block *group);
 
-/* Variance and covariance from half squared differences of successive block means (von Neumann 1941): a slow drift cancels,
+/* Variance and covariance from half squared differences of successive block means (von Neumann et al. 1941): a slow drift cancels,
  * correlation within a block does not. Block means of unequal counts are weighted by their steps. */
 struct gns_successive {
 	double blocks, steps;          /* seen */

@@ -61,16 +61,17 @@ static struct truth simulate(struct sim_rng *rng, const struct run *run, struct 
 
 static void report(const char *what, const struct run *run, const struct tally *t)
 {
-	cr_log_info("%-8s B/n %4g r %4g steps %4d growth %g phi %g: coverage %.4f (below lo %.4f, above hi %.4f), resolved %.3f, "
-		    "of these covered %.3f, median-free log bias %+.4f",
+	cr_log_info("%-7s B/n %4g  r %4g  steps %4d  growth %3g  corr %.1f | covered %.4f (below lo %.4f, above hi %.4f) | resolved "
+		    "%.3f, of these covered %.3f, mean log error %+.4f",
 		    what, run->ratio, run->dims, run->steps, run->growth, run->phi, (double)t->covered / t->trials,
 		    (double)t->below / t->trials, (double)t->above / t->trials, (double)t->resolved / t->trials,
 		    (double)t->covered_resolved / t->resolved, t->log_sum / t->resolved);
 }
 
+#define HALF_LIFE 20
 struct result { struct tally noise, crit, ema; };
 
-static struct result cover(uint64_t seed, struct run run, int trials, double half_life)
+static struct result cover(uint64_t seed, struct run run, int trials)
 {
 	static struct gns_block block[STEPS_MAX];
 	struct sim_rng rng = sim_seed(seed);
@@ -78,7 +79,7 @@ static struct result cover(uint64_t seed, struct run run, int trials, double hal
 	for (int i = 0; i < trials; i++) {
 		struct gns_ema ema;
 		struct gns_ratio r;
-		gns_ema_init(&ema, half_life);
+		gns_ema_init(&ema, HALF_LIFE);
 		struct truth truth = simulate(&rng, &run, block, &ema);
 		cr_assert_eq(gns_noise_from_blocks(block, (size_t)run.steps, GNS_Z95, &r, NULL), 0);
 		count(&result.noise, &r, truth.b_noise);
@@ -93,19 +94,123 @@ static struct result cover(uint64_t seed, struct run run, int trials, double hal
 	return result;
 }
 
-static void covered(const struct tally *tally, double want, double tolerance)
+static void covered(const struct tally *tally, double least, double most)
 {
 	double got = (double)tally->covered / tally->trials;
-	cr_assert(fabs(got - want) <= tolerance, "coverage %.4f, want %.3f +- %.3f", got, want, tolerance);
+	cr_assert(got >= least && got <= most, "coverage %.4f, want %.3f to %.3f", got, least, most);
 }
 
-Test(coverage, explore)
+/* The case of SCIENCE.md where the noise is 25 times the batch: delta and jackknife intervals fail here. */
+Test(coverage, mostly_noise)
 {
-	const double ratios[] = {0.1, 1, 5, 25}, dims[] = {10, 100, 1000};
-	const int steps[] = {30, 100, 200, 1000};
-	for (int i = 0; i < 4; i++)
-		for (int j = 0; j < 3; j++)
-			for (int k = 0; k < 4; k++)
-				cover(1, (struct run){32, ratios[i], dims[j], steps[k], 1, 0}, 2000, 20);
-	covered(&(struct tally){.trials = 1, .covered = 1}, 1, 0);
+	const struct run runs[] = {
+		{32, 25, 100, 60, 1, 0}, {32, 25, 100, 200, 1, 0}, {32, 25, 100, 1000, 1, 0}, {32, 25, 1000, 200, 1, 0},
+	};
+	for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+		struct result r = cover(201 + i, runs[i], 4000);
+		covered(&r.noise, 0.94, 0.96);
+		covered(&r.crit, 0.94, 0.96);
+		covered(&r.ema, 0.94, 0.96);
+		int resolved = r.noise.resolved;
+		cr_assert(i != 0 || (resolved > 0.2 * 4000 && resolved < 0.8 * 4000), "both verdicts are met: %d", resolved);
+	}
+}
+
+/* A noise of few directions has the most skewed sums: the hardest case for a normal interval. */
+Test(coverage, few_directions)
+{
+	const struct run runs[] = {{32, 25, 10, 200, 1, 0}, {32, 5, 10, 30, 1, 0}, {32, 1, 10, 200, 1, 0}};
+	for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+		struct result r = cover(211 + i, runs[i], 4000);
+		covered(&r.noise, 0.935, 0.97);
+		covered(&r.crit, 0.935, 0.97);
+		covered(&r.ema, 0.935, 0.97);
+	}
+}
+
+Test(coverage, resolved)
+{
+	const struct run runs[] = {
+		{32, 0.1, 100, 30, 1, 0}, {32, 1, 100, 8, 1, 0}, {32, 1, 100, 100, 1, 0}, {32, 1, 100, 200, 1, 0}, {32, 5, 1000, 1000, 1, 0},
+	};
+	for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+		struct result r = cover(221 + i, runs[i], 2500);
+		cr_assert(r.noise.resolved == r.noise.trials && r.crit.resolved == r.crit.trials);
+		covered(&r.noise, 0.935, 0.965);
+		covered(&r.crit, 0.935, 0.965);
+		covered(&r.ema, 0.935, 0.97);
+		/* with a constant noise scale B_crit is B_noise, whatever the batch and however short the groups */
+		cr_assert(fabs(r.crit.log_sum / r.crit.trials) < 0.01, "bias %g", r.crit.log_sum / r.crit.trials);
+	}
+}
+
+/* A noise scale that grows along the run; B_noise of the pooled steps and B_crit are different numbers then. */
+Test(coverage, drift)
+{
+	const struct run runs[] = {{32, 2, 100, 1000, 10, 0}, {32, 2, 100, 200, 10, 0}, {32, 2, 100, 1000, 100, 0}};
+	for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+		struct result r = cover(231 + i, runs[i], 1500);
+		covered(&r.noise, 0.94, 1);
+		covered(&r.crit, 0.94, 1);
+		covered(&r.ema, 0.93, 0.97);
+		cr_assert(fabs(r.crit.log_sum / r.crit.trials) < 0.01, "bias %g", r.crit.log_sum / r.crit.trials);
+	}
+}
+
+/* |G|^2 wanders with a memory of some steps; the blocks outgrow it and the interval may only become wider. */
+Test(coverage, wandering_gradient)
+{
+	const struct run runs[] = {{32, 2, 100, 1000, 1, 0.8}, {32, 2, 100, 200, 1, 0.8}};
+	for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+		struct result r = cover(241 + i, runs[i], 1500);
+		covered(&r.noise, 0.95, 1);
+		covered(&r.ema, 0.94, 1);
+	}
+}
+
+/* As above, but the question is the mean over all the runs there could be: E |G|^2 = exp(1/8) / (ratio n). */
+Test(coverage, wandering_gradient_population)
+{
+	static struct gns_block block[STEPS_MAX];
+	const struct run runs[] = {{32, 2, 100, 1000, 1, 0.5}, {32, 2, 100, 1000, 1, 0.8}, {32, 2, 100, 4000, 1, 0.8}};
+	for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+		struct sim_rng rng = sim_seed(251 + i);
+		struct tally tally = {0};
+		for (int trial = 0; trial < 800; trial++) {
+			struct gns_ema ema;
+			struct gns_ratio r;
+			gns_ema_init(&ema, HALF_LIFE);
+			simulate(&rng, &runs[i], block, &ema);
+			cr_assert_eq(gns_noise_from_blocks(block, (size_t)runs[i].steps, GNS_Z95, &r, NULL), 0);
+			count(&tally, &r, runs[i].ratio * runs[i].n / exp(0.125));
+		}
+		report("b_noise", &runs[i], &tally);
+		covered(&tally, i == 1 ? 0.87 : 0.9, 0.98); /* 1,000 steps are few blocks of 31 for a memory of 9 */
+	}
+}
+
+/* The same run as single steps, in roll-ups of ten and of a hundred steps: one estimate, intervals that agree. */
+Test(coverage, roll_ups_agree)
+{
+	static struct gns_block block[STEPS_MAX], rolled[STEPS_MAX];
+	struct run run = {32, 3, 100, 4000, 3, 0};
+	struct sim_rng rng = sim_seed(261);
+	struct gns_ema ema;
+	gns_ema_init(&ema, HALF_LIFE);
+	simulate(&rng, &run, block, &ema);
+	struct gns_ratio noise[3], crit[3];
+	for (int level = 0, size = 1; level < 3; level++, size *= 10) {
+		size_t n = 0;
+		for (int t = 0; t < run.steps; t++) {
+			if (t % size == 0)
+				gns_block_clear(&rolled[n++]);
+			gns_block_merge(&rolled[n - 1], &block[t]);
+		}
+		cr_assert_eq(gns_noise_from_blocks(rolled, n, GNS_Z95, &noise[level], NULL), 0);
+		cr_assert_eq(gns_bcrit_from_blocks(rolled, n, GNS_Z95, &crit[level]), 0);
+		cr_assert(fabs(noise[level].value / noise[0].value - 1) < 1e-12);
+		cr_assert(fabs(crit[level].value / crit[0].value - 1) < 0.005);
+		cr_assert(fabs((noise[level].hi - noise[level].lo) / (noise[0].hi - noise[0].lo) - 1) < 0.35);
+		cr_assert(fabs((crit[level].hi - crit[level].lo) / (crit[0].hi - crit[0].lo) - 1) < 0.35);
+	}
 }
