@@ -4,9 +4,9 @@
 
 #include "profiler/estimate/variance.h"
 
-/* One group's share of E_min and S_min per step. A ratio of means over m steps is biased by O(1/m), and where noise drowns
- * the gradient that bias rivals dS_min itself; Tin's (1965, JASA 60, 294-307) modified ratio removes it:
- * x/q (1 + c_xq/(x q) - c_qq/q^2), the c's being variances of the means. q = g2 + s/n in each step. */
+/* One group's share of E_min and S_min per step. A ratio of means over m steps is biased by O(1/m), and no length of the run
+ * averages that out; Tin's (1965, JASA 60, 294-307) modified ratio removes it: x/q (1 + c_xq/(x q) - c_qq/q^2), the c's being
+ * variances of the means. q = g2 + s/n in each step. */
 struct progress {
 	double e, s;          /* dE_min, dS_min a step */
 	double v_e, v_s, v_es; /* sums of products of the linearised residuals of the steps */

@@ -144,6 +144,19 @@ Test(coverage, resolved)
 	}
 }
 
+/* A bias of short groups does not average out: without its correction B_crit reads 3.4% high in the first of these. */
+Test(coverage, long_run_of_short_groups)
+{
+	const struct run runs[] = {{32, 10, 10, 4000, 1, 0}, {32, 25, 100, 4000, 1, 0}};
+	for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+		struct result r = cover(271 + i, runs[i], 400);
+		covered(&r.noise, 0.92, 0.98);
+		covered(&r.crit, 0.92, 0.98);
+		double bias = (r.crit.log_sum - r.noise.log_sum) / r.crit.trials;
+		cr_assert(fabs(bias) < 0.004, "B_crit off by %g", bias);
+	}
+}
+
 /* A noise scale that grows along the run; B_noise of the pooled steps and B_crit are different numbers then. */
 Test(coverage, drift)
 {
