@@ -28,7 +28,7 @@ static int y_label_columns(const struct gns_plot *plot, size_t max)
 
 static size_t max_y_ticks(int rows)
 {
-	return rows < 2 ? 1 : (size_t)(rows + 1) / 2;
+	return rows < 2 ? 1 : (size_t)(2 * rows + 2) / 3;
 }
 
 struct gns_rect gns_plot_inside(const struct gns_plot *plot)
@@ -62,7 +62,7 @@ static void draw_y_axis(struct gns_canvas *canvas, const struct gns_renderer *r,
 	int last = in.h + 1;
 	for (size_t i = 0; i < n; i++) {
 		int row = gns_plot_row(gns_axis_place(&plot->y, ticks[i]), in.h);
-		if (row < 0 || row >= last - 1)
+		if (row < 0 || row >= last)
 			continue;
 		char label[32];
 		gns_axis_label(label, sizeof label, ticks[i]);
@@ -179,10 +179,11 @@ static void dot_line(struct dots *dots, double xa, double ya, double xb, double 
 	xb = dot_of(xb, dots->inside.w, dots->renderer->sub_x);
 	ya = dot_of(1 - ya, dots->inside.h, dots->renderer->sub_y);
 	yb = dot_of(1 - yb, dots->inside.h, dots->renderer->sub_y);
-	long n = lround(fmax(fabs(xb - xa), fabs(yb - ya)));
+	long ax = lround(xa), ay = lround(ya), bx = lround(xb), by = lround(yb);
+	long n = labs(bx - ax) > labs(by - ay) ? labs(bx - ax) : labs(by - ay);
 	for (long i = 0; i <= n; i++) {
 		double t = n ? (double)i / (double)n : 0;
-		set_dot(dots, lround(xa + t * (xb - xa)), lround(ya + t * (yb - ya)), role);
+		set_dot(dots, ax + lround(t * (double)(bx - ax)), ay + lround(t * (double)(by - ay)), role);
 	}
 }
 
@@ -248,10 +249,10 @@ static void draw_level_labels(struct gns_canvas *canvas, const struct gns_plot *
 	}
 }
 
-/* The label of a mark goes to its right, its left, or a row above or below: the first place that no other mark or label has. */
+/* The label of a mark goes above its right or left, beside it, or below: the first place that no other mark or label has. */
 static bool place_label(const struct gns_rect *taken, size_t n_taken, struct gns_rect in, int column, int row, struct gns_rect *label)
 {
-	static const int rows[] = {0, -1, 1};
+	static const int rows[] = {-1, 0, 1};
 	for (int i = 0; i < 6; i++) {
 		struct gns_rect at = {i % 2 ? column - 1 - label->w : column + 2, row + rows[i / 2], label->w, 1};
 		bool room = at.x >= 0 && at.x + at.w <= in.w && at.y >= 0 && at.y < in.h;

@@ -44,7 +44,7 @@ static void draw_header(struct gns_canvas *canvas, const struct gns_model *model
 	if (model->state != GNS_MODEL_RUN)
 		return;
 	gns_text_safe(name, sizeof name, model->summary.run.name);
-	x += gns_canvas_text(canvas, x, 0, (end - x) / 2, GNS_ROLE_TEXT, name) + 2;
+	x += gns_canvas_text(canvas, x, 0, end - x > 60 ? (end - x) / 2 : (end - x) / 3, GNS_ROLE_TEXT, name) + 2;
 	gns_canvas_printf(canvas, x, 0, end - x, GNS_ROLE_FAINT, "step %s · %s",
 			  gns_text_number(steps, sizeof steps, (double)model->summary.run.steps), gns_say_status(status, sizeof status, model));
 }

@@ -33,11 +33,11 @@ void gns_view_kernels(struct gns_canvas *canvas, struct gns_rect body, const str
 	struct gns_grid table = {
 		.frame = body, .n = COLUMNS,
 		.column = {
-			[NAME] = {"call", 16, true, false, 9},
+			[NAME] = {"call", 22, true, false, 9},
 			[FAMILY] = {"family", 7, false, false, 4},
 			[MS] = {"ms/step", 7, false, true, 8},
 			[SHARE] = {"of step", 7, false, true, 7},
-			[BAR] = {"share of the step", 8, true, false, 3},
+			[BAR] = {"share", 8, true, false, 3},
 			[CALLS] = {"calls/step", 10, false, true, 2},
 			[GFLOPS] = {"GFLOP/s", 7, false, true, 5},
 			[MAX] = {"max ms", 7, false, true, 1},

@@ -39,12 +39,12 @@ void gns_view_layers(struct gns_canvas *canvas, struct gns_rect body, const stru
 	struct gns_grid table = {
 		.frame = body, .n = COLUMNS,
 		.column = {
-			[NAME] = {"layer", 12, true, false, 9},
-			[SHAPE] = {"shape", 11, false, true, 4},
-			[NOISE] = {title, 21, false, true, 8},
+			[NAME] = {"layer", 11, true, false, 9},
+			[SHAPE] = {"shape", 9, false, true, 4},
+			[NOISE] = {title, 22, false, true, 8},
 			[SHARE_S] = {"of S", 6, false, true, 7},
-			[BAR] = {"share of the noise", 10, true, false, 3},
-			[SHARE_G2] = {"of |G|²", 7, false, true, 6},
+			[BAR] = {"share of S", 10, true, false, 3},
+			[SHARE_G2] = {"of |G|²", 8, false, true, 6},
 			[COUNT] = {"measured", 8, false, true, 1},
 		},
 	};

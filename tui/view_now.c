@@ -166,16 +166,23 @@ static void draw_spark(struct gns_canvas *canvas, struct gns_rect row, const str
 	gns_spark(canvas, ui->renderer, row.x + 22, row.y, row.w - 22, values, n, role);
 }
 
-static int draw_cost(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_summary *s)
+static void cost_text(char *buf, size_t size, const struct gns_summary *s, bool narrow)
 {
-	char overhead[48], coverage[48], note[160], text[400];
+	char overhead[48], coverage[48], note[160];
 	gns_say_percent(overhead, sizeof overhead, s->overhead_pct / 100);
 	gns_say_percent(coverage, sizeof coverage, s->coverage);
 	gns_text_safe(note, sizeof note, s->coverage_note);
-	snprintf(text, sizeof text, "overhead %s of step time · coverage %s %s", overhead, coverage, note);
-	if (gns_canvas_columns(canvas, text) > rect.w && rect.w < 60)
-		snprintf(text, sizeof text, "overhead %s · coverage %s", overhead, coverage);
-	return gns_canvas_wrap(canvas, rect, GNS_ROLE_TEXT, text);
+	if (narrow)
+		snprintf(buf, size, "overhead %s · coverage %s", overhead, coverage);
+	else
+		snprintf(buf, size, "overhead %s of step time · coverage %s %s", overhead, coverage, note);
+}
+
+static int cost_rows(const struct gns_canvas *canvas, struct gns_rect body, const struct gns_summary *s)
+{
+	char text[400];
+	cost_text(text, sizeof text, s, body.w < 60);
+	return body.h >= 16 && gns_canvas_columns(canvas, text) > body.w ? 2 : 1;
 }
 
 /* Every warning in its own line when there is room, else all their names in one. */
@@ -207,8 +214,9 @@ static int draw_foot(struct gns_canvas *canvas, struct gns_rect body, const stru
 		     const struct columns *c, bool sparks)
 {
 	const struct gns_summary *s = &m->summary;
-	char loss[64], ms[64], step[64], line[160];
-	int warnings = warning_rows(s, body.h), rows = (sparks ? 2 : 1) + 1 + warnings, y = body.y + body.h - rows;
+	char loss[64], ms[64], step[80], line[400];
+	int warnings = warning_rows(s, body.h), cost = cost_rows(canvas, body, s);
+	int rows = (sparks ? 2 : 1) + cost + warnings, y = body.y + body.h - rows;
 	gns_text_number(loss, sizeof loss, s->loss);
 	snprintf(step, sizeof step, "%s ms", gns_text_number(ms, sizeof ms, s->step_ms));
 	if (sparks) {
@@ -219,9 +227,10 @@ static int draw_foot(struct gns_canvas *canvas, struct gns_rect body, const stru
 		snprintf(line, sizeof line, "loss %s · step time %s", loss, step);
 		gns_canvas_text(canvas, body.x, y++, body.w, GNS_ROLE_TEXT, line);
 	}
-	draw_cost(canvas, (struct gns_rect){body.x, y, body.w, 1}, s);
+	cost_text(line, sizeof line, s, body.w < 60);
+	gns_canvas_wrap(canvas, (struct gns_rect){body.x, y, body.w, cost}, GNS_ROLE_TEXT, line);
 	if (warnings)
-		draw_warnings(canvas, (struct gns_rect){body.x, y + 1, body.w, warnings}, s);
+		draw_warnings(canvas, (struct gns_rect){body.x, y + cost, body.w, warnings}, s);
 	return rows;
 }
 
@@ -259,10 +268,11 @@ void gns_view_now(struct gns_canvas *canvas, struct gns_rect body, const struct 
 	if (!columns_init(&c, m->points, m->n_points))
 		return;
 	bool side = body.w >= 140 && end - y >= 20;
-	int foot = 2 + warning_rows(&m->summary, body.h);
+	struct gns_rect rest = {body.x, y, body.w, end - y};
+	int foot = 1 + cost_rows(canvas, rest, &m->summary) + warning_rows(&m->summary, rest.h);
 	bool sparks = !side && body.w >= 60 && end - y >= foot + 9;
 	if (end - y >= foot)
-		end -= draw_foot(canvas, (struct gns_rect){body.x, y, body.w, end - y}, m, ui, &c, sparks);
+		end -= draw_foot(canvas, rest, m, ui, &c, sparks);
 	if (end - y >= 7)
 		draw_plots(canvas, (struct gns_rect){body.x, y + (end - y > 9), body.w, end - y - (end - y > 9) - (end - y > 12)}, m, ui, &c, side);
 	free(c.x);

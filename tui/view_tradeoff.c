@@ -84,8 +84,8 @@ static int draw_table(struct gns_canvas *canvas, struct gns_rect rect, const str
 	}
 	if (row < rect.h)
 		row += gns_canvas_wrap(canvas, (struct gns_rect){rect.x, rect.y + row, rect.w, rect.h - row}, GNS_ROLE_FAINT,
-				       "predicted: (S/S_min - 1)(E/E_min - 1) = 1, McCandlish et al. 2018, at B_crit of the run so far; "
-				       "count: share of samples that count; learning rate tuned for each batch");
+				       "predicted by (S/S_min - 1)(E/E_min - 1) = 1 (McCandlish et al. 2018) at B_crit of the "
+				       "run so far, learning rate tuned; count: share of samples that count");
 	return row;
 }
 
@@ -144,7 +144,7 @@ void gns_view_tradeoff(struct gns_canvas *canvas, struct gns_rect body, const st
 					"The curve is drawn once B_crit is resolved; the table has its limits.");
 		draw_table(canvas, (struct gns_rect){rest.x + rest.w - 82, rest.y, 82, rest.h}, m, ui);
 	} else {
-		int rows = !table ? 0 : rest.w >= 79 ? 11 : 12, plot = rest.h - rows;
+		int rows = !table ? 0 : rest.w >= 79 ? 10 : 12, plot = rest.h - rows;
 		bool room = curve && plot >= 8;
 		if (room)
 			draw_curve(canvas, (struct gns_rect){rest.x, rest.y, rest.w, plot}, m, ui);

@@ -1,0 +1,19 @@
+/* Models with known numbers, for screens that are compared to the letter. */
+#ifndef GNS_SCREENS_MODELS_H
+#define GNS_SCREENS_MODELS_H
+
+#include "tui/model.h"
+
+/* A run as one would have it while it trains: B_noise rising from 300 to 3,000 samples over 2,000 steps with an unresolved start,
+ * batch 256, B_crit 984.6 (so that 256 is 0.26 of it, 79% of its samples count, 4.8 times the fewest steps). */
+void model_training(struct gns_model *model);
+/* The same, but nothing resolved: lower limits only. */
+void model_unresolved(struct gns_model *model);
+void model_finished(struct gns_model *model);
+void model_waiting(struct gns_model *model);  /* 12 steps, 3 weights, nothing measured */
+void model_no_store(struct gns_model *model);
+void model_no_run(struct gns_model *model);
+/* Long names, escape sequences, wide characters, sixteen warnings, absurd numbers. */
+void model_hostile(struct gns_model *model);
+
+#endif
