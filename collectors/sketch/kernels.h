@@ -6,6 +6,7 @@
 #ifndef GNS_SKETCH_KERNELS_H
 #define GNS_SKETCH_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

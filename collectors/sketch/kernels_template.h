@@ -22,19 +22,23 @@
 #ifdef K_PERM
 
 /* Columns from..to, at most GNS_RUN vectors, into one vector a row. */
-INLINE void K_NAME(bucket_run)(const K_U *y, ptrdiff_t ld, size_t from, size_t to, const int8_t *table, ptrdiff_t ahead,
+INLINE void K_NAME(bucket_run)(const K_U *y, ptrdiff_t ld, size_t cols, size_t from, size_t to, const int8_t *table, ptrdiff_t ahead,
 			       K_V acc[K_ROWS], const int rows)
 {
+	/* Rows without gaps are hinted in the order of memory, which suits the machine's own prefetcher best. */
+	const bool gapless = ld == (ptrdiff_t)cols;
+	const ptrdiff_t hint_row = gapless ? K_W : ld, hint_step = gapless ? rows * K_W : K_W;
+	const K_U *hint = y + ahead + (gapless ? rows : 1) * (ptrdiff_t)from;
 	size_t j = from;
 
 	UNROLL for (int r = 0; r < rows; r++)
 		acc[r] = K_SET(0);
-	for (; j + K_W <= to; j += K_W) {
+	for (; j + K_W <= to; j += K_W, hint += hint_step) {
 		const K_WORDS word = K_WORD(table + j);
 		const K_V sign = K_SIGN(word);
 		UNROLL for (int r = 0; r < rows; r++) {
 			const K_U *at = y + r * ld + (ptrdiff_t)j;
-			__builtin_prefetch(at + ahead, 0, 2);
+			__builtin_prefetch(hint + r * hint_row, 0, 2);
 			acc[r] = K_FMA(K_PERM(K_LOAD(at), word), sign, acc[r]);
 		}
 	}
@@ -54,7 +58,7 @@ INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const i
 	K_V acc[K_ROWS];
 	K_T lane[K_W];
 
-	K_NAME(bucket_run)(y, ld, 0, cols < run ? cols : run, table, ahead, acc, rows);
+	K_NAME(bucket_run)(y, ld, cols, 0, cols < run ? cols : run, table, ahead, acc, rows);
 	if (cols <= run) {
 		UNROLL for (int r = 0; r < rows; r++) {
 			K_STORE(lane, acc[r]);
@@ -67,7 +71,7 @@ INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const i
 		sum[i] = 0;
 	for (size_t j = 0; j < cols; j += run) {
 		if (j)
-			K_NAME(bucket_run)(y, ld, j, cols - j < run ? cols : j + run, table, ahead, acc, rows);
+			K_NAME(bucket_run)(y, ld, cols, j, cols - j < run ? cols : j + run, table, ahead, acc, rows);
 		UNROLL for (int r = 0; r < rows; r++) {
 			K_STORE(lane, acc[r]);
 			for (int l = 0; l < K_W; l++)

@@ -1,5 +1,4 @@
 /* Exact norms of whole matrices and of rows, and the choice of the instruction set. */
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* The sketch: which operand is summed into buckets, which form is exact and cheaper, and the walk over samples and chunks. */
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 

@@ -1,0 +1,9 @@
+/* The table of collectors. */
+#include "collectors/collector.h"
+
+#include "collectors/blas.h"
+
+const struct gns_collector *const gns_collectors[] = {
+	&gns_blas_collector,
+	NULL,
+};
