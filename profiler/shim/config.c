@@ -1,0 +1,95 @@
+/* Settings of the shim. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *setting(const char *name)
+{
+	const char *text = getenv(name);
+	return text && *text ? text : NULL;
+}
+
+static void note_bad(struct gns_config *c, const char *name, const char *text)
+{
+	if (!c->bad[0])
+		snprintf(c->bad, sizeof c->bad, "%s=%.24s ignored", name, text);
+}
+
+static uint32_t whole(struct gns_config *c, const char *name, uint32_t fallback, uint32_t least, uint32_t most)
+{
+	const char *text = setting(name);
+	if (!text)
+		return fallback;
+	char *end;
+	long long value = strtoll(text, &end, 10);
+	if (*end || value < (long long)least || value > (long long)most) {
+		note_bad(c, name, text);
+		return fallback;
+	}
+	return (uint32_t)value;
+}
+
+/* The first of several launchers' names that is set. */
+static int32_t launched(const char *const *names, int32_t fallback)
+{
+	for (; *names; names++) {
+		const char *text = setting(*names);
+		char *end;
+		long value = text ? strtol(text, &end, 10) : -1;
+		if (text && !*end && value >= 0 && value < (1 << 24))
+			return (int32_t)value;
+	}
+	return fallback;
+}
+
+void gns_config_read(struct gns_config *c)
+{
+	static const char *const ranks[] = { "RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", NULL };
+	static const char *const worlds[] = { "WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", NULL };
+	memset(c, 0, sizeof *c);
+	const char *off = setting("GNSCOPE_OFF");
+	c->off = off && strcmp(off, "0") != 0;
+	c->samples = whole(c, "GNSCOPE_SAMPLES", 0, 1, 1u << 30);
+	c->every = whole(c, "GNSCOPE_EVERY", 0, 1, 1u << 30);
+	c->probes = whole(c, "GNSCOPE_PROBES", 8, 8, 32) & ~7u;
+	c->budget_pct = 1;
+	const char *budget = setting("GNSCOPE_BUDGET");
+	if (budget) {
+		char *end;
+		double pct = strtod(budget, &end);
+		if (*end || !(pct > 0 && pct <= 100))
+			note_bad(c, "GNSCOPE_BUDGET", budget);
+		else
+			c->budget_pct = pct;
+	}
+	c->session = setting("GNSCOPE_SESSION");
+	c->rank = launched(ranks, 0);
+	c->world = launched(worlds, 1);
+}
+
+static uint64_t hash(uint64_t h, const char *text)
+{
+	for (; text && *text; text++)
+		h = (h ^ (unsigned char)*text) * 0x100000001b3ull;
+	return h * 0x9e3779b97f4a7c15ull ^ h >> 29;
+}
+
+void gns_config_session_name(char *buf, size_t size)
+{
+	static const char *const jobs[] = { "TORCHELASTIC_RUN_ID", "MASTER_PORT", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid",
+					    "SLURM_JOB_ID", "SLURM_STEP_ID", NULL };
+	uint64_t h = 0xcbf29ce484222325ull;
+	bool any = false;
+	for (const char *const *job = jobs; *job; job++) {
+		const char *text = setting(*job);
+		any |= text != NULL;
+		h = hash(h, text);
+	}
+	if (any)
+		snprintf(buf, size, "/gnscope-%u-j%016llx", (unsigned)getuid(), (unsigned long long)h);
+	else
+		snprintf(buf, size, "/gnscope-%u-p%u", (unsigned)getuid(), (unsigned)getpid());
+}

@@ -1,0 +1,34 @@
+/* Settings of the shim, from the environment; each has its flag in `gnscope run`.
+ *
+ *   GNSCOPE_SAMPLES=N   samples in one micro-step of one process (default: unknown, a row counts as a sample)
+ *   GNSCOPE_EVERY=K     measure every K-th step
+ *   GNSCOPE_BUDGET=PCT  or keep the shim's own cost under PCT percent of the time (default 1)
+ *   GNSCOPE_PROBES=N    sign probes of a sketch, a multiple of 8 up to 32 (default 8)
+ *   GNSCOPE_SESSION     shared memory of a recorder that runs already (set by `gnscope run`)
+ *   GNSCOPE_STORE, GNSCOPE_NAME   handed to the recorder that the shim starts
+ *   GNSCOPE_BIN         path of the program gnscope (default: beside the library, then PATH)
+ *   GNSCOPE_OFF=1       do nothing at all
+ * A value that makes no sense is ignored, and told to the recorder as the event "bad_setting". */
+#ifndef GNS_CONFIG_H
+#define GNS_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gns_config {
+	bool off;
+	uint32_t samples, every, probes;
+	double budget_pct;
+	const char *session; /* NULL: none given */
+	int32_t rank, world;
+	char bad[72];        /* the first setting that was ignored, "" none */
+};
+
+void gns_config_read(struct gns_config *config);
+
+/* The name of the session that all processes of this job on this node share: from the launcher's job id where there is one, else
+ * from the pid. At most GNS_NAME_MAX bytes. */
+void gns_config_session_name(char *buf, size_t size);
+
+#endif

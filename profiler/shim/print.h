@@ -1,0 +1,33 @@
+/* Fingerprints of matrices: a few elements at fixed places, enough to tell "the same values", "a little changed" and
+ * "other values", at a cost that does not grow with the matrix. */
+#ifndef GNS_PRINT_H
+#define GNS_PRINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "product.h"
+
+#define GNS_PRINT_N 16
+
+struct gns_print {
+	uint64_t bits[GNS_PRINT_N]; /* the elements' bit patterns */
+};
+
+/* Reads directly: only while the matrix is an operand of a call in progress. */
+void gns_print_take(const struct gns_key *key, struct gns_print *out);
+
+/* Reads through the kernel (process_vm_readv), so that memory given back since is an error and not a fault.
+ * ok[i] says whether out[i] could be read. False when the kernel does not let us (seccomp): nothing was read. */
+bool gns_print_scan(const struct gns_key *const *keys, size_t n, struct gns_print *out, bool *ok);
+
+static inline bool gns_print_same(const struct gns_print *a, const struct gns_print *b)
+{
+	return __builtin_memcmp(a, b, sizeof *a) == 0;
+}
+
+/* |a - b| / (|a| + |b|), between 0 and 1; 1 when not finite. */
+double gns_print_distance(const struct gns_print *a, const struct gns_print *b, uint32_t dtype);
+
+#endif

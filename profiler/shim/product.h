@@ -1,0 +1,51 @@
+/* A matrix product C = alpha * L R + beta * C as every collector describes it, whatever API it came through:
+ * L is m x k, R is k x n, k is summed over. Addresses are the trainer's and are only looked at while its call is in
+ * progress. Strides are in elements; of each operand one stride is 1. */
+#ifndef GNS_PRODUCT_H
+#define GNS_PRODUCT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gnscope/record.h"
+
+struct gns_operand {
+	const void *data;
+	size_t free_n;     /* extent of the dimension that stays: m of L, n of R */
+	size_t sum_n;      /* extent of the dimension that is summed over: k */
+	ptrdiff_t ld;      /* stride of the slow dimension */
+	bool sum_fast;     /* the summed dimension is the contiguous one */
+};
+
+struct gns_product {
+	uint32_t dtype; /* enum gns_dtype; float32 and float64 here */
+	size_t m, n, k;
+	struct gns_operand left, right;
+	void *c;
+	ptrdiff_t c_row_stride, c_col_stride;
+	double alpha, beta;
+};
+
+/* A matrix operand named by where and how it is stored: the identity of a weight. */
+struct gns_key {
+	const void *data;
+	size_t slow_n, fast_n;
+	ptrdiff_t ld;
+	uint32_t dtype;
+};
+
+static inline struct gns_key gns_operand_key(const struct gns_operand *o, uint32_t dtype)
+{
+	return (struct gns_key){ o->data, o->sum_fast ? o->free_n : o->sum_n, o->sum_fast ? o->sum_n : o->free_n, o->ld, dtype };
+}
+
+static inline size_t gns_dtype_size(uint32_t dtype)
+{
+	return dtype == GNS_F64 ? 8 : dtype == GNS_F32 ? 4 : 2;
+}
+
+/* What a product is for. */
+enum gns_role { GNS_ROLE_OTHER = 0, GNS_ROLE_FORWARD, GNS_ROLE_DGRAD, GNS_ROLE_WGRAD, GNS_ROLES };
+
+#endif

@@ -1,0 +1,67 @@
+/* From the shim's state to records in the ring: the only file of the shim that knows the records.
+ *
+ * All calls under the core's lock, at step boundaries only. What cannot be delivered is counted in the session, never waited for. */
+#ifndef GNS_PUBLISH_H
+#define GNS_PUBLISH_H
+
+#include "config.h"
+#include "kernels.h"
+#include "measure.h"
+#include "ring.h"
+
+#define GNS_COUNTERS_MAX 48
+#define GNS_EVENTS_MAX 16
+#define GNS_LOSSES_MAX 64
+
+enum gns_link { GNS_LINK_NONE = 0, GNS_LINK_OPEN, GNS_LINK_OFF };
+
+struct gns_publish {
+	enum gns_link link;
+	char session_name[GNS_NAME_MAX];
+	bool ours;            /* we made the session, so its recorder is ours to start */
+	struct gns_session *session;
+	struct gns_ring ring;
+	struct gns_record *stage; /* one step's records */
+	uint32_t staged;
+	bool hello;           /* PROC is to be sent */
+	uint64_t counters_ns; /* when counters were last sent */
+	uint32_t spawns;
+	struct { uint64_t sent; bool ever; } counter[GNS_COUNTERS_MAX];
+	struct { char name[32], text[72]; uint64_t step; } event[GNS_EVENTS_MAX];
+	uint32_t n_events;
+	struct { uint64_t step; double loss; } loss[GNS_LOSSES_MAX];
+	uint32_t n_losses;
+};
+
+struct gns_counter {
+	const char *collector, *name;
+	uint64_t value;
+	char text[48];
+};
+
+struct gns_step_report {
+	uint64_t step, start_ns, dur_ns, overhead_ns;
+	uint32_t flags, every;
+	bool all_counters;
+};
+
+bool gns_publish_init(struct gns_publish *publish);
+void gns_publish_free(struct gns_publish *publish);
+
+/* Finds the session or makes one and starts its recorder, then takes a ring. Returns true once records can be sent;
+ * tries again at each call until it is known that it cannot. */
+bool gns_publish_open(struct gns_publish *publish, const struct gns_config *config);
+/* The control word, 0 when there is no session. */
+uint32_t gns_publish_control(const struct gns_publish *publish);
+/* The recorder has gone silent while the ring fills: start another, if the first was ours. */
+void gns_publish_revive(struct gns_publish *publish);
+
+void gns_publish_event(struct gns_publish *publish, uint64_t step, const char *name, const char *text);
+void gns_publish_loss(struct gns_publish *publish, uint64_t step, double loss);
+/* One step with all that belongs to it. Returns false when it was dropped. */
+bool gns_publish_step(struct gns_publish *publish, const struct gns_config *config, const struct gns_step_report *report,
+		      struct gns_measure *measure, struct gns_kernels *kernels, const struct gns_counter *counters, size_t n_counters);
+/* Counters and events alone, at the end. */
+void gns_publish_rest(struct gns_publish *publish, const struct gns_config *config, const struct gns_counter *counters, size_t n_counters);
+
+#endif

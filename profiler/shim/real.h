@@ -1,0 +1,24 @@
+/* The function that a wrapper stands before.
+ *
+ * First what the dynamic linker would have bound without us (RTLD_NEXT: the global scope behind the preloaded
+ * libraries), then the scope of the object that called (Python loads libraries RTLD_LOCAL: the global scope does not have
+ * them), then any loaded object. Two copies of one library are kept apart by remembering the answer per call site. */
+#ifndef GNS_REAL_H
+#define GNS_REAL_H
+
+#include <stdatomic.h>
+
+#define GNS_REAL_SITES 64
+
+struct gns_real {
+	const char *name;
+	void *self; /* our wrapper, never an answer */
+	struct {
+		_Atomic(void *) site, target;
+	} sites[GNS_REAL_SITES];
+};
+
+/* NULL when there is none: the wrapper then returns as the API would on error, or does nothing. Any thread. */
+void *gns_real_find(struct gns_real *real, void *call_site);
+
+#endif

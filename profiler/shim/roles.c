@@ -1,0 +1,303 @@
+/* The roles of matrix products: what is known of the weights is used here; how they become known is in learn.c. */
+#include "roles.h"
+
+#include <string.h>
+
+#include "arena.h"
+#include "learn.h"
+
+#define INDEX_SLOTS (GNS_WEIGHTS_MAX * 2)
+#define REFERENCE 8
+#define LOST_AFTER 4 /* steps' worth of products without a weight: they have moved */
+
+const char *gns_reason_name(enum gns_reason reason)
+{
+	static const char *const names[GNS_WHYS] = {
+		[GNS_WHY_NONE] = "none", [GNS_WHY_NO_WEIGHT_MET] = "no_weight_met", [GNS_WHY_WRITTEN] = "written_in_step",
+		[GNS_WHY_PRODUCED] = "output_of_product", [GNS_WHY_NOT_RECURRING] = "not_recurring", [GNS_WHY_NOT_YET] = "still_learning",
+		[GNS_WHY_WEIGHT_OPERAND] = "product_of_weights", [GNS_WHY_TABLE_FULL] = "table_full",
+	};
+	return reason < GNS_WHYS ? names[reason] : "unknown";
+}
+
+bool gns_roles_init(struct gns_roles *r)
+{
+	memset(r, 0, sizeof *r);
+	r->weights = gns_pages(GNS_WEIGHTS_MAX * sizeof *r->weights);
+	r->index = gns_pages(INDEX_SLOTS * sizeof *r->index);
+	if (!gns_uses_init(&r->uses) || !r->weights || !r->index) {
+		gns_roles_free(r);
+		return false;
+	}
+	r->learning = r->scan_works = true;
+	return true;
+}
+
+void gns_roles_free(struct gns_roles *r)
+{
+	gns_uses_free(&r->uses);
+	gns_pages_free(r->weights, GNS_WEIGHTS_MAX * sizeof *r->weights);
+	gns_pages_free(r->index, INDEX_SLOTS * sizeof *r->index);
+	r->weights = NULL;
+	r->index = NULL;
+}
+
+static uint32_t home(const void *data)
+{
+	return (uint32_t)(((uint64_t)(uintptr_t)data * 0x9e3779b97f4a7c15ull) >> 49) & (INDEX_SLOTS - 1);
+}
+
+static bool same_key(const struct gns_key *a, const struct gns_key *b)
+{
+	return a->data == b->data && a->slow_n == b->slow_n && a->fast_n == b->fast_n && a->dtype == b->dtype;
+}
+
+struct gns_weight *gns_weight_find(struct gns_roles *r, const struct gns_key *key)
+{
+	for (uint32_t at = home(key->data);; at = (at + 1) & (INDEX_SLOTS - 1)) {
+		uint32_t i = r->index[at];
+		if (!i)
+			return NULL;
+		if (same_key(&r->weights[i - 1].key, key))
+			return &r->weights[i - 1];
+	}
+}
+
+struct gns_weight *gns_weight_add(struct gns_roles *r, const struct gns_key *key)
+{
+	if (r->n_weights_used == GNS_WEIGHTS_MAX)
+		return NULL;
+	uint32_t at = home(key->data);
+	while (r->index[at])
+		at = (at + 1) & (INDEX_SLOTS - 1);
+	r->index[at] = ++r->n_weights_used;
+	struct gns_weight *w = &r->weights[r->n_weights_used - 1];
+	*w = (struct gns_weight){ .key = *key, .state = GNS_W_CANDIDATE };
+	return w;
+}
+
+/* The table is rebuilt without the candidates that came to nothing; weights keep their order and so their indices (they
+ * come first once learned). */
+void gns_weights_keep(struct gns_roles *r, bool (*keep)(const struct gns_roles *, const struct gns_weight *))
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < r->n_weights_used; i++)
+		if (keep(r, &r->weights[i]))
+			r->weights[n++] = r->weights[i];
+	memset(&r->weights[n], 0, (r->n_weights_used - n) * sizeof *r->weights);
+	r->n_weights_used = n;
+	memset(r->index, 0, INDEX_SLOTS * sizeof *r->index);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = home(r->weights[i].key.data);
+		while (r->index[at])
+			at = (at + 1) & (INDEX_SLOTS - 1);
+		r->index[at] = i + 1;
+	}
+}
+
+struct gns_weight *gns_roles_at(struct gns_roles *r, const void *data)
+{
+	for (uint32_t i = 0; i < r->n_weights_used; i++)
+		if (r->weights[i].key.data == data && r->weights[i].state == GNS_W_WEIGHT)
+			return &r->weights[i];
+	return NULL;
+}
+
+void gns_roles_relearn(struct gns_roles *r)
+{
+	r->learning = true;
+	r->settle = 3;
+}
+
+/* Have weights been written since they were last looked at? A few first; all of them only when those have not
+ * (dead units, frozen layers), so that a micro-step is not taken for a step nor the other way round. */
+static bool weights_changed(struct gns_roles *r, const struct gns_weight *used)
+{
+	const struct gns_key *keys[REFERENCE];
+	struct gns_weight *which[REFERENCE];
+	struct gns_print now[REFERENCE];
+	bool ok[REFERENCE], changed = false;
+	uint32_t next = 0;
+	r->scan++;
+	while (!changed && next < r->n_weights_used) {
+		size_t n = 0;
+		for (; n < REFERENCE && next < r->n_weights_used; next++) {
+			struct gns_weight *w = &r->weights[next];
+			if (w->state == GNS_W_WEIGHT && (r->scan_works || w == used)) {
+				which[n] = w;
+				keys[n++] = &w->key;
+			}
+		}
+		if (r->scan_works && !gns_print_scan(keys, n, now, ok))
+			r->scan_works = false;
+		if (!r->scan_works) {
+			n = 1;
+			ok[0] = true;
+			which[0] = (struct gns_weight *)used;
+			gns_print_take(&used->key, &now[0]);
+			next = r->n_weights_used;
+		}
+		for (size_t i = 0; i < n; i++) {
+			if (!ok[i])
+				continue;
+			/* One that was not looked at last time says nothing about when it changed. */
+			if (which[i]->print_scan + 1 == r->scan && !gns_print_same(&which[i]->print, &now[i]))
+				changed = true;
+			which[i]->print = now[i];
+			which[i]->print_scan = r->scan;
+		}
+	}
+	return changed;
+}
+
+static void boundary(struct gns_roles *r, struct gns_weight *used, struct gns_verdict *out)
+{
+	bool changed;
+	r->backward_seen = false;
+	if (r->learning)
+		changed = gns_learn_boundary(r, &out->learned);
+	else
+		changed = weights_changed(r, used);
+	if (!changed)
+		return;
+	gns_uses_next_cycle(&r->uses);
+	r->boundaries++;
+	r->step_products = r->products - r->products_at_boundary;
+	r->products_at_boundary = r->products;
+	out->boundary = true;
+}
+
+static void see_weight(struct gns_roles *r, struct gns_weight *w, const struct gns_operand *operand,
+		       const struct gns_operand *other, struct gns_verdict *out)
+{
+	bool forward = operand->sum_fast == w->forward_sum_fast;
+	if (forward && r->backward_seen) {
+		struct gns_key key = w->key;
+		out->forward_after_backward = true;
+		boundary(r, w, out);
+		w = gns_weight_find(r, &key);
+		if (!w)
+			return;
+	}
+	if (r->learning && forward)
+		gns_learn_check(r, w);
+	if (w->state != GNS_W_WEIGHT)
+		return;
+	r->last_weight_use = r->products;
+	if (forward)
+		w->order = r->uses.seq;
+	gns_uses_add(&r->uses, other, operand, w->key.dtype);
+	out->role = forward ? GNS_ROLE_FORWARD : GNS_ROLE_DGRAD;
+	out->n = 1;
+	out->weight[0] = (uint32_t)(w - r->weights);
+}
+
+/* Adds the weights that `matrix` met; those that the other operand met as well (as its dY) come first. */
+static void collect(struct gns_roles *r, struct gns_use **met, unsigned n, const void *dy, struct gns_verdict *out)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct gns_weight *w = gns_weight_find(r, &met[i]->weight);
+		if (!w || w->state != GNS_W_WEIGHT || met[i]->weight_sum_fast != w->forward_sum_fast)
+			continue;
+		uint32_t index = (uint32_t)(w - r->weights);
+		bool there = false;
+		for (unsigned j = 0; j < out->n; j++)
+			there |= out->weight[j] == index;
+		if (there || out->n == GNS_USES_FOUND)
+			continue;
+		out->weight[out->n] = index;
+		out->output_gradient[out->n++] = dy;
+	}
+}
+
+/* dY's own meeting with a weight, in its data-gradient product, settles which of several it is; and it is enough
+ * alone where X was copied between the passes. */
+static bool settle_by_dgrad(struct gns_roles *r, struct gns_use **met, unsigned n, const void *dy, struct gns_verdict *out)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct gns_weight *w = gns_weight_find(r, &met[i]->weight);
+		if (!w || w->state != GNS_W_WEIGHT || met[i]->weight_sum_fast == w->forward_sum_fast)
+			continue;
+		uint32_t index = (uint32_t)(w - r->weights);
+		bool listed = out->n == 0;
+		for (unsigned j = 0; j < out->n; j++)
+			listed |= out->weight[j] == index;
+		if (!listed)
+			continue;
+		out->n = 1;
+		out->weight[0] = index;
+		out->output_gradient[0] = dy;
+		met[i]->taken = true;
+		return true;
+	}
+	return false;
+}
+
+static void take_forward(struct gns_roles *r, struct gns_use **met, unsigned n, uint32_t index)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (gns_weight_find(r, &met[i]->weight) == &r->weights[index] &&
+		    met[i]->weight_sum_fast == r->weights[index].forward_sum_fast)
+			met[i]->taken = true;
+}
+
+static void see_gradient(struct gns_roles *r, const struct gns_product *p, struct gns_verdict *out)
+{
+	struct gns_use *left[GNS_USES_FOUND], *right[GNS_USES_FOUND];
+	unsigned n_left = gns_uses_find(&r->uses, &p->left, p->n, p->dtype, left);
+	unsigned n_right = gns_uses_find(&r->uses, &p->right, p->m, p->dtype, right);
+	collect(r, left, n_left, p->right.data, out);
+	collect(r, right, n_right, p->left.data, out);
+	if (!settle_by_dgrad(r, right, n_right, p->right.data, out))
+		settle_by_dgrad(r, left, n_left, p->left.data, out);
+	if (out->n == 1) {
+		take_forward(r, left, n_left, out->weight[0]);
+		take_forward(r, right, n_right, out->weight[0]);
+	}
+	if (out->n) {
+		out->role = GNS_ROLE_WGRAD;
+		r->backward_seen = true;
+		return;
+	}
+	out->why = r->learning ? GNS_WHY_NOT_YET : GNS_WHY_NO_WEIGHT_MET;
+	if (r->learning && n_left + n_right)
+		gns_learn_gradient(r, left, n_left, right, n_right);
+}
+
+static struct gns_weight *known(struct gns_roles *r, const struct gns_operand *o, uint32_t dtype)
+{
+	struct gns_key key = gns_operand_key(o, dtype);
+	return gns_weight_find(r, &key);
+}
+
+static bool better(const struct gns_weight *a, const struct gns_weight *b)
+{
+	return a && a->state != GNS_W_REJECTED && (!b || b->state == GNS_W_REJECTED || a->state == GNS_W_WEIGHT);
+}
+
+void gns_roles_see(struct gns_roles *r, const struct gns_product *p, struct gns_verdict *out)
+{
+	out->role = GNS_ROLE_OTHER;
+	out->why = GNS_WHY_NONE;
+	out->boundary = out->learned = out->forward_after_backward = false;
+	out->n = 0;
+	r->products++;
+
+	struct gns_weight *left = known(r, &p->left, p->dtype), *right = known(r, &p->right, p->dtype);
+	bool gradient_form = p->left.sum_fast == r->wgrad_sum_fast && p->right.sum_fast == r->wgrad_sum_fast;
+	if (gradient_form) {
+		if ((left && left->state == GNS_W_WEIGHT) || (right && right->state == GNS_W_WEIGHT))
+			out->why = GNS_WHY_WEIGHT_OPERAND;
+		else
+			see_gradient(r, p, out);
+		r->why[out->why]++;
+	} else if (better(left, right)) {
+		see_weight(r, left, &p->left, &p->right, out);
+	} else if (better(right, left)) {
+		see_weight(r, right, &p->right, &p->left, out);
+	}
+	if (r->learning)
+		gns_learn_see(r, p, out, gradient_form);
+	else if (r->products - r->last_weight_use > LOST_AFTER * r->step_products + 1000)
+		gns_roles_relearn(r);
+}

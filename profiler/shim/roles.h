@@ -1,0 +1,98 @@
+/* The roles of matrix products: forward, data gradient, weight gradient, other. One module for every collector.
+ *
+ * No size or name is trusted, only what operands are. A linear layer makes three products of three matrices:
+ *   forward  X W -> Y       data gradient  dY W -> dX       weight gradient  X^T dY -> dW
+ * and so does attention, with K or V in the place of W. A weight is told from those by when it is written:
+ *   1. it is an operand at the same address step after step, in a forward product whose other operand returns in a
+ *      product of weight-gradient form with an output of the weight's shape;
+ *   2. its values are the same at its forward product as they were when the step began (an activation is written
+ *      within the step), and no product of the step wrote them;
+ *   3. they change between steps.
+ * (2) and (3) compare fingerprints (print.h), with equality: no threshold, so they hold for full-batch training, too, in which
+ * activations change as slowly as weights. A step begins where a weight's values have changed at a forward product that
+ * follows a weight gradient; if they have not changed it is another micro-step.
+ *
+ * Storage order: "wgrad_sum_fast" false is the usual one (a row of X is one sample's or token's features, contiguous); the other
+ * one (features x samples) is tried in turn while the first finds nothing.
+ *
+ * Not thread-safe: the caller serialises. No allocation after gns_roles_init. */
+#ifndef GNS_ROLES_H
+#define GNS_ROLES_H
+
+#include "print.h"
+#include "product.h"
+#include "uses.h"
+
+#define GNS_WEIGHTS_MAX 16384u /* candidates included; weights proper are far fewer */
+#define GNS_WRITES 1024u
+
+enum gns_reason { /* why a product of weight-gradient form is not taken for one, or a candidate not for a weight */
+	GNS_WHY_NONE = 0,
+	GNS_WHY_NO_WEIGHT_MET,  /* neither operand met a weight before: attention and the like */
+	GNS_WHY_WRITTEN,        /* the supposed weight was written within the step: an activation */
+	GNS_WHY_PRODUCED,       /* the supposed weight is a product's output: an activation */
+	GNS_WHY_NOT_RECURRING,  /* the supposed weight did not come back at its address: an activation */
+	GNS_WHY_NOT_YET,        /* still learning which operands are weights */
+	GNS_WHY_WEIGHT_OPERAND, /* a weight is itself an operand: a product of weights */
+	GNS_WHY_TABLE_FULL,
+	GNS_WHYS
+};
+const char *gns_reason_name(enum gns_reason reason); /* "no_weight_met" */
+
+enum gns_weight_state { GNS_W_FREE = 0, GNS_W_CANDIDATE, GNS_W_WEIGHT, GNS_W_REJECTED };
+
+struct gns_weight {
+	struct gns_key key;
+	bool forward_sum_fast;  /* which of its dimensions the forward product sums over */
+	uint8_t state, why;
+	uint32_t id;            /* 1, 2, ... in order of forward use, once a weight */
+	uint32_t order;         /* place of its forward product in the step */
+	uint32_t last_scan;     /* scan number of its newest forward use */
+	uint32_t checks, updates;
+	struct gns_print print; /* at the newest scan */
+	uint32_t print_scan;    /* number of that scan, 0: never read */
+};
+
+struct gns_verdict {
+	enum gns_role role;
+	enum gns_reason why;  /* for a product of weight-gradient form that is not one */
+	bool boundary;        /* a new step begins with this product: weights have changed */
+	bool learned;         /* with `boundary`: the set of weights is new */
+	unsigned n;           /* WGRAD: weights it may belong to, best first; more than one: several layers share X and shape */
+	uint32_t weight[GNS_USES_FOUND]; /* indices into the table; FORWARD, DGRAD: [0] */
+	const void *output_gradient[GNS_USES_FOUND]; /* WGRAD: the operand that is dY if it belongs to weight[i] */
+	bool forward_after_backward; /* FORWARD: a backward pass was seen since the last forward one */
+};
+
+struct gns_roles {
+	struct gns_uses uses;
+	struct gns_weight *weights;  /* GNS_WEIGHTS_MAX */
+	uint32_t *index;             /* hash by address into weights, +1 */
+	uint32_t n_weights_used;     /* slots taken, candidates included */
+	uint32_t n_weights;          /* weights proper = highest id */
+	bool wgrad_sum_fast;
+	bool learning, scan_works, backward_seen;
+	uint32_t scan;               /* scans so far */
+	uint32_t settle;             /* boundaries until learning ends */
+	uint64_t products, products_at_boundary, last_weight_use, step_products;
+	uint32_t boundaries;
+	uint32_t steps_before;       /* steps that had passed when the first weights were learned */
+	uint32_t layout_tries, layout_scan;
+	struct { const char *lo, *hi; } writes[GNS_WRITES]; /* newest outputs, while learning */
+	uint32_t n_writes;
+	uint64_t why[GNS_WHYS];
+};
+
+bool gns_roles_init(struct gns_roles *roles);
+void gns_roles_free(struct gns_roles *roles);
+
+/* Called with each product before it runs (operands are read), in the order of the program. */
+void gns_roles_see(struct gns_roles *roles, const struct gns_product *product, struct gns_verdict *out);
+
+/* Looks again for weights in the next steps (unfrozen layers, moved parameters). */
+void gns_roles_relearn(struct gns_roles *roles);
+
+/* The weight with this address, NULL none: for names given by the trainer. */
+struct gns_weight *gns_roles_at(struct gns_roles *roles, const void *data);
+
+#endif

@@ -1,0 +1,88 @@
+/* The uses of this micro-step. */
+#include "uses.h"
+
+#include "arena.h"
+
+#define NEIGHBOURS 32u
+
+bool gns_uses_init(struct gns_uses *uses)
+{
+	*uses = (struct gns_uses){ .slots = gns_pages(GNS_USES_SLOTS * sizeof *uses->slots), .cycle = 1 };
+	return uses->slots != NULL;
+}
+
+void gns_uses_free(struct gns_uses *uses)
+{
+	gns_pages_free(uses->slots, GNS_USES_SLOTS * sizeof *uses->slots);
+	uses->slots = NULL;
+}
+
+void gns_uses_next_cycle(struct gns_uses *uses)
+{
+	uses->cycle++;
+	uses->seq = 0;
+}
+
+static uint32_t home(const void *data)
+{
+	return (uint32_t)(((uint64_t)(uintptr_t)data * 0x9e3779b97f4a7c15ull) >> 49);
+}
+
+_Static_assert(GNS_USES_SLOTS == 1u << 15, "home() yields 15 bits");
+
+static bool same_weight(const struct gns_use *u, const struct gns_operand *weight)
+{
+	return u->weight.data == weight->data && u->weight_free == weight->free_n && u->weight_sum_fast == weight->sum_fast;
+}
+
+void gns_uses_add(struct gns_uses *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype)
+{
+	struct gns_use *free_slot = NULL, *oldest = NULL;
+	uint32_t at = home(matrix->data);
+	for (uint32_t i = 0; i < NEIGHBOURS; i++) {
+		struct gns_use *u = &uses->slots[(at + i) % GNS_USES_SLOTS];
+		if (u->cycle != uses->cycle) {
+			if (!free_slot)
+				free_slot = u;
+			if (!u->cycle)
+				break; /* never used: nothing lies behind it */
+			continue;
+		}
+		if (u->data == matrix->data && same_weight(u, weight)) {
+			free_slot = u; /* the same pair again: an evaluation pass, a recomputation */
+			break;
+		}
+		if (!oldest || u->seq < oldest->seq)
+			oldest = u;
+	}
+	if (!free_slot) {
+		uses->lost++;
+		free_slot = oldest;
+	}
+	*free_slot = (struct gns_use){
+		.data = matrix->data, .cycle = uses->cycle, .seq = uses->seq++, .rows = matrix->free_n, .width = matrix->sum_n,
+		.weight = gns_operand_key(weight, dtype), .weight_free = weight->free_n, .weight_sum_fast = weight->sum_fast,
+	};
+}
+
+unsigned gns_uses_find(struct gns_uses *uses, const struct gns_operand *matrix, size_t other_width, uint32_t dtype,
+		       struct gns_use **found)
+{
+	unsigned n = 0;
+	uint32_t at = home(matrix->data);
+	for (uint32_t i = 0; i < NEIGHBOURS; i++) {
+		struct gns_use *u = &uses->slots[(at + i) % GNS_USES_SLOTS];
+		if (!u->cycle)
+			break;
+		if (u->cycle != uses->cycle || u->taken || u->data != matrix->data || u->rows != matrix->sum_n ||
+		    u->width != matrix->free_n || u->weight_free != other_width || u->weight.dtype != dtype)
+			continue;
+		if (n == GNS_USES_FOUND && u->seq < found[n - 1]->seq)
+			continue;
+		unsigned j = n < GNS_USES_FOUND ? n++ : n - 1;
+		for (; j > 0 && found[j - 1]->seq < u->seq; j--)
+			found[j] = found[j - 1];
+		found[j] = u;
+	}
+	return n;
+}
