@@ -9,6 +9,7 @@
 
 #include "profiler/cli/cli.h"
 #include "profiler/cli/launch.h"
+#include "profiler/cli/loss.h"
 #include "store/recorder.h"
 
 static const char help[] =
@@ -23,6 +24,7 @@ static const char help[] =
 	"      --cwd S          the trainer's folder\n"
 	"      --detached       ends after the last trainer is gone\n"
 	"      --parent PID     when this process is gone before the run was closed, close it\n"
+	"      --losses FD      a pipe with the losses that were read from the output\n"
 	"      --echo           write troubles to standard error\n";
 
 /* `gnscope run` may be killed while its trainer goes on. Then this thread closes the session once every trainer is gone, so
@@ -70,15 +72,21 @@ static void close_orphan(struct orphan *o, const char *path)
 	gns_session_unlink(o->session_name);
 }
 
-static int record(const struct gns_recorder_options *options, pid_t parent)
+static int record(const struct gns_recorder_options *options, pid_t parent, int losses_fd)
 {
+	struct gns_loss_store *losses = NULL;
 	struct orphan orphan = {.session_name = options->session, .parent = parent};
 	struct gns_error err = {""};
 	pthread_t thread;
-	if (parent > 0 && gns_session_attach(options->session, &orphan.session) == 0 &&
-	    pthread_create(&thread, NULL, watch_parent, &orphan) == 0)
+	bool attached = parent > 0 && gns_session_attach(options->session, &orphan.session) == 0;
+	if (attached && pthread_create(&thread, NULL, watch_parent, &orphan) == 0)
 		pthread_detach(thread);
+	if (attached && losses_fd >= 0)
+		gns_loss_store_start(losses_fd, options->store, orphan.session, &losses);
 	int rc = gns_recorder_run(options, &err);
+	uint64_t lost = gns_loss_store_finish(losses);
+	if (lost && !rc)
+		rc = gns_fail(&err, -EIO, "the last %" PRIu64 " losses could not be stored in %s", lost, options->store);
 	if (atomic_load(&orphan.orphaned))
 		close_orphan(&orphan, options->store);
 	if (!rc)
@@ -88,19 +96,19 @@ static int record(const struct gns_recorder_options *options, pid_t parent)
 
 int gns_cmd_record(int argc, char **argv)
 {
-	enum { SESSION = 256, STORE, NAME, COMMAND, CWD, DETACHED, PARENT, ECHO_ };
+	enum { SESSION = 256, STORE, NAME, COMMAND, CWD, DETACHED, PARENT, LOSSES, ECHO_ };
 	static const struct option longs[] = {
 		{"session", required_argument, NULL, SESSION}, {"store", required_argument, NULL, STORE},
 		{"name", required_argument, NULL, NAME}, {"command", required_argument, NULL, COMMAND},
 		{"cwd", required_argument, NULL, CWD}, {"detached", no_argument, NULL, DETACHED},
-		{"parent", required_argument, NULL, PARENT}, {"echo", no_argument, NULL, ECHO_},
+		{"parent", required_argument, NULL, PARENT}, {"losses", required_argument, NULL, LOSSES}, {"echo", no_argument, NULL, ECHO_},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
 	};
 	struct gns_recorder_options options = {0};
 	struct gns_error err = {""};
 	const char *store = NULL;
 	char path[4096];
-	int64_t parent = 0;
+	int64_t parent = 0, losses = -1;
 	opterr = 0;
 	for (int c; (c = getopt_long(argc, argv, "+:h", longs, NULL)) != -1;) {
 		switch (c) {
@@ -115,6 +123,10 @@ int gns_cmd_record(int argc, char **argv)
 			if (gns_cli_integer(optarg, 1, INT32_MAX, &parent) != 0)
 				return gns_cli_usage(argv[0], "--parent '%s' is not a process id", optarg);
 			break;
+		case LOSSES:
+			if (gns_cli_integer(optarg, 0, 1 << 20, &losses) != 0)
+				return gns_cli_usage(argv[0], "--losses '%s' is not a file descriptor", optarg);
+			break;
 		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
 		default: return gns_cli_bad_option(argv, c);
 		}
@@ -126,5 +138,5 @@ int gns_cmd_record(int argc, char **argv)
 	if (gns_cli_store_path(store, path, sizeof path, &err) != 0)
 		return gns_cli_fail(argv[0], "%s", err.text);
 	options.store = path;
-	return record(&options, (pid_t)parent);
+	return record(&options, (pid_t)parent, (int)losses);
 }

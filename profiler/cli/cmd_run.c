@@ -93,7 +93,7 @@ static int parse(int argc, char **argv, struct run *r)
 	struct gns_launch *l = &r->launch;
 	struct gns_error err = {""};
 	const char *store = NULL, *top = setting(NULL, "GNSCOPE_TOP");
-	r->top = top && strcmp(top, "0") != 0;
+	r->top = top && strcmp(top, "0") != 0 && isatty(0) && isatty(1);
 	opterr = 0;
 	for (int c; (c = getopt_long(argc, argv, "+:h", longs, NULL)) != -1;) {
 		switch (c) {
@@ -122,6 +122,7 @@ static int parse(int argc, char **argv, struct run *r)
 	if (gns_cli_store_path(store, r->store, sizeof r->store, &err) != 0)
 		return gns_cli_fail(argv[0], "%s", err.text);
 	l->store = r->store;
+	l->wants_losses = r->loss_regex != NULL;
 	return -1;
 }
 
@@ -158,7 +159,7 @@ static int wire(struct run *r, int fds[3], struct gns_error *err)
 		fds[0] = r->null_fd;
 	if (!r->loss_regex)
 		return 0;
-	gns_loss_attach(&r->loss, r->launch.session_name, r->launch.session);
+	gns_loss_attach(&r->loss, r->launch.session_name, r->launch.session, r->launch.losses[1]);
 	if ((rc = gns_channel_open(&r->out, dst[1], err)) != 0)
 		return rc;
 	fds[1] = fds[2] = r->out.give;
@@ -189,6 +190,8 @@ static void start_dashboard(struct run *r)
 	}
 	sigprocmask(SIG_SETMASK, &r->launch.old_mask, NULL);
 	sigaction(SIGCHLD, &r->launch.old_chld, NULL);
+	if (r->launch.losses[1] >= 0)
+		close(r->launch.losses[1]);
 	exit(gns_top_main(&options));
 }
 #endif
@@ -255,6 +258,8 @@ static void closing_words(struct run *r, int64_t run_id, int processes)
 	gns_store_close(store);
 	if (r->loss_regex && r->loss.found == 0)
 		gns_cli_fail(NULL, "no line of the output matched --loss-regex '%s'", r->loss_regex);
+	if (r->loss.lost)
+		gns_cli_fail(NULL, "%" PRIu64 " losses were lost: they came faster than they could be stored", r->loss.lost);
 	if (r->loss.crowded > r->loss.found / 2)
 		gns_cli_fail(NULL, "most losses came several to a step, as from a command that keeps its output in a buffer: their steps are "
 				   "late (python3 -u writes at once)");
@@ -316,7 +321,7 @@ int gns_cmd_run(int argc, char **argv)
 #endif
 	follow(r);
 	wait_dashboard(r);
-	int processes = gns_launch_claimed(r->launch.session) - (r->loss.found > 0);
+	int processes = gns_launch_claimed(r->launch.session);
 	gns_launch_finish(&r->launch, &run_id);
 	closing_words(r, run_id, processes);
 	return leave(&r->launch);

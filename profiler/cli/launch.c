@@ -135,7 +135,7 @@ static int block_signals(struct gns_launch *l, struct gns_error *err)
 
 int gns_launch_prepare(struct gns_launch *l, struct gns_error *err)
 {
-	l->recorder_text_fd = l->signals = -1;
+	l->recorder_text_fd = l->signals = l->losses[0] = l->losses[1] = -1;
 	int rc = gns_launch_find_lib(l->lib, l->lib_path, sizeof l->lib_path, err);
 	if (!rc)
 		rc = check_store(l->store, err);
@@ -147,6 +147,8 @@ int gns_launch_prepare(struct gns_launch *l, struct gns_error *err)
 	if (!getcwd(l->cwd, sizeof l->cwd))
 		l->cwd[0] = '\0';
 	rc = block_signals(l, err);
+	if (!rc && l->wants_losses && pipe2(l->losses, O_CLOEXEC | O_NONBLOCK) != 0)
+		rc = gns_fail(err, -errno, "cannot make a pipe for the losses: %s", strerror(errno));
 	if (rc)
 		gns_launch_abandon(l);
 	return rc;

@@ -7,6 +7,7 @@
 #define GNS_LAUNCH_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -20,6 +21,7 @@ struct gns_launch {
 	const char *store; /* absolute path */
 	const char *name, *samples, *every, *budget, *lib;
 	char *const *argv; /* the command, NULL at the end */
+	bool wants_losses; /* a pipe for losses to the recorder, loss.h */
 
 	/* Made by gns_launch_prepare. */
 	char lib_path[4096], cwd[4096], command[8192];
@@ -27,6 +29,7 @@ struct gns_launch {
 	struct gns_session *session;
 	sigset_t old_mask;             /* the signal mask and dispositions that the trainer gets back */
 	struct sigaction old_chld, old_pipe;
+	int losses[2];                 /* the pipe's ends, -1: none */
 	int signals;                   /* a signalfd with every signal that concerns us */
 
 	/* The processes. */

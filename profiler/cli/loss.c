@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "profiler/cli/launch.h"
+
 int gns_loss_init(struct gns_loss *l, const char *expression, struct gns_error *err)
 {
 	char why[200];
@@ -23,8 +25,9 @@ int gns_loss_init(struct gns_loss *l, const char *expression, struct gns_error *
 	return 0;
 }
 
-void gns_loss_attach(struct gns_loss *l, const char *session_name, struct gns_session *session)
+void gns_loss_attach(struct gns_loss *l, const char *session_name, struct gns_session *session, int pipe)
 {
+	l->pipe = pipe;
 	l->session_name = session_name;
 	l->session = session;
 }
@@ -51,8 +54,6 @@ static void look_at_ring(struct gns_loss *l, uint32_t slot)
 static uint64_t current_step(struct gns_loss *l)
 {
 	for (uint32_t slot = 0; slot < GNS_SLOTS; slot++) {
-		if (l->own.shared && slot == l->own.slot)
-			continue;
 		if (!l->seen[slot].shared && atomic_load(&l->session->slot[slot].state) != GNS_SLOT_FREE)
 			gns_ring_attach(l->session_name, l->session, slot, &l->seen[slot]);
 		if (l->seen[slot].shared)
@@ -61,21 +62,11 @@ static uint64_t current_step(struct gns_loss *l)
 	return l->newest + 1;
 }
 
-static void publish(struct gns_loss *l, uint64_t step, double value)
+static void send(struct gns_loss *l, uint64_t step, double value)
 {
-	if (!l->own.shared && gns_ring_claim(l->session_name, l->session, &l->own) != 0)
-		return;
-	if (!gns_ring_reserve(&l->own, 1)) {
-		gns_ring_drop(&l->own, 1, 0);
-		return;
-	}
-	struct gns_record *record = gns_ring_at(&l->own, 0);
-	memset(record, 0, sizeof *record);
-	record->kind = GNS_REC_LOSS;
-	record->version = GNS_RECORD_VERSION;
-	record->u.loss.step = step;
-	record->u.loss.loss = value;
-	gns_ring_publish(&l->own, 1);
+	struct gns_loss_record record = {.step = step, .time_ns = gns_clock_ns(CLOCK_REALTIME), .loss = value};
+	if (write(l->pipe, &record, sizeof record) != (ssize_t)sizeof record)
+		l->lost++;
 }
 
 void gns_loss_line(void *loss, const char *line)
@@ -97,12 +88,11 @@ void gns_loss_line(void *loss, const char *line)
 	l->found++;
 	l->crowded += step == l->last_step;
 	l->last_step = step;
-	publish(l, step, value);
+	send(l, step, value);
 }
 
 void gns_loss_free(struct gns_loss *l)
 {
-	gns_ring_close(&l->own);
 	for (uint32_t slot = 0; slot < GNS_SLOTS; slot++)
 		gns_ring_detach(&l->seen[slot]);
 	regfree(&l->regex);

@@ -4,34 +4,47 @@
  * its line arrives: one more than the newest step that the shim has closed, read from the trainer's ring without touching
  * it. A trainer that keeps its output in a buffer tells its losses late; two losses for one step are a sign of that.
  *
- * The losses travel as records in a ring of our own, so the recorder stays the only writer of the database. */
+ * The losses go through a pipe to the recorder's process, which stores them beside the step (loss_store.c): so a store that
+ * is busy or full never holds up the output. A full pipe loses losses and counts them. */
 #ifndef GNS_LOSS_H
 #define GNS_LOSS_H
 
 #include <regex.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "gnscope/error.h"
 #include "profiler/shim/ring.h"
 
+struct gns_loss_record { /* in the pipe; written at once or not at all */
+	uint64_t step;
+	uint64_t time_ns; /* realtime */
+	double loss;
+};
+
 struct gns_loss {
 	regex_t regex;
+	int pipe;                        /* the end to write to; not owned */
 	const char *session_name;
 	struct gns_session *session;
-	struct gns_ring own;          /* ours, claimed at the first loss */
 	struct gns_ring seen[GNS_SLOTS]; /* the trainers' */
-	uint64_t looked[GNS_SLOTS];   /* each looked at up to this index */
-	uint64_t newest;              /* highest closed step of any process */
-	uint64_t last_step;           /* of the last loss */
-	uint64_t found, crowded;      /* losses; of which for a step that had one already */
+	uint64_t looked[GNS_SLOTS];      /* each looked at up to this index */
+	uint64_t newest;                 /* highest closed step of any process */
+	uint64_t last_step;              /* of the last loss */
+	uint64_t found, crowded, lost;   /* losses; of which for a step that had one already; that the pipe did not take */
 };
 
 int gns_loss_init(struct gns_loss *loss, const char *expression, struct gns_error *err);
-/* Once the session exists; neither is owned. */
-void gns_loss_attach(struct gns_loss *loss, const char *session_name, struct gns_session *session);
+/* Once the session exists; nothing is owned. */
+void gns_loss_attach(struct gns_loss *loss, const char *session_name, struct gns_session *session, int pipe);
 /* For struct gns_channel; `loss` is the struct. */
 void gns_loss_line(void *loss, const char *line);
-/* Closes our ring, so that the recorder can drain it, and frees the rest. */
 void gns_loss_free(struct gns_loss *loss);
+
+/* The other side, in the recorder's process: a thread that stores what comes through the pipe until it is closed. */
+struct gns_loss_store;
+int gns_loss_store_start(int pipe, const char *store, struct gns_session *session, struct gns_loss_store **out);
+/* Waits for the end of the pipe; returns how many losses could not be stored. */
+uint64_t gns_loss_store_finish(struct gns_loss_store *losses);
 
 #endif

@@ -18,6 +18,8 @@
 #define SECOND 1000000000u
 #define HANG_SECONDS 30u /* a recorder whose heart stood still this long while we wait for it is given up */
 
+#define LOSSES_FD 3
+
 static void become_recorder(const struct gns_launch *l)
 {
 	sigset_t none;
@@ -27,12 +29,20 @@ static void become_recorder(const struct gns_launch *l)
 	dup2(null, 0);
 	dup2(null, 1);
 	dup2(l->recorder_text_fd >= 0 ? l->recorder_text_fd : null, 2);
+	if (l->losses[0] == LOSSES_FD)
+		fcntl(LOSSES_FD, F_SETFD, 0);
+	else if (l->losses[0] >= 0)
+		dup2(l->losses[0], LOSSES_FD);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	snprintf(parent, sizeof parent, "%ld", (long)getppid());
 	const char *argv[20] = {"gnscope", "record", "--session", l->session_name, "--store", l->store, "--command", l->command,
 				"--cwd", l->cwd, "--parent", parent, "--echo"};
 	int n = 13;
+	if (l->losses[0] >= 0) {
+		argv[n++] = "--losses";
+		argv[n++] = "3";
+	}
 	const char *name = l->name ? l->name : getenv("GNSCOPE_NAME");
 	if (name && *name) {
 		argv[n++] = "--name";
@@ -258,6 +268,9 @@ void gns_launch_finish(struct gns_launch *l, int64_t *run_id)
 {
 	struct gns_error err = {""};
 	end_witness(l);
+	if (l->losses[1] >= 0)
+		close(l->losses[1]);
+	l->losses[1] = -1;
 	atomic_store(&l->session->closing, 1);
 	drain(l);
 	recorder_sentence(l);

@@ -1,0 +1,108 @@
+/* A trainer that writes into the session as the shim in a real one would: two weights, a known noise scale.
+ *
+ *   gns_fake_trainer STEPS [sleep_us=N] [noise=B] [batch=N] [loss=1] [exit=N] [kill=SIG] [close=0] [print=0]
+ *
+ * Each step has q_small = g2 + s and q_big = g2 + s/n with g2 = 1 and s = B, +-1% in turn, so that s/g2 is B to rounding of the
+ * pairs. With loss=1 it prints "step I loss L" with L = 10/I after the step before has been published. */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "profiler/shim/ring.h"
+
+static long setting(int argc, char **argv, const char *name, long otherwise)
+{
+	size_t n = strlen(name);
+	for (int i = 2; i < argc; i++)
+		if (strncmp(argv[i], name, n) == 0 && argv[i][n] == '=')
+			return strtol(argv[i] + n + 1, NULL, 10);
+	return otherwise;
+}
+
+static uint64_t now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static struct gns_record *next(struct gns_ring *ring, uint32_t *used, enum gns_record_kind kind)
+{
+	struct gns_record *record = gns_ring_at(ring, (*used)++);
+	memset(record, 0, sizeof *record);
+	record->kind = (uint16_t)kind;
+	record->version = GNS_RECORD_VERSION;
+	return record;
+}
+
+static void introduce(struct gns_ring *ring, uint32_t *used, uint32_t batch)
+{
+	struct gns_record *r = next(ring, used, GNS_REC_PROC);
+	r->u.proc = (struct gns_rec_proc){.pid = (uint32_t)getpid(), .world = 1, .unit = GNS_UNIT_SAMPLES, .samples = batch, .every = 1,
+					  .budget_pct = NAN, .start_ns = now()};
+	strcpy(r->u.proc.host, "fake");
+	for (uint32_t i = 1; i <= 2; i++) {
+		r = next(ring, used, GNS_REC_PARAM);
+		r->u.param = (struct gns_rec_param){.param_id = i, .dtype = GNS_F32, .rows = 10, .cols = 10 * i};
+		snprintf(r->u.param.name, sizeof r->u.param.name, "layer%u.weight", i);
+	}
+}
+
+static void step(struct gns_ring *ring, uint64_t number, double noise, uint32_t batch, uint64_t start, uint64_t duration)
+{
+	uint32_t used = 0;
+	if (!gns_ring_reserve(ring, 8)) {
+		gns_ring_drop(ring, 8, 1);
+		return;
+	}
+	if (number == 1)
+		introduce(ring, &used, batch);
+	double wobble = number % 2 ? 1.01 : 0.99;
+	for (uint32_t i = 1; i <= 2; i++) {
+		struct gns_record *r = next(ring, &used, GNS_REC_GRAD);
+		double s = wobble * noise / 2, g2 = wobble * 0.5;
+		r->u.grad = (struct gns_rec_grad){.step = number, .param_id = i, .source = GNS_SOURCE_GEMM, .n_small = 1, .n_big = batch,
+						  .groups = batch, .q_small = g2 + s, .q_big = g2 + s / batch};
+	}
+	struct gns_record *r = next(ring, &used, GNS_REC_STEP);
+	r->u.step = (struct gns_rec_step){.step = number, .start_ns = start, .dur_ns = duration, .overhead_ns = duration / 200,
+					  .samples = batch, .rows = batch, .micro_steps = 1, .flags = GNS_STEP_MEASURED, .params = 2,
+					  .every = 1};
+	gns_ring_publish(ring, used);
+}
+
+int main(int argc, char **argv)
+{
+	long steps = argc > 1 ? strtol(argv[1], NULL, 10) : 10, pause_us = setting(argc, argv, "sleep_us", 1000);
+	const char *name = getenv("GNSCOPE_SESSION"), *samples = getenv("GNSCOPE_SAMPLES");
+	uint32_t batch = (uint32_t)setting(argc, argv, "batch", samples ? strtol(samples, NULL, 10) : 64);
+	struct gns_session *session;
+	struct gns_ring ring = {0};
+	if (!name || gns_session_attach(name, &session) != 0 || gns_ring_claim(name, session, &ring) != 0) {
+		fprintf(stderr, "fake trainer: no session\n");
+		return 99;
+	}
+	if (setting(argc, argv, "print", 1)) {
+		printf("training\n");
+		fflush(stdout);
+	}
+	for (long i = 1; i <= steps; i++) {
+		uint64_t start = now();
+		usleep((useconds_t)pause_us);
+		if (setting(argc, argv, "loss", 0)) {
+			printf("step %ld loss %.9g\n", i, 10.0 / (double)i);
+			fflush(stdout);
+			usleep((useconds_t)pause_us);
+		}
+		step(&ring, (uint64_t)i, (double)setting(argc, argv, "noise", 500), batch, start, now() - start);
+	}
+	if (setting(argc, argv, "kill", 0))
+		raise((int)setting(argc, argv, "kill", 0));
+	if (setting(argc, argv, "close", 1))
+		gns_ring_close(&ring);
+	return (int)setting(argc, argv, "exit", 0);
+}

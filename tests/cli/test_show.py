@@ -1,0 +1,101 @@
+"""show: keys, types, nulls; the text; windows and layers."""
+from harness import *
+
+KEYS = ("run name command status steps steps_measured samples_per_step sample_unit sources coverage b_noise b_noise_lo b_noise_hi "
+        "resolved s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct dropped optimizer lr loss warnings").split()
+LAYER_KEYS = "name shape numel q_small q_big s g2 b_noise b_noise_lo b_noise_hi resolved share_s share_g2 source excluded".split()
+NUMBERS = "samples_per_step coverage b_noise b_noise_lo b_noise_hi s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct lr loss".split()
+
+run("--name", "known", "--samples", 64, "--", TRAINER, 400)
+run("--name", "nothing", "--", "true")
+
+
+@test
+def the_keys_in_their_order():
+    equal(list(show("known")), KEYS, "keys")
+    equal(list(show("nothing")), KEYS, "keys of a run with nothing")
+    equal(list(show("--layers", "known")), KEYS + ["layers"], "with layers")
+    for layer in show("--layers", "known")["layers"]:
+        equal(list(layer), LAYER_KEYS, "keys of a layer")
+
+
+@test
+def numbers_are_numbers():
+    it = show("known")
+    for key in NUMBERS:
+        if it[key] is not None and type(it[key]) not in (int, float):
+            raise AssertionError("%s: %r" % (key, it[key]))
+    for key in ("run", "steps", "steps_measured", "dropped"):
+        equal(type(it[key]), int, key)
+    equal(type(it["resolved"]), bool, "resolved")
+    equal(it["sources"], ["gemm"], "sources")
+    equal(it["sample_unit"], "samples", "unit")
+
+
+@test
+def numbers_are_the_raw_ones():
+    """Against sums over table grad, made here."""
+    it = show("known")
+    rows = query("select sum(q_small), sum(q_big), max(n_big) from grad join run using (run_id) where name='known' group by step")
+    s = sum((a - b) / (1 - 1 / n) for a, b, n in rows) / len(rows)
+    g2 = sum((n * b - a) / (n - 1) for a, b, n in rows) / len(rows)
+    near(it["s"], s, 1e-12, "s")
+    near(it["g2"], g2, 1e-12, "g2")
+    near(it["b_noise"], s / g2, 1e-12, "b_noise")
+    equal((it["steps"], it["steps_measured"], it["samples_per_step"]), (400, 400, 64), "steps and batch")
+    near(it["coverage"], 1.0, 1e-12, "coverage")
+    near(it["overhead_pct"], 0.5, 0.01, "overhead")
+
+
+@test
+def absent_numbers_are_null():
+    it = show("nothing")
+    for key in NUMBERS:
+        equal(it[key], None, key)
+    equal((it["steps"], it["steps_measured"], it["resolved"], it["sources"]), (0, 0, False, []), "the rest")
+
+
+@test
+def a_window_takes_the_last_steps():
+    run("--name", "two", "--", TRAINER, 100, "noise=100")
+    whole, last = show("known"), show("--window", "10", "known")
+    near(last["b_noise"], 500, 1e-9, "window")
+    equal(whole["b_noise"] is not None, True, "whole")
+    for bad in ("0", "-1", "x"):
+        one_sentence(gnscope("show", "--store", store, "--window", bad), 2, "not a whole number of steps", bad)
+
+
+@test
+def runs_by_id_name_and_newest():
+    equal(show("known")["run"], 1, "by name")
+    equal(show("2")["name"], "nothing", "by id")
+    equal(show()["name"], "two", "newest")
+    one_sentence(gnscope("show", "--store", store, "unheard"), 1, "unheard", "unknown")
+
+
+@test
+def the_text():
+    text = gnscope("show", "--store", store, "--layers", "known").stdout.decode()
+    lines = text.split("\n")
+    contains(lines[0], "your batch 64 is 0.13 of B_crit", "verdict first")
+    for part in ("B_noise    500 samples [", "B_crit     500 samples [", "64 samples a step", "400 of 400 measured", "coverage   100%",
+                 "sources    gemm", "layer1.weight", "10x20", "next: gnscope top 1"):
+        contains(text, part, "text")
+    text = gnscope("show", "--store", store, "nothing").stdout.decode()
+    contains(text.split("\n")[0], "nothing was measured", "reason first")
+    equal("nan" in text.lower(), False, "no nan: " + text)
+
+
+@test
+def generated_databases():
+    path = generate("PATH")
+    if not path:
+        return
+    for (run_id,) in query("select run_id from run", path):
+        it = show(str(run_id), path=path)
+        equal(list(it), KEYS, "keys")
+        text = gnscope("show", "--store", path, str(run_id), "--layers")
+        equal((text.returncode, text.stderr), (0, b""), "text")
+
+
+main()
