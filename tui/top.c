@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "gnscope/text.h"
 #include "tui/feed.h"
 #include "tui/screen.h"
 #include "tui/view.h"
@@ -84,8 +85,9 @@ static int print_once(struct top *top)
 		return 1;
 	}
 	gns_feed_poll(&top->feed, &top->model, top->ui.view);
-	if (top->model.state == GNS_MODEL_NO_STORE) {
-		fprintf(stderr, "gnscope top: %s\n", top->model.message);
+	if (top->model.state != GNS_MODEL_RUN) {
+		char safe[600];
+		fprintf(stderr, "gnscope top: %s\n", gns_text_safe(safe, sizeof safe, top->model.message));
 		return 1;
 	}
 	gns_screen_draw(&top->canvas, &top->model, &top->ui);

@@ -31,8 +31,9 @@ int gns_view_find(const char *text, enum gns_view *view)
 static void draw_header(struct gns_canvas *canvas, const struct gns_model *model, const struct gns_ui *ui)
 {
 	char name[128], status[128], steps[48], window[64] = "", right[96];
-	int x = gns_canvas_text(canvas, 0, 0, canvas->width, GNS_ROLE_STRONG, "gnscope") + 2;
-	gns_canvas_flag(canvas, (struct gns_rect){0, 0, 7, 1}, GNS_CELL_BOLD);
+	bool narrow = canvas->width < 50 && model->state == GNS_MODEL_RUN;
+	int x = narrow ? 0 : gns_canvas_text(canvas, 0, 0, canvas->width, GNS_ROLE_STRONG, "gnscope") + 2;
+	gns_canvas_flag(canvas, (struct gns_rect){0, 0, narrow ? 0 : 7, 1}, GNS_CELL_BOLD);
 	if (model->window > 0)
 		snprintf(window, sizeof window, "last %s steps", gns_text_number(steps, sizeof steps, (double)model->window));
 	snprintf(right, sizeof right, "%s%s%s", window, window[0] && ui->paused ? " · " : "", ui->paused ? "display paused" : "");
