@@ -46,6 +46,9 @@ void gns_sketch_table(int8_t *table, size_t cols, uint64_t seed, uint64_t stream
 /* sum over the chunk's samples of |x_i|^2 |y_i|^2 and the like need norms of rows: out[row] = |m_row|^2. */
 void gns_row_norms(const struct gns_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, double *out);
 
+/* Copies rows row.. of all columns to `out`, row-major; returns its leading dimension, at most cols rounded up to 16, plus 16. */
+size_t gns_pack(const struct gns_mat *m, size_t row, size_t rows, void *out);
+
 static inline size_t gns_dtype_size(uint32_t dtype) { return dtype == GNS_F64 ? 8 : 4; }
 
 static inline const void *gns_mat_at(const struct gns_mat *m, size_t row, size_t col)

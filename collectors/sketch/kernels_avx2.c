@@ -19,12 +19,12 @@ static const int32_t lane_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 #define K_NAME(x) x##_f32
 #define K_V __m256
 #define K_W 8
-#define K_LOAD(p) _mm256_loadu_ps((const float *)(p))
-#define K_LOADN(p, n) _mm256_maskload_ps((const float *)(p), LANES8(n))
+#define K_LOAD(p) _mm256_loadu_ps((const float *)(const void *)(p))
+#define K_LOADN(p, n) _mm256_maskload_ps((const float *)(const void *)(p), LANES8(n))
 #define K_STORE(p, v) _mm256_storeu_ps(p, v)
 #define K_SET(s) _mm256_set1_ps(s)
 #define K_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define K_WIDE(p) _mm256_cvtps_pd(_mm_loadu_ps((const float *)(p)))
+#define K_WIDE(p) _mm256_cvtps_pd(_mm_loadu_ps((const float *)(const void *)(p)))
 #define K_PARTS 2
 #define K_WIDEN(v, part) _mm256_cvtps_pd((part) ? _mm256_extractf128_ps(v, 1) : _mm256_castps256_ps128(v))
 #define K_ZV 3
@@ -40,12 +40,12 @@ static const int32_t lane_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 #define K_NAME(x) x##_f64
 #define K_V __m256d
 #define K_W 4
-#define K_LOAD(p) _mm256_loadu_pd((const double *)(p))
-#define K_LOADN(p, n) _mm256_maskload_pd((const double *)(p), LANES4(n))
+#define K_LOAD(p) _mm256_loadu_pd((const double *)(const void *)(p))
+#define K_LOADN(p, n) _mm256_maskload_pd((const double *)(const void *)(p), LANES4(n))
 #define K_STORE(p, v) _mm256_storeu_pd(p, v)
 #define K_SET(s) _mm256_set1_pd(s)
 #define K_FMA(a, b, c) _mm256_fmadd_pd(a, b, c)
-#define K_WIDE(p) _mm256_loadu_pd((const double *)(p))
+#define K_WIDE(p) _mm256_loadu_pd((const double *)(const void *)(p))
 #define K_PARTS 1
 #define K_WIDEN(v, part) (v)
 #define K_ZV 3

@@ -14,6 +14,8 @@
 #define K_ROWS 4 /* rows that share the decoding of the table */
 #endif
 
+#include <string.h>
+
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
 
@@ -128,51 +130,59 @@ static void K_NAME(bucket)(const void *data, ptrdiff_t ld, size_t rows, size_t c
 		K_NAME(bucket_rows)(y, ld, cols, table, u, ahead, 1);
 }
 
-/* ---- u, feature-major: whole vectors of rows, one bucket after the other ---- */
+/* ---- u, feature-major: vectors of rows, eight buckets in registers ---- */
 
-INLINE void K_NAME(bucket_strip)(const K_U *y, ptrdiff_t ld, size_t n, size_t cols, const int8_t *table, K_T *u,
-				 const int vectors)
+#define K_TILE 64 /* columns: a tile is read whole, however many strips of rows it has */
+
+/* Columns from..to of up to two vectors of rows, of which n when there is one. acc: 8 x GNS_CHUNK_ROWS. */
+INLINE void K_NAME(bucket_strip)(const K_U *y, ptrdiff_t ld, size_t n, size_t from, size_t to, size_t cols, const int8_t *table,
+				 K_T *acc, const int vectors)
 {
-	for (int l = 0; l < GNS_BUCKETS; l++) {
-		double sum[4 * K_W] = {0};
-		for (size_t j = 0; j < cols;) {
-			const size_t stop = cols - j > 8 * GNS_RUN ? j + 8 * GNS_RUN : cols;
-			K_V acc[4];
-			UNROLL for (int v = 0; v < vectors; v++)
-				acc[v] = K_SET(0);
-			for (; j < stop; j += 8) {
-				const size_t col = j + (table[j + l] & 7);
-				const K_V sign = K_SET(table[j + l] < 0 ? -1 : 1);
-				const K_U *from = y + (ptrdiff_t)col * ld;
-				if (col >= cols)
-					continue;
-				UNROLL for (int v = 0; v < vectors; v++)
-					acc[v] = K_FMA(vectors == 1 ? K_LOADN(from, n) : K_LOAD(from + v * K_W), sign, acc[v]);
-			}
+	K_V sum[GNS_BUCKETS][2];
+
+	UNROLL for (int l = 0; l < GNS_BUCKETS; l++)
+		UNROLL for (int v = 0; v < vectors; v++)
+			sum[l][v] = K_LOAD((const K_U *)acc + l * GNS_CHUNK_ROWS + v * K_W);
+	for (size_t j = from; j < to; j += 8)
+		UNROLL for (int l = 0; l < GNS_BUCKETS; l++) {
+			const size_t col = j + (table[j + l] & 7);
+			const K_V sign = K_SET(table[j + l] < 0 ? -1 : 1);
+			const K_U *column = y + (ptrdiff_t)col * ld;
+			if (col >= cols)
+				continue;
 			UNROLL for (int v = 0; v < vectors; v++) {
-				K_T lane[K_W];
-				K_STORE(lane, acc[v]);
-				for (int i = 0; i < K_W; i++)
-					sum[v * K_W + i] += (double)lane[i];
+				__builtin_prefetch(column + 64 * ld + v * K_W, 0, 2);
+				sum[l][v] = K_FMA(vectors == 1 ? K_LOADN(column, n) : K_LOAD(column + v * K_W), sign, sum[l][v]);
 			}
 		}
-		for (size_t i = 0; i < n; i++)
-			u[GNS_BUCKETS * i + l] = (K_T)sum[i];
-	}
+	UNROLL for (int l = 0; l < GNS_BUCKETS; l++)
+		UNROLL for (int v = 0; v < vectors; v++)
+			K_STORE(acc + l * GNS_CHUNK_ROWS + v * K_W, sum[l][v]);
 }
 
 static void K_NAME(bucket_feature)(const void *data, ptrdiff_t ld, size_t rows, size_t cols, const int8_t *table, void *out)
 {
 	const K_U *y = data;
-	K_T *u = out;
+	K_T *u = out, acc[GNS_BUCKETS * GNS_CHUNK_ROWS];
+	double sum[GNS_BUCKETS * GNS_CHUNK_ROWS] = {0};
 
-	for (; rows >= 4 * K_W; rows -= 4 * K_W, y += 4 * K_W, u += 4 * K_W * GNS_BUCKETS)
-		K_NAME(bucket_strip)(y, ld, 4 * K_W, cols, table, u, 4);
-	while (rows) {
-		const size_t n = rows < K_W ? rows : K_W;
-		K_NAME(bucket_strip)(y, ld, n, cols, table, u, 1);
-		rows -= n, y += n, u += n * GNS_BUCKETS;
+	for (size_t run = 0; run < cols; run += 8 * GNS_RUN) {
+		const size_t end = cols - run < 8 * GNS_RUN ? cols : run + 8 * GNS_RUN;
+		memset(acc, 0, sizeof acc);
+		for (size_t j = run; j < end; j += K_TILE) {
+			const size_t to = end - j < K_TILE ? end : j + K_TILE;
+			size_t t = 0;
+			for (; t + 2 * K_W <= rows; t += 2 * K_W)
+				K_NAME(bucket_strip)(y + t, ld, 0, j, to, cols, table, acc + t, 2);
+			for (; t < rows; t += K_W)
+				K_NAME(bucket_strip)(y + t, ld, rows - t < K_W ? rows - t : K_W, j, to, cols, table, acc + t, 1);
+		}
+		for (int i = 0; i < GNS_BUCKETS * GNS_CHUNK_ROWS; i++)
+			sum[i] += (double)acc[i];
 	}
+	for (size_t t = 0; t < rows; t++)
+		for (int l = 0; l < GNS_BUCKETS; l++)
+			u[GNS_BUCKETS * t + l] = (K_T)sum[l * GNS_CHUNK_ROWS + t];
 }
 
 /* ---- z: rows weighted by u ---- */
@@ -288,6 +298,7 @@ static void K_NAME(row_norms_feature)(const void *data, ptrdiff_t ld, size_t row
 
 #undef INLINE
 #undef SUM_OVER
+#undef K_TILE
 #undef K_ROWS
 #undef K_WIDE
 #undef UNROLL

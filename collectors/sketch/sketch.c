@@ -15,7 +15,7 @@ struct gns_sketch {
 	/* Pages of these are touched by the first product that needs them. */
 	int8_t *table; /* GROUPS_MAX x max_cols */
 	double *acc;   /* GROUPS_MAX x 8 x max_cols: z of a sample of several chunks */
-	double *pack;  /* GNS_CHUNK_ROWS x max_cols: a chunk of neither layout, copied */
+	double *pack;  /* GNS_CHUNK_ROWS x (max_cols + 16): a chunk copied into row-major order */
 	double u[GROUPS_MAX][GNS_CHUNK_ROWS * GNS_BUCKETS];
 	double norms[2][GNS_CHUNK_ROWS];
 };
@@ -39,7 +39,7 @@ struct gns_sketch *gns_sketch_init(size_t max_cols, enum gns_isa isa)
 	if (max_cols > SIZE_MAX / 2 / per_col - 64)
 		return NULL;
 	max_cols = (max_cols + 31) / 32 * 32;
-	bytes = head + max_cols * per_col;
+	bytes = head + (max_cols + 16) * per_col;
 	scratch = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (scratch == MAP_FAILED)
 		return NULL;
@@ -48,7 +48,7 @@ struct gns_sketch *gns_sketch_init(size_t max_cols, enum gns_isa isa)
 	scratch->bytes = bytes;
 	scratch->acc = (double *)((char *)scratch + head);
 	scratch->pack = scratch->acc + GROUPS_MAX * GNS_BUCKETS * max_cols;
-	scratch->table = (int8_t *)(scratch->pack + GNS_CHUNK_ROWS * max_cols);
+	scratch->table = (int8_t *)(scratch->pack + GNS_CHUNK_ROWS * (max_cols + 16));
 	return scratch;
 }
 
@@ -56,26 +56,6 @@ void gns_sketch_free(struct gns_sketch *scratch)
 {
 	if (scratch)
 		munmap(scratch, scratch->bytes);
-}
-
-/* Row-major copy of rows x cols; tiles, so that either side of a transposition stays in cache. */
-#define PACK(T, U)                                                                                                     \
-	do {                                                                                                           \
-		const U *from = gns_mat_at(m, row, 0);                                                                 \
-		T *to = out;                                                                                           \
-		for (size_t i0 = 0; i0 < m->cols; i0 += 16)                                                            \
-			for (size_t t = 0; t < rows; t++)                                                              \
-				for (size_t i = i0; i < i0 + 16 && i < m->cols; i++)                                   \
-					to[t * m->cols + i] =                                                          \
-						from[(ptrdiff_t)t * m->row_stride + (ptrdiff_t)i * m->col_stride];     \
-	} while (0)
-
-static void pack(const struct gns_mat *m, size_t row, size_t rows, void *out)
-{
-	if (m->dtype == GNS_F64)
-		PACK(double, gns_f64);
-	else
-		PACK(float, gns_f32);
 }
 
 /* How far ahead of the read position a hint pays, in elements: eight rows on, or a few lines where rows are long. */
@@ -97,9 +77,8 @@ static void bucket_chunk(const struct job *job, size_t row, size_t rows)
 	const bool packed = m->col_stride != 1 && m->row_stride != 1;
 
 	if (packed) {
-		pack(m, row, rows, scratch->pack);
+		ld = (ptrdiff_t)gns_pack(m, row, rows, scratch->pack);
 		data = scratch->pack;
-		ld = (ptrdiff_t)m->cols;
 	}
 	for (unsigned g = 0; g < job->groups; g++) {
 		const int8_t *table = scratch->table + g * scratch->max_cols;
@@ -120,9 +99,8 @@ static double fold_chunk(const struct job *job, size_t row, size_t rows, bool ke
 	double sum = 0;
 
 	if (m->col_stride != 1) {
-		pack(m, row, rows, scratch->pack);
+		ld = (ptrdiff_t)gns_pack(m, row, rows, scratch->pack);
 		data = scratch->pack;
-		ld = (ptrdiff_t)m->cols;
 		next = 0;
 	}
 	for (unsigned g = 0; g < job->groups; g++) {
@@ -168,9 +146,9 @@ static double gram_sample(const struct job *job, size_t sample)
 		const char *data = gns_mat_at(m, sample * job->rows, 0);
 		ptrdiff_t step = m->row_stride * (ptrdiff_t)gns_dtype_size(m->dtype);
 		if (m->col_stride != 1) {
-			pack(m, sample * job->rows, job->rows, scratch->pack);
+			const size_t ld = gns_pack(m, sample * job->rows, job->rows, scratch->pack);
 			data = (const char *)scratch->pack;
-			step = (ptrdiff_t)(m->cols * gns_dtype_size(m->dtype));
+			step = (ptrdiff_t)(ld * gns_dtype_size(m->dtype));
 		}
 		for (size_t t = 0; t < job->rows; t++)
 			for (size_t v = 0; v <= t; v++)
