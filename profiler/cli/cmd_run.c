@@ -19,6 +19,8 @@
 #include "tui/top.h"
 #endif
 
+#define SETTING_MAX (1 << 30) /* the shim's own bound */
+
 static const char help[] =
 	"Usage: gnscope run [OPTION]... [--] COMMAND [ARGUMENT]...\n"
 	"Runs COMMAND, a training program, and measures the noise of its gradients\n"
@@ -34,6 +36,8 @@ static const char help[] =
 	"      --every K         measure every K-th step; 1: all          (GNSCOPE_EVERY)\n"
 	"      --budget PCT      or as many as cost PCT percent of the time; default 1\n"
 	"                                                                (GNSCOPE_BUDGET)\n"
+	"      --probes N        sign probes of a sketch: 8, 16, 24 or 32; default 8\n"
+	"                                                                (GNSCOPE_PROBES)\n"
 	"      --loss-regex R    read the loss from the command's output: POSIX extended\n"
 	"                        expression whose first group is the number\n"
 	"                                                            (GNSCOPE_LOSS_REGEX)\n"
@@ -67,28 +71,31 @@ static int check_settings(const struct gns_launch *l)
 	int64_t whole;
 	double number;
 	const char *samples = setting(l->samples, "GNSCOPE_SAMPLES"), *every = setting(l->every, "GNSCOPE_EVERY");
-	const char *budget = setting(l->budget, "GNSCOPE_BUDGET");
+	const char *budget = setting(l->budget, "GNSCOPE_BUDGET"), *probes = setting(l->probes, "GNSCOPE_PROBES");
 	if (l->every && l->budget)
 		return gns_cli_usage("run", "--every and --budget exclude each other: either says which steps are measured");
-	if (samples && gns_cli_integer(samples, 1, UINT32_MAX, &whole) != 0)
+	if (samples && gns_cli_integer(samples, 1, SETTING_MAX, &whole) != 0)
 		return gns_cli_usage("run", "samples '%s' is not a whole number from 1 (--samples, GNSCOPE_SAMPLES)", samples);
-	if (every && gns_cli_integer(every, 1, INT32_MAX, &whole) != 0)
+	if (every && gns_cli_integer(every, 1, SETTING_MAX, &whole) != 0)
 		return gns_cli_usage("run", "interval '%s' is not a whole number from 1 (--every, GNSCOPE_EVERY)", every);
 	if (budget && (gns_cli_number(budget, &number) != 0 || number <= 0 || number > 100))
 		return gns_cli_usage("run", "budget '%s' is not a percentage above 0 and up to 100 (--budget, GNSCOPE_BUDGET)", budget);
+	if (probes && (gns_cli_integer(probes, 8, 32, &whole) != 0 || whole % 8 != 0))
+		return gns_cli_usage("run", "probes '%s' is not 8, 16, 24 or 32 (--probes, GNSCOPE_PROBES)", probes);
 	return 0;
 }
 
 /* Returns -1 to go on, or an exit status. */
 static int parse(int argc, char **argv, struct run *r)
 {
-	enum { STORE = 256, NAME, SAMPLES, EVERY, BUDGET, LOSS, TOP, NO_TOP, LIB };
+	enum { STORE = 256, NAME, SAMPLES, EVERY, BUDGET, LOSS, TOP, NO_TOP, LIB, PROBES };
 	static const struct option longs[] = {
 		{"store", required_argument, NULL, STORE}, {"name", required_argument, NULL, NAME},
 		{"samples", required_argument, NULL, SAMPLES}, {"every", required_argument, NULL, EVERY},
 		{"budget", required_argument, NULL, BUDGET}, {"loss-regex", required_argument, NULL, LOSS},
 		{"top", no_argument, NULL, TOP}, {"no-top", no_argument, NULL, NO_TOP},
-		{"lib", required_argument, NULL, LIB}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
+		{"lib", required_argument, NULL, LIB}, {"probes", required_argument, NULL, PROBES},
+		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
 	};
 	struct gns_launch *l = &r->launch;
 	struct gns_error err = {""};
@@ -106,6 +113,7 @@ static int parse(int argc, char **argv, struct run *r)
 		case TOP: r->top = true; break;
 		case NO_TOP: r->top = false; break;
 		case LIB: l->lib = optarg; break;
+		case PROBES: l->probes = optarg; break;
 		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
 		default: return gns_cli_bad_option(argv, c);
 		}

@@ -185,6 +185,7 @@ static void set_environment(const struct gns_launch *l)
 	set_or_leave("GNSCOPE_SAMPLES", l->samples);
 	set_or_leave("GNSCOPE_EVERY", l->every);
 	set_or_leave("GNSCOPE_BUDGET", l->budget);
+	set_or_leave("GNSCOPE_PROBES", l->probes);
 	if (l->every)
 		unsetenv("GNSCOPE_BUDGET");
 	else if (l->budget)

@@ -28,8 +28,8 @@ static const char where[] =
 	"Start:   gnscope run --samples BATCH -- python3 train.py\n"
 	"         gnscope COMMAND --help, man gnscope\n"
 	"\n"
-	"Runs are kept in $XDG_STATE_HOME/gnscope/runs.db (~/.local/state/gnscope/runs.db);\n"
-	"--store FILE or GNSCOPE_STORE names another file.\n";
+	"Runs are kept in $XDG_STATE_HOME/gnscope/runs.db or, without that variable, in\n"
+	"~/.local/state/gnscope/runs.db; --store FILE or GNSCOPE_STORE names another.\n";
 
 static const struct gns_command *find(const char *name)
 {

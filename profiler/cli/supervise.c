@@ -48,6 +48,7 @@ static void become_recorder(const struct gns_launch *l)
 		argv[n++] = "--name";
 		argv[n++] = name;
 	}
+	unsetenv("LD_PRELOAD"); /* the recorder is not to carry the shim */
 	execv("/proc/self/exe", (char *const *)argv);
 	dprintf(2, "cannot start the recorder: %s\n", strerror(errno));
 	_exit(127);

@@ -8,34 +8,50 @@
 
 #include "gnscope/text.h"
 
-/* Counters by name; a prefix is enough, so that a collector may say more behind it. */
+/* The counters that the collectors and the store keep, by name. `refuses`: it can explain why there is no number. */
 static const struct {
 	const char *name, *words;
+	bool refuses;
 } reasons[] = {
-	{"products", "matrix products seen"},
-	{"wgrad", "weight-gradient products measured"},
-	{"rejected_attention", "attention products: their operands are activations, not weights"},
-	{"rejected_forward", "forward products: no gradient in them"},
-	{"rejected_dgrad", "data-gradient products: they pass the error on and hold no weight's gradient"},
-	{"rejected_small", "products too small to be worth measuring"},
-	{"rejected_no_partner", "no forward product with the same weight was seen before: not taken for a weight"},
-	{"rejected_not_persistent", "the operand did not stay from step to step, as a weight does"},
-	{"rejected_unknown", "products whose part in the training could not be told"},
-	{"rejected_tied", "weights used more than once in a micro-step: their norms do not add, so they are left out"},
-	{"rejected_dtype", "number types that are not measured on this path"},
-	{"rejected_accumulate", "products that add to their output in a way that cannot be undone"},
-	{"samples_not_dividing", "the rows are no multiple of the samples told: check --samples N"},
-	{"one_sample", "only one sample in the step: the noise needs two or more"},
-	{"ring_full", "the recorder was behind and the ring was full"},
-	{"no_memory", "no memory could be had for scratch space"},
-	{"malformed", "records that made no sense and were skipped"},
+	{"products", "matrix products seen", false},
+	{"forward", "forward products of a weight", false},
+	{"dgrad", "data-gradient products of a weight", false},
+	{"wgrad", "weight-gradient products", false},
+	{"other", "other products: attention and the like", false},
+	{"no_weight_met", "not taken for a weight's gradient: neither operand met a weight before, as in attention", true},
+	{"written_in_step", "not a weight: it was written within the step, so it is an activation", true},
+	{"output_of_product", "not a weight: it is the output of a product, so it is an activation", true},
+	{"not_recurring", "not a weight: it did not come back at its address in the next step", true},
+	{"still_learning", "passed while it was still being learned which operands are weights", true},
+	{"product_of_weights", "a weight was itself an operand: a product of weights", true},
+	{"table_full", "more candidates for weights than there is room for", true},
+	{"samples_not_dividing", "the rows are no multiple of the samples told: check --samples N", true},
+	{"rows_differ", "the micro-steps of a step have different numbers of rows", true},
+	{"one_sample", "only one sample in the step: noise needs two or more", true},
+	{"not_finite", "a norm was not finite: overflow, or a loss that is not a number", true},
+	{"no_scratch_memory", "no memory could be had for scratch space", true},
+	{"too_many_weights", "more weights than there is room for", true},
+	{"element_type", "the numbers' type is not measured on this path", true},
+	{"late_gradients", "gradients that came after their step had been closed", false},
+	{"kernels_not_listed", "calls of shapes beyond those that are timed one by one", false},
+	{"uses_forgotten", "uses of operands forgotten because there were too many", false},
+	{"scan_not_permitted", "the operands' values could not be read ahead: weights are found by address alone", false},
+	{"malformed", "records that made no sense and were skipped", false},
 };
+
+static int reason_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+		if (strcmp(name, reasons[i].name) == 0)
+			return (int)i;
+	return -1;
+}
 
 const char *gns_words_reason(char *dst, size_t size, const char *name)
 {
-	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
-		if (strncmp(name, reasons[i].name, strlen(reasons[i].name)) == 0)
-			return reasons[i].words;
+	int known = reason_of(name);
+	if (known >= 0)
+		return reasons[known].words;
 	gns_text_safe(dst, size, name);
 	for (char *p = dst; *p; p++)
 		if (*p == '_')
@@ -67,37 +83,44 @@ char *gns_words_verdict(char *dst, size_t size, const struct gns_summary *s)
 	return dst;
 }
 
-/* The counter that explains most: refused steps first, then rejected products. */
-static void main_reason(char *dst, size_t size, struct gns_store *store, int64_t run_id)
+/* The counter that explains most. */
+static void main_reason(char *dst, size_t size, struct gns_store *store, int64_t run_id, bool refused)
 {
 	struct gns_counter_row *rows = NULL;
-	char words[128];
-	size_t n = 0, best = (size_t)-1;
+	const struct gns_counter_row *best = NULL;
+	size_t n = 0;
 	dst[0] = '\0';
 	if (!store || gns_store_counters(store, run_id, &rows, &n, NULL) != 0)
 		return;
 	for (size_t i = 0; i < n; i++) {
-		bool reason = strncmp(rows[i].name, "rejected", 8) == 0 || strncmp(rows[i].name, "refused", 7) == 0 ||
-			      strncmp(rows[i].name, "samples_", 8) == 0;
-		if (reason && rows[i].value > 0 && (best == (size_t)-1 || rows[i].value > rows[best].value))
-			best = i;
+		int known = reason_of(rows[i].name);
+		bool of_step = strcmp(rows[i].collector, "step_refused") == 0;
+		if (rows[i].value > 0 && of_step == refused && known >= 0 && reasons[known].refuses && (!best || rows[i].value > best->value))
+			best = &rows[i];
 	}
-	if (best != (size_t)-1)
-		snprintf(dst, size, "; most often (%" PRId64 "): %s", rows[best].value,
-			 gns_words_reason(words, sizeof words, rows[best].name));
+	if (best)
+		snprintf(dst, size, "; most often (%" PRId64 " times): %s", best->value, reasons[reason_of(best->name)].words);
 	free(rows);
+}
+
+static bool switched_off(void)
+{
+	const char *off = getenv("GNSCOPE_OFF");
+	return off && *off && strcmp(off, "0") != 0;
 }
 
 char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, const struct gns_summary *s, int processes)
 {
 	char reason[256];
-	main_reason(reason, sizeof reason, store, s->run.run_id);
+	main_reason(reason, sizeof reason, store, s->run.run_id, s->steps_refused > 0);
 	if (s->run.steps_measured > 0)
 		dst[0] = '\0';
 	else if (s->steps_refused > 0)
 		snprintf(dst, size, "nothing was measured: %" PRId64 " steps were chosen but could not be%s", s->steps_refused, reason);
 	else if (s->run.steps > 0)
 		snprintf(dst, size, "nothing was measured: %" PRId64 " steps were seen, none was chosen; set --every 1", s->run.steps);
+	else if (processes == 0 && switched_off())
+		snprintf(dst, size, "nothing was measured: GNSCOPE_OFF is set");
 	else if (processes == 0)
 		snprintf(dst, size, "nothing was measured: no matrix product was seen in any process of the command");
 	else
