@@ -12,10 +12,12 @@ void gns_bar(struct gns_canvas *canvas, const struct gns_renderer *renderer, int
 		gns_canvas_put(canvas, x + i, y, renderer->right[(eighths < GNS_LEVELS ? eighths : GNS_LEVELS) - 1], role);
 }
 
-/* Mean of the known values of column i of w; NaN when there are none. */
+/* Mean of the known values of column i of w, or of the one it lies in; NaN when there are none. */
 static double column_mean(const double *values, size_t n, int i, int w)
 {
 	size_t from = n * (size_t)i / (size_t)w, to = n * (size_t)(i + 1) / (size_t)w;
+	if (to == from)
+		to = from + 1;
 	double sum = 0;
 	size_t known = 0;
 	for (size_t k = from; k < to; k++)
@@ -31,8 +33,6 @@ void gns_spark(struct gns_canvas *canvas, const struct gns_renderer *renderer, i
 {
 	if (w < 1 || n < 1)
 		return;
-	if ((size_t)w > n)
-		w = (int)n;
 	struct gns_axis axis = gns_axis_empty(false);
 	for (int i = 0; i < w; i++)
 		gns_axis_include(&axis, column_mean(values, n, i, w));

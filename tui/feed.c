@@ -67,7 +67,7 @@ static int open_store(struct gns_feed *feed, struct gns_error *err)
 {
 	struct stat st;
 	if (stat(feed->path, &st) != 0)
-		return gns_fail(err, -errno, "There is no run database at %s (%s). Waiting for the first run: gnscope run -- COMMAND",
+		return gns_fail(err, -errno, "There is no run database at %s (%s). The first run makes it: gnscope run -- COMMAND",
 				feed->path, strerror(errno));
 	int rc = gns_store_open_read(feed->path, &feed->store, err);
 	if (rc != 0)
@@ -93,6 +93,21 @@ static int find_run(struct gns_feed *feed, struct gns_error *err)
 	return gns_store_find_run(feed->store, feed->ref, &feed->run_id, err);
 }
 
+/* Points of the curve. While there are few steps each is a point (with the long half-life's estimate); then every point pools at
+ * least twenty measured steps, because fewer say little alone and a plot of them is all noise. */
+static size_t points_wanted(const struct gns_feed *feed, const struct gns_summary *summary)
+{
+	enum { SINGLE_STEPS = 480, STEPS_A_POINT = 20 };
+	size_t most = feed->max_points ? feed->max_points : 512;
+	int64_t measured = summary->run.steps_measured;
+	if (feed->window > 0 && measured > feed->window)
+		measured = feed->window;
+	if (measured <= SINGLE_STEPS)
+		return SINGLE_STEPS;
+	size_t pooled = (size_t)measured / STEPS_A_POINT;
+	return pooled < most ? pooled : most;
+}
+
 /* What a view needs besides the summary. */
 static int load_rows(struct gns_feed *feed, struct gns_model *m, enum gns_view view, struct gns_error *err)
 {
@@ -101,7 +116,7 @@ static int load_rows(struct gns_feed *feed, struct gns_model *m, enum gns_view v
 		from = last - feed->window + 1;
 	switch (view) {
 	case GNS_VIEW_NOW:
-		return gns_store_series(feed->store, run, from, -1, feed->max_points ? feed->max_points : 512, &m->points, &m->n_points, err);
+		return gns_store_series(feed->store, run, from, -1, points_wanted(feed, &m->summary), &m->points, &m->n_points, err);
 	case GNS_VIEW_LAYERS:
 		return gns_store_layers(feed->store, run, feed->window, &m->layers, &m->n_layers, err);
 	case GNS_VIEW_KERNELS:

@@ -54,8 +54,8 @@ bool gns_plot_draw(struct gns_canvas *canvas, const struct gns_renderer *rendere
 
 /* A bar of `share` (0..1) of w columns; share above 1 fills it, an absent one draws nothing. */
 void gns_bar(struct gns_canvas *canvas, const struct gns_renderer *renderer, int x, int y, int w, double share, enum gns_role role);
-/* A spark line: the last values in w columns, each column the mean of those in it, scaled from least to greatest; a column
- * without values is blank. */
+/* A spark line: n values over w columns, each column the mean of those in it (fewer values than columns are stretched), scaled
+ * from least to greatest; a column without values is blank. */
 void gns_spark(struct gns_canvas *canvas, const struct gns_renderer *renderer, int x, int y, int w, const double *values, size_t n,
 	       enum gns_role role);
 

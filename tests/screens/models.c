@@ -166,7 +166,7 @@ void model_waiting(struct gns_model *m)
 void model_no_store(struct gns_model *m)
 {
 	*m = (struct gns_model){.state = GNS_MODEL_NO_STORE};
-	strcpy(m->message, "There is no run database at /tmp/x.db (No such file or directory). Waiting for the first run: gnscope run -- COMMAND");
+	strcpy(m->message, "There is no run database at /tmp/x.db (No such file or directory). The first run makes it: gnscope run -- COMMAND");
 }
 
 void model_no_run(struct gns_model *m)

@@ -204,12 +204,16 @@ Test(bar, eighths, .init = setup, .fini = teardown)
 Test(bar, spark_scales_and_leaves_blanks, .init = setup, .fini = teardown)
 {
 	double values[] = {0, 1, NAN, 8};
-	gns_spark(&canvas, gns_renderer(GNS_RENDER_BLOCK), 0, 0, 10, values, 4, GNS_ROLE_TEXT);
+	gns_spark(&canvas, gns_renderer(GNS_RENDER_BLOCK), 0, 0, 4, values, 4, GNS_ROLE_TEXT);
 	cr_expect_str_eq(glyph(0, 0), "▁");
 	cr_expect_str_eq(glyph(1, 0), "▂");
 	cr_expect_str_eq(glyph(2, 0), " ");
 	cr_expect_str_eq(glyph(3, 0), "█");
 	cr_expect_str_eq(glyph(4, 0), " ");
+	gns_spark(&canvas, gns_renderer(GNS_RENDER_BLOCK), 0, 1, 8, values, 4, GNS_ROLE_TEXT);
+	cr_expect_str_eq(glyph(5, 1), " ");
+	cr_expect_str_eq(glyph(6, 1), "█");
+	cr_expect_str_eq(glyph(7, 1), "█");
 }
 
 Test(canvas, clips_cuts_and_replaces, .init = setup, .fini = teardown)
