@@ -48,6 +48,8 @@ int gns_store_run_end(struct gns_store *store, int64_t run_id, const char *statu
 /* Opens (or continues) one process of a run; slot identifies it. *tail is the committed ring index. */
 int gns_store_rank_begin(struct gns_store *store, int64_t run_id, uint32_t slot, uint32_t pid, int64_t *rank_row,
 			 uint64_t *tail, struct gns_error *err);
+/* Tells that nothing more comes from this process: the totals of later steps no longer wait for it. */
+int gns_store_rank_end(struct gns_store *store, int64_t rank_row, struct gns_error *err);
 int gns_store_begin(struct gns_store *store, struct gns_error *err);
 /* One record of that process, checked; a malformed one is counted, not an error. Keeps the live estimate and roll-ups. */
 int gns_store_record(struct gns_store *store, int64_t rank_row, const struct gns_record *record, struct gns_error *err);

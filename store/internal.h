@@ -1,0 +1,236 @@
+/* Shared by the files of the store; nothing here is for others. The contract is include/gnscope/store.h. */
+#ifndef GNS_STORE_INTERNAL_H
+#define GNS_STORE_INTERNAL_H
+
+#include <limits.h>
+#include <math.h>
+#include <sqlite3.h>
+
+#include "gnscope/store.h"
+
+#define GNS_APPLICATION_ID 0x676e7363 /* "gnsc" */
+#define GNS_HALF_LIFE_SHORT 50.0
+#define GNS_HALF_LIFE_LONG 500.0
+#define GNS_KEEP_DEFAULT 20000 /* newest measured steps whose raw grad, kernel_step and estimate rows are kept */
+
+extern const char gns_schema_sql[];
+
+/* Sizes of roll-up blocks, in steps; block b of size n holds the steps (b n, (b + 1) n]. */
+enum { GNS_SIZE_FINE = 32, GNS_SIZE_MIDDLE = 1024, GNS_SIZE_COARSE = 32768, GNS_SIZE_LAYER = 256 };
+static inline int64_t gns_block_of(int64_t step, int64_t size)
+{
+	return (step - 1) / size;
+}
+
+/* ---- statement.c: prepared once, kept with the store ---- */
+
+enum gns_sql {
+#define GNS_SQL(id, text) GNS_SQL_##id,
+#include "store/statements.inc"
+#undef GNS_SQL
+	GNS_SQL_COUNT
+};
+
+struct gns_writer;
+
+struct gns_store {
+	sqlite3 *db;
+	bool writable;
+	bool in_snapshot;
+	char path[PATH_MAX];
+	sqlite3_stmt *stmt[GNS_SQL_COUNT];
+	struct gns_writer *writer; /* NULL for a reader */
+};
+
+/* The statement, reset and without bindings; NULL when it cannot be prepared (sqlite3_errcode tells). */
+sqlite3_stmt *gns_sql(struct gns_store *store, enum gns_sql id);
+/* Bindings by a format: i int64_t, d double (NaN and inf: NULL), t const char * (NULL: NULL), n nothing (NULL).
+ * Texts must live until the statement has run. */
+sqlite3_stmt *gns_sql_bind(struct gns_store *store, enum gns_sql id, const char *format, ...);
+/* Binds and runs a statement that returns no rows. 0 or an SQLite code. */
+int gns_sql_run(struct gns_store *store, enum gns_sql id, const char *format, ...);
+/* The single integer of a query, `absent` when there is no row or it is NULL. */
+int64_t gns_sql_int(struct gns_store *store, enum gns_sql id, int64_t absent, const char *format, ...);
+
+double gns_column_double(sqlite3_stmt *stmt, int column);                      /* NULL: NaN */
+int64_t gns_column_int(sqlite3_stmt *stmt, int column, int64_t absent);
+void gns_column_text(sqlite3_stmt *stmt, int column, char *dst, size_t size); /* NULL: ""; cut to the buffer */
+
+/* A sentence for what SQLite said, "cannot WHAT PATH: why; what to do", and a negative errno (-ENOSPC, -EIO, -EAGAIN for
+ * a busy database, -EROFS, -EPROTO for a damaged one, ...). */
+int gns_store_fail(struct gns_store *store, struct gns_error *err, const char *what);
+
+/* One consistent view of the database for several queries; nests. */
+int gns_snapshot_begin(struct gns_store *store, struct gns_error *err, const char *what, bool *mine);
+void gns_snapshot_end(struct gns_store *store, bool mine);
+
+/* ---- check.c: what a file is, before SQLite may touch it ---- */
+
+enum gns_file_kind { GNS_FILE_MISSING, GNS_FILE_EMPTY, GNS_FILE_OURS };
+int gns_check_file(const char *path, bool for_writing, enum gns_file_kind *kind, struct gns_error *err);
+int gns_check_folder(const char *path, struct gns_error *err); /* of a file to be made: may it be written? */
+/* Deeper, through SQLite: the version behind the WAL, the tables, a full check of small files. */
+int gns_check_database(struct gns_store *store, struct gns_error *err);
+
+/* ---- open.c ---- */
+
+struct gns_migration { int from; const char *sql; }; /* to from + 1; ended by from = -1 */
+int gns_store_migrate(struct gns_store *store, const struct gns_migration *steps, int to, struct gns_error *err);
+/* How many of the newest measured steps keep their raw rows (GNS_KEEP_DEFAULT); for tests and tools. */
+void gns_store_set_keep(struct gns_store *store, int64_t measured_steps);
+
+/* ---- pile.c: a bounded stack of blocks in order of steps ---- */
+
+struct gns_pile {
+	struct gns_block *blocks;
+	size_t n, max;
+	double target; /* a block is full at so many measured steps; doubles when the pile is full */
+};
+int gns_pile_init(struct gns_pile *pile, size_t max);
+void gns_pile_free(struct gns_pile *pile);
+void gns_pile_add(struct gns_pile *pile, const struct gns_block *block);
+int gns_pile_noise(const struct gns_pile *pile, struct gns_ratio *out, struct gns_meanvar *mv);
+
+/* ---- totals.c: one step of a run, all ranks together ---- */
+
+struct gns_rank_step { /* a row of table step */
+	int64_t step, rank;
+	int64_t start_ns, dur_ns, overhead_ns, samples, micro_steps, rows;
+	int64_t n_small, n_big; /* these and samples and rows: -1 for NULL */
+	bool measured, refused;
+	double q_small, q_big, s, g2, loss; /* NaN: NULL */
+};
+#define GNS_STEP_COLUMNS "s.step,s.rank,s.start_ns,s.dur_ns,s.overhead_ns,s.samples,s.micro_steps,s.n_small,s.n_big," \
+	"s.measured,s.refused,s.q_small,s.q_big,s.s,s.g2,s.loss,s.rows"
+void gns_step_read(sqlite3_stmt *stmt, struct gns_rank_step *out);
+
+struct gns_total { /* sums over steps: a row of table rollup, or one step */
+	struct gns_block block;
+	double n_min, n_max; /* samples of a step */
+	int64_t steps, measured, refused, dur_ns, measured_ns, overhead_ns, start_ns;
+	double loss_sum, loss_count;
+};
+void gns_total_clear(struct gns_total *total);
+void gns_total_merge(struct gns_total *into, const struct gns_total *from);
+/* The rows of one step, lowest rank first. Returns false when ranks disagree on batch sizes (those that differ from
+ * the first are left out). */
+bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_total *out);
+
+#define GNS_ROLLUP_COLUMNS "block,loss_count,loss_sum,first_step,last_step,count,s,g2,ss,sg,gg,q_big,n_big,n_min,n_max," \
+	"steps,measured,refused,dur_ns,measured_ns,overhead_ns,start_ns"
+void gns_rollup_read(sqlite3_stmt *stmt, struct gns_total *out);
+
+/* ---- curve.c ---- */
+
+/* Hands out the totals of [lo, hi] in order, in aligned blocks of at most `size` steps (1: single steps) and finer ones at
+ * the edges. hi is cut to the last step whose totals are final. */
+typedef int (*gns_total_fn)(void *arg, int64_t step_lo, int64_t step_hi, const struct gns_total *total);
+int gns_cover(struct gns_store *store, int64_t run_id, int64_t lo, int64_t hi, int64_t size, gns_total_fn fn, void *arg);
+int64_t gns_cover_size(int64_t steps); /* the size that keeps a walk over so many steps short */
+
+/* ---- summary.c, warnings.c ---- */
+
+struct gns_window { int64_t lo, hi; }; /* steps, hi = the last that is final */
+int gns_window(struct gns_store *store, int64_t run_id, int64_t window, struct gns_window *out);
+void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct gns_total *total);
+
+/* ---- writer: write.c, record.c, rollup.c ---- */
+
+struct gns_grad_row {
+	uint32_t param; /* run-wide id */
+	uint32_t source;
+	int64_t n_big;
+	double q_small, q_big, s, g2; /* s, g2 NaN when a q is not finite */
+};
+
+struct gns_tally { /* one source of the step in the making, one rank */
+	double q_small, q_big, s, g2;
+	int64_t n_small, n_big;
+	uint32_t params;
+	bool mixed, bad;
+};
+
+struct gns_kernel_use { uint32_t kernel; int64_t calls, total_ns, max_ns; double flops; };
+
+struct gns_ids { uint32_t *of; uint32_t n; }; /* local id -> run-wide id, 0 unknown */
+
+struct gns_rank {
+	int64_t rank_id, number;
+	uint32_t run; /* index in gns_writer.runs */
+	uint32_t pid;
+	bool pooled, ended, known; /* known: a PROC record was seen */
+	bool unit_samples;
+	int64_t world;
+	struct gns_ids params, kernels;
+	int64_t steps, measured, refused, last_step, last_measured;
+	int64_t malformed, nonfinite, events;
+	const char *malformed_text;
+	bool dirty, incomplete; /* incomplete: a gradient of the step in the making was malformed */
+	struct gns_tally tally[GNS_SOURCES];
+	struct gns_grad_row *grads; /* of the step in the making */
+	struct gns_kernel_use *uses;
+	uint32_t n_grads, max_grads, n_uses, max_uses;
+};
+
+struct gns_layer_sum { struct gns_block block; double q_small; }; /* n_big, q_big as in grad */
+struct gns_layer_open { struct gns_layer_sum source[GNS_SOURCES]; };
+struct gns_kernel_open { int64_t count, calls, total_ns, max_ns; double flops; };
+
+#define GNS_LOSS_BLOCKS 3
+struct gns_loss_sum { int64_t block; double count, sum; };
+
+struct gns_run {
+	int64_t run_id;
+	bool loaded; /* false: only losses and events are written through this store */
+	int64_t rolled, rolled_stored;
+	uint32_t pooled; /* ranks */
+	int64_t disagreements;
+	struct gns_ema ema[2];
+	struct gns_pile crit; /* the whole run, for B_crit */
+	struct gns_total open;          /* the block of GNS_SIZE_FINE that holds `rolled` */
+	struct gns_layer_open *layers;  /* by run-wide id; the block of GNS_SIZE_LAYER that holds `rolled` */
+	struct gns_kernel_open *kernels;
+	uint32_t n_layers, n_kernels;
+	struct gns_loss_sum loss[GNS_LOSS_BLOCKS];
+};
+
+struct gns_writer {
+	struct gns_rank *ranks;
+	struct gns_run *runs;
+	uint32_t n_ranks, n_runs;
+	int64_t keep;
+	bool stale; /* a transaction was undone: memory is read again before it is used */
+	bool open;  /* in a transaction */
+};
+
+void gns_writer_free(struct gns_writer *writer);
+struct gns_rank *gns_writer_rank(struct gns_store *store, int64_t rank_id);
+struct gns_run *gns_writer_run(struct gns_store *store, int64_t run_id); /* not loaded yet; NULL: no memory */
+int gns_writer_refresh(struct gns_store *store);
+
+#define GNS_MAX_LOCAL_ID 65536u
+int gns_ids_set(struct gns_ids *ids, uint32_t local, uint32_t id);
+uint32_t gns_ids_get(const struct gns_ids *ids, uint32_t local);
+int gns_layers_room(struct gns_run *run, uint32_t param_id);
+int gns_kernels_room(struct gns_run *run, uint32_t kernel_id);
+
+extern const char *const gns_source_names[GNS_SOURCES];
+uint32_t gns_source_of(const char *name);
+
+/* One row of the step in the making, kept until its STEP record. 0 or -ENOMEM. `param`, `kernel`: run-wide ids. */
+int gns_rank_grad(struct gns_rank *rank, uint32_t param, uint32_t source, int64_t n_small, int64_t n_big, double q_small,
+		  double q_big);
+int gns_rank_use(struct gns_rank *rank, const struct gns_kernel_use *use);
+int gns_rank_save_counts(struct gns_store *store, struct gns_rank *rank);
+int gns_rank_count(struct gns_store *store, struct gns_run *run); /* how many ranks are pooled */
+
+/* rollup.c: makes a step final. Functions return 0 or an SQLite code. */
+int gns_run_finish_step(struct gns_store *store, struct gns_run *run, const struct gns_rank_step *rows, size_t n,
+			const struct gns_grad_row *grads, size_t n_grads, const struct gns_kernel_use *uses, size_t n_uses);
+int gns_run_finish_pending(struct gns_store *store, struct gns_run *run); /* several ranks: what all have reached */
+int gns_run_load(struct gns_store *store, struct gns_run *run);           /* memory as of run.rolled_step */
+int gns_run_flush(struct gns_store *store, struct gns_run *run);          /* before a commit */
+void gns_run_free(struct gns_run *run);
+int gns_loss_store(struct gns_store *store, struct gns_run *run, int64_t rank, int64_t step, double loss);
+
+#endif

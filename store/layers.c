@@ -1,0 +1,302 @@
+/* Weights and kernels over a window: complete blocks from the roll-ups, the rest from raw rows. */
+#include "store/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PILE_BLOCKS 64
+
+/* Parts of a window: raw rows to the first whole block, fine blocks, coarse blocks, fine blocks, raw rows. */
+typedef int (*rows_fn)(struct gns_store *store, int64_t run_id, int64_t a, int64_t b, int64_t size, void *arg);
+
+static int over(struct gns_store *store, int64_t run_id, int64_t lo, int64_t hi, int64_t size, int64_t rolled, rows_fn fn, void *arg)
+{
+	if (lo > hi)
+		return 0;
+	if (size == 1)
+		return fn(store, run_id, lo, hi, 1, arg);
+	int64_t next = size == GNS_SIZE_COARSE ? GNS_SIZE_LAYER : 1;
+	int64_t from = (lo - 1 + size - 1) / size, to = hi / size;
+	if (to > gns_block_of(rolled, size))
+		to = gns_block_of(rolled, size);
+	if (from >= to)
+		return over(store, run_id, lo, hi, next, rolled, fn, arg);
+	int rc = over(store, run_id, lo, from * size, next, rolled, fn, arg);
+	if (rc == 0)
+		rc = fn(store, run_id, from, to, size, arg);
+	return rc == 0 ? over(store, run_id, to * size + 1, hi, next, rolled, fn, arg) : rc;
+}
+
+/* Where raw rows were thinned away a window begins at a whole block. */
+static struct gns_window window_of(struct gns_store *store, int64_t run_id, int64_t window)
+{
+	struct gns_window w;
+	gns_window(store, run_id, window, &w);
+	if (w.lo <= gns_sql_int(store, GNS_SQL_RUN_THINNED, 0, "i", run_id))
+		w.lo = (w.lo - 1 + GNS_SIZE_LAYER - 1) / GNS_SIZE_LAYER * GNS_SIZE_LAYER + 1;
+	return w;
+}
+
+/* ---- weights ---- */
+
+struct layer_sum {
+	struct gns_layer layer;
+	uint32_t source;
+	double q_small, q_big, s, g2, count;
+	struct gns_pile pile;
+};
+struct layer_sums { struct layer_sum *of; size_t n; };
+
+static int by_id(const void *a, const void *b)
+{
+	const int64_t *key = a;
+	const struct layer_sum *sum = b;
+	return *key < sum->layer.param_id ? -1 : *key > sum->layer.param_id;
+}
+
+/* One source for each weight: the preferred one that it has in the window. */
+static int layer_add(struct layer_sums *sums, int64_t id, uint32_t source, const struct gns_block *block, double q_small)
+{
+	struct layer_sum *sum = sums->n ? bsearch(&id, sums->of, sums->n, sizeof *sums->of, by_id) : NULL;
+	if (!sum || source == 0 || (sum->source && sum->source < source) || !(block->count > 0))
+		return 0;
+	if (!sum->pile.blocks && gns_pile_init(&sum->pile, PILE_BLOCKS) < 0)
+		return -ENOMEM;
+	if (sum->source != source) {
+		sum->source = source;
+		sum->q_small = sum->q_big = sum->s = sum->g2 = sum->count = 0;
+		sum->pile.n = 0;
+		sum->pile.target = 1;
+	}
+	sum->count += block->count;
+	sum->q_small += q_small;
+	sum->q_big += block->q_big;
+	sum->s += block->s;
+	sum->g2 += block->g2;
+	gns_pile_add(&sum->pile, block);
+	return 0;
+}
+
+static int layer_rows(struct gns_store *store, int64_t run_id, int64_t a, int64_t b, int64_t size, void *arg)
+{
+	sqlite3_stmt *stmt = size == 1 ? gns_sql_bind(store, GNS_SQL_STEP_GRADS, "iii", run_id, a, b)
+				       : gns_sql_bind(store, GNS_SQL_ROLLUP_PARAMS, "iiii", run_id, size, a, b);
+	int rc = SQLITE_ERROR, out = 0;
+	while (out == 0 && stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct gns_block block;
+		double q_small, s, g2;
+		gns_block_clear(&block);
+		if (size == 1) {
+			double n_big = sqlite3_column_double(stmt, 3), q_big = gns_column_double(stmt, 5);
+			q_small = gns_column_double(stmt, 4);
+			if (gns_two_batch(sqlite3_column_double(stmt, 2), n_big, q_small, q_big, &s, &g2) == 0)
+				gns_block_add(&block, sqlite3_column_int64(stmt, 6), s, g2, q_big, n_big);
+		} else {
+			q_small = sqlite3_column_double(stmt, 5);
+			block = (struct gns_block){ .first_step = sqlite3_column_int64(stmt, 2),
+				.last_step = sqlite3_column_int64(stmt, 3), .count = sqlite3_column_double(stmt, 4),
+				.q_big = sqlite3_column_double(stmt, 6), .n_big = sqlite3_column_double(stmt, 7),
+				.s = sqlite3_column_double(stmt, 8), .g2 = sqlite3_column_double(stmt, 9),
+				.ss = sqlite3_column_double(stmt, 10), .sg = sqlite3_column_double(stmt, 11),
+				.gg = sqlite3_column_double(stmt, 12) };
+		}
+		out = layer_add(arg, sqlite3_column_int64(stmt, 0),
+				gns_source_of((const char *)sqlite3_column_text(stmt, 1)), &block, q_small);
+	}
+	sqlite3_reset(stmt);
+	return out != 0 ? out : rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+static int read_params(struct gns_store *store, int64_t run_id, struct layer_sums *sums)
+{
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_PARAMS, "i", run_id);
+	size_t max = 0;
+	int rc = SQLITE_ERROR;
+	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		if (sums->n == max) {
+			max = max ? max * 2 : 64;
+			struct layer_sum *grown = realloc(sums->of, max * sizeof *grown);
+			if (!grown)
+				break;
+			sums->of = grown;
+		}
+		struct layer_sum *sum = &sums->of[sums->n++];
+		memset(sum, 0, sizeof *sum);
+		sum->layer.param_id = sqlite3_column_int64(stmt, 0);
+		gns_column_text(stmt, 1, sum->layer.name, sizeof sum->layer.name);
+		snprintf(sum->layer.shape, sizeof sum->layer.shape, "%lldx%lld", (long long)sqlite3_column_int64(stmt, 2),
+			 (long long)sqlite3_column_int64(stmt, 3));
+		sum->layer.numel = sqlite3_column_int64(stmt, 4);
+		sum->layer.excluded = sqlite3_column_int(stmt, 5) != 0;
+	}
+	sqlite3_reset(stmt);
+	return rc == SQLITE_DONE ? 0 : rc == SQLITE_ROW ? -ENOMEM : -EIO;
+}
+
+static void layers_finish(const struct layer_sums *sums, double ranks, struct gns_layer *layers)
+{
+	double s = 0, g2 = 0;
+	for (size_t i = 0; i < sums->n; i++)
+		if (sums->of[i].count > 0) {
+			s += sums->of[i].s / sums->of[i].count;
+			g2 += sums->of[i].g2 / sums->of[i].count;
+		}
+	for (size_t i = 0; i < sums->n; i++) {
+		const struct layer_sum *sum = &sums->of[i];
+		struct gns_layer *layer = &layers[i];
+		*layer = sum->layer;
+		double count = sum->count > 0 ? sum->count : (double)NAN;
+		layer->count = sum->count / ranks;
+		layer->q_small = sum->q_small / count;
+		layer->q_big = sum->q_big / count;
+		layer->s = sum->s / count;
+		layer->g2 = sum->g2 / count;
+		layer->share_s = s > 0 ? layer->s / s : (double)NAN;
+		layer->share_g2 = g2 > 0 ? layer->g2 / g2 : (double)NAN;
+		gns_pile_noise(&sum->pile, &layer->b_noise, NULL);
+		snprintf(layer->source, sizeof layer->source, "%s", gns_source_names[sum->source]);
+	}
+}
+
+int gns_store_layers(struct gns_store *store, int64_t run_id, int64_t window, struct gns_layer **layers, size_t *n,
+		     struct gns_error *err)
+{
+	struct layer_sums sums = { 0 };
+	bool mine;
+	*layers = NULL;
+	*n = 0;
+	int rc = gns_snapshot_begin(store, err, "read", &mine);
+	if (rc < 0)
+		return rc;
+	struct gns_window w = window_of(store, run_id, window);
+	rc = read_params(store, run_id, &sums);
+	if (rc == 0)
+		rc = over(store, run_id, w.lo, w.hi, GNS_SIZE_COARSE, w.hi, layer_rows, &sums);
+	double ranks = (double)gns_sql_int(store, GNS_SQL_RANK_COUNT, 1, "i", run_id);
+	if (rc == 0 && sums.n > 0) {
+		*layers = malloc(sums.n * sizeof **layers);
+		if (*layers)
+			layers_finish(&sums, ranks > 0 ? ranks : 1, *layers);
+		*n = *layers ? sums.n : 0;
+		rc = *layers ? 0 : -ENOMEM;
+	}
+	if (rc < 0)
+		rc = gns_store_fail(store, err, "read");
+	for (size_t i = 0; i < sums.n; i++)
+		gns_pile_free(&sums.of[i].pile);
+	free(sums.of);
+	gns_snapshot_end(store, mine);
+	return rc;
+}
+
+/* ---- kernels ---- */
+
+struct kernel_sum { int64_t id; double calls, total_ns, max_ns, flops; struct gns_kernel_row row; };
+struct kernel_sums { struct kernel_sum *of; size_t n; };
+
+static int kernel_by_id(const void *a, const void *b)
+{
+	const int64_t *key = a;
+	const struct kernel_sum *sum = b;
+	return *key < sum->id ? -1 : *key > sum->id;
+}
+
+static int most_time_first(const void *a, const void *b)
+{
+	const struct kernel_sum *x = a, *y = b;
+	return x->total_ns > y->total_ns ? -1 : x->total_ns < y->total_ns ? 1 : x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int kernel_rows(struct gns_store *store, int64_t run_id, int64_t a, int64_t b, int64_t size, void *arg)
+{
+	struct kernel_sums *sums = arg;
+	sqlite3_stmt *stmt = size == 1 ? gns_sql_bind(store, GNS_SQL_STEP_KERNELS, "iii", run_id, a, b)
+				       : gns_sql_bind(store, GNS_SQL_ROLLUP_KERNELS, "iiii", run_id, size, a, b);
+	int rc = SQLITE_ERROR;
+	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		int64_t id = sqlite3_column_int64(stmt, 0);
+		struct kernel_sum *sum = sums->n ? bsearch(&id, sums->of, sums->n, sizeof *sums->of, kernel_by_id) : NULL;
+		if (!sum)
+			continue;
+		sum->calls += sqlite3_column_double(stmt, 1);
+		sum->total_ns += sqlite3_column_double(stmt, 2);
+		sum->max_ns = fmax(sum->max_ns, sqlite3_column_double(stmt, 3));
+		sum->flops += sqlite3_column_double(stmt, 4);
+	}
+	sqlite3_reset(stmt);
+	return rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+static int read_kernels(struct gns_store *store, int64_t run_id, struct kernel_sums *sums)
+{
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_KERNELS, "i", run_id);
+	size_t max = 0;
+	int rc = SQLITE_ERROR;
+	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		if (sums->n == max) {
+			max = max ? max * 2 : 64;
+			struct kernel_sum *grown = realloc(sums->of, max * sizeof *grown);
+			if (!grown)
+				break;
+			sums->of = grown;
+		}
+		struct kernel_sum *sum = &sums->of[sums->n++];
+		memset(sum, 0, sizeof *sum);
+		sum->id = sqlite3_column_int64(stmt, 0);
+		gns_column_text(stmt, 1, sum->row.family, sizeof sum->row.family);
+		gns_column_text(stmt, 2, sum->row.name, sizeof sum->row.name);
+	}
+	sqlite3_reset(stmt);
+	return rc == SQLITE_DONE ? 0 : rc == SQLITE_ROW ? -ENOMEM : -EIO;
+}
+
+/* Measured steps of all ranks, and their wall time. */
+struct wall { double steps, ns; };
+
+static int add_wall(void *arg, int64_t step_lo, int64_t step_hi, const struct gns_total *total)
+{
+	struct wall *wall = arg;
+	wall->steps += (double)total->measured;
+	wall->ns += (double)total->measured_ns;
+	return 0;
+}
+
+int gns_store_kernels(struct gns_store *store, int64_t run_id, int64_t window, struct gns_kernel_row **rows, size_t *n,
+		      struct gns_error *err)
+{
+	struct kernel_sums sums = { 0 };
+	struct wall wall = { 0, 0 };
+	bool mine;
+	*rows = NULL;
+	*n = 0;
+	int rc = gns_snapshot_begin(store, err, "read", &mine);
+	if (rc < 0)
+		return rc;
+	struct gns_window w = window_of(store, run_id, window);
+	rc = read_kernels(store, run_id, &sums);
+	if (rc == 0)
+		rc = over(store, run_id, w.lo, w.hi, GNS_SIZE_COARSE, w.hi, kernel_rows, &sums);
+	if (rc == 0)
+		rc = gns_cover(store, run_id, w.lo, w.hi, gns_cover_size(w.hi - w.lo + 1), add_wall, &wall);
+	if (rc == 0 && sums.n > 0) {
+		qsort(sums.of, sums.n, sizeof *sums.of, most_time_first);
+		*rows = malloc(sums.n * sizeof **rows);
+		rc = *rows ? 0 : -ENOMEM;
+	}
+	double steps = wall.steps > 0 ? wall.steps : (double)NAN;
+	for (size_t i = 0; rc == 0 && i < sums.n && sums.of[i].calls > 0; i++) {
+		const struct kernel_sum *sum = &sums.of[i];
+		struct gns_kernel_row *row = &(*rows)[(*n)++];
+		*row = sum->row;
+		row->calls_per_step = sum->calls / steps;
+		row->ms_per_step = sum->total_ns / steps / 1e6;
+		row->max_ms = sum->max_ns / 1e6;
+		row->gflops = sum->total_ns > 0 ? sum->flops / sum->total_ns : (double)NAN;
+		row->share = wall.ns > 0 ? sum->total_ns / wall.ns : (double)NAN;
+	}
+	if (rc < 0)
+		rc = gns_store_fail(store, err, "read");
+	free(sums.of);
+	gns_snapshot_end(store, mine);
+	return rc;
+}

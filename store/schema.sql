@@ -1,0 +1,267 @@
+-- The run database, version 1. Described for readers in docs/schema.md.
+-- Every statement may be run again: this file is also the migration from version 0, an empty file.
+-- Times are nanoseconds of the realtime clock where a name ends in _ns and says start or end, durations otherwise.
+-- Absent numbers are NULL.
+
+CREATE TABLE IF NOT EXISTS run (
+	run_id       INTEGER PRIMARY KEY,
+	session_key  INTEGER NOT NULL UNIQUE, -- the recorder's session: the same key continues the same run
+	name         TEXT NOT NULL,
+	command      TEXT,
+	cwd          TEXT,
+	host         TEXT,
+	version      TEXT,                    -- of gnscope
+	start_ns     INTEGER NOT NULL,
+	end_ns       INTEGER,                 -- NULL while running
+	status       TEXT NOT NULL DEFAULT 'running', -- running, finished, failed, killed, lost
+	exit_code    INTEGER,                 -- minus the signal when killed by one
+	optimizer    TEXT,
+	lr           REAL,
+	rolled_step  INTEGER NOT NULL DEFAULT 0, -- totals are final up to this step
+	thinned_step INTEGER NOT NULL DEFAULT 0  -- raw grad, kernel_step and estimate rows up to here may be gone
+);
+
+-- One process of a run. `rank` is the number it has in the other tables.
+CREATE TABLE IF NOT EXISTS rank (
+	rank_id        INTEGER PRIMARY KEY,
+	run_id         INTEGER NOT NULL REFERENCES run(run_id),
+	rank           INTEGER NOT NULL,
+	slot           INTEGER NOT NULL,
+	pid            INTEGER NOT NULL,
+	host           TEXT,
+	world          INTEGER,             -- number of ranks, NULL unknown
+	pooled         INTEGER NOT NULL,    -- 1: takes part in the run's totals
+	ended          INTEGER NOT NULL DEFAULT 0,
+	sample_unit    TEXT,                -- "samples" or "rows"
+	samples_told   INTEGER,             -- per micro-step, by the user
+	every          INTEGER,             -- measured interval as configured; NULL: by the budget
+	budget_pct     REAL,
+	start_ns       INTEGER,
+	ring_tail      INTEGER NOT NULL DEFAULT 0, -- records stored
+	dropped_records INTEGER NOT NULL DEFAULT 0,
+	dropped_steps  INTEGER NOT NULL DEFAULT 0,
+	steps          INTEGER NOT NULL DEFAULT 0,
+	steps_measured INTEGER NOT NULL DEFAULT 0,
+	steps_refused  INTEGER NOT NULL DEFAULT 0,
+	last_step      INTEGER NOT NULL DEFAULT 0,
+	last_measured  INTEGER NOT NULL DEFAULT 0,
+	UNIQUE (run_id, rank),
+	UNIQUE (run_id, slot, pid)
+);
+
+-- A weight. param_id is unique in the run; ranks that train the same weight share it.
+CREATE TABLE IF NOT EXISTS param (
+	run_id   INTEGER NOT NULL REFERENCES run(run_id),
+	param_id INTEGER NOT NULL,
+	name     TEXT NOT NULL,
+	dtype    TEXT,
+	rows     INTEGER NOT NULL, -- as stored, row-major; out x in for PyTorch's Linear
+	cols     INTEGER NOT NULL,
+	numel    INTEGER NOT NULL,
+	excluded INTEGER NOT NULL DEFAULT 0, -- 1: seen but left out (used more than once in a micro-step)
+	PRIMARY KEY (run_id, param_id)
+) WITHOUT ROWID;
+
+-- What a process calls its weights and kernels, in the run's numbers.
+CREATE TABLE IF NOT EXISTS rank_param (
+	rank_id INTEGER NOT NULL, local_id INTEGER NOT NULL, param_id INTEGER NOT NULL,
+	PRIMARY KEY (rank_id, local_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rank_kernel (
+	rank_id INTEGER NOT NULL, local_id INTEGER NOT NULL, kernel_id INTEGER NOT NULL,
+	PRIMARY KEY (rank_id, local_id)
+) WITHOUT ROWID;
+
+-- One optimizer step of one rank. q_small to g2 are the sums over the weights of the preferred source
+-- (gemm, rank, microstep, consecutive), NULL when the step was not measured or a number was not finite.
+CREATE TABLE IF NOT EXISTS step (
+	run_id      INTEGER NOT NULL,
+	step        INTEGER NOT NULL,
+	rank        INTEGER NOT NULL,
+	start_ns    INTEGER,
+	dur_ns      INTEGER, -- to the next step's start; NULL: only its loss is known
+	overhead_ns INTEGER, -- of which in the profiler
+	samples     INTEGER, -- on this rank, NULL unknown
+	rows        INTEGER,
+	micro_steps INTEGER,
+	measured    INTEGER,
+	refused     INTEGER, -- was to be measured but could not be
+	params      INTEGER, -- weights measured
+	every       INTEGER, -- interval in force
+	source      TEXT,
+	n_small     INTEGER, -- NULL when weights differ; then s and g2 are sums over weights
+	n_big       INTEGER,
+	q_small     REAL,
+	q_big       REAL,
+	s           REAL,
+	g2          REAL,
+	loss        REAL,
+	PRIMARY KEY (run_id, step, rank)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS grad (
+	run_id   INTEGER NOT NULL,
+	step     INTEGER NOT NULL,
+	rank     INTEGER NOT NULL,
+	param_id INTEGER NOT NULL,
+	source   TEXT NOT NULL,    -- gemm, rank, microstep, consecutive
+	n_small  INTEGER NOT NULL, -- samples behind q_small
+	n_big    INTEGER NOT NULL, -- samples behind q_big
+	groups   INTEGER NOT NULL, -- small groups averaged in q_small
+	q_small  REAL,             -- mean squared norm of the groups' mean gradients
+	q_big    REAL,             -- squared norm of the mean gradient
+	PRIMARY KEY (run_id, step, rank, param_id, source)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS kernel (
+	run_id    INTEGER NOT NULL REFERENCES run(run_id),
+	kernel_id INTEGER NOT NULL,
+	family    TEXT NOT NULL, -- wgrad, forward, dgrad, other
+	name      TEXT NOT NULL, -- "sgemm TN 512x128x784"
+	PRIMARY KEY (run_id, kernel_id),
+	UNIQUE (run_id, family, name)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS kernel_step (
+	run_id    INTEGER NOT NULL,
+	step      INTEGER NOT NULL,
+	rank      INTEGER NOT NULL,
+	kernel_id INTEGER NOT NULL,
+	calls     INTEGER NOT NULL,
+	total_ns  INTEGER NOT NULL,
+	max_ns    INTEGER NOT NULL,
+	flops     REAL, -- of all calls
+	PRIMARY KEY (run_id, step, rank, kernel_id)
+) WITHOUT ROWID;
+
+-- Running totals of what each collector saw, refused or could not do. Collector "store" is the recorder's own.
+CREATE TABLE IF NOT EXISTS collector (
+	run_id    INTEGER NOT NULL,
+	rank      INTEGER NOT NULL,
+	collector TEXT NOT NULL,
+	name      TEXT NOT NULL,
+	value     INTEGER NOT NULL,
+	text      TEXT, -- the last thing it happened to
+	PRIMARY KEY (run_id, rank, collector, name)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS event (
+	event_id INTEGER PRIMARY KEY,
+	run_id   INTEGER NOT NULL,
+	rank     INTEGER, -- NULL: of the whole run
+	step     INTEGER,
+	time_ns  INTEGER NOT NULL,
+	name     TEXT NOT NULL,
+	text     TEXT
+);
+CREATE INDEX IF NOT EXISTS event_run ON event(run_id, time_ns);
+
+-- The live estimate of every measured step: decaying weights, half_life in measured steps.
+CREATE TABLE IF NOT EXISTS estimate (
+	run_id    INTEGER NOT NULL,
+	step      INTEGER NOT NULL,
+	half_life REAL NOT NULL,
+	s         REAL,
+	g2        REAL,
+	b_noise   REAL, -- samples; NULL when unresolved
+	lo        REAL, -- 95% limits; unresolved: "at least lo"
+	hi        REAL,
+	resolved  INTEGER NOT NULL,
+	b_crit    REAL, -- of the run so far, samples
+	b_crit_lo REAL,
+	b_crit_hi REAL,
+	PRIMARY KEY (run_id, step, half_life)
+) WITHOUT ROWID;
+
+-- Sums over the steps (block * size, (block + 1) * size], size 32, 1024 and 32768. Sums merge without loss. Columns
+-- from first_step on are written when the block is complete; the loss sums are kept up to date all the time.
+CREATE TABLE IF NOT EXISTS rollup (
+	run_id      INTEGER NOT NULL,
+	size        INTEGER NOT NULL,
+	block       INTEGER NOT NULL,
+	loss_count  INTEGER NOT NULL DEFAULT 0,
+	loss_sum    REAL NOT NULL DEFAULT 0,
+	first_step  INTEGER, -- measured, NULL when none is
+	last_step   INTEGER,
+	count       INTEGER NOT NULL DEFAULT 0, -- measured steps
+	s           REAL NOT NULL DEFAULT 0,
+	g2          REAL NOT NULL DEFAULT 0,
+	ss          REAL NOT NULL DEFAULT 0,    -- of s * s
+	sg          REAL NOT NULL DEFAULT 0,    -- of s * g2
+	gg          REAL NOT NULL DEFAULT 0,    -- of g2 * g2
+	q_big       REAL NOT NULL DEFAULT 0,    -- at the whole batch of the step
+	n_big       REAL NOT NULL DEFAULT 0,    -- samples of the step, all ranks
+	n_min       REAL,
+	n_max       REAL,
+	steps       INTEGER NOT NULL DEFAULT 0, -- rows of table step, all ranks
+	measured    INTEGER NOT NULL DEFAULT 0, -- rows that measured, and below their time
+	refused     INTEGER NOT NULL DEFAULT 0,
+	dur_ns      INTEGER NOT NULL DEFAULT 0,
+	measured_ns INTEGER NOT NULL DEFAULT 0,
+	overhead_ns INTEGER NOT NULL DEFAULT 0,
+	start_ns    INTEGER,                    -- of the last step
+	PRIMARY KEY (run_id, size, block)
+) WITHOUT ROWID;
+
+-- The same for one weight and one source, size 256 and 32768; count is rows of grad.
+CREATE TABLE IF NOT EXISTS rollup_param (
+	run_id     INTEGER NOT NULL,
+	size       INTEGER NOT NULL,
+	block      INTEGER NOT NULL,
+	param_id   INTEGER NOT NULL,
+	source     TEXT NOT NULL,
+	first_step INTEGER NOT NULL,
+	last_step  INTEGER NOT NULL,
+	count      INTEGER NOT NULL,
+	q_small    REAL NOT NULL,
+	q_big      REAL NOT NULL,
+	n_big      REAL NOT NULL,
+	s          REAL NOT NULL,
+	g2         REAL NOT NULL,
+	ss         REAL NOT NULL,
+	sg         REAL NOT NULL,
+	gg         REAL NOT NULL,
+	PRIMARY KEY (run_id, size, block, param_id, source)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS rollup_kernel (
+	run_id    INTEGER NOT NULL,
+	size      INTEGER NOT NULL, -- 256 and 32768
+	block     INTEGER NOT NULL,
+	kernel_id INTEGER NOT NULL,
+	count     INTEGER NOT NULL, -- rows of kernel_step
+	calls     INTEGER NOT NULL,
+	total_ns  INTEGER NOT NULL,
+	max_ns    INTEGER NOT NULL,
+	flops     REAL NOT NULL,
+	PRIMARY KEY (run_id, size, block, kernel_id)
+) WITHOUT ROWID;
+
+-- Ranks pooled: one row for each measured step of a run. Ranks that measured other batch sizes than
+-- the first are left out, as in the totals.
+DROP VIEW IF EXISTS step_total;
+CREATE VIEW step_total AS
+	SELECT s.run_id, s.step, min(s.start_ns) AS start_ns, avg(s.dur_ns) / 1e6 AS step_ms,
+	       avg(s.q_small) AS q_small, avg(s.q_big) AS q_big, s.n_small, s.n_big,
+	       avg(s.s) AS s, avg(s.g2) AS g2, sum(s.samples) AS samples, avg(s.loss) AS loss, count(*) AS ranks
+	FROM step s JOIN rank r ON r.run_id = s.run_id AND r.rank = s.rank AND r.pooled
+	WHERE s.s IS NOT NULL
+	GROUP BY s.run_id, s.step, s.n_small, s.n_big;
+
+-- The curve of B_noise: the longer half-life's estimate.
+DROP VIEW IF EXISTS b_noise;
+CREATE VIEW b_noise AS
+	SELECT run_id, step, b_noise, lo, hi, resolved, b_crit, b_crit_lo, b_crit_hi
+	FROM estimate WHERE half_life = 500.0;
+
+-- One row a run; B_noise is the newest live estimate.
+DROP VIEW IF EXISTS run_summary;
+CREATE VIEW run_summary AS
+	SELECT run.run_id, run.name, run.status, run.command,
+	       datetime(run.start_ns / 1000000000, 'unixepoch') AS started,
+	       (SELECT max(steps) FROM rank WHERE rank.run_id = run.run_id) AS steps,
+	       (SELECT max(steps_measured) FROM rank WHERE rank.run_id = run.run_id) AS steps_measured,
+	       (SELECT sum(dropped_steps) FROM rank WHERE rank.run_id = run.run_id) AS dropped_steps,
+	       e.b_noise, e.lo, e.hi, e.resolved, e.b_crit
+	FROM run LEFT JOIN estimate e ON e.run_id = run.run_id AND e.half_life = 500.0
+	     AND e.step = (SELECT max(step) FROM estimate WHERE estimate.run_id = run.run_id);

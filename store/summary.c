@@ -1,0 +1,189 @@
+/* Everything that is said of a run at a glance. */
+#include "gnscope/text.h"
+#include "store/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DURATIONS 1000
+#define PILE_BLOCKS 4096
+
+int gns_window(struct gns_store *store, int64_t run_id, int64_t window, struct gns_window *out)
+{
+	out->hi = gns_sql_int(store, GNS_SQL_RUN_ROLLED, 0, "i", run_id);
+	out->lo = window > 0 && out->hi > window ? out->hi - window + 1 : 1;
+	return 0;
+}
+
+struct pooled { struct gns_total total; struct gns_pile pile; };
+
+static int pool(void *arg, int64_t step_lo, int64_t step_hi, const struct gns_total *total)
+{
+	struct pooled *pooled = arg;
+	gns_total_merge(&pooled->total, total);
+	gns_pile_add(&pooled->pile, &total->block);
+	return 0;
+}
+
+static void noise(struct gns_summary *sum, const struct pooled *pooled)
+{
+	gns_pile_noise(&pooled->pile, &sum->b_noise, &sum->mv);
+	if (gns_bcrit_from_blocks(pooled->pile.blocks, pooled->pile.n, GNS_Z95, &sum->b_crit) < 0)
+		sum->b_crit = (struct gns_ratio){ NAN, NAN, NAN, false, 0 };
+}
+
+static int ascending(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+static void step_time(struct gns_store *store, struct gns_summary *sum, const struct gns_window *w)
+{
+	double ms[DURATIONS], total = 0, overhead = 0;
+	size_t n = 0;
+	sum->step_ms = sum->overhead_pct = NAN;
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_DURATIONS, "iii", sum->run.run_id, w->lo, (int64_t)DURATIONS);
+	while (stmt && sqlite3_step(stmt) == SQLITE_ROW && n < DURATIONS) {
+		ms[n] = sqlite3_column_double(stmt, 0) / 1e6;
+		total += ms[n++];
+		overhead += sqlite3_column_double(stmt, 1) / 1e6;
+	}
+	sqlite3_reset(stmt);
+	if (n == 0)
+		return;
+	qsort(ms, n, sizeof *ms, ascending);
+	sum->step_ms = n % 2 ? ms[n / 2] : (ms[n / 2 - 1] + ms[n / 2]) / 2;
+	sum->overhead_pct = total > 0 ? 100 * overhead / total : (double)NAN;
+}
+
+static int64_t count_and_sum(struct gns_store *store, enum gns_sql id, int64_t run_id, int64_t step, double *numel)
+{
+	sqlite3_stmt *stmt = gns_sql_bind(store, id, id == GNS_SQL_KNOWN ? "i" : "ii", run_id, step);
+	int64_t n = 0;
+	*numel = 0;
+	if (stmt && sqlite3_step(stmt) == SQLITE_ROW) {
+		n = sqlite3_column_int64(stmt, 0);
+		*numel = sqlite3_column_double(stmt, 1);
+	}
+	sqlite3_reset(stmt);
+	return n;
+}
+
+static void coverage(struct gns_store *store, struct gns_summary *sum, int64_t newest)
+{
+	double known, measured;
+	char number[32];
+	sum->params = count_and_sum(store, GNS_SQL_KNOWN, sum->run.run_id, 0, &known);
+	sum->params_measured = count_and_sum(store, GNS_SQL_COVERED, sum->run.run_id, newest, &measured);
+	sum->coverage = known > 0 ? measured / known : (double)NAN;
+	if (known > 0)
+		snprintf(sum->coverage_note, sizeof sum->coverage_note,
+			 "of %s weights in matrix products; biases, norms and embeddings are not seen",
+			 gns_text_number(number, sizeof number, known));
+	size_t at = 0;
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_STEP_SOURCES, "ii", sum->run.run_id, newest);
+	bool has[GNS_SOURCES] = { false };
+	while (stmt && sqlite3_step(stmt) == SQLITE_ROW)
+		has[gns_source_of((const char *)sqlite3_column_text(stmt, 0))] = true;
+	sqlite3_reset(stmt);
+	for (int i = 1; i < GNS_SOURCES; i++)
+		if (has[i])
+			at += (size_t)snprintf(sum->sources + at, sizeof sum->sources - at, "%s%s", at ? "," : "",
+					       gns_source_names[i]);
+}
+
+static double newest_samples(struct gns_store *store, int64_t run_id, int64_t newest)
+{
+	struct gns_rank_step rows[64];
+	size_t n = 0;
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_STEPS, "iii", run_id, newest, newest);
+	while (stmt && n < 64 && sqlite3_step(stmt) == SQLITE_ROW)
+		gns_step_read(stmt, &rows[n++]);
+	sqlite3_reset(stmt);
+	struct gns_total total;
+	gns_total_of_step(rows, n, &total);
+	return total.n_max;
+}
+
+/* The last loss that is known: down through the blocks that have one, so that a long run without losses costs nothing. */
+static double last_loss(struct gns_store *store, int64_t run_id)
+{
+	static const int64_t sizes[] = { GNS_SIZE_COARSE, GNS_SIZE_MIDDLE, GNS_SIZE_FINE };
+	int64_t from = 0, to = INT64_MAX;
+	for (int i = 0; i < 3; i++) {
+		int64_t block = gns_sql_int(store, GNS_SQL_LOSS_BLOCK, -1, "iiii", run_id, sizes[i], from, to);
+		if (block < 0)
+			return NAN;
+		int64_t parts = i < 2 ? sizes[i] / sizes[i + 1] : sizes[i];
+		from = block * parts;
+		to = (block + 1) * parts;
+	}
+	double loss = NAN;
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_LOSS_LAST, "iii", run_id, from + 1, to);
+	if (stmt && sqlite3_step(stmt) == SQLITE_ROW)
+		loss = gns_column_double(stmt, 0);
+	sqlite3_reset(stmt);
+	return loss;
+}
+
+static void about_ranks(struct gns_store *store, struct gns_summary *sum, int64_t *newest)
+{
+	snprintf(sum->sample_unit, sizeof sum->sample_unit, "rows");
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_RUN_RANKS, "i", sum->run.run_id);
+	if (stmt && sqlite3_step(stmt) == SQLITE_ROW) {
+		sum->dropped = sqlite3_column_int64(stmt, 2);
+		sum->steps_refused = sqlite3_column_int64(stmt, 3);
+		if (sqlite3_column_type(stmt, 4) != SQLITE_NULL)
+			gns_column_text(stmt, 4, sum->sample_unit, sizeof sum->sample_unit);
+	}
+	sqlite3_reset(stmt);
+	*newest = gns_sql_int(store, GNS_SQL_LAST_MEASURED, 0, "i", sum->run.run_id);
+	int64_t last = gns_sql_int(store, GNS_SQL_RANKS_LAST, 0, "i", sum->run.run_id);
+	sum->last_step_ns = (uint64_t)gns_sql_int(store, GNS_SQL_NEWEST_STEP, 0, "ii", sum->run.run_id, last);
+	stmt = gns_sql_bind(store, GNS_SQL_RUN_OPTIMIZER, "i", sum->run.run_id);
+	sum->lr = NAN;
+	if (stmt && sqlite3_step(stmt) == SQLITE_ROW) {
+		gns_column_text(stmt, 0, sum->optimizer, sizeof sum->optimizer);
+		sum->lr = gns_column_double(stmt, 1);
+	}
+	sqlite3_reset(stmt);
+}
+
+static int summarise(struct gns_store *store, struct gns_summary *sum, struct pooled *pooled, struct gns_error *err)
+{
+	struct gns_window w;
+	int64_t newest, run_id = sum->run.run_id;
+	gns_window(store, run_id, sum->window, &w);
+	if (gns_cover(store, run_id, w.lo, w.hi, gns_cover_size(w.hi - w.lo + 1), pool, pooled) < 0)
+		return gns_store_fail(store, err, "read");
+	noise(sum, pooled);
+	about_ranks(store, sum, &newest);
+	step_time(store, sum, &w);
+	coverage(store, sum, newest);
+	sum->samples_per_step = newest_samples(store, run_id, newest);
+	sum->loss = last_loss(store, run_id);
+	gns_warnings(store, sum, &pooled->total);
+	return 0;
+}
+
+int gns_store_summary(struct gns_store *store, int64_t run_id, int64_t window, struct gns_summary *out, struct gns_error *err)
+{
+	struct pooled pooled;
+	bool mine;
+	memset(out, 0, sizeof *out);
+	out->window = window > 0 ? window : 0;
+	int rc = gns_snapshot_begin(store, err, "read", &mine);
+	if (rc < 0)
+		return rc;
+	gns_total_clear(&pooled.total);
+	rc = gns_store_run_info(store, run_id, &out->run, err);
+	if (rc == 0 && gns_pile_init(&pooled.pile, PILE_BLOCKS) < 0)
+		rc = gns_fail(err, -ENOMEM, "cannot read %s: no memory left", store->path);
+	if (rc == 0) {
+		rc = summarise(store, out, &pooled, err);
+		gns_pile_free(&pooled.pile);
+	}
+	gns_snapshot_end(store, mine);
+	return rc;
+}

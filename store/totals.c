@@ -1,0 +1,144 @@
+/* One step of a run, all its ranks together, and sums of such steps. */
+#include "store/internal.h"
+
+#include <string.h>
+
+const char *const gns_source_names[GNS_SOURCES] = { "", "gemm", "rank", "microstep", "consecutive" };
+
+uint32_t gns_source_of(const char *name)
+{
+	for (uint32_t i = 1; i < GNS_SOURCES; i++)
+		if (name && strcmp(name, gns_source_names[i]) == 0)
+			return i;
+	return 0;
+}
+
+void gns_step_read(sqlite3_stmt *stmt, struct gns_rank_step *out)
+{
+	*out = (struct gns_rank_step){
+		.step = sqlite3_column_int64(stmt, 0),
+		.rank = sqlite3_column_int64(stmt, 1),
+		.start_ns = sqlite3_column_int64(stmt, 2),
+		.dur_ns = sqlite3_column_int64(stmt, 3),
+		.overhead_ns = sqlite3_column_int64(stmt, 4),
+		.samples = gns_column_int(stmt, 5, -1),
+		.micro_steps = gns_column_int(stmt, 6, 1),
+		.n_small = gns_column_int(stmt, 7, -1),
+		.n_big = gns_column_int(stmt, 8, -1),
+		.measured = sqlite3_column_int(stmt, 9) != 0,
+		.refused = sqlite3_column_int(stmt, 10) != 0,
+		.q_small = gns_column_double(stmt, 11),
+		.q_big = gns_column_double(stmt, 12),
+		.s = gns_column_double(stmt, 13),
+		.g2 = gns_column_double(stmt, 14),
+		.loss = gns_column_double(stmt, 15),
+		.rows = gns_column_int(stmt, 16, -1),
+	};
+}
+
+void gns_total_clear(struct gns_total *total)
+{
+	*total = (struct gns_total){ .n_min = NAN, .n_max = NAN };
+	gns_block_clear(&total->block);
+}
+
+void gns_total_merge(struct gns_total *into, const struct gns_total *from)
+{
+	if (from->block.count > 0)
+		gns_block_merge(&into->block, &from->block);
+	into->n_min = fmin(into->n_min, from->n_min);
+	into->n_max = fmax(into->n_max, from->n_max);
+	into->steps += from->steps;
+	into->measured += from->measured;
+	into->refused += from->refused;
+	into->dur_ns += from->dur_ns;
+	into->measured_ns += from->measured_ns;
+	into->overhead_ns += from->overhead_ns;
+	into->start_ns = from->start_ns > into->start_ns ? from->start_ns : into->start_ns;
+	into->loss_sum += from->loss_sum;
+	into->loss_count += from->loss_count;
+}
+
+/* Samples of the whole optimizer step on one rank: as told, else those behind q_big (where weights differ, the rows of
+ * the tallest product) in every micro-step. */
+static double step_samples(const struct gns_rank_step *row)
+{
+	if (row->samples > 0)
+		return (double)row->samples;
+	double each = row->n_big > 0 ? (double)row->n_big : row->rows > 0 ? (double)row->rows : (double)NAN;
+	return each * (double)(row->micro_steps > 1 ? row->micro_steps : 1);
+}
+
+bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_total *out)
+{
+	const struct gns_rank_step *first = NULL;
+	double s = 0, g2 = 0, q_big = 0, samples = 0, ranks = 0; /* of those that measured and agree */
+	bool agree = true;
+	gns_total_clear(out);
+	for (size_t i = 0; i < n; i++) {
+		const struct gns_rank_step *row = &rows[i];
+		out->steps++;
+		out->measured += row->measured;
+		out->refused += row->refused;
+		out->dur_ns += row->dur_ns;
+		out->measured_ns += row->measured ? row->dur_ns : 0;
+		out->overhead_ns += row->overhead_ns;
+		out->start_ns = row->start_ns > out->start_ns ? row->start_ns : out->start_ns;
+		if (isfinite(row->loss)) {
+			out->loss_sum += row->loss;
+			out->loss_count++;
+		}
+		samples += step_samples(row);
+		if (!isfinite(row->s) || !isfinite(row->g2))
+			continue;
+		if (!first)
+			first = row;
+		if (row->n_small != first->n_small || row->n_big != first->n_big) {
+			agree = false;
+			continue;
+		}
+		s += row->s;
+		g2 += row->g2;
+		q_big += row->q_big;
+		ranks++;
+	}
+	if (!first || !isfinite(samples))
+		return agree;
+	s /= ranks;
+	g2 /= ranks;
+	/* The norm at the batch of the whole step: E q = g2 + s / samples, which q_big is when one rank and one micro-step
+	 * saw them all. */
+	double at_step = samples == (double)first->n_big ? q_big / ranks : g2 + s / samples;
+	gns_block_add(&out->block, first->step, s, g2, at_step, samples);
+	out->n_min = out->n_max = samples;
+	return agree;
+}
+
+void gns_rollup_read(sqlite3_stmt *stmt, struct gns_total *out)
+{
+	*out = (struct gns_total){
+		.loss_count = sqlite3_column_double(stmt, 1),
+		.loss_sum = sqlite3_column_double(stmt, 2),
+		.block = {
+			.first_step = sqlite3_column_int64(stmt, 3),
+			.last_step = sqlite3_column_int64(stmt, 4),
+			.count = sqlite3_column_double(stmt, 5),
+			.s = sqlite3_column_double(stmt, 6),
+			.g2 = sqlite3_column_double(stmt, 7),
+			.ss = sqlite3_column_double(stmt, 8),
+			.sg = sqlite3_column_double(stmt, 9),
+			.gg = sqlite3_column_double(stmt, 10),
+			.q_big = sqlite3_column_double(stmt, 11),
+			.n_big = sqlite3_column_double(stmt, 12),
+		},
+		.n_min = gns_column_double(stmt, 13),
+		.n_max = gns_column_double(stmt, 14),
+		.steps = sqlite3_column_int64(stmt, 15),
+		.measured = sqlite3_column_int64(stmt, 16),
+		.refused = sqlite3_column_int64(stmt, 17),
+		.dur_ns = sqlite3_column_int64(stmt, 18),
+		.measured_ns = sqlite3_column_int64(stmt, 19),
+		.overhead_ns = sqlite3_column_int64(stmt, 20),
+		.start_ns = sqlite3_column_int64(stmt, 21),
+	};
+}

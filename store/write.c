@@ -1,0 +1,401 @@
+/* Writing: transactions, runs and the processes in them. Records are in record.c. */
+#include "store/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int refuse_reader(struct gns_store *store, struct gns_error *err)
+{
+	return gns_fail(err, -EROFS, "cannot write %s: it was opened for reading", store->path);
+}
+
+/* ---- what is kept in memory of runs and ranks ---- */
+
+void gns_run_free(struct gns_run *run)
+{
+	gns_pile_free(&run->crit);
+	free(run->layers);
+	free(run->kernels);
+}
+
+static void rank_free(struct gns_rank *rank)
+{
+	free(rank->params.of);
+	free(rank->kernels.of);
+	free(rank->grads);
+	free(rank->uses);
+}
+
+void gns_writer_free(struct gns_writer *writer)
+{
+	for (uint32_t i = 0; i < writer->n_runs; i++)
+		gns_run_free(&writer->runs[i]);
+	for (uint32_t i = 0; i < writer->n_ranks; i++)
+		rank_free(&writer->ranks[i]);
+	free(writer->runs);
+	free(writer->ranks);
+	free(writer);
+}
+
+struct gns_run *gns_writer_run(struct gns_store *store, int64_t run_id)
+{
+	struct gns_writer *writer = store->writer;
+	for (uint32_t i = 0; i < writer->n_runs; i++)
+		if (writer->runs[i].run_id == run_id)
+			return &writer->runs[i];
+	struct gns_run *runs = realloc(writer->runs, (writer->n_runs + 1) * sizeof *runs);
+	if (!runs)
+		return NULL;
+	writer->runs = runs;
+	runs[writer->n_runs] = (struct gns_run){ .run_id = run_id };
+	for (int i = 0; i < GNS_LOSS_BLOCKS; i++)
+		runs[writer->n_runs].loss[i].block = -1;
+	return &runs[writer->n_runs++];
+}
+
+static int load_ids(struct gns_store *store, enum gns_sql id, int64_t rank_id, struct gns_ids *ids)
+{
+	sqlite3_stmt *stmt = gns_sql_bind(store, id, "i", rank_id);
+	int rc = stmt ? SQLITE_ROW : SQLITE_ERROR;
+	while (rc == SQLITE_ROW && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		if (gns_ids_set(ids, (uint32_t)sqlite3_column_int64(stmt, 0), (uint32_t)sqlite3_column_int64(stmt, 1)) < 0)
+			rc = SQLITE_NOMEM;
+	sqlite3_reset(stmt);
+	return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int load_unclosed(struct gns_store *store, struct gns_rank *rank, int64_t run_id);
+
+static int rank_load(struct gns_store *store, int64_t rank_id, struct gns_rank *rank)
+{
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_RANK_LOAD, "i", rank_id);
+	if (!stmt || sqlite3_step(stmt) != SQLITE_ROW)
+		return SQLITE_ERROR;
+	*rank = (struct gns_rank){ .rank_id = rank_id };
+	int64_t run_id = sqlite3_column_int64(stmt, 0);
+	char unit[16];
+	rank->number = sqlite3_column_int64(stmt, 1);
+	rank->pid = (uint32_t)sqlite3_column_int64(stmt, 2);
+	rank->pooled = sqlite3_column_int(stmt, 3) != 0;
+	rank->ended = sqlite3_column_int(stmt, 4) != 0;
+	rank->world = gns_column_int(stmt, 5, 0);
+	gns_column_text(stmt, 6, unit, sizeof unit);
+	rank->unit_samples = strcmp(unit, "samples") == 0;
+	rank->steps = sqlite3_column_int64(stmt, 7);
+	rank->measured = sqlite3_column_int64(stmt, 8);
+	rank->refused = sqlite3_column_int64(stmt, 9);
+	rank->last_step = sqlite3_column_int64(stmt, 10);
+	rank->last_measured = sqlite3_column_int64(stmt, 11);
+	rank->known = sqlite3_column_type(stmt, 12) != SQLITE_NULL;
+	sqlite3_reset(stmt);
+	struct gns_run *run = gns_writer_run(store, run_id);
+	if (!run)
+		return SQLITE_NOMEM;
+	if (!run->loaded) {
+		int failed = gns_run_load(store, run);
+		if (failed != SQLITE_OK)
+			return failed;
+	}
+	rank->run = (uint32_t)(run - store->writer->runs);
+	rank->malformed = gns_sql_int(store, GNS_SQL_COLLECTOR_VALUE, 0, "iitt", run_id, rank->number, "store", "malformed");
+	rank->nonfinite = gns_sql_int(store, GNS_SQL_COLLECTOR_VALUE, 0, "iitt", run_id, rank->number, "store", "nonfinite_steps");
+	rank->events = gns_sql_int(store, GNS_SQL_EVENT_COUNT, 0, "i", run_id);
+	int rc = load_ids(store, GNS_SQL_RANK_PARAMS, rank_id, &rank->params);
+	if (rc == SQLITE_OK)
+		rc = load_ids(store, GNS_SQL_RANK_KERNELS, rank_id, &rank->kernels);
+	if (rc == SQLITE_OK)
+		rc = load_unclosed(store, rank, run_id);
+	return rc;
+}
+
+/* Rows of a step whose STEP record is still to come: only there when a transaction ended between them. */
+static int load_unclosed(struct gns_store *store, struct gns_rank *rank, int64_t run_id)
+{
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_UNCLOSED_GRADS, "iii", run_id, rank->last_step, rank->number);
+	int rc = SQLITE_ERROR;
+	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		if (gns_rank_grad(rank, (uint32_t)sqlite3_column_int64(stmt, 0),
+				  gns_source_of((const char *)sqlite3_column_text(stmt, 1)), sqlite3_column_int64(stmt, 2),
+				  sqlite3_column_int64(stmt, 3), gns_column_double(stmt, 4), gns_column_double(stmt, 5)) < 0)
+			rc = SQLITE_NOMEM;
+	sqlite3_reset(stmt);
+	if (rc != SQLITE_DONE)
+		return rc;
+	stmt = gns_sql_bind(store, GNS_SQL_UNCLOSED_KERNELS, "iii", run_id, rank->last_step, rank->number);
+	rc = SQLITE_ERROR;
+	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct gns_kernel_use use = { (uint32_t)sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1),
+			sqlite3_column_int64(stmt, 2), sqlite3_column_int64(stmt, 3), gns_column_double(stmt, 4) };
+		if (gns_rank_use(rank, &use) < 0)
+			rc = SQLITE_NOMEM;
+	}
+	sqlite3_reset(stmt);
+	return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+struct gns_rank *gns_writer_rank(struct gns_store *store, int64_t rank_id)
+{
+	struct gns_writer *writer = store->writer;
+	for (uint32_t i = 0; i < writer->n_ranks; i++)
+		if (writer->ranks[i].rank_id == rank_id)
+			return &writer->ranks[i];
+	struct gns_rank *ranks = realloc(writer->ranks, (writer->n_ranks + 1) * sizeof *ranks);
+	if (!ranks)
+		return NULL;
+	writer->ranks = ranks;
+	if (rank_load(store, rank_id, &ranks[writer->n_ranks]) != SQLITE_OK) {
+		rank_free(&ranks[writer->n_ranks]);
+		return NULL;
+	}
+	return &ranks[writer->n_ranks++];
+}
+
+/* After an undone transaction memory is ahead of the database: all of it is read again, when it is next needed. */
+int gns_writer_refresh(struct gns_store *store)
+{
+	struct gns_writer *old = store->writer;
+	if (!old->stale)
+		return 0;
+	struct gns_writer *fresh = calloc(1, sizeof *fresh);
+	if (!fresh)
+		return -ENOMEM;
+	fresh->open = old->open;
+	fresh->keep = old->keep;
+	store->writer = fresh;
+	gns_writer_free(old);
+	return 0;
+}
+
+/* ---- transactions ---- */
+
+int gns_store_begin(struct gns_store *store, struct gns_error *err)
+{
+	if (!store->writable)
+		return refuse_reader(store, err);
+	if (gns_writer_refresh(store) < 0)
+		return gns_fail(err, -ENOMEM, "cannot write %s: no memory left", store->path);
+	if (gns_sql_run(store, GNS_SQL_BEGIN, "") != SQLITE_OK)
+		return gns_store_fail(store, err, "write");
+	store->writer->open = true;
+	return 0;
+}
+
+int gns_store_rollback(struct gns_store *store)
+{
+	if (!store->writable)
+		return -EROFS;
+	for (int i = 0; i < GNS_SQL_COUNT; i++)
+		if (store->stmt[i])
+			sqlite3_reset(store->stmt[i]);
+	if (!sqlite3_get_autocommit(store->db))
+		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	store->writer->open = false;
+	store->writer->stale = true;
+	return 0;
+}
+
+static int save_ranks(struct gns_store *store)
+{
+	struct gns_writer *writer = store->writer;
+	for (uint32_t i = 0; i < writer->n_ranks; i++) {
+		struct gns_rank *rank = &writer->ranks[i];
+		if (!rank->dirty)
+			continue;
+		int rc = gns_sql_run(store, GNS_SQL_RANK_SAVE, "iiiiii", rank->steps, rank->measured, rank->refused,
+				     rank->last_step, rank->last_measured, rank->rank_id);
+		if (rc == SQLITE_OK)
+			rc = gns_rank_save_counts(store, rank);
+		if (rc != SQLITE_OK)
+			return rc;
+		rank->dirty = false;
+	}
+	return SQLITE_OK;
+}
+
+int gns_store_commit(struct gns_store *store, struct gns_error *err)
+{
+	if (!store->writable)
+		return refuse_reader(store, err);
+	struct gns_writer *writer = store->writer;
+	int rc = writer->stale ? SQLITE_ABORT : save_ranks(store);
+	for (uint32_t i = 0; rc == SQLITE_OK && i < writer->n_runs; i++) {
+		if (writer->runs[i].loaded && writer->runs[i].pooled > 1)
+			rc = gns_run_finish_pending(store, &writer->runs[i]);
+		if (rc == SQLITE_OK)
+			rc = gns_run_flush(store, &writer->runs[i]);
+	}
+	if (rc == SQLITE_OK)
+		rc = gns_sql_run(store, GNS_SQL_COMMIT, "");
+	if (rc != SQLITE_OK) {
+		int code = gns_store_fail(store, err, "write");
+		gns_store_rollback(store);
+		return code;
+	}
+	writer->open = false;
+	return 0;
+}
+
+/* A call outside a transaction is one by itself. */
+static int own_begin(struct gns_store *store, bool *own, struct gns_error *err)
+{
+	*own = false;
+	if (!store->writable)
+		return refuse_reader(store, err);
+	if (store->writer->open)
+		return 0;
+	int rc = gns_store_begin(store, err);
+	*own = rc == 0;
+	return rc;
+}
+
+static int own_end(struct gns_store *store, bool own, int rc, struct gns_error *err)
+{
+	if (rc != SQLITE_OK) {
+		int code = gns_store_fail(store, err, "write");
+		if (own)
+			gns_store_rollback(store);
+		return code;
+	}
+	return own ? gns_store_commit(store, err) : 0;
+}
+
+/* ---- runs ---- */
+
+/* "python3 examples/mnist.py --lr 1" -> "mnist": the first word that is not an interpreter or an option. */
+static void name_of_command(const char *command, char *out, size_t size)
+{
+	static const char *const skipped[] = { "python", "python3", "bash", "sh", "env", "torchrun", "mpirun", "mpiexec", "time", "nice" };
+	snprintf(out, size, "run");
+	for (const char *word = command ? command + strspn(command, " ") : ""; *word; word += strspn(word, " ")) {
+		size_t length = strcspn(word, " ");
+		const char *base = word;
+		for (const char *c = word; c < word + length; c++)
+			if (*c == '/' && c + 1 < word + length)
+				base = c + 1;
+		size_t n = (size_t)(word + length - base);
+		bool skip = word[0] == '-' || memchr(word, '=', length) != NULL;
+		for (size_t i = 0; i < sizeof skipped / sizeof *skipped; i++)
+			skip = skip || (strlen(skipped[i]) == n && memcmp(skipped[i], base, n) == 0);
+		word += length;
+		if (skip)
+			continue;
+		if (n > 3 && memcmp(base + n - 3, ".py", 3) == 0)
+			n -= 3;
+		snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), base);
+		return;
+	}
+}
+
+int gns_store_run_begin(struct gns_store *store, const struct gns_run_start *start, int64_t *run_id, struct gns_error *err)
+{
+	bool own;
+	int rc = own_begin(store, &own, err);
+	if (rc < 0)
+		return rc;
+	char name[128];
+	if (start->name && start->name[0])
+		snprintf(name, sizeof name, "%s", start->name);
+	else
+		name_of_command(start->command, name, sizeof name);
+	*run_id = gns_sql_int(store, GNS_SQL_RUN_BY_KEY, -1, "i", (int64_t)start->key);
+	if (*run_id >= 0) {
+		rc = gns_sql_run(store, GNS_SQL_RUN_CONTINUE, "i", *run_id);
+	} else {
+		rc = gns_sql_run(store, GNS_SQL_RUN_INSERT, "ittttti", (int64_t)start->key, name, start->command, start->cwd,
+				 start->host, start->version, (int64_t)start->start_ns);
+		*run_id = sqlite3_last_insert_rowid(store->db);
+	}
+	return own_end(store, own, rc, err);
+}
+
+int gns_store_run_end(struct gns_store *store, int64_t run_id, const char *status, int exit_code, uint64_t end_ns,
+		      struct gns_error *err)
+{
+	bool own;
+	int rc = own_begin(store, &own, err);
+	if (rc < 0)
+		return rc;
+	/* A run that was killed or lost unseen has no exit code that is known. */
+	bool unknown = strcmp(status, "lost") == 0 || (strcmp(status, "killed") == 0 && exit_code == 0);
+	rc = gns_sql_run(store, GNS_SQL_RUN_END, unknown ? "tnii" : "tiii", status, (int64_t)exit_code, (int64_t)end_ns, run_id);
+	return own_end(store, own, rc, err);
+}
+
+/* ---- ranks ---- */
+
+int gns_store_rank_begin(struct gns_store *store, int64_t run_id, uint32_t slot, uint32_t pid, int64_t *rank_row,
+			 uint64_t *tail, struct gns_error *err)
+{
+	bool own;
+	int rc = own_begin(store, &own, err);
+	if (rc < 0)
+		return rc;
+	*tail = 0;
+	*rank_row = gns_sql_int(store, GNS_SQL_RANK_BY_SLOT, -1, "iii", run_id, (int64_t)slot, (int64_t)pid);
+	if (*rank_row < 0) {
+		int64_t number = gns_sql_int(store, GNS_SQL_RANK_FREE_NUMBER, 0, "i", run_id);
+		rc = gns_sql_run(store, GNS_SQL_RANK_INSERT, "iiiii", run_id, number, (int64_t)slot, (int64_t)pid,
+				 (int64_t)(number == 0));
+		*rank_row = sqlite3_last_insert_rowid(store->db);
+	} else {
+		sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_RANK_LOAD, "i", *rank_row);
+		rc = stmt && sqlite3_step(stmt) == SQLITE_ROW ? SQLITE_OK : SQLITE_ERROR;
+		if (rc == SQLITE_OK)
+			*tail = (uint64_t)sqlite3_column_int64(stmt, 13);
+		sqlite3_reset(stmt);
+	}
+	struct gns_rank *rank = rc == SQLITE_OK ? gns_writer_rank(store, *rank_row) : NULL;
+	if (rc == SQLITE_OK)
+		rc = rank ? gns_rank_count(store, &store->writer->runs[rank->run]) : SQLITE_NOMEM;
+	return own_end(store, own, rc, err);
+}
+
+int gns_store_rank_end(struct gns_store *store, int64_t rank_row, struct gns_error *err)
+{
+	bool own;
+	int rc = own_begin(store, &own, err);
+	if (rc < 0)
+		return rc;
+	rc = gns_sql_run(store, GNS_SQL_RANK_END, "i", rank_row);
+	struct gns_rank *rank = gns_writer_rank(store, rank_row);
+	if (rank)
+		rank->ended = true;
+	return own_end(store, own, rc, err);
+}
+
+int gns_store_set_tail(struct gns_store *store, int64_t rank_row, uint64_t tail, uint64_t dropped_records,
+		       uint64_t dropped_steps, struct gns_error *err)
+{
+	if (!store->writable)
+		return refuse_reader(store, err);
+	if (gns_sql_run(store, GNS_SQL_RANK_TAIL, "iiii", (int64_t)tail, (int64_t)dropped_records, (int64_t)dropped_steps,
+			rank_row) != SQLITE_OK)
+		return gns_store_fail(store, err, "write");
+	return 0;
+}
+
+int gns_store_loss(struct gns_store *store, int64_t run_id, int64_t step, uint64_t time_ns, double loss, struct gns_error *err)
+{
+	bool own;
+	if (step < 1)
+		return gns_fail(err, -EINVAL, "cannot store a loss of step %lld: steps count from 1", (long long)step);
+	int rc = own_begin(store, &own, err);
+	if (rc < 0)
+		return rc;
+	struct gns_run *run = gns_writer_run(store, run_id);
+	int64_t rank = gns_sql_int(store, GNS_SQL_RANK_LOWEST, 0, "i", run_id);
+	rc = run ? gns_loss_store(store, run, rank, step, loss) : SQLITE_NOMEM;
+	return own_end(store, own, rc, err);
+}
+
+int gns_store_event(struct gns_store *store, int64_t run_id, int64_t step, uint64_t time_ns, const char *name, const char *text,
+		    struct gns_error *err)
+{
+	bool own;
+	int rc = own_begin(store, &own, err);
+	if (rc < 0)
+		return rc;
+	rc = step < 0 ? gns_sql_run(store, GNS_SQL_EVENT_INSERT, "inn" "itt", run_id, (int64_t)time_ns, name, text)
+		      : gns_sql_run(store, GNS_SQL_EVENT_INSERT, "iniitt", run_id, step, (int64_t)time_ns, name, text);
+	return own_end(store, own, rc, err);
+}
