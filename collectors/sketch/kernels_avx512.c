@@ -22,7 +22,7 @@
 #define K_STORE(p, v) _mm512_storeu_ps(p, v)
 #define K_SET(s) _mm512_set1_ps(s)
 #define K_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
-#define K_WIDE(p) _mm512_cvtps_pd(_mm256_loadu_ps(p))
+#define K_WIDE(p) _mm512_cvtps_pd(_mm256_loadu_ps((const float *)(const void *)(p)))
 #define K_PARTS 2
 #define K_WIDEN(v, part) _mm512_cvtps_pd((part) ? _mm512_extractf32x8_ps(v, 1) : _mm512_castps512_ps256(v))
 #define K_ZV 3

@@ -40,7 +40,7 @@ INLINE void K_NAME(bucket_run)(const K_U *y, ptrdiff_t ld, size_t cols, size_t f
 		const K_V sign = K_SIGN(word);
 		UNROLL for (int r = 0; r < rows; r++) {
 			const K_U *at = y + r * ld + (ptrdiff_t)j;
-			__builtin_prefetch(hint + r * hint_row, 0, 2);
+			__builtin_prefetch(hint + r * hint_row, 0, 3);
 			acc[r] = K_FMA(K_PERM(K_LOAD(at), word), sign, acc[r]);
 		}
 	}
@@ -151,7 +151,7 @@ INLINE void K_NAME(bucket_strip)(const K_U *y, ptrdiff_t ld, size_t n, size_t fr
 			if (col >= cols)
 				continue;
 			UNROLL for (int v = 0; v < vectors; v++) {
-				__builtin_prefetch(column + 64 * ld + v * K_W, 0, 2);
+				__builtin_prefetch(column + 64 * ld + v * K_W, 0, 3);
 				sum[l][v] = K_FMA(vectors == 1 ? K_LOADN(column, n) : K_LOAD(column + v * K_W), sign, sum[l][v]);
 			}
 		}
@@ -202,7 +202,7 @@ INLINE void K_NAME(fold_panel)(const K_U *x, ptrdiff_t ld, size_t rows, size_t n
 			UNROLL for (int v = 0; v < vectors; v++) {
 				value[v] = vectors == 1 ? K_LOADN(row, n) : K_LOAD(row + v * K_W);
 				if (b == 0)
-					__builtin_prefetch(row + v * K_W + next, 0, 2);
+					__builtin_prefetch(row + v * K_W + next, 0, 3);
 			}
 			UNROLL for (int l = 0; l < K_ZB; l++) {
 				const K_V weight = K_SET(u[GNS_BUCKETS * t + b + l]);

@@ -45,8 +45,11 @@ void gns_sketch_free(struct gns_sketch *scratch);
  * counter-based generator from (seed, stream, sample): u = Y_i r, z = X_i^T u, mean over probes of |z|^2.
  * relVar of one sample's estimate <= 2 / (probes * stable rank of A_i).
  * One row a sample (rows == samples): |x_i|^2 |y_i|^2, exact, no probes.
- * Where the wider side is Y the roles may be swapped (r on X's side) when that is cheaper: the same expectation.
- * samples must divide rows, else -EINVAL. `seed`: fresh every step; `stream`: the weight.
+ * The signs are put on the wider side, X or Y, where they cost least: the same expectation. A side of at most 8 columns
+ * takes them instead, since its estimate is then exact; so is that of a sample of 2 to 4 rows whenever the Gram form is the
+ * cheaper one. Which signs, and how the 8 probes of a group share them: docs/sketch.md.
+ * `probes` is a multiple of 8. samples must divide rows; no matrix may be empty; both have one dtype, GNS_F32 or GNS_F64: else
+ * -EINVAL. `seed`: fresh every step; `stream`: the weight.
  * *per_sample, when not NULL, receives the `samples` single estimates. */
 int gns_sketch_sum(struct gns_sketch *scratch, const struct gns_mat *x, const struct gns_mat *y, size_t samples,
 		   unsigned probes, uint64_t seed, uint64_t stream, double *sum, double *per_sample);
