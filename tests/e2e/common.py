@@ -27,6 +27,8 @@ class Bench:
         self.gnscope = os.path.join(args.build, "bin", "gnscope")
         self.shim = os.path.join(args.build, "lib", "libgnscope.so")
         self.mlp = args.mlp or os.path.join(args.build, "bin", "mlp")
+        for program in (self.gnscope, self.shim, self.mlp):
+            check(os.path.exists(program), f"{program} is not built; build it, or name another folder with --build")
         self.dir = tempfile.mkdtemp(prefix="gnscope-e2e-")
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("GNSCOPE_") and k != "LD_PRELOAD"}
         self.env["XDG_STATE_HOME"] = self.path("state")
