@@ -12,8 +12,8 @@ const char *gns_role_family(uint32_t role)
 void gns_kernels_add(struct gns_kernels *kernels, const char *api, uint32_t role, const struct gns_product *p, uint32_t products,
 		     uint64_t ns)
 {
-	/* N: the operand lies in memory as it stands in C = L R read row by row. */
-	char left = p->left.sum_fast ? 'N' : 'T', right = p->right.sum_fast ? 'T' : 'N';
+	/* The letters that a column-major BLAS call of this product has. */
+	char left = p->left.sum_fast ? 'T' : 'N', right = p->right.sum_fast ? 'N' : 'T';
 	struct gns_kernel *row = NULL;
 	for (uint32_t i = 0; i < kernels->n && !row; i++) {
 		struct gns_kernel *k = &kernels->row[i];

@@ -6,7 +6,8 @@
 #define SCAN_CHUNK 64
 #define SETTLE_BOUNDARIES 2 /* after the first weights: one more step for those that showed up late */
 #define LAYOUT_PATIENCE 2048 /* products without a candidate before the other storage order is tried, doubled each time */
-#define LAYOUT_SCANS 4       /* boundaries without a weight, likewise */
+#define TRIGGERS_MAX 4 /* boundaries that one candidate brings about without another to bear it out */
+#define FRUITLESS 16 /* gradient products, one after the other, whose every supposed weight was rejected */
 
 static void reject(struct gns_roles *r, struct gns_weight *w, enum gns_reason why)
 {
@@ -24,8 +25,34 @@ static void read_one(struct gns_roles *r, struct gns_weight *w)
 	w->print_scan = ok ? r->scan : 0;
 }
 
+static struct gns_first_use *first_slot(struct gns_roles *r, const void *data, size_t slow_n, size_t fast_n)
+{
+	uint32_t at = (uint32_t)(((uint64_t)(uintptr_t)data * 0x9e3779b97f4a7c15ull) >> 50);
+	for (uint32_t i = 0; i < 16; i++) {
+		struct gns_first_use *f = &r->first[(at + i) & (GNS_FIRST_USES - 1)];
+		if (!f->data || (f->data == data && f->slow_n == slow_n && f->fast_n == fast_n))
+			return f;
+	}
+	return NULL;
+}
+
+static void note_first(struct gns_roles *r, const struct gns_operand *o, uint32_t dtype)
+{
+	struct gns_key key = gns_operand_key(o, dtype);
+	struct gns_first_use *f = first_slot(r, key.data, key.slow_n, key.fast_n);
+	if (f && !f->data)
+		*f = (struct gns_first_use){ key.data, key.slow_n, key.fast_n, o->sum_fast };
+}
+
+static bool first_direction(struct gns_roles *r, const struct gns_use *use)
+{
+	const struct gns_first_use *f = first_slot(r, use->weight.data, use->weight.slow_n, use->weight.fast_n);
+	return f && f->data ? f->sum_fast : use->weight_sum_fast;
+}
+
 void gns_learn_gradient(struct gns_roles *r, struct gns_use **left, unsigned n_left, struct gns_use **right, unsigned n_right)
 {
+	bool fruitless = true;
 	for (unsigned i = 0; i < n_left + n_right; i++) {
 		const struct gns_use *use = i < n_left ? left[i] : right[i - n_left];
 		struct gns_weight *w = gns_weight_find(r, &use->weight);
@@ -35,17 +62,18 @@ void gns_learn_gradient(struct gns_roles *r, struct gns_use **left, unsigned n_l
 				r->why[GNS_WHY_TABLE_FULL]++;
 				continue;
 			}
-			w->order = UINT32_MAX;
+			w->forward_sum_fast = first_direction(r, use);
+			w->last_scan = r->scan;
 			read_one(r, w);
 		}
-		/* The forward product comes before the data gradient's: the earliest meeting tells the direction. */
-		if (w->state == GNS_W_CANDIDATE && !w->checks && use->seq < w->order) {
-			w->order = use->seq;
-			w->forward_sum_fast = use->weight_sum_fast;
-		}
-		if (w->state == GNS_W_CANDIDATE)
+		if (w->state == GNS_W_CANDIDATE) {
 			r->backward_seen = true;
+			fruitless = false;
+		} else {
+			w->last_scan = r->scan; /* rejected and still about: remember it */
+		}
 	}
+	r->fruitless += fruitless;
 }
 
 static bool was_output(const struct gns_roles *r, const struct gns_weight *w)
@@ -58,29 +86,56 @@ static bool was_output(const struct gns_roles *r, const struct gns_weight *w)
 	return false;
 }
 
-void gns_learn_check(struct gns_roles *r, struct gns_weight *w)
+/* Without the scan all that is left is that activations change wholly and weights a little. */
+static void check_by_distance(struct gns_roles *r, struct gns_weight *w, const struct gns_print *now)
+{
+	if (w->print_scan && gns_print_distance(&w->print, now, w->key.dtype) > 0.5) {
+		reject(r, w, GNS_WHY_WRITTEN);
+	} else if (!w->print_scan || !gns_print_same(&w->print, now)) {
+		w->checks += w->print_scan != 0;
+		w->updates += w->print_scan != 0;
+		w->print = *now;
+		w->print_scan = r->scan + 1;
+	}
+}
+
+/* The one whose use began the step cannot have been written since; does its partner look more like a weight than it does? */
+static void note_partner(struct gns_weight *w, const struct gns_operand *partner, double own_change)
+{
+	struct gns_key key = gns_operand_key(partner, w->key.dtype);
+	struct gns_print now;
+	gns_print_take(&key, &now);
+	double its_change = w->partner_data == key.data ? gns_print_distance(&w->partner, &now, key.dtype) : 1;
+	if (w->partner_data)
+		w->lone_good = w->partner_data != key.data || its_change == 0 || own_change < its_change;
+	w->partner = now;
+	w->partner_data = key.data;
+}
+
+void gns_learn_check(struct gns_roles *r, struct gns_weight *w, const struct gns_operand *partner)
 {
 	struct gns_print now;
-	if (w->state != GNS_W_CANDIDATE)
-		return;
 	gns_print_take(&w->key, &now);
+	if (w->state != GNS_W_CANDIDATE) {
+		if (w->state == GNS_W_WEIGHT && w->trigger_scan != r->scan && w->changed_scan == r->scan && gns_print_same(&w->print, &now))
+			r->confirmed_scan = r->scan;
+		return;
+	}
+	w->order = r->uses.seq++;
 	if (was_output(r, w)) {
 		reject(r, w, GNS_WHY_PRODUCED);
 	} else if (!r->scan_works) {
-		/* Without the scan all that is left is that activations change wholly and weights a little. */
-		if (w->print_scan && gns_print_distance(&w->print, &now, w->key.dtype) > 0.5) {
-			reject(r, w, GNS_WHY_WRITTEN);
-		} else if (!w->print_scan || !gns_print_same(&w->print, &now)) {
-			w->checks += w->print_scan != 0;
-			w->updates += w->print_scan != 0;
-			w->print = now;
-			w->print_scan = r->scan + 1;
-		}
-	} else if (w->print_scan == r->scan && r->scan && w->last_scan != r->scan) {
+		check_by_distance(r, w, &now);
+	} else if (w->trigger_scan == r->scan) {
+		note_partner(w, partner, w->last_change);
+	} else if (w->print_scan == r->scan && w->checked_scan != r->scan) {
+		w->checked_scan = r->scan;
 		if (gns_print_same(&w->print, &now))
 			w->checks++;
 		else
 			reject(r, w, GNS_WHY_WRITTEN);
+		if (w->state == GNS_W_CANDIDATE && w->changed_scan == r->scan)
+			r->confirmed_scan = r->scan;
 	}
 	w->last_scan = r->scan;
 }
@@ -114,6 +169,8 @@ static uint32_t scan_candidates(struct gns_roles *r)
 			}
 			if (w->print_scan && !gns_print_same(&w->print, &now[i])) {
 				w->updates++;
+				w->changed_scan = r->scan;
+				w->last_change = gns_print_distance(&w->print, &now[i], w->key.dtype);
 				/* One that was not looked at last time says nothing about when it changed. */
 				changed_weights += w->state == GNS_W_WEIGHT && w->print_scan + 1 == r->scan;
 			}
@@ -124,15 +181,49 @@ static uint32_t scan_candidates(struct gns_roles *r)
 	return changed_weights;
 }
 
+static bool believable(const struct gns_roles *r, const struct gns_weight *w, uint32_t others)
+{
+	if (w->state != GNS_W_CANDIDATE || !w->updates)
+		return false;
+	if (w->checks)
+		return true;
+	if (!w->trigger_scan)
+		return false;
+	return w->trigger_scan == r->confirmed_scan || (!others && !r->n_weights && w->updates > 1 && w->lone_good);
+}
+
+/* Candidates that recur besides those whose own use began a step. */
+static uint32_t count_others(const struct gns_roles *r)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < r->n_weights_used; i++)
+		n += r->weights[i].state == GNS_W_CANDIDATE && !r->weights[i].trigger_scan && r->weights[i].last_scan + 1 == r->scan;
+	return n;
+}
+
+/* The first set of weights is announced whole: while the step's first matrix is still in question the others wait for it. */
+static bool first_in_question(const struct gns_roles *r, uint32_t others)
+{
+	for (uint32_t i = 0; i < r->n_weights_used && !r->n_weights; i++) {
+		const struct gns_weight *w = &r->weights[i];
+		if (w->state == GNS_W_CANDIDATE && w->triggers && w->triggers < TRIGGERS_MAX && !believable(r, w, others))
+			return true;
+	}
+	return false;
+}
+
 static bool promote(struct gns_roles *r)
 {
+	uint32_t others = count_others(r);
 	bool any = false;
+	if (first_in_question(r, others))
+		return false;
 	for (;;) {
 		/* Ids in order of forward use. */
 		struct gns_weight *first = NULL;
 		for (uint32_t i = 0; i < r->n_weights_used; i++) {
 			struct gns_weight *w = &r->weights[i];
-			if (w->state == GNS_W_CANDIDATE && w->checks && w->updates && (!first || w->order < first->order))
+			if (believable(r, w, others) && (!first || w->order < first->order))
 				first = w;
 		}
 		if (!first)
@@ -153,7 +244,7 @@ static bool worth_keeping(const struct gns_roles *r, const struct gns_weight *w)
 		return true;
 	if (w->state == GNS_W_REJECTED)
 		return w->last_scan + 3 > r->scan && r->n_weights_used < GNS_WEIGHTS_MAX / 2;
-	return w->last_scan + 2 > r->scan || w->checks == 0;
+	return w->last_scan + 2 > r->scan || w->checks == 0 || w->trigger_scan + 2 > r->scan;
 }
 
 static bool none(const struct gns_roles *r, const struct gns_weight *w)
@@ -161,15 +252,21 @@ static bool none(const struct gns_roles *r, const struct gns_weight *w)
 	return false;
 }
 
-bool gns_learn_boundary(struct gns_roles *r, bool *learned)
+bool gns_learn_boundary(struct gns_roles *r, struct gns_weight *trigger, bool *learned)
 {
 	uint32_t before = r->n_weights;
 	uint32_t changed = scan_candidates(r);
 	*learned = promote(r);
+	trigger->trigger_scan = r->scan;
+	trigger->triggers++;
 	for (uint32_t i = 0; i < r->n_weights_used; i++) {
 		struct gns_weight *w = &r->weights[i];
-		if (w->state == GNS_W_CANDIDATE && !w->checks && w->last_scan + 2 < r->scan)
+		if (w->state != GNS_W_CANDIDATE)
+			continue;
+		if (!w->checks && w->last_scan + 2 < r->scan)
 			reject(r, w, GNS_WHY_NOT_RECURRING);
+		else if (w->triggers >= TRIGGERS_MAX)
+			reject(r, w, GNS_WHY_WRITTEN);
 	}
 	gns_weights_keep(r, worth_keeping);
 	r->n_writes = 0;
@@ -183,18 +280,18 @@ bool gns_learn_boundary(struct gns_roles *r, bool *learned)
 	return boundary;
 }
 
-/* The order at hand is given up when a few steps came to nothing but rejected candidates, or when for long not even a candidate
- * was found. */
+/* The order at hand is given up when all that it found was rejected, or when for long it found nothing. */
 static void try_other_layout(struct gns_roles *r)
 {
 	if (r->n_weights || r->layout_tries >= 16)
 		return;
-	bool came_to_nothing = r->scan - r->layout_scan >= LAYOUT_SCANS && r->why[GNS_WHY_WRITTEN] + r->why[GNS_WHY_PRODUCED] > 0;
-	bool nothing_came = r->n_weights_used == 0 && r->products >= (uint64_t)LAYOUT_PATIENCE << r->layout_tries;
-	if (!came_to_nothing && !nothing_came)
+	if (r->fruitless < FRUITLESS && r->products < (uint64_t)LAYOUT_PATIENCE << r->layout_tries)
 		return;
+	for (uint32_t i = 0; i < r->n_weights_used; i++)
+		if (r->weights[i].state == GNS_W_CANDIDATE)
+			return;
 	r->layout_tries++;
-	r->layout_scan = r->scan;
+	r->fruitless = 0;
 	r->wgrad_sum_fast = !r->wgrad_sum_fast;
 	gns_weights_keep(r, none);
 }
@@ -207,6 +304,8 @@ void gns_learn_see(struct gns_roles *r, const struct gns_product *p, const struc
 	bool rows_slow = p->c_row_stride > p->c_col_stride;
 	size_t slow = rows_slow ? p->m : p->n, fast = rows_slow ? p->n : p->m;
 	if (!gradient_form) {
+		note_first(r, &p->left, p->dtype);
+		note_first(r, &p->right, p->dtype);
 		/* A weight's own meeting is noted already. Otherwise each operand may be the other's weight; X's summed dimension is the one
 		 * that is contiguous in the layout at hand. */
 		if (verdict->role == GNS_ROLE_OTHER) {

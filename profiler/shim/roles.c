@@ -25,11 +25,13 @@ bool gns_roles_init(struct gns_roles *r)
 	memset(r, 0, sizeof *r);
 	r->weights = gns_pages(GNS_WEIGHTS_MAX * sizeof *r->weights);
 	r->index = gns_pages(INDEX_SLOTS * sizeof *r->index);
-	if (!gns_uses_init(&r->uses) || !r->weights || !r->index) {
+	r->first = gns_pages(GNS_FIRST_USES * sizeof *r->first);
+	if (!gns_uses_init(&r->uses) || !r->weights || !r->index || !r->first) {
 		gns_roles_free(r);
 		return false;
 	}
 	r->learning = r->scan_works = true;
+	r->scan = 1; /* 0 stands for "never read" */
 	return true;
 }
 
@@ -38,8 +40,10 @@ void gns_roles_free(struct gns_roles *r)
 	gns_uses_free(&r->uses);
 	gns_pages_free(r->weights, GNS_WEIGHTS_MAX * sizeof *r->weights);
 	gns_pages_free(r->index, INDEX_SLOTS * sizeof *r->index);
+	gns_pages_free(r->first, GNS_FIRST_USES * sizeof *r->first);
 	r->weights = NULL;
 	r->index = NULL;
+	r->first = NULL;
 }
 
 static uint32_t home(const void *data)
@@ -155,7 +159,7 @@ static void boundary(struct gns_roles *r, struct gns_weight *used, struct gns_ve
 	bool changed;
 	r->backward_seen = false;
 	if (r->learning)
-		changed = gns_learn_boundary(r, &out->learned);
+		changed = gns_learn_boundary(r, used, &out->learned);
 	else
 		changed = weights_changed(r, used);
 	if (!changed)
@@ -180,7 +184,7 @@ static void see_weight(struct gns_roles *r, struct gns_weight *w, const struct g
 			return;
 	}
 	if (r->learning && forward)
-		gns_learn_check(r, w);
+		gns_learn_check(r, w, other);
 	if (w->state != GNS_W_WEIGHT)
 		return;
 	r->last_weight_use = r->products;

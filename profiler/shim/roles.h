@@ -7,7 +7,9 @@
  *      product of weight-gradient form with an output of the weight's shape;
  *   2. its values are the same at its forward product as they were when the step began (an activation is written
  *      within the step), and no product of the step wrote them;
- *   3. they change between steps.
+ *   3. they change between steps, all weights together: one alone (a model of one layer, or the first matrix of a step, whose use
+ *      is what shows that a step began) is believed when another, written in the same interval, passes (2), or, if there is
+ *      no other, when its partner is not at a fixed address, never changes, or changes more than it does.
  * (2) and (3) compare fingerprints (print.h), with equality: no threshold, so they hold for full-batch training, too, in which
  * activations change as slowly as weights. A step begins where a weight's values have changed at a forward product that
  * follows a weight gradient; if they have not changed it is another micro-step.
@@ -51,7 +53,22 @@ struct gns_weight {
 	uint32_t checks, updates;
 	struct gns_print print; /* at the newest scan */
 	uint32_t print_scan;    /* number of that scan, 0: never read */
+	uint32_t changed_scan;  /* the newest scan that found it changed */
+	uint32_t trigger_scan, triggers; /* the newest scan that its own use brought about: it shows nothing about itself */
+	uint32_t checked_scan;
+	struct gns_print partner; /* the other operand of its forward product at that use */
+	const void *partner_data;
+	double last_change;       /* its fingerprint's distance at that scan */
+	bool lone_good;         /* its partner's changes do not speak against it */
 };
+
+/* How an operand was summed over when it was first seen: a weight's forward product comes before its data gradient. */
+struct gns_first_use {
+	const void *data;
+	size_t slow_n, fast_n;
+	bool sum_fast;
+};
+#define GNS_FIRST_USES (1u << 14)
 
 struct gns_verdict {
 	enum gns_role role;
@@ -77,7 +94,9 @@ struct gns_roles {
 	uint64_t products, products_at_boundary, last_weight_use, step_products;
 	uint32_t boundaries;
 	uint32_t steps_before;       /* steps that had passed when the first weights were learned */
-	uint32_t layout_tries, layout_scan;
+	uint32_t layout_tries, fruitless;
+	uint32_t confirmed_scan;     /* the newest scan after which a candidate other than its trigger was as it had been scanned */
+	struct gns_first_use *first; /* while learning; GNS_FIRST_USES */
 	struct { const char *lo, *hi; } writes[GNS_WRITES]; /* newest outputs, while learning */
 	uint32_t n_writes;
 	uint64_t why[GNS_WHYS];
