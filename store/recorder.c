@@ -1,0 +1,492 @@
+/* Drains the rings of one session into the store. A round is one transaction: records, how far each ring was read, then
+ * the commit, and only then are the rings told that there is room again. */
+#include "store/recorder.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "gnscope/store.h"
+#include "gnscope/text.h"
+#include "profiler/shim/ring.h"
+
+#define MS 1000000u
+#define LOOK_MS 20          /* how often the rings are looked at */
+#define ROUND_MS 150        /* how often what they hold is stored, when they are not filling up */
+#define RETRY_MS 1000
+#define FINAL_TRIES 3
+#define LINGER_MS 2000      /* detached: after the last trainer is gone */
+#define FIRST_TRAINER_MS 10000
+#define LAST_WORDS_MS 2000   /* for a process that goes on training after the end, and never lets its ring run empty */
+#define BAD_RING_MS 5000    /* a ring that cannot be attached for so long never will be */
+
+struct feed { /* one slot of the session */
+	struct gns_ring ring;
+	int64_t rank_row;
+	uint64_t tail;      /* stored with the next commit */
+	uint64_t released;  /* told to the ring */
+	uint64_t dropped_records, dropped_steps; /* as last stored */
+	uint64_t seen_ns;   /* when the slot was first found ready */
+	uint32_t pid;
+	bool attached, begun, over, clean;
+};
+
+struct recorder {
+	const struct gns_recorder_options *options;
+	struct gns_session *session;
+	struct gns_store *store;
+	char path[PATH_MAX];
+	int64_t run_id;
+	bool killed_one;       /* a trainer ended without closing its ring */
+	unsigned trainers;     /* seen */
+	int failure;           /* negative errno of the last round, 0 fine */
+	unsigned final_tries;
+	struct gns_error text;
+	uint64_t round_ns, retry_ns, gone_ns, end_ns;
+	struct feed feed[GNS_SLOTS];
+};
+
+static volatile sig_atomic_t stop_asked;
+
+static void ask_stop(int signo)
+{
+	stop_asked = 1;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void say(struct recorder *r, const char *text)
+{
+	if (r->options->echo)
+		fprintf(stderr, "gnscope: %s\n", text);
+}
+
+/* ---- trouble with the store ---- */
+
+static uint64_t waiting_records(const struct recorder *r)
+{
+	uint64_t n = 0;
+	for (int i = 0; i < GNS_SLOTS; i++) {
+		int64_t ready = r->feed[i].attached ? gns_ring_ready(&r->feed[i].ring, r->feed[i].released) : 0;
+		n += ready > 0 ? (uint64_t)ready : 0;
+	}
+	return n;
+}
+
+static uint64_t lost_steps(const struct recorder *r)
+{
+	uint64_t n = 0;
+	for (int i = 0; i < GNS_SLOTS; i++)
+		n += atomic_load(&r->session->slot[i].dropped_steps);
+	return n;
+}
+
+/* A reader looks at recorder_error first and last: 0 while the text is being changed. */
+static void tell(struct recorder *r, int code, const char *text)
+{
+	atomic_store(&r->session->recorder_error, 0);
+	snprintf(r->session->recorder_text, sizeof r->session->recorder_text, "%s", text);
+	atomic_store(&r->session->recorder_error, (uint32_t)-code);
+}
+
+static void failed(struct recorder *r, int code, const char *why)
+{
+	struct gns_error text;
+	bool news = r->failure == 0;
+	r->failure = code;
+	r->retry_ns = clock_ns(CLOCK_MONOTONIC) + (uint64_t)RETRY_MS * MS;
+	gns_fail(&text, 0, "%.330s. The trainer goes on; %" PRIu64 " records wait in memory and %" PRIu64 " steps are lost so far", why,
+		 waiting_records(r), lost_steps(r));
+	tell(r, code, text.text);
+	r->text = text;
+	if (news)
+		say(r, text.text);
+}
+
+static void recovered(struct recorder *r)
+{
+	if (r->failure == 0)
+		return;
+	r->failure = 0;
+	r->final_tries = 0;
+	r->text.text[0] = 0;
+	atomic_store(&r->session->recorder_error, 0);
+	say(r, "the store can be written again");
+}
+
+/* Trouble that may pass without a change of what we were told to write to. */
+static bool may_pass(int code)
+{
+	return code == -ENOSPC || code == -EIO || code == -EAGAIN || code == -EBUSY || code == -ENOMEM || code == -EDQUOT;
+}
+
+/* ---- the run ---- */
+
+static void read_proc(uint32_t pid, const char *what, char *out, size_t size)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%u/%s", pid, what);
+	out[0] = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, out, size - 1);
+	if (fd >= 0)
+		close(fd);
+	while (n > 0 && out[n - 1] == 0)
+		n--;
+	for (ssize_t i = 0; i < n; i++)
+		if (out[i] == 0)
+			out[i] = ' ';
+	if (n >= 0)
+		out[n] = 0;
+}
+
+static int begin_run(struct recorder *r, uint32_t pid, struct gns_error *err)
+{
+	char command[512], cwd[PATH_MAX] = "", link[64], host[64] = "";
+	gethostname(host, sizeof host - 1);
+	read_proc(pid, "cmdline", command, sizeof command);
+	snprintf(link, sizeof link, "/proc/%u/cwd", pid);
+	ssize_t n = readlink(link, cwd, sizeof cwd - 1);
+	cwd[n > 0 ? n : 0] = 0;
+	struct gns_run_start start = { .key = r->session->key, .name = r->options->name, .host = host, .version = GNS_VERSION,
+		.command = r->options->command ? r->options->command : command, .cwd = r->options->cwd ? r->options->cwd : cwd,
+		.start_ns = clock_ns(CLOCK_REALTIME) };
+	return gns_store_run_begin(r->store, &start, &r->run_id, err);
+}
+
+static int open_store(struct recorder *r, struct gns_error *err)
+{
+	if (r->store)
+		return 0;
+	return gns_store_open_write(r->path, &r->store, err);
+}
+
+/* ---- slots ---- */
+
+static void bad_ring(struct recorder *r, int i, struct feed *feed, const char *why)
+{
+	char text[160];
+	snprintf(text, sizeof text, "the shared memory of process %u cannot be read (%s); what it measured from here on is lost",
+		 feed->pid, why);
+	if (r->store && r->run_id > 0)
+		gns_store_event(r->store, r->run_id, -1, clock_ns(CLOCK_REALTIME), "ring_damaged", text, NULL);
+	say(r, text);
+	feed->over = true;
+	r->killed_one = true;
+}
+
+static void attach(struct recorder *r, int i)
+{
+	struct feed *feed = &r->feed[i];
+	struct gns_slot *slot = &r->session->slot[i];
+	uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
+	if (feed->attached || (state != GNS_SLOT_READY && state != GNS_SLOT_CLOSED))
+		return;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	if (feed->seen_ns == 0)
+		*feed = (struct feed){ .seen_ns = now, .pid = atomic_load(&slot->pid) };
+	int rc = feed->over ? -EPROTO : gns_ring_attach(r->options->session, r->session, (uint32_t)i, &feed->ring);
+	if (rc == 0) {
+		feed->attached = true;
+		r->trainers++;
+	} else if (!feed->over && (rc == -EPROTO || now - feed->seen_ns > (uint64_t)BAD_RING_MS * MS)) {
+		bad_ring(r, i, feed, strerror(-rc));
+	}
+}
+
+/* A process that died between taking a slot and making its ring leaves it claimed. */
+static void free_abandoned(struct recorder *r, int i)
+{
+	struct gns_slot *slot = &r->session->slot[i];
+	uint32_t claimed = GNS_SLOT_CLAIMED;
+	if (atomic_load(&slot->state) == GNS_SLOT_CLAIMED && atomic_load(&slot->pid) != 0 && !gns_slot_alive(slot)) {
+		atomic_store(&slot->pid, 0);
+		atomic_compare_exchange_strong(&slot->state, &claimed, GNS_SLOT_FREE);
+	}
+}
+
+static bool slot_ended(const struct recorder *r, int i, bool *clean)
+{
+	const struct gns_slot *slot = &r->session->slot[i];
+	*clean = atomic_load_explicit(&slot->state, memory_order_acquire) == GNS_SLOT_CLOSED;
+	return *clean || !gns_slot_alive(slot);
+}
+
+static bool anyone_alive(const struct recorder *r)
+{
+	for (int i = 0; i < GNS_SLOTS; i++) {
+		uint32_t state = atomic_load(&r->session->slot[i].state);
+		if ((state == GNS_SLOT_CLAIMED || state == GNS_SLOT_READY) && gns_slot_alive(&r->session->slot[i]))
+			return true;
+	}
+	return false;
+}
+
+/* ---- a round ---- */
+
+static int begin_feed(struct recorder *r, int i, struct feed *feed, struct gns_error *err)
+{
+	uint64_t stored;
+	int rc = r->run_id > 0 ? 0 : begin_run(r, feed->pid, err);
+	if (rc == 0)
+		rc = gns_store_rank_begin(r->store, r->run_id, (uint32_t)i, feed->pid, &feed->rank_row, &stored, err);
+	if (rc < 0)
+		return rc;
+	feed->begun = true;
+	feed->tail = feed->released = stored;
+	if (gns_ring_ready(&feed->ring, stored) < 0) {
+		bad_ring(r, i, feed, "its counts contradict the store's");
+		return 0;
+	}
+	gns_ring_release(&feed->ring, stored); /* a recorder killed after its commit had not told the ring */
+	return 0;
+}
+
+static int drain_feed(struct recorder *r, int i, struct feed *feed, struct gns_error *err)
+{
+	const struct gns_slot *slot = &r->session->slot[i];
+	int64_t ready = gns_ring_ready(&feed->ring, feed->released);
+	if (ready < 0) {
+		bad_ring(r, i, feed, "its counts are damaged");
+		ready = 0;
+	}
+	int rc = 0;
+	for (int64_t n = 0; rc == 0 && n < ready; n++) {
+		struct gns_record record = *gns_ring_read(&feed->ring, feed->released + (uint64_t)n);
+		rc = gns_store_record(r->store, feed->rank_row, &record, err);
+	}
+	uint64_t records = atomic_load(&slot->dropped_records), steps = atomic_load(&slot->dropped_steps);
+	feed->tail = feed->released + (uint64_t)ready;
+	if (rc == 0)
+		rc = gns_store_set_tail(r->store, feed->rank_row, feed->tail, records, steps, err);
+	feed->dropped_records = records;
+	feed->dropped_steps = steps;
+	if (rc == 0 && feed->over)
+		rc = gns_store_rank_end(r->store, feed->rank_row, err);
+	return rc;
+}
+
+static bool has_news(const struct recorder *r, int i)
+{
+	const struct feed *feed = &r->feed[i];
+	const struct gns_slot *slot = &r->session->slot[i];
+	bool clean;
+	return feed->attached && (!feed->begun || gns_ring_ready(&feed->ring, feed->released) != 0 || slot_ended(r, i, &clean) ||
+				  atomic_load(&slot->dropped_steps) != feed->dropped_steps);
+}
+
+static void finish_feed(struct recorder *r, int i)
+{
+	struct feed *feed = &r->feed[i];
+	struct gns_slot *slot = &r->session->slot[i];
+	gns_ring_detach(&feed->ring);
+	gns_ring_unlink(r->options->session, (uint32_t)i);
+	r->killed_one = r->killed_one || !feed->clean;
+	*feed = (struct feed){ .attached = false };
+	atomic_store(&slot->pid, 0);
+	atomic_store_explicit(&slot->state, GNS_SLOT_DRAINED, memory_order_release);
+}
+
+static int store_round(struct recorder *r, const bool *news, struct gns_error *err)
+{
+	int rc = open_store(r, err);
+	for (int i = 0; rc == 0 && i < GNS_SLOTS; i++)
+		if (news[i] && !r->feed[i].begun)
+			rc = begin_feed(r, i, &r->feed[i], err);
+	if (rc == 0)
+		rc = gns_store_begin(r->store, err);
+	if (rc < 0)
+		return rc;
+	for (int i = 0; rc == 0 && i < GNS_SLOTS; i++)
+		if (news[i]) {
+			/* Asked before the ring is read: what an ended process wrote is all there. */
+			r->feed[i].over = slot_ended(r, i, &r->feed[i].clean) || r->feed[i].over;
+			rc = drain_feed(r, i, &r->feed[i], err);
+		}
+	if (rc == 0)
+		rc = gns_store_commit(r->store, err);
+	if (rc < 0)
+		gns_store_rollback(r->store);
+	return rc;
+}
+
+static void round_of(struct recorder *r)
+{
+	bool news[GNS_SLOTS], any = false;
+	for (int i = 0; i < GNS_SLOTS; i++)
+		any = (news[i] = has_news(r, i)) || any;
+	r->round_ns = clock_ns(CLOCK_MONOTONIC);
+	if (!any)
+		return;
+	struct gns_error err = { "" };
+	int rc = store_round(r, news, &err);
+	if (rc < 0) {
+		failed(r, rc, err.text);
+		return;
+	}
+	recovered(r);
+	if (r->run_id > 0)
+		atomic_store(&r->session->run_id, (uint64_t)r->run_id);
+	for (int i = 0; i < GNS_SLOTS; i++)
+		if (news[i]) {
+			r->feed[i].released = r->feed[i].tail;
+			gns_ring_release(&r->feed[i].ring, r->feed[i].tail);
+			if (r->feed[i].over)
+				finish_feed(r, i);
+		}
+}
+
+/* ---- the loop ---- */
+
+static bool is_due(const struct recorder *r, uint64_t now)
+{
+	if (r->failure != 0)
+		return now >= r->retry_ns;
+	if (now - r->round_ns >= (uint64_t)ROUND_MS * MS)
+		return true;
+	for (int i = 0; i < GNS_SLOTS; i++)
+		if (r->feed[i].attached && gns_ring_ready(&r->feed[i].ring, r->feed[i].released) > GNS_RING_RECORDS / 4)
+			return true;
+	return false;
+}
+
+static bool all_drained(const struct recorder *r)
+{
+	for (int i = 0; i < GNS_SLOTS; i++) {
+		uint32_t state = atomic_load(&r->session->slot[i].state);
+		const struct feed *feed = &r->feed[i];
+		if ((state == GNS_SLOT_READY || state == GNS_SLOT_CLOSED) && !feed->attached && !feed->over)
+			return false;
+		if (feed->attached && (!feed->begun || gns_ring_ready(&feed->ring, feed->released) > 0))
+			return false;
+	}
+	return true;
+}
+
+/* Whether nothing more is to be expected. */
+static bool is_end(struct recorder *r, uint64_t now)
+{
+	if (stop_asked || atomic_load(&r->session->closing))
+		return true;
+	if (!r->options->detached)
+		return false;
+	if (anyone_alive(r)) {
+		r->gone_ns = 0;
+		return false;
+	}
+	if (r->gone_ns == 0)
+		r->gone_ns = now;
+	uint64_t patience = r->trainers > 0 ? LINGER_MS : FIRST_TRAINER_MS;
+	return now - r->gone_ns >= patience * MS;
+}
+
+static void loop(struct recorder *r)
+{
+	for (;;) {
+		uint64_t now = clock_ns(CLOCK_MONOTONIC);
+		atomic_store(&r->session->heartbeat_ns, now);
+		bool end = is_end(r, now);
+		for (int i = 0; i < GNS_SLOTS; i++) {
+			free_abandoned(r, i);
+			attach(r, i);
+		}
+		if (is_due(r, now) || (end && r->failure == 0)) {
+			r->final_tries += end && r->failure != 0;
+			round_of(r);
+		}
+		if (end && r->end_ns == 0)
+			r->end_ns = now;
+		if (end && r->failure == 0 && (all_drained(r) || now - r->end_ns > (uint64_t)LAST_WORDS_MS * MS))
+			return;
+		if (end && r->final_tries >= FINAL_TRIES)
+			return;
+		struct timespec pause = { .tv_nsec = LOOK_MS * (long)MS };
+		if (!(end && r->failure == 0))
+			nanosleep(&pause, NULL);
+	}
+}
+
+static int end_run(struct recorder *r, struct gns_error *err)
+{
+	if (r->failure != 0)
+		return gns_fail(err, r->failure, "%.400s. %" PRIu64 " records were given up", r->text.text, waiting_records(r));
+	if (!r->options->detached || r->run_id <= 0)
+		return 0;
+	const char *status = anyone_alive(r) ? "lost" : r->killed_one ? "killed" : "finished";
+	return gns_store_run_end(r->store, r->run_id, status, 0, clock_ns(CLOCK_REALTIME), err);
+}
+
+static int take_office(struct recorder *r, struct gns_error *err)
+{
+	uint32_t before = atomic_load(&r->session->recorder_pid), self = (uint32_t)getpid();
+	while (before == 0 || before == self || kill((pid_t)before, 0) < 0)
+		if (atomic_compare_exchange_strong(&r->session->recorder_pid, &before, self))
+			return 0;
+	return gns_fail(err, -EBUSY, "the session %s already has a recorder, process %u; nothing is to be done", r->options->session,
+			before);
+}
+
+static int prepare(struct recorder *r, struct gns_error *err)
+{
+	const char *store = r->options->store;
+	int rc = store ? 0 : gns_store_default_path(r->path, sizeof r->path);
+	if (rc < 0)
+		return gns_fail(err, rc, "there is no place for the store: neither XDG_STATE_HOME nor HOME is set; name one with --store");
+	if (store && (size_t)snprintf(r->path, sizeof r->path, "%s", store) >= sizeof r->path)
+		return gns_fail(err, -ENAMETOOLONG, "the store's path is longer than the system allows; name another with --store");
+	struct gns_error why = { "" };
+	rc = open_store(r, &why);
+	if (rc < 0 && may_pass(rc)) {
+		failed(r, rc, why.text);
+		return 0;
+	}
+	if (rc < 0) {
+		tell(r, rc, why.text);
+		if (err)
+			*err = why;
+	}
+	return rc;
+}
+
+int gns_recorder_run(const struct gns_recorder_options *options, struct gns_error *err)
+{
+	struct recorder *r = calloc(1, sizeof *r);
+	if (!r)
+		return gns_fail(err, -ENOMEM, "cannot record: no memory left");
+	r->options = options;
+	struct sigaction action = { .sa_handler = ask_stop }, old_term, old_int;
+	stop_asked = 0;
+	sigaction(SIGTERM, &action, &old_term);
+	sigaction(SIGINT, &action, &old_int);
+	int rc = gns_session_attach(options->session, &r->session);
+	if (rc < 0)
+		rc = gns_fail(err, rc, "cannot record: there is no session %s that can be read (%s)", options->session, strerror(-rc));
+	bool ours = rc == 0 && (rc = take_office(r, err)) == 0;
+	if (rc == 0 && (rc = prepare(r, err)) == 0) {
+		loop(r);
+		rc = end_run(r, err);
+	}
+	if (ours && options->detached)
+		gns_session_unlink(options->session);
+	if (ours)
+		atomic_store(&r->session->recorder_pid, 0);
+	for (int i = 0; i < GNS_SLOTS; i++)
+		if (r->feed[i].attached)
+			gns_ring_detach(&r->feed[i].ring);
+	gns_store_close(r->store);
+	gns_session_detach(r->session);
+	free(r);
+	sigaction(SIGTERM, &old_term, NULL);
+	sigaction(SIGINT, &old_int, NULL);
+	return rc;
+}
