@@ -231,8 +231,6 @@ static bool promote(struct gns_roles *r)
 		any = true;
 		first->state = GNS_W_WEIGHT;
 		first->id = ++r->n_weights;
-		if (first->updates > r->steps_before && !r->boundaries)
-			r->steps_before = first->updates;
 	}
 }
 
@@ -247,6 +245,15 @@ static bool worth_keeping(const struct gns_roles *r, const struct gns_weight *w)
 	return w->last_scan + 2 > r->scan || w->checks == 0 || w->trigger_scan + 2 > r->scan;
 }
 
+/* Weights that have just become known and were found changed by this very scan. */
+static uint32_t count_changed(const struct gns_roles *r)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < r->n_weights_used; i++)
+		n += r->weights[i].state == GNS_W_WEIGHT && r->weights[i].changed_scan == r->scan;
+	return n;
+}
+
 static bool none(const struct gns_roles *r, const struct gns_weight *w)
 {
 	return false;
@@ -254,9 +261,10 @@ static bool none(const struct gns_roles *r, const struct gns_weight *w)
 
 bool gns_learn_boundary(struct gns_roles *r, struct gns_weight *trigger, bool *learned)
 {
-	uint32_t before = r->n_weights;
 	uint32_t changed = scan_candidates(r);
 	*learned = promote(r);
+	if (*learned && !r->boundaries && !r->announced)
+		changed = count_changed(r);
 	trigger->trigger_scan = r->scan;
 	trigger->triggers++;
 	for (uint32_t i = 0; i < r->n_weights_used; i++) {
@@ -270,14 +278,19 @@ bool gns_learn_boundary(struct gns_roles *r, struct gns_weight *trigger, bool *l
 	}
 	gns_weights_keep(r, worth_keeping);
 	r->n_writes = 0;
-	if (*learned)
-		r->settle = before ? r->settle : SETTLE_BOUNDARIES;
-	bool boundary = r->n_weights && (changed || (*learned && !before));
-	if (!r->scan_works && r->n_weights)
-		boundary = true;
-	if (boundary && r->settle && --r->settle == 0)
+	if (!r->n_weights || (!changed && r->scan_works))
+		return false;
+	/* A step begins here; the first one to do so with weights known is where measuring can start. */
+	if (!r->announced) {
+		r->announced = *learned = true;
+		r->settle = SETTLE_BOUNDARIES;
+		for (uint32_t i = 0; i < r->n_weights_used; i++)
+			if (r->weights[i].state == GNS_W_WEIGHT && r->weights[i].updates > r->steps_before)
+				r->steps_before = r->weights[i].updates;
+	}
+	if (r->settle && --r->settle == 0)
 		r->learning = false;
-	return boundary;
+	return true;
 }
 
 /* The order at hand is given up when all that it found was rejected, or when for long it found nothing. */

@@ -89,6 +89,7 @@ struct gns_roles {
 	uint32_t n_weights;          /* weights proper = highest id */
 	bool wgrad_sum_fast;
 	bool learning, scan_works, backward_seen;
+	bool announced;              /* the first weights have been reported */
 	uint32_t scan;               /* scans so far */
 	uint32_t settle;             /* boundaries until learning ends */
 	uint64_t products, products_at_boundary, last_weight_use, step_products;
