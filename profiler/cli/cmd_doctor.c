@@ -67,10 +67,10 @@ static void look_at_session(const char *file)
 	if (atomic_load(&session->recorder_error))
 		gns_finding(GNS_NOTE, "session", "%s: the recorder says: %.500s", name, session->recorder_text);
 	else if (recorder <= 0 || kill(recorder, 0) != 0)
-		gns_finding(GNS_NOTE, "session", "%s: no recorder, %d processes alive; left behind? remove /dev/shm%s*", name, alive, name);
+		gns_finding(GNS_NOTE, "session", "%s: no recorder, processes alive: %d; left behind? remove /dev/shm%s*", name, alive, name);
 	else
-		gns_finding(GNS_OK, "session", "%s: run %" PRIu64 ", recorder %d alive (last round %.1f s ago), %d processes, %" PRIu64
-			    " steps lost", name, atomic_load(&session->run_id), (int)recorder, (double)(now - beat) / 1e9, alive, lost);
+		gns_finding(GNS_OK, "session", "%s: run %" PRIu64 ", recorder %d alive (last round %.1f s ago), processes alive: %d, "
+			    "steps lost: %" PRIu64, name, atomic_load(&session->run_id), (int)recorder, (double)(now - beat) / 1e9, alive, lost);
 	gns_session_detach(session);
 }
 
@@ -145,7 +145,8 @@ int gns_doctor_run(struct gns_store *store, int64_t run_id, int processes)
 	if (s.dropped > 0)
 		faults += gns_finding(GNS_FAULT, "dropped", "%" PRId64 " steps were lost: the recorder was behind or could not write", s.dropped);
 	for (size_t i = 0; i < s.n_warnings; i++)
-		gns_finding(GNS_NOTE, "warning", "%s: %s", s.warnings[i].name, s.warnings[i].text);
+		if (strcmp(s.warnings[i].name, "dropped") != 0)
+			gns_finding(GNS_NOTE, "warning", "%s: %s", s.warnings[i].name, s.warnings[i].text);
 	print_weights(store, run_id, s.sample_unit);
 	print_counters(store, run_id);
 	if (gns_store_events(store, run_id, &events, &n, NULL) == 0)

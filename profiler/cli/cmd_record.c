@@ -23,7 +23,7 @@ static const char help[] =
 	"      --command S      the trainer's command line\n"
 	"      --cwd S          the trainer's folder\n"
 	"      --detached       ends after the last trainer is gone\n"
-	"      --parent PID     when this process is gone before the run was closed, close it\n"
+	"      --parent PID     once this process is gone, close after the trainers\n"
 	"      --losses FD      a pipe with the losses that were read from the output\n"
 	"      --echo           write troubles to standard error\n";
 
@@ -60,16 +60,16 @@ static void *watch_parent(void *arg)
 	return NULL;
 }
 
-static void close_orphan(struct orphan *o, const char *path)
+static int close_orphan(struct orphan *o, const char *path, struct gns_error *err)
 {
 	struct gns_store *store = NULL;
-	struct gns_error err = {""};
 	int64_t run_id = (int64_t)atomic_load(&o->session->run_id);
-	if (run_id > 0 && gns_store_open_write(path, &store, &err) == 0) {
-		gns_store_run_end(store, run_id, "lost", 0, gns_clock_ns(CLOCK_REALTIME), &err);
-		gns_store_close(store);
-	}
+	int rc = run_id > 0 ? gns_store_open_write(path, &store, err) : 0;
+	if (store)
+		rc = gns_store_run_end(store, run_id, "lost", 0, gns_clock_ns(CLOCK_REALTIME), err);
+	gns_store_close(store);
 	gns_session_unlink(o->session_name);
+	return rc;
 }
 
 static int record(const struct gns_recorder_options *options, pid_t parent, int losses_fd)
@@ -87,8 +87,10 @@ static int record(const struct gns_recorder_options *options, pid_t parent, int 
 	uint64_t lost = gns_loss_store_finish(losses);
 	if (lost && !rc)
 		rc = gns_fail(&err, -EIO, "the last %" PRIu64 " losses could not be stored in %s", lost, options->store);
-	if (atomic_load(&orphan.orphaned))
-		close_orphan(&orphan, options->store);
+	if (atomic_load(&orphan.orphaned)) {
+		int closed = close_orphan(&orphan, options->store, rc ? NULL : &err);
+		rc = rc ? rc : closed;
+	}
 	if (!rc)
 		return GNS_EXIT_OK;
 	return options->detached ? GNS_EXIT_FAIL : gns_cli_fail("record", "%s", err.text[0] ? err.text : strerror(-rc));

@@ -7,10 +7,10 @@
 
 static const char help[] =
 	"Usage: gnscope top [OPTION]... [RUN]\n"
-	"The dashboard: a run that is being trained, live, or a saved one. RUN is an id or\n"
-	"a name; absent: the newest. Keys are listed by '?'; 'q' leaves.\n"
+	"The dashboard: a run that is being trained, live, or a saved one. RUN is an id\n"
+	"or a name; absent: the newest. Keys are listed by '?'; 'q' leaves.\n"
 	"\n"
-	"      --view V         now, tradeoff, layers, kernels, runs or health (or 1 to 6)\n"
+	"      --view V         now, tradeoff, layers, kernels, runs, health (or 1 to 6)\n"
 	"      --window N       only the last N steps\n"
 	"      --once           print the view as text and leave; needs no terminal\n"
 	"      --width N        columns of that text\n"

@@ -169,11 +169,24 @@ static void set_or_leave(const char *variable, const char *value)
 		setenv(variable, value, 1);
 }
 
+/* Is `path` one of the names in an LD_PRELOAD? */
+static bool preloaded(const char *list, const char *path)
+{
+	size_t n = strlen(path);
+	for (const char *p = list; *p; p += strspn(p, ": ")) {
+		size_t length = strcspn(p, ": ");
+		if (length == n && strncmp(p, path, n) == 0)
+			return true;
+		p += length;
+	}
+	return false;
+}
+
 static void set_environment(const struct gns_launch *l)
 {
 	const char *old = getenv("LD_PRELOAD");
 	char *preload = NULL;
-	if (old && *old && !strstr(old, l->lib_path)) {
+	if (old && *old && !preloaded(old, l->lib_path)) {
 		if (asprintf(&preload, "%s:%s", l->lib_path, old) > 0)
 			setenv("LD_PRELOAD", preload, 1);
 	} else if (!old || !*old) {

@@ -22,6 +22,7 @@ for name in list(os.environ):
         del os.environ[name]
 os.environ["XDG_STATE_HOME"] = os.path.join(folder, "state")
 os.environ["GNSCOPE_LIB"] = SHIM
+os.environ["TMPDIR"] = folder
 
 tests = []
 failures = 0
@@ -79,7 +80,7 @@ def contains(text, part, what):
     if isinstance(text, bytes):
         text = text.decode(errors="replace")
     if part not in text:
-        raise AssertionError("%s: %r is not in %r" % (what, part, text))
+        raise AssertionError("%s: %r is not in %r" % (what, part, text if len(text) < 4000 else text[:2000] + "..."))
 
 
 def one_sentence(answer, status, part, what):
@@ -90,9 +91,16 @@ def one_sentence(answer, status, part, what):
     contains(answer.stderr, part, what)
 
 
-def no_sessions_left():
-    left = [f for f in os.listdir("/dev/shm") if f.startswith("gnscope-%d-" % os.getuid())]
-    return left
+sessions = os.path.join(folder, "sessions")
+NOTED = ["sh", "-c", 'echo "$GNSCOPE_SESSION" >>"$0"; exec "$@"', sessions]  # a command behind it notes its session
+
+
+def sessions_left():
+    """Shared memory of noted sessions that is still there."""
+    names = [line.strip()[1:] for line in open(sessions)]
+    if not names or not all(name.startswith("gnscope-") for name in names):
+        raise AssertionError("no session was noted: %r" % names)
+    return [f for f in os.listdir("/dev/shm") if any(f.startswith(name) for name in names)]
 
 
 def main():

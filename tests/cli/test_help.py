@@ -70,7 +70,8 @@ def the_man_page_names_every_command_option_and_variable():
     page = open(os.path.join(SOURCE, "docs/man/gnscope.1")).read().replace("\\-", "-")
     for command in COMMANDS:
         contains(page, command, "man page")
-        for word in gnscope(command, "--help").stdout.decode().replace(",", " ").split():
+        text = gnscope(command, "--help").stdout.decode().split("Example:")[0]
+        for word in text.replace(",", " ").split():
             option = word.strip("().;=1")
             if option.startswith("--") and len(option) > 2:
                 contains(page, "Fl -" + option[2:].split("=")[0], "man page, option of " + command)

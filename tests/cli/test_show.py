@@ -88,7 +88,7 @@ def the_text():
 
 @test
 def generated_databases():
-    path = generate("PATH")
+    path = generate("--store", "PATH", "--runs", "2", "--steps", "300", "--warnings", "--seed", "3")
     if not path:
         return
     for (run_id,) in query("select run_id from run", path):

@@ -13,9 +13,9 @@ def sql(*args):
 
 @test
 def a_table():
-    answer = sql("select 1 as one, 'x' as \"text\", null as nothing, 2.5 as half union all select 22, 'longer', 3, 0.25")
+    answer = sql("select 1 as one, 'x' as \"text\", null as gap, 2.5 as half union all select 22, 'longer', 3, 0.25")
     equal(answer.returncode, 0, answer.stderr.decode())
-    equal(answer.stdout.decode(), "one  text    nothing  half\n  1  x       -         2.5\n 22  longer        3  0.25\n", "table")
+    equal(answer.stdout.decode(), "one  text    gap  half\n  1  x       -     2.5\n 22  longer    3  0.25\n", "table")
 
 
 @test
@@ -54,7 +54,7 @@ def writing_is_refused():
 
 @test
 def wrong_statements_are_told():
-    one_sentence(sql("select nothing from nowhere"), 1, "nowhere", "no table")
+    one_sentence(sql("select x from nowhere"), 1, "nowhere", "no table")
     one_sentence(sql("selec 1"), 1, "selec", "syntax")
     one_sentence(sql("--csv", "--json", "select 1"), 2, "exclude each other", "both forms")
     one_sentence(sql("--csv"), 2, "need a query", "no query")
