@@ -9,7 +9,7 @@
 
 #include "gnscope/text.h"
 
-static void say(const char *command, const char *fmt, va_list ap, const char *more)
+__attribute__((format(printf, 2, 0))) static void say(const char *command, const char *fmt, va_list ap, const char *more)
 {
 	char text[2048], safe[2048];
 	vsnprintf(text, sizeof text, fmt, ap);

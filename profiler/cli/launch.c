@@ -39,7 +39,7 @@ static int check_lib(const char *path, struct gns_error *err)
 
 int gns_launch_find_lib(const char *given, char *buf, size_t size, struct gns_error *err)
 {
-	static const char *const places[] = {"../lib", "../lib/" GNS_MULTIARCH, "../lib64", "."};
+	static const char *const places[] = {"../lib", ("../lib/" GNS_MULTIARCH), "../lib64", "."};
 	char self[PATH_MAX] = "", path[PATH_MAX + 64], resolved[PATH_MAX];
 	if (!given || !*given)
 		given = getenv("GNSCOPE_LIB");

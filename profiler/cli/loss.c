@@ -51,7 +51,7 @@ static void look_at_ring(struct gns_loss *l, uint32_t slot)
 	l->looked[slot] = head;
 }
 
-static uint64_t current_step(struct gns_loss *l)
+static uint64_t newest_step(struct gns_loss *l)
 {
 	for (uint32_t slot = 0; slot < GNS_SLOTS; slot++) {
 		if (!l->seen[slot].shared && atomic_load(&l->session->slot[slot].state) != GNS_SLOT_FREE)
@@ -59,7 +59,7 @@ static uint64_t current_step(struct gns_loss *l)
 		if (l->seen[slot].shared)
 			look_at_ring(l, slot);
 	}
-	return l->newest + 1;
+	return l->newest;
 }
 
 static void send(struct gns_loss *l, uint64_t step, double value)
@@ -84,8 +84,10 @@ void gns_loss_line(void *loss, const char *line)
 	double value = strtod(text, &end);
 	if (end == text || !isfinite(value))
 		return;
-	uint64_t step = current_step(l);
+	uint64_t step = newest_step(l);
 	l->found++;
+	if (step == 0)
+		return;
 	l->crowded += step == l->last_step;
 	l->last_step = step;
 	send(l, step, value);

@@ -1,8 +1,9 @@
 /* Losses read from the trainer's output: `run --loss-regex`.
  *
- * The expression is a POSIX extended one; its first group is the number. A loss belongs to the step that is in progress when
- * its line arrives: one more than the newest step that the shim has closed, read from the trainer's ring without touching
- * it. A trainer that keeps its output in a buffer tells its losses late; two losses for one step are a sign of that.
+ * The expression is a POSIX extended one; its first group is the number. A loss belongs to the newest step that the shim has
+ * closed when its line arrives, read from the trainer's ring without touching it: the shim closes a step with its last
+ * weight gradient, and a loss is printed after that. What comes before the first closed step belongs to none and is not
+ * stored. A trainer that keeps its output in a buffer tells its losses late; several for one step are a sign of that.
  *
  * The losses go through a pipe to the recorder's process, which stores them beside the step (loss_store.c): so a store that
  * is busy or full never holds up the output. A full pipe loses losses and counts them. */

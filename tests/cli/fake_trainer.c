@@ -1,9 +1,10 @@
 /* A trainer that writes into the session as the shim in a real one would: two weights, a known noise scale.
  *
- *   gns_fake_trainer STEPS [sleep_us=N] [noise=B] [batch=N] [loss=1] [exit=N] [kill=SIG] [close=0] [print=0]
+ *   gns_fake_trainer STEPS [sleep_us=N] [noise=B] [batch=N] [loss=1] [exit=N] [kill=SIG] [close=0] [print=0] [ask=1]
  *
  * Each step has q_small = g2 + s and q_big = g2 + s/n with g2 = 1 and s = B, +-1% in turn, so that s/g2 is B to rounding of the
- * pairs. With loss=1 it prints "step I loss L" with L = 10/I after the step before has been published. */
+ * pairs. With loss=1 it prints "step I loss L" with L = 10/I once step I has been published; with
+ * ask=1 it then waits for a byte on its input. */
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -93,12 +94,13 @@ int main(int argc, char **argv)
 	for (long i = 1; i <= steps; i++) {
 		uint64_t start = now();
 		usleep((useconds_t)pause_us);
+		step(&ring, (uint64_t)i, (double)setting(argc, argv, "noise", 500), batch, start, now() - start);
 		if (setting(argc, argv, "loss", 0)) {
 			printf("step %ld loss %.9g\n", i, 10.0 / (double)i);
 			fflush(stdout);
-			usleep((useconds_t)pause_us);
+			if (setting(argc, argv, "ask", 0) && getchar() == EOF)
+				return 98;
 		}
-		step(&ring, (uint64_t)i, (double)setting(argc, argv, "noise", 500), batch, start, now() - start);
 	}
 	if (setting(argc, argv, "kill", 0))
 		raise((int)setting(argc, argv, "kill", 0));

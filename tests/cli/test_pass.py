@@ -128,8 +128,15 @@ def an_interactive_program_works():
 
 @test
 def losses_arrive_at_their_steps():
-    answer = run("--name", "losses", "--loss-regex", LOSS, "--", TRAINER, 100, "loss=1", "sleep_us=3000")
-    equal(answer.returncode, 0, answer.stderr.decode())
+    process = subprocess.Popen([PROGRAM, "run", "--store", store, "--name", "losses", "--loss-regex", LOSS, "--", TRAINER, "100",
+                                "loss=1", "ask=1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    equal(process.stdout.readline(), b"training\n", "first line")
+    for _ in range(100):
+        process.stdout.readline()  # what we have read, the program has seen
+        process.stdin.write(b".")
+        process.stdin.flush()
+    _, err = process.communicate(timeout=60)
+    equal(process.returncode, 0, err.decode())
     got = dict(query("select step, loss from step s join run r using (run_id) where r.name='losses' and loss is not null"))
     equal(len(got), 100, "number of losses")
     for step, loss in got.items():
@@ -141,10 +148,18 @@ def losses_arrive_at_their_steps():
 
 @test
 def losses_on_stderr_and_behind_carriage_returns():
-    script = TRAINER + " 20 loss=1 sleep_us=3000 | stdbuf -o0 tr '\\n' '\\r' >&2"
-    answer = run("--name", "err", "--loss-regex", LOSS, "--", "sh", "-c", script)
-    got = query("select count(*) from step s join run r using (run_id) where r.name='err' and loss is not null")
-    equal(got[0][0] >= 19, True, "losses %r" % got)
+    script = TRAINER + " 20 loss=1 ask=1 | stdbuf -o0 tr '\\n' '\\r' >&2"
+    process = subprocess.Popen([PROGRAM, "run", "--store", store, "--name", "err", "--loss-regex", LOSS, "--", "sh", "-c", script],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    seen = b""
+    for i in range(21):
+        while seen.count(b"\r") <= i:
+            seen += os.read(process.stderr.fileno(), 4096)
+        process.stdin.write(b"." if i else b"")
+        process.stdin.flush()
+    process.communicate(timeout=60)
+    got = query("select step, loss from step s join run r using (run_id) where r.name='err' and loss is not null")
+    equal([(step, round(loss * step, 6)) for step, loss in got], [(i, 10.0) for i in range(1, 21)], "losses")
 
 
 @test
