@@ -121,6 +121,16 @@ static int open_reading(struct gns_store *store, struct gns_error *err)
 	return rc == SQLITE_OK ? 0 : gns_store_fail(store, err, "read");
 }
 
+static int user_version(struct gns_store *store)
+{
+	sqlite3_stmt *stmt = NULL;
+	int version = -1;
+	if (sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		version = sqlite3_column_int(stmt, 0);
+	sqlite3_finalize(stmt);
+	return version;
+}
+
 int gns_store_open_read(const char *path, struct gns_store **out, struct gns_error *err)
 {
 	enum gns_file_kind kind;
@@ -133,7 +143,7 @@ int gns_store_open_read(const char *path, struct gns_store **out, struct gns_err
 	rc = open_reading(store, err);
 	if (rc == 0)
 		rc = gns_check_database(store, err);
-	if (rc == 0 && sqlite3_table_column_metadata(store->db, NULL, "run", NULL, NULL, NULL, NULL, NULL, NULL) != SQLITE_OK)
+	if (rc == 0 && user_version(store) < GNS_SCHEMA_VERSION)
 		rc = gns_fail(err, -EPROTO, "cannot read %s: it was made by an older gnscope; record one run into it with this one, "
 			      "which brings it up to date", path);
 	if (rc < 0) {
@@ -142,16 +152,6 @@ int gns_store_open_read(const char *path, struct gns_store **out, struct gns_err
 	}
 	*out = store;
 	return 0;
-}
-
-static int user_version(struct gns_store *store)
-{
-	sqlite3_stmt *stmt = NULL;
-	int version = -1;
-	if (sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-		version = sqlite3_column_int(stmt, 0);
-	sqlite3_finalize(stmt);
-	return version;
 }
 
 int gns_store_migrate(struct gns_store *store, const struct gns_migration *steps, int to, struct gns_error *err)
