@@ -89,10 +89,6 @@ static int allow_reading(void *arg, int action, const char *a, const char *b, co
 		"application_id", "schema_version", "page_count", "page_size", "freelist_count", "data_version", "integrity_check",
 		"quick_check", "foreign_key_check", "compile_options", "function_list" };
 	switch (action) {
-	case SQLITE_SELECT:
-	case SQLITE_READ:
-	case SQLITE_RECURSIVE:
-		return SQLITE_OK;
 	case SQLITE_FUNCTION:
 		return b && strcmp(b, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
 	case SQLITE_PRAGMA:
@@ -100,8 +96,17 @@ static int allow_reading(void *arg, int action, const char *a, const char *b, co
 			if (a && strcasecmp(a, pragmas[i]) == 0)
 				return b && (strstr(a, "version") || strstr(a, "application")) ? SQLITE_DENY : SQLITE_OK;
 		return SQLITE_DENY;
-	default:
+	case SQLITE_ATTACH:
+	case SQLITE_DETACH:
+	case SQLITE_TRANSACTION:
+	case SQLITE_SAVEPOINT:
+	case SQLITE_CREATE_TEMP_INDEX:
+	case SQLITE_CREATE_TEMP_TABLE:
+	case SQLITE_CREATE_TEMP_TRIGGER:
+	case SQLITE_CREATE_TEMP_VIEW:
 		return SQLITE_DENY;
+	default:
+		return SQLITE_OK; /* what would write to the store is told by sqlite3_stmt_readonly */
 	}
 }
 

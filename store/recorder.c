@@ -159,7 +159,8 @@ static int begin_run(struct recorder *r, uint32_t pid, struct gns_error *err)
 	ssize_t n = readlink(link, cwd, sizeof cwd - 1);
 	cwd[n > 0 ? n : 0] = 0;
 	struct gns_run_start start = { .key = r->session->key, .name = r->options->name, .host = host, .version = GNS_VERSION,
-		.command = r->options->command ? r->options->command : command, .cwd = r->options->cwd ? r->options->cwd : cwd,
+		.command = r->options->command ? r->options->command : command[0] ? command : NULL,
+		.cwd = r->options->cwd ? r->options->cwd : cwd[0] ? cwd : NULL,
 		.start_ns = clock_ns(CLOCK_REALTIME) };
 	return gns_store_run_begin(r->store, &start, &r->run_id, err);
 }

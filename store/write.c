@@ -317,7 +317,10 @@ int gns_store_run_end(struct gns_store *store, int64_t run_id, const char *statu
 		return rc;
 	/* A run that was killed or lost unseen has no exit code that is known. */
 	bool unknown = strcmp(status, "lost") == 0 || (strcmp(status, "killed") == 0 && exit_code == 0);
-	rc = gns_sql_run(store, GNS_SQL_RUN_END, unknown ? "tnii" : "tiii", status, (int64_t)exit_code, (int64_t)end_ns, run_id);
+	if (unknown)
+		rc = gns_sql_run(store, GNS_SQL_RUN_END, "tnii", status, (int64_t)end_ns, run_id);
+	else
+		rc = gns_sql_run(store, GNS_SQL_RUN_END, "tiii", status, (int64_t)exit_code, (int64_t)end_ns, run_id);
 	return own_end(store, own, rc, err);
 }
 
