@@ -4,13 +4,23 @@
 #include <string.h>
 
 #define SCAN_CHUNK 64
+#define REMEMBER 8          /* scans that a candidate is kept without being used: an address may hold others for a while */
 #define SETTLE_BOUNDARIES 2 /* after the first weights: one more step for those that showed up late */
 #define LAYOUT_PATIENCE 2048 /* products without a candidate before the other storage order is tried, doubled each time */
+#define HOLD_MAX 3          /* boundaries that the first weights wait for the step's first matrix */
+#define STRIKES 2
+#define LEARN_STEPS_MAX 12
 #define TRIGGERS_MAX 4 /* boundaries that one candidate brings about without another to bear it out */
 #define FRUITLESS 16 /* gradient products, one after the other, whose every supposed weight was rejected */
 
+bool gns_learn_has_record(const struct gns_weight *w)
+{
+	return w->accepted || w->trigger_accepted;
+}
+
 static void reject(struct gns_roles *r, struct gns_weight *w, enum gns_reason why)
 {
+	w->rejected_scan = r->scan;
 	w->state = GNS_W_REJECTED;
 	w->why = (uint8_t)why;
 	r->why[why]++;
@@ -69,6 +79,12 @@ void gns_learn_gradient(struct gns_roles *r, struct gns_use **left, unsigned n_l
 		if (w->state == GNS_W_CANDIDATE) {
 			r->backward_seen = true;
 			fruitless = false;
+			/* The use that was found good is the one that this gradient belongs to. */
+			if (w->checked_seq && use->seq + 1 >= w->checked_seq)
+				w->accepted += w->checks > w->accepted;
+			if (w->triggered_seq && use->seq + 1 >= w->triggered_seq)
+				w->trigger_accepted = true;
+			r->any_record |= gns_learn_has_record(w);
 		} else {
 			w->last_scan = r->scan; /* rejected and still about: remember it */
 		}
@@ -112,32 +128,63 @@ static void note_partner(struct gns_weight *w, const struct gns_operand *partner
 	w->partner_data = key.data;
 }
 
-void gns_learn_check(struct gns_roles *r, struct gns_weight *w, const struct gns_operand *partner)
+/* Not at once: before the first weights are known the beginning of a step may have been taken for another place. */
+static void strike(struct gns_roles *r, struct gns_weight *w)
 {
-	struct gns_print now;
-	gns_print_take(&w->key, &now);
-	if (w->state != GNS_W_CANDIDATE) {
-		if (w->state == GNS_W_WEIGHT && w->trigger_scan != r->scan && w->changed_scan == r->scan && gns_print_same(&w->print, &now))
-			r->confirmed_scan = r->scan;
-		return;
-	}
-	w->order = r->uses.seq++;
+	w->checks = w->print_scan = 0;
+	w->checked_seq = w->triggered_seq = 0;
+	if (++w->strikes >= STRIKES)
+		reject(r, w, GNS_WHY_WRITTEN);
+}
+
+static bool check_candidate(struct gns_roles *r, struct gns_weight *w, const struct gns_print *now)
+{
 	if (was_output(r, w)) {
 		reject(r, w, GNS_WHY_PRODUCED);
 	} else if (!r->scan_works) {
-		check_by_distance(r, w, &now);
-	} else if (w->trigger_scan == r->scan) {
-		note_partner(w, partner, w->last_change);
-	} else if (w->print_scan == r->scan && w->checked_scan != r->scan) {
-		w->checked_scan = r->scan;
-		if (gns_print_same(&w->print, &now))
+		check_by_distance(r, w, now);
+	} else if (w->print_scan == r->scan) {
+		if (!gns_print_same(&w->print, now)) {
+			/* One that has stood the test before rather tells that a boundary went by unnoticed. */
+			if (gns_learn_has_record(w))
+				return true;
+			strike(r, w);
+		} else if (w->trigger_scan != r->scan && w->checked_scan != r->scan) {
 			w->checks++;
-		else
-			reject(r, w, GNS_WHY_WRITTEN);
-		if (w->state == GNS_W_CANDIDATE && w->changed_scan == r->scan)
-			r->confirmed_scan = r->scan;
+			w->checked_scan = r->scan;
+		}
 	}
+	return false;
+}
+
+/* Another was written in the same interval as the one whose use began the step, and has passed. */
+static void confirm_trigger(struct gns_roles *r)
+{
+	struct gns_weight *w = r->trigger.data ? gns_weight_find(r, &r->trigger) : NULL;
+	if (w && w->trigger_scan == r->scan && w->changed_scan == r->scan)
+		w->trigger_confirmed = true;
+}
+
+/* At every use, whichever way it is summed over: a weight's values hold through the whole step. */
+bool gns_learn_check(struct gns_roles *r, struct gns_weight *w, const struct gns_operand *partner, bool forward)
+{
+	struct gns_print now;
+	gns_print_take(&w->key, &now);
+	if (w->state == GNS_W_CANDIDATE && check_candidate(r, w, &now))
+		return false;
 	w->last_scan = r->scan;
+	if (w->state == GNS_W_REJECTED || !forward || (r->scan_works && w->print_scan != r->scan))
+		return true;
+	w->order = r->uses.seq++;
+	if (w->trigger_scan == r->scan) {
+		w->triggered_seq = r->uses.seq;
+		note_partner(w, partner, w->last_change);
+	} else {
+		w->checked_seq = r->uses.seq;
+		if (w->changed_scan == r->scan && gns_print_same(&w->print, &now))
+			confirm_trigger(r);
+	}
+	return true;
 }
 
 static uint32_t scan_candidates(struct gns_roles *r)
@@ -183,13 +230,14 @@ static uint32_t scan_candidates(struct gns_roles *r)
 
 static bool believable(const struct gns_roles *r, const struct gns_weight *w, uint32_t others)
 {
-	if (w->state != GNS_W_CANDIDATE || !w->updates)
+	/* Only where they have just been written: all become known at the same boundary, that of a step. */
+	if (w->state != GNS_W_CANDIDATE || (r->scan_works && w->changed_scan != r->scan))
 		return false;
-	if (w->checks)
+	if (w->accepted)
 		return true;
-	if (!w->trigger_scan)
+	if (!w->trigger_scan || !w->trigger_accepted)
 		return false;
-	return w->trigger_scan == r->confirmed_scan || (!others && !r->n_weights && w->updates > 1 && w->lone_good);
+	return w->trigger_confirmed || (!others && !r->n_weights && w->updates > 1 && w->lone_good);
 }
 
 /* Candidates that recur besides those whose own use began a step. */
@@ -201,22 +249,48 @@ static uint32_t count_others(const struct gns_roles *r)
 	return n;
 }
 
-/* The first set of weights is announced whole: while the step's first matrix is still in question the others wait for it. */
-static bool first_in_question(const struct gns_roles *r, uint32_t others)
+/* Weights are written together. Where most of those that have stood the test were not written just now, this is no
+ * boundary of steps, and the few that were written are activations. */
+static bool written_together(struct gns_roles *r)
 {
-	for (uint32_t i = 0; i < r->n_weights_used && !r->n_weights; i++) {
+	uint32_t changed = 0, same = 0;
+	if (!r->scan_works)
+		return true;
+	for (uint32_t i = 0; i < r->n_weights_used; i++) {
 		const struct gns_weight *w = &r->weights[i];
-		if (w->state == GNS_W_CANDIDATE && w->triggers && w->triggers < TRIGGERS_MAX && !believable(r, w, others))
-			return true;
+		if (w->state == GNS_W_WEIGHT || (w->state == GNS_W_CANDIDATE && gns_learn_has_record(w)))
+			*(w->changed_scan == r->scan ? &changed : &same) += 1;
+	}
+	if (changed >= same)
+		return true;
+	for (uint32_t i = 0; i < r->n_weights_used; i++) {
+		struct gns_weight *w = &r->weights[i];
+		if (w->state == GNS_W_CANDIDATE && gns_learn_has_record(w) && w->changed_scan == r->scan)
+			reject(r, w, GNS_WHY_WRITTEN);
 	}
 	return false;
 }
 
-static bool promote(struct gns_roles *r)
+/* The first set of weights is announced whole: while the step's first matrix is still in question the others wait a while. */
+static bool first_in_question(struct gns_roles *r, uint32_t others)
 {
-	uint32_t others = count_others(r);
+	bool any = false, question = false;
+	if (r->n_weights || r->held == HOLD_MAX)
+		return false;
+	for (uint32_t i = 0; i < r->n_weights_used; i++) {
+		const struct gns_weight *w = &r->weights[i];
+		bool good = believable(r, w, others);
+		any |= good;
+		question |= w->state == GNS_W_CANDIDATE && w->trigger_accepted && !good;
+	}
+	r->held += any && question;
+	return question;
+}
+
+static bool promote(struct gns_roles *r, uint32_t others)
+{
 	bool any = false;
-	if (first_in_question(r, others))
+	if (!written_together(r) || first_in_question(r, others))
 		return false;
 	for (;;) {
 		/* Ids in order of forward use. */
@@ -241,8 +315,8 @@ static bool worth_keeping(const struct gns_roles *r, const struct gns_weight *w)
 	if (w->state == GNS_W_WEIGHT)
 		return true;
 	if (w->state == GNS_W_REJECTED)
-		return w->last_scan + 3 > r->scan && r->n_weights_used < GNS_WEIGHTS_MAX / 2;
-	return w->last_scan + 2 > r->scan || w->checks == 0 || w->trigger_scan + 2 > r->scan;
+		return w->rejected_scan + REMEMBER > r->scan && r->n_weights_used < GNS_WEIGHTS_MAX / 2;
+	return w->last_scan + REMEMBER >= r->scan;
 }
 
 /* Weights that have just become known and were found changed by this very scan. */
@@ -256,24 +330,48 @@ static uint32_t count_changed(const struct gns_roles *r)
 
 static bool none(const struct gns_roles *r, const struct gns_weight *w)
 {
+	(void)r;
+	(void)w;
 	return false;
+}
+
+static bool is_weight(const struct gns_roles *r, const struct gns_weight *w)
+{
+	(void)r;
+	return w->state == GNS_W_WEIGHT;
+}
+
+/* Learning goes on while it bears fruit, for a bounded number of steps. */
+static void end_of_learning(struct gns_roles *r, bool fruit)
+{
+	for (uint32_t i = 0; i < r->n_weights_used && !fruit; i++)
+		fruit = r->weights[i].state == GNS_W_CANDIDATE && gns_learn_has_record(&r->weights[i]) && !r->weights[i].strikes;
+	if (fruit && r->learned_steps < LEARN_STEPS_MAX)
+		r->settle = SETTLE_BOUNDARIES;
+	r->learned_steps++;
+	if (r->settle && --r->settle == 0) {
+		r->learning = false;
+		r->learned_steps = 0;
+		gns_weights_keep(r, is_weight);
+	}
 }
 
 bool gns_learn_boundary(struct gns_roles *r, struct gns_weight *trigger, bool *learned)
 {
-	uint32_t changed = scan_candidates(r);
-	*learned = promote(r);
+	uint32_t changed = scan_candidates(r), others = count_others(r), before = r->n_weights;
+	*learned = promote(r, others);
 	if (*learned && !r->boundaries && !r->announced)
 		changed = count_changed(r);
 	trigger->trigger_scan = r->scan;
 	trigger->triggers++;
+	r->trigger = trigger->key;
 	for (uint32_t i = 0; i < r->n_weights_used; i++) {
 		struct gns_weight *w = &r->weights[i];
 		if (w->state != GNS_W_CANDIDATE)
 			continue;
-		if (!w->checks && w->last_scan + 2 < r->scan)
+		if (!w->checks && w->last_scan + REMEMBER < r->scan)
 			reject(r, w, GNS_WHY_NOT_RECURRING);
-		else if (w->triggers >= TRIGGERS_MAX)
+		else if (w->triggers >= TRIGGERS_MAX && !others)
 			reject(r, w, GNS_WHY_WRITTEN);
 	}
 	gns_weights_keep(r, worth_keeping);
@@ -283,13 +381,11 @@ bool gns_learn_boundary(struct gns_roles *r, struct gns_weight *trigger, bool *l
 	/* A step begins here; the first one to do so with weights known is where measuring can start. */
 	if (!r->announced) {
 		r->announced = *learned = true;
-		r->settle = SETTLE_BOUNDARIES;
 		for (uint32_t i = 0; i < r->n_weights_used; i++)
 			if (r->weights[i].state == GNS_W_WEIGHT && r->weights[i].updates > r->steps_before)
 				r->steps_before = r->weights[i].updates;
 	}
-	if (r->settle && --r->settle == 0)
-		r->learning = false;
+	end_of_learning(r, r->n_weights > before);
 	return true;
 }
 
@@ -305,6 +401,7 @@ static void try_other_layout(struct gns_roles *r)
 			return;
 	r->layout_tries++;
 	r->fruitless = 0;
+	r->any_record = false;
 	r->wgrad_sum_fast = !r->wgrad_sum_fast;
 	gns_weights_keep(r, none);
 }

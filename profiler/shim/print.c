@@ -30,6 +30,19 @@ void gns_print_take(const struct gns_key *key, struct gns_print *out)
 	}
 }
 
+uint64_t gns_print_hash(const struct gns_key *key)
+{
+	size_t size = gns_dtype_size(key->dtype);
+	uint64_t h = 0x9e3779b97f4a7c15ull;
+	for (unsigned j = 0; j < GNS_PRINT_N; j++) {
+		uint64_t bits = 0;
+		memcpy(&bits, element(key, j), size);
+		h = (h ^ bits) * 0xff51afd7ed558ccdull;
+		h ^= h >> 32;
+	}
+	return h;
+}
+
 /* One matrix at a time is never cut: a call takes at most 1024 pieces, 64 matrices of 16. */
 #define SCAN_BATCH 64
 

@@ -27,6 +27,9 @@ static inline bool gns_print_same(const struct gns_print *a, const struct gns_pr
 	return __builtin_memcmp(a, b, sizeof *a) == 0;
 }
 
+/* 64 bits of a fingerprint taken on the spot: is this still the matrix that stood at this address? */
+uint64_t gns_print_hash(const struct gns_key *key);
+
 /* |a - b| / (|a| + |b|), between 0 and 1; 1 when not finite. */
 double gns_print_distance(const struct gns_print *a, const struct gns_print *b, uint32_t dtype);
 

@@ -171,11 +171,17 @@ static void boundary(struct gns_roles *r, struct gns_weight *used, struct gns_ve
 	out->boundary = true;
 }
 
+/* An activation at an address that a candidate once had must not be taken for the beginning of a step. */
+static bool may_begin_step(const struct gns_roles *r, const struct gns_weight *w)
+{
+	return w->state == GNS_W_WEIGHT || gns_learn_has_record(w) || (!r->n_weights && !r->any_record);
+}
+
 static void see_weight(struct gns_roles *r, struct gns_weight *w, const struct gns_operand *operand,
 		       const struct gns_operand *other, struct gns_verdict *out)
 {
 	bool forward = operand->sum_fast == w->forward_sum_fast;
-	if (forward && r->backward_seen) {
+	if (forward && r->backward_seen && may_begin_step(r, w)) {
 		struct gns_key key = w->key;
 		out->forward_after_backward = true;
 		boundary(r, w, out);
@@ -183,8 +189,14 @@ static void see_weight(struct gns_roles *r, struct gns_weight *w, const struct g
 		if (!w)
 			return;
 	}
-	if (r->learning && forward)
-		gns_learn_check(r, w, other);
+	if (r->learning && !gns_learn_check(r, w, other, forward)) {
+		struct gns_key key = w->key;
+		boundary(r, w, out);
+		w = gns_weight_find(r, &key);
+		if (!w)
+			return;
+		gns_learn_check(r, w, other, forward);
+	}
 	if (w->state != GNS_W_WEIGHT)
 		return;
 	r->last_weight_use = r->products;
@@ -274,9 +286,25 @@ static struct gns_weight *known(struct gns_roles *r, const struct gns_operand *o
 	return gns_weight_find(r, &key);
 }
 
-static bool better(const struct gns_weight *a, const struct gns_weight *b)
+static bool counts(const struct gns_weight *w)
 {
-	return a && a->state != GNS_W_REJECTED && (!b || b->state == GNS_W_REJECTED || a->state == GNS_W_WEIGHT);
+	return w && w->state != GNS_W_REJECTED;
+}
+
+/* An ordinary product. While learning both operands may be candidates (an activation at an address where another's
+ * partner once stood): both are looked at; a weight proper comes last, so that the verdict is its. */
+static void see_ordinary(struct gns_roles *r, const struct gns_product *p, struct gns_weight *left, struct gns_weight *right,
+			 struct gns_verdict *out)
+{
+	bool right_last = !counts(left) || left->state != GNS_W_WEIGHT;
+	for (int i = 0; i < 2; i++) {
+		bool is_right = (i == 1) == right_last;
+		const struct gns_operand *o = is_right ? &p->right : &p->left, *other = is_right ? &p->left : &p->right;
+		/* Found anew: a boundary moves the table. */
+		struct gns_weight *w = i ? known(r, o, p->dtype) : is_right ? right : left;
+		if (counts(w))
+			see_weight(r, w, o, other, out);
+	}
 }
 
 void gns_roles_see(struct gns_roles *r, const struct gns_product *p, struct gns_verdict *out)
@@ -295,10 +323,8 @@ void gns_roles_see(struct gns_roles *r, const struct gns_product *p, struct gns_
 		else
 			see_gradient(r, p, out);
 		r->why[out->why]++;
-	} else if (better(left, right)) {
-		see_weight(r, left, &p->left, &p->right, out);
-	} else if (better(right, left)) {
-		see_weight(r, right, &p->right, &p->left, out);
+	} else if (left || right) {
+		see_ordinary(r, p, left, right, out);
 	}
 	if (r->learning)
 		gns_learn_see(r, p, out, gradient_form);

@@ -5,8 +5,8 @@
  * and so does attention, with K or V in the place of W. A weight is told from those by when it is written:
  *   1. it is an operand at the same address step after step, in a forward product whose other operand returns in a
  *      product of weight-gradient form with an output of the weight's shape;
- *   2. its values are the same at its forward product as they were when the step began (an activation is written
- *      within the step), and no product of the step wrote them;
+ *   2. its values are the same at its products as they were when the step began (an activation is written within the
+ *      step), no product of the step wrote them, and the very forward use that passed leads to a weight gradient;
  *   3. they change between steps, all weights together: one alone (a model of one layer, or the first matrix of a step, whose use
  *      is what shows that a step began) is believed when another, written in the same interval, passes (2), or, if there is
  *      no other, when its partner is not at a fixed address, never changes, or changes more than it does.
@@ -50,12 +50,15 @@ struct gns_weight {
 	uint32_t id;            /* 1, 2, ... in order of forward use, once a weight */
 	uint32_t order;         /* place of its forward product in the step */
 	uint32_t last_scan;     /* scan number of its newest forward use */
-	uint32_t checks, updates;
+	uint32_t checks, updates, strikes;
 	struct gns_print print; /* at the newest scan */
 	uint32_t print_scan;    /* number of that scan, 0: never read */
 	uint32_t changed_scan;  /* the newest scan that found it changed */
 	uint32_t trigger_scan, triggers; /* the newest scan that its own use brought about: it shows nothing about itself */
-	uint32_t checked_scan;
+	uint32_t checked_scan, rejected_scan;
+	uint32_t checked_seq, triggered_seq; /* place of the newest forward use that was so */
+	uint32_t accepted;      /* checks whose very use led to a weight gradient */
+	bool trigger_accepted, trigger_confirmed;
 	struct gns_print partner; /* the other operand of its forward product at that use */
 	const void *partner_data;
 	double last_change;       /* its fingerprint's distance at that scan */
@@ -89,6 +92,7 @@ struct gns_roles {
 	uint32_t n_weights;          /* weights proper = highest id */
 	bool wgrad_sum_fast;
 	bool learning, scan_works, backward_seen;
+	bool any_record;             /* while learning: some candidate has passed the test once */
 	bool announced;              /* the first weights have been reported */
 	uint32_t scan;               /* scans so far */
 	uint32_t settle;             /* boundaries until learning ends */
@@ -96,7 +100,8 @@ struct gns_roles {
 	uint32_t boundaries;
 	uint32_t steps_before;       /* steps that had passed when the first weights were learned */
 	uint32_t layout_tries, fruitless;
-	uint32_t confirmed_scan;     /* the newest scan after which a candidate other than its trigger was as it had been scanned */
+	struct gns_key trigger;      /* whose use brought about the newest scan, while learning */
+	uint32_t held, learned_steps;
 	struct gns_first_use *first; /* while learning; GNS_FIRST_USES */
 	struct { const char *lo, *hi; } writes[GNS_WRITES]; /* newest outputs, while learning */
 	uint32_t n_writes;

@@ -2,6 +2,7 @@
 #include "uses.h"
 
 #include "arena.h"
+#include "print.h"
 
 #define NEIGHBOURS 32u
 
@@ -59,7 +60,9 @@ void gns_uses_add(struct gns_uses *uses, const struct gns_operand *matrix, const
 		uses->lost++;
 		free_slot = oldest;
 	}
+	struct gns_key key = gns_operand_key(matrix, dtype);
 	*free_slot = (struct gns_use){
+		.print = gns_print_hash(&key),
 		.data = matrix->data, .cycle = uses->cycle, .seq = uses->seq++, .rows = matrix->free_n, .width = matrix->sum_n,
 		.weight = gns_operand_key(weight, dtype), .weight_free = weight->free_n, .weight_sum_fast = weight->sum_fast,
 	};
@@ -70,12 +73,18 @@ unsigned gns_uses_find(struct gns_uses *uses, const struct gns_operand *matrix, 
 {
 	unsigned n = 0;
 	uint32_t at = home(matrix->data);
+	struct gns_key key = gns_operand_key(matrix, dtype);
+	uint64_t print = 0;
 	for (uint32_t i = 0; i < NEIGHBOURS; i++) {
 		struct gns_use *u = &uses->slots[(at + i) % GNS_USES_SLOTS];
 		if (!u->cycle)
 			break;
 		if (u->cycle != uses->cycle || u->taken || u->data != matrix->data || u->rows != matrix->sum_n ||
 		    u->width != matrix->free_n || u->weight_free != other_width || u->weight.dtype != dtype)
+			continue;
+		if (!print)
+			print = gns_print_hash(&key);
+		if (u->print != print)
 			continue;
 		if (n == GNS_USES_FOUND && u->seq < found[n - 1]->seq)
 			continue;

@@ -1,6 +1,6 @@
 /* The uses of this micro-step: which matrix was multiplied with which (possible) weight. A weight-gradient product is
  * known by its operands' earlier uses: its X was the input of the weight's forward product, its dY that of the
- * data-gradient product. A bounded hash by address; entries of an older cycle are stale and are overwritten. */
+ * data-gradient product, at the same address and with the same values. A bounded hash by address; entries of an older cycle are stale and are overwritten. */
 #ifndef GNS_USES_H
 #define GNS_USES_H
 
@@ -18,6 +18,7 @@ struct gns_use {
 	size_t weight_free; /* the weight's dimension that stays */
 	bool weight_sum_fast;
 	bool taken;         /* its weight-gradient product has been seen */
+	uint64_t print;     /* what stood there: an address alone may have been given to another matrix since */
 };
 
 struct gns_uses {
