@@ -149,7 +149,7 @@ static void close_step(bool all_counters)
 		core.refused_last = why;
 		report.flags = why ? GNS_STEP_REFUSED : s->gradients ? GNS_STEP_MEASURED : 0;
 	}
-	report.dur_ns = gns_steps_close(s, gns_now(), gns_realtime());
+	report.dur_ns = gns_steps_close(s, gns_now(), gns_realtime(), core.roles.learning);
 	if (gns_publish_open(&core.publish, &core.config)) {
 		if (core.config.bad[0] && !core.told_bad)
 			gns_publish_event(&core.publish, s->step, "bad_setting", core.config.bad);
@@ -190,7 +190,7 @@ static void on_boundary(const struct gns_verdict *v)
 	struct gns_steps *s = &core.steps;
 	if (v->learned && !s->step) {
 		report_learned_steps();
-		s->spent = (double)s->overhead_ns;
+		s->learning_cost = (double)s->overhead_ns;
 		s->overhead_ns = 0;
 		s->began_ns = gns_now();
 		s->began_real_ns = gns_realtime();

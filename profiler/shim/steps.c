@@ -1,32 +1,61 @@
 /* The clock of steps. */
 #include "steps.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "ring.h"
 
-#define GIFTS 3
+#define FIRST_STEPS 3        /* measured at once, so that there is something to see and a cost to go by */
 #define UNSURE_STEPS 16
-#define SMOOTH 0.2
+#define SHARE 0.8            /* of the budget is planned with; the rest is for what was not foreseen */
+#define DEBT_STEPS 1000.0    /* what learning has cost is paid back over so many steps */
+#define INTERVAL_MAX 1000000
 
 void gns_steps_init(struct gns_steps *s, uint64_t now)
 {
 	memset(s, 0, sizeof *s);
-	s->first_ns = now;
-	s->gifts = GIFTS;
 	s->unsure = 1;
 }
 
-/* The budget is an account: time brings credit, all that the shim does is paid from it. A step is measured when its
- * expected cost is covered. */
-static bool affordable(struct gns_steps *s, const struct gns_config *config)
+static void note(struct gns_recent *r, double value)
 {
-	if (s->gifts) {
-		s->gifts--;
-		return true;
-	}
-	double credit = config->budget_pct / 100 * (double)(s->began_ns - s->first_ns);
-	return s->spent + s->measured_cost <= credit;
+	r->value[r->n++ % GNS_RECENT] = value;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+/* The mean without the largest tenth: a call that was suspended in the middle costs the trainer nothing more, and must not move
+ * the interval. (Not the median: most calls of a plain step are not timed, some stand for sixteen.) */
+static double usual(const struct gns_recent *r)
+{
+	double sorted[GNS_RECENT], sum = 0;
+	uint32_t n = r->n < GNS_RECENT ? r->n : GNS_RECENT, kept = n - n / 10;
+	memcpy(sorted, r->value, n * sizeof *sorted);
+	qsort(sorted, n, sizeof *sorted, by_value);
+	for (uint32_t i = 0; i < kept; i++)
+		sum += sorted[i];
+	return n ? sum / kept : 0;
+}
+
+/* Every K-th step costs (measured - plain) / K more than none: the least K that keeps to the budget. It moves by at most a
+ * factor of two at a time: measured steps should stand for equal stretches of the run. */
+static uint32_t affordable_interval(const struct gns_steps *s, double budget_pct)
+{
+	double plain = usual(&s->plain), extra = usual(&s->costly) - plain;
+	double room = SHARE * budget_pct / 100 * usual(&s->wall) - plain - s->learning_cost / DEBT_STEPS;
+	double k = room > 0 ? extra / room : INTERVAL_MAX;
+	if (k < 1)
+		k = 1;
+	if (s->planned && k > 2.0 * s->planned)
+		k = 2.0 * s->planned;
+	if (s->planned && k < s->planned / 2.0)
+		k = s->planned / 2.0;
+	return k < INTERVAL_MAX ? (uint32_t)(k + 0.999) : INTERVAL_MAX;
 }
 
 void gns_steps_begin(struct gns_steps *s, const struct gns_config *config, uint32_t control, uint64_t step)
@@ -35,28 +64,27 @@ void gns_steps_begin(struct gns_steps *s, const struct gns_config *config, uint3
 	s->step = step;
 	s->published = false;
 	s->gradients = 0;
-	if (control & GNS_CONTROL_PAUSED)
-		s->measured = false;
-	else if (every)
-		s->measured = !s->last_measured || step - s->last_measured >= every;
-	else
-		s->measured = affordable(s, config);
+	if (!every && s->costly.n < FIRST_STEPS)
+		every = 1;
+	if (!every && !s->planned)
+		s->planned = affordable_interval(s, config->budget_pct);
+	s->interval = every ? every : s->planned;
+	s->measured = !(control & GNS_CONTROL_PAUSED) && (!s->last_measured || step - s->last_measured >= s->interval);
 	if (s->measured) {
-		s->interval = every ? every : s->last_measured ? (uint32_t)(step - s->last_measured) : 1;
 		s->last_measured = step;
+		if (!every)
+			s->planned = affordable_interval(s, config->budget_pct);
 	}
 }
 
-static void smooth(double *mean, double value)
-{
-	*mean = *mean > 0 ? *mean + SMOOTH * (value - *mean) : value;
-}
-
-uint64_t gns_steps_close(struct gns_steps *s, uint64_t now, uint64_t now_real)
+uint64_t gns_steps_close(struct gns_steps *s, uint64_t now, uint64_t now_real, bool learning)
 {
 	uint64_t dur = s->began_ns && now > s->began_ns ? now - s->began_ns : 0;
-	s->spent += (double)s->overhead_ns;
-	smooth(s->measured ? &s->measured_cost : &s->plain_cost, (double)s->overhead_ns);
+	if (learning)
+		s->learning_cost += (double)s->overhead_ns;
+	else
+		note(s->measured ? &s->costly : &s->plain, (double)s->overhead_ns);
+	note(&s->wall, (double)dur);
 	s->overhead_ns = 0;
 	s->began_ns = now;
 	s->began_real_ns = now_real;

@@ -11,6 +11,12 @@
 
 #include "config.h"
 
+#define GNS_RECENT 31
+struct gns_recent { /* the newest values of something */
+	double value[GNS_RECENT];
+	uint32_t n;
+};
+
 struct gns_steps {
 	uint64_t step;          /* the present one, from 1; 0 while nothing is learned */
 	uint64_t began_ns, began_real_ns; /* where the last one ended */
@@ -21,19 +27,19 @@ struct gns_steps {
 	uint32_t unsure;        /* steps until the number is trusted again */
 	uint64_t late;          /* gradients that came after their step was published */
 	bool marked;            /* the trainer marks its steps */
-	uint32_t interval;      /* in force: every K-th, or by the budget steps since the last measured one */
+	uint32_t interval;      /* in force: every K-th step is measured */
+	uint32_t planned;       /* by the budget; 0 not yet */
 	uint64_t last_measured;
-	/* the budget's account, ns */
-	uint64_t first_ns;
-	double spent, plain_cost, measured_cost; /* total; a step's cost when not measured, when measured (smoothed) */
-	uint32_t gifts;         /* the first steps are measured on credit, so that there is something to see */
+	struct gns_recent plain, costly, wall; /* ns: the shim's cost of steps not measured and measured; steps' wall time */
+	double learning_cost;   /* ns, until the weights were known */
 };
 
 void gns_steps_init(struct gns_steps *steps, uint64_t now);
 /* A new step begins; decides whether it is measured. control: the session's word. */
 void gns_steps_begin(struct gns_steps *steps, const struct gns_config *config, uint32_t control, uint64_t step);
-/* The present step is complete: returns its duration and closes its account. */
-uint64_t gns_steps_close(struct gns_steps *steps, uint64_t now, uint64_t now_real);
+/* The present step is complete: returns its duration and closes its account. What a step costs while weights are still being
+ * learned says nothing about the others. */
+uint64_t gns_steps_close(struct gns_steps *steps, uint64_t now, uint64_t now_real, bool learning);
 /* A weight gradient has been seen (and measured, if the step is). True when it is the step's last. */
 bool gns_steps_gradient(struct gns_steps *steps);
 
