@@ -34,7 +34,7 @@ static void stop(struct cost *cost)
 	cost->cpu += clock_of(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-static void die(const char *what, const char *why)
+__attribute__((noreturn)) static void die(const char *what, const char *why)
 {
 	fprintf(stderr, "bench_ingest: %s: %s\n", what, why);
 	exit(1);
@@ -124,7 +124,7 @@ static const char *const tables[] = { "grad", "kernel_step", "step", "estimate" 
 /* Reads back what the recorder stored, and inserts it by prepared statements, a transaction for as many rows. */
 static struct cost bare(const char *from, const char *path, double *rows)
 {
-	sqlite3 *src, *dst;
+	sqlite3 *src = NULL, *dst = NULL;
 	struct gns_store *store;
 	struct gns_error err = { "" };
 	must(gns_store_open_write(path, &store, &err), &err);
