@@ -44,6 +44,14 @@ static int check_writable(const char *path, const struct stat *st, struct gns_er
 	return gns_check_folder(path, err);
 }
 
+static bool has_log(const char *path)
+{
+	char log[PATH_MAX];
+	struct stat st;
+	snprintf(log, sizeof log, "%s-wal", path);
+	return stat(log, &st) == 0 && st.st_size > 0;
+}
+
 static int check_header(const char *path, const unsigned char *head, ssize_t got, off_t size, struct gns_error *err)
 {
 	if (got < HEADER_BYTES || memcmp(head, "SQLite format 3", 16) != 0)
@@ -60,7 +68,9 @@ static int check_header(const char *path, const unsigned char *head, ssize_t got
 	uint32_t page = (uint32_t)head[16] << 8 | head[17];
 	if (page == 1)
 		page = 65536;
-	if (page < 512 || (page & (page - 1)) != 0 || size % page != 0 || (off_t)big_endian(head + 28) * page > size)
+	/* With a log beside it the file may be behind its own header: a checkpoint that a full disk cut short. */
+	bool short_of_pages = (off_t)big_endian(head + 28) * page > size && !has_log(path);
+	if (page < 512 || (page & (page - 1)) != 0 || size % page != 0 || short_of_pages)
 		return gns_fail(err, -EPROTO, "cannot open %s: it is damaged (%lld bytes, its header says %u pages of %u); it was left "
 				"as it is; save what can be read with sqlite3's .recover and name another store with --store",
 				path, (long long)size, big_endian(head + 28), page);

@@ -156,7 +156,8 @@ static void line_losses(FILE *out, const struct gns_summary *s, const char *trou
 	if (s->dropped > 0)
 		fprintf(out, "gnscope: dropped %" PRId64 " steps", s->dropped);
 	else
-		fputs("gnscope: dropped nothing", out);
+		/* What could not be written includes the count of what was dropped. */
+		fputs(trouble[0] ? "gnscope: not all was stored" : "gnscope: dropped nothing", out);
 	if (trouble[0])
 		fprintf(out, "; %s", gns_text_safe(safe, sizeof safe, trouble));
 	if (s->n_warnings)
