@@ -69,8 +69,9 @@ static int check_header(const char *path, const unsigned char *head, ssize_t got
 	if (page == 1)
 		page = 65536;
 	/* With a log beside it the file may be behind its own header: a checkpoint that a full disk cut short. */
-	bool short_of_pages = (off_t)big_endian(head + 28) * page > size && !has_log(path);
-	if (page < 512 || (page & (page - 1)) != 0 || size % page != 0 || short_of_pages)
+	bool sound = page >= 512 && (page & (page - 1)) == 0;
+	bool cut = sound && (size % page != 0 || (off_t)big_endian(head + 28) * page > size);
+	if (!sound || (cut && !has_log(path)))
 		return gns_fail(err, -EPROTO, "cannot open %s: it is damaged (%lld bytes, its header says %u pages of %u); it was left "
 				"as it is; save what can be read with sqlite3's .recover and name another store with --store",
 				path, (long long)size, big_endian(head + 28), page);

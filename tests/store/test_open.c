@@ -103,6 +103,36 @@ Test(open, a_file_cut_short_is_damaged)
 	refused("damaged", true);
 }
 
+/* A checkpoint writes the first page, with its count of pages, before it makes the file as long as that. */
+Test(open, a_file_behind_its_log_is_not_damaged)
+{
+	struct gns_store *store;
+	struct gns_error err = { "" };
+	sqlite3 *handle;
+	char log[160], saved[160], command[640];
+	make_store();
+	snprintf(log, sizeof log, "%s-wal", db);
+	snprintf(saved, sizeof saved, "%s/saved", folder);
+	struct stat before, after;
+	stat(db, &before);
+	cr_assert_eq(sqlite3_open(db, &handle), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(handle, "UPDATE run SET name='later'; CREATE TABLE more(x); INSERT INTO more VALUES(zeroblob(200000))",
+				  NULL, NULL, NULL), SQLITE_OK);
+	snprintf(command, sizeof command, "cp %s %s", log, saved);
+	cr_assert_eq(system(command), 0);
+	cr_assert_eq(sqlite3_close(handle), SQLITE_OK);
+	stat(db, &after);
+	cr_assert_gt(after.st_size, before.st_size);
+	snprintf(command, sizeof command, "cp %s %s", saved, log);
+	cr_assert_eq(system(command), 0);
+	cr_assert_eq(truncate(db, before.st_size + 1000), 0);
+	cr_expect_eq(gns_store_open_read(db, &store, &err), 0, "%s", err.text);
+	gns_store_close(store);
+	cr_expect_eq(gns_store_open_write(db, &store, &err), 0, "%s", err.text);
+	gns_store_close(store);
+	cr_expect_eq(query(db, "SELECT length(x) FROM more"), 200000);
+}
+
 Test(open, overwritten_pages_are_damage)
 {
 	make_store();

@@ -122,6 +122,7 @@ Test(ring, full_shared_memory_is_an_error_and_not_a_signal)
 	cr_expect_eq(atomic_load(&small->slot[0].state), GNS_SLOT_FREE);
 	gns_session_unlink("/gnscope-test-small");
 	gns_session_detach(small);
+	umount("/dev/shm");
 }
 
 Test(ring, slots_run_out)
@@ -213,7 +214,7 @@ static void *write_through(void *arg)
 	return NULL;
 }
 
-Test(ring, every_record_once_and_in_order_through_many_wraps)
+Test(ring, every_record_once_and_in_order_through_many_wraps, .timeout = 60)
 {
 	struct gns_ring w, r;
 	pthread_t thread;
