@@ -131,7 +131,7 @@ int64_t gns_cover_size(int64_t steps); /* the size that keeps a walk over so man
 /* ---- summary.c, warnings.c ---- */
 
 struct gns_window { int64_t lo, hi; }; /* steps, hi = the last that is final */
-int gns_window(struct gns_store *store, int64_t run_id, int64_t window, struct gns_window *out);
+void gns_window(struct gns_store *store, int64_t run_id, int64_t window, struct gns_window *out);
 void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct gns_total *total);
 
 /* ---- writer: write.c, record.c, rollup.c ---- */

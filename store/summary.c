@@ -8,11 +8,10 @@
 #define DURATIONS 1000
 #define PILE_BLOCKS 4096
 
-int gns_window(struct gns_store *store, int64_t run_id, int64_t window, struct gns_window *out)
+void gns_window(struct gns_store *store, int64_t run_id, int64_t window, struct gns_window *out)
 {
 	out->hi = gns_sql_int(store, GNS_SQL_RUN_ROLLED, 0, "i", run_id);
 	out->lo = window > 0 && out->hi > window ? out->hi - window + 1 : 1;
-	return 0;
 }
 
 struct pooled { struct gns_total total; struct gns_pile pile; };
