@@ -140,8 +140,7 @@ static void close_step(bool all_counters)
 {
 	struct gns_steps *s = &core.steps;
 	struct gns_counter list[GNS_COUNTERS_MAX];
-	struct gns_step_report report = { .step = s->step, .start_ns = s->began_real_ns, .overhead_ns = s->overhead_ns,
-					  .every = s->interval, .all_counters = all_counters };
+	struct gns_step_report report = { .step = s->step, .start_ns = s->began_real_ns, .overhead_ns = s->overhead_ns, .every = s->interval };
 	if (s->measured) {
 		enum gns_refusal why = s->gradients ? gns_measure_close(core.measure) : GNS_REFUSED_NOT;
 		if (why)
@@ -154,7 +153,8 @@ static void close_step(bool all_counters)
 		if (core.config.bad[0] && !core.told_bad)
 			gns_publish_event(&core.publish, s->step, "bad_setting", core.config.bad);
 		core.told_bad = true;
-		gns_publish_step(&core.publish, &core.config, &report, core.measure, core.kernels, list, counters(list));
+		size_t n = all_counters || gns_publish_counters_due(&core.publish) ? counters(list) : 0;
+		gns_publish_step(&core.publish, &core.config, &report, core.measure, core.kernels, list, n);
 		gns_publish_revive(&core.publish);
 	}
 }

@@ -202,12 +202,15 @@ static void stage_kernels(struct gns_publish *p, struct gns_kernels *kernels, ui
 	}
 }
 
-static void stage_counters(struct gns_publish *p, const struct gns_counter *counters, size_t n, bool all)
+bool gns_publish_counters_due(const struct gns_publish *p)
 {
-	uint64_t now = gns_now();
-	if (!all && now - p->counters_ns < COUNTERS_EVERY_NS)
-		return;
-	p->counters_ns = now;
+	return gns_now() - p->counters_ns >= COUNTERS_EVERY_NS;
+}
+
+static void stage_counters(struct gns_publish *p, const struct gns_counter *counters, size_t n)
+{
+	if (n)
+		p->counters_ns = gns_now();
 	for (size_t i = 0; i < n && i < GNS_COUNTERS_MAX; i++) {
 		if (p->counter[i].ever ? p->counter[i].sent == counters[i].value : !counters[i].value)
 			continue;
@@ -264,7 +267,7 @@ bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, co
 		stage_grads(p, m, report->step);
 		stage_kernels(p, kernels, report->step);
 	}
-	stage_counters(p, counters, n_counters, report->all_counters);
+	stage_counters(p, counters, n_counters);
 	stage_notes(p);
 	for (uint32_t id = 1; id <= m->n_params; id++)
 		if (m->param[id - 1].micro > micro)
@@ -294,7 +297,7 @@ void gns_publish_rest(struct gns_publish *p, const struct gns_config *config, co
 		return;
 	if (p->hello)
 		stage_proc(p, config, 0);
-	stage_counters(p, counters, n_counters, true);
+	stage_counters(p, counters, n_counters);
 	stage_notes(p);
 	deliver(p, 0);
 	p->n_events = p->n_losses = 0;

@@ -42,7 +42,6 @@ struct gns_counter {
 struct gns_step_report {
 	uint64_t step, start_ns, dur_ns, overhead_ns;
 	uint32_t flags, every;
-	bool all_counters;
 };
 
 bool gns_publish_init(struct gns_publish *publish);
@@ -58,6 +57,8 @@ void gns_publish_revive(struct gns_publish *publish);
 
 void gns_publish_event(struct gns_publish *publish, uint64_t step, const char *name, const char *text);
 void gns_publish_loss(struct gns_publish *publish, uint64_t step, double loss);
+/* Counters are sent about once a second; building them costs something. */
+bool gns_publish_counters_due(const struct gns_publish *publish);
 /* One step with all that belongs to it. Returns false when it was dropped. */
 bool gns_publish_step(struct gns_publish *publish, const struct gns_config *config, const struct gns_step_report *report,
 		      struct gns_measure *measure, struct gns_kernels *kernels, const struct gns_counter *counters, size_t n_counters);

@@ -113,9 +113,23 @@ void gns_roles_relearn(struct gns_roles *r)
 	r->settle = 3;
 }
 
+/* The weight in use is at hand: no system call. As a rule the same one begins every step and has changed. */
+static bool used_changed(const struct gns_roles *r, struct gns_weight *used)
+{
+	struct gns_print now;
+	if (used->state != GNS_W_WEIGHT || used->print_scan + 1 != r->scan)
+		return false;
+	gns_print_take(&used->key, &now);
+	if (gns_print_same(&used->print, &now))
+		return false;
+	used->print = now;
+	used->print_scan = r->scan;
+	return true;
+}
+
 /* Have weights been written since they were last looked at? A few first; all of them only when those have not
  * (dead units, frozen layers), so that a micro-step is not taken for a step nor the other way round. */
-static bool weights_changed(struct gns_roles *r, const struct gns_weight *used)
+static bool weights_changed(struct gns_roles *r, struct gns_weight *used)
 {
 	const struct gns_key *keys[REFERENCE];
 	struct gns_weight *which[REFERENCE];
@@ -123,6 +137,8 @@ static bool weights_changed(struct gns_roles *r, const struct gns_weight *used)
 	bool ok[REFERENCE], changed = false;
 	uint32_t next = 0;
 	r->scan++;
+	if (used_changed(r, used))
+		return true;
 	while (!changed && next < r->n_weights_used) {
 		size_t n = 0;
 		for (; n < REFERENCE && next < r->n_weights_used; next++) {
@@ -137,7 +153,7 @@ static bool weights_changed(struct gns_roles *r, const struct gns_weight *used)
 		if (!r->scan_works) {
 			n = 1;
 			ok[0] = true;
-			which[0] = (struct gns_weight *)used;
+			which[0] = used;
 			gns_print_take(&used->key, &now[0]);
 			next = r->n_weights_used;
 		}
