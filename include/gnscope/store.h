@@ -176,6 +176,39 @@ int gns_store_events(struct gns_store *store, int64_t run_id, struct gns_event_r
 typedef int (*gns_row_fn)(void *arg, bool is_header, int n, const char *const *texts, const int *types /* SQLITE_* */);
 int gns_store_sql(struct gns_store *store, const char *query, gns_row_fn row, void *arg, struct gns_error *err);
 
+/* ---- parts of a run, for the dashboard ---- */
+
+/* gns_store_summary as it was of the steps [step_lo, step_hi] alone: the estimates pool them, run.steps is step_hi, steps_measured
+ * theirs; batch, step time and loss are those of the last of them. What does not belong to steps (coverage, warnings, status) is
+ * the run's. step_hi < 1: to the end. */
+int gns_store_summary_range(struct gns_store *store, int64_t run_id, int64_t step_lo, int64_t step_hi, struct gns_summary *out,
+			    struct gns_error *err);
+
+/* Where the time of the newest measured steps went, means of one step of one rank. Absent where no step was measured: steps 0.
+ * Products that run beside one another can add up to more than step_ms. */
+#define GNS_SPLIT_FAMILIES 8
+struct gns_split {
+	double steps, step_ms, gnscope_ms;
+	struct gns_split_family {
+		char name[24];
+		double ms;
+	} family[GNS_SPLIT_FAMILIES]; /* most time first */
+	size_t n_families;
+};
+int gns_store_split(struct gns_store *store, int64_t run_id, int64_t newest, struct gns_split *out, struct gns_error *err);
+
+/* The past of every weight: sums of s and g2 over up to max_points stretches of 256 steps, evenly spread over the run; NaN where
+ * a weight was not measured. s[param_id * points + k], oldest first. points 0 while there are fewer than two stretches. */
+struct gns_history {
+	size_t params, points;
+	double *s, *g2; /* one malloc: free(s) */
+};
+int gns_store_layer_history(struct gns_store *store, int64_t run_id, size_t max_points, struct gns_history *out,
+			    struct gns_error *err);
+
+/* The key of the session that records (or recorded) the run: struct gns_session.key. */
+int gns_store_session_key(struct gns_store *store, int64_t run_id, uint64_t *key, struct gns_error *err);
+
 /* Changes whenever a writer committed (PRAGMA data_version): a cheap "is there anything new". */
 int64_t gns_store_data_version(struct gns_store *store);
 

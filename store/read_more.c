@@ -1,0 +1,233 @@
+/* Reading for those who look at a part of a run: a stretch of steps, where a step's time goes, a weight's past, the session. */
+#include "store/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PILE_BLOCKS 4096
+#define NEWEST 1000      /* steps behind the step time of a stretch */
+#define LOSS_REACH 4096  /* how far back a loss is looked for */
+
+static sqlite3_stmt *prepared(struct gns_store *store, const char *sql, int64_t run_id)
+{
+	sqlite3_stmt *stmt = NULL;
+	if (sqlite3_prepare_v2(store->db, sql, -1, &stmt, NULL) == SQLITE_OK)
+		sqlite3_bind_int64(stmt, 1, run_id);
+	return stmt;
+}
+
+int gns_store_session_key(struct gns_store *store, int64_t run_id, uint64_t *key, struct gns_error *err)
+{
+	sqlite3_stmt *stmt = prepared(store, "SELECT session_key FROM run WHERE run_id=?", run_id);
+	int step = stmt ? sqlite3_step(stmt) : SQLITE_ERROR, rc = 0;
+	if (step == SQLITE_ROW)
+		*key = (uint64_t)sqlite3_column_int64(stmt, 0);
+	else if (step == SQLITE_DONE)
+		rc = gns_fail(err, -ENOENT, "there is no run %lld in %s; gnscope list shows what is there", (long long)run_id, store->path);
+	else
+		rc = gns_store_fail(store, err, "read");
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+/* ---- a stretch of steps ---- */
+
+struct stretch {
+	struct gns_total total;
+	struct gns_pile pile;
+	double samples; /* of the last measured */
+	int64_t last_ns;
+};
+
+static int gather(void *arg, int64_t step_lo, int64_t step_hi, const struct gns_total *total)
+{
+	struct stretch *s = arg;
+	gns_total_merge(&s->total, total);
+	gns_pile_add(&s->pile, &total->block);
+	if (total->block.count > 0)
+		s->samples = total->n_max;
+	if (total->start_ns > 0)
+		s->last_ns = total->start_ns;
+	return 0;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+static int newest_steps(struct gns_store *store, struct gns_summary *out, int64_t lo, int64_t hi)
+{
+	static double ms[NEWEST];
+	double total = 0, overhead = 0;
+	size_t n = 0;
+	int rc = SQLITE_ERROR;
+	sqlite3_stmt *stmt = prepared(store, "SELECT dur_ns,overhead_ns FROM step WHERE run_id=?1 AND step BETWEEN ?2 AND ?3 AND "
+				      "dur_ns IS NOT NULL ORDER BY step DESC,rank DESC LIMIT 1000", out->run.run_id);
+	if (stmt) {
+		sqlite3_bind_int64(stmt, 2, lo);
+		sqlite3_bind_int64(stmt, 3, hi);
+	}
+	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW && n < NEWEST) {
+		ms[n] = sqlite3_column_double(stmt, 0) / 1e6;
+		total += ms[n++];
+		overhead += sqlite3_column_double(stmt, 1) / 1e6;
+	}
+	sqlite3_finalize(stmt);
+	out->step_ms = out->overhead_pct = NAN;
+	if (n > 0) {
+		qsort(ms, n, sizeof *ms, ascending);
+		out->step_ms = n % 2 ? ms[n / 2] : (ms[n / 2 - 1] + ms[n / 2]) / 2;
+		out->overhead_pct = total > 0 ? 100 * overhead / total : (double)NAN;
+	}
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+static int loss_before(struct gns_store *store, struct gns_summary *out, int64_t lo, int64_t hi)
+{
+	sqlite3_stmt *stmt = prepared(store, "SELECT loss FROM step WHERE run_id=?1 AND step BETWEEN ?2 AND ?3 AND loss IS NOT NULL "
+				      "ORDER BY step DESC LIMIT 1", out->run.run_id);
+	if (stmt) {
+		sqlite3_bind_int64(stmt, 2, lo > hi - LOSS_REACH ? lo : hi - LOSS_REACH);
+		sqlite3_bind_int64(stmt, 3, hi);
+	}
+	int rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR;
+	out->loss = rc == SQLITE_ROW ? gns_column_double(stmt, 0) : (double)NAN;
+	sqlite3_finalize(stmt);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+static int stretch_of(struct gns_store *store, struct gns_summary *out, int64_t lo, int64_t hi, struct gns_error *err)
+{
+	struct stretch s = { .samples = NAN };
+	if (gns_pile_init(&s.pile, PILE_BLOCKS) < 0)
+		return gns_fail(err, -ENOMEM, "cannot read %s: no memory left", store->path);
+	gns_total_clear(&s.total);
+	int rc = gns_cover(store, out->run.run_id, lo, hi, gns_cover_size(hi - lo + 1), gather, &s);
+	gns_pile_noise(&s.pile, &out->b_noise, &out->mv);
+	if (gns_bcrit_from_blocks(s.pile.blocks, s.pile.n, GNS_Z95, &out->b_crit) < 0)
+		out->b_crit = (struct gns_ratio){ NAN, NAN, NAN, false, 0 };
+	gns_pile_free(&s.pile);
+	out->samples_per_step = s.samples;
+	out->run.steps = hi;
+	out->run.steps_measured = (int64_t)s.total.block.count;
+	out->last_step_ns = (uint64_t)s.last_ns;
+	if (rc == 0)
+		rc = newest_steps(store, out, lo, hi);
+	if (rc == 0)
+		rc = loss_before(store, out, lo, hi);
+	return rc < 0 ? gns_store_fail(store, err, "read") : 0;
+}
+
+int gns_store_summary_range(struct gns_store *store, int64_t run_id, int64_t step_lo, int64_t step_hi, struct gns_summary *out,
+			    struct gns_error *err)
+{
+	bool mine;
+	int rc = gns_snapshot_begin(store, err, "read", &mine);
+	if (rc < 0)
+		return rc;
+	rc = gns_store_summary(store, run_id, 0, out, err);
+	int64_t last = gns_sql_int(store, GNS_SQL_RUN_ROLLED, 0, "i", run_id);
+	int64_t lo = step_lo < 1 ? 1 : step_lo, hi = step_hi < 1 || step_hi > last ? last : step_hi;
+	if (rc == 0)
+		rc = stretch_of(store, out, lo, hi < lo ? lo : hi, err);
+	gns_snapshot_end(store, mine);
+	return rc;
+}
+
+/* ---- where the time of measured steps goes ---- */
+
+static int split_families(struct gns_store *store, int64_t run_id, int64_t from, struct gns_split *out)
+{
+	sqlite3_stmt *stmt = prepared(store, "SELECT k.family,sum(u.ns) AS ns FROM (SELECT kernel_id,sum(total_ns) AS ns FROM kernel_step "
+				      "WHERE run_id=?1 AND step>=?2 GROUP BY kernel_id) u JOIN kernel k ON k.run_id=?1 AND "
+				      "k.kernel_id=u.kernel_id GROUP BY k.family ORDER BY ns DESC,k.family", run_id);
+	int rc = SQLITE_ERROR;
+	if (stmt)
+		sqlite3_bind_int64(stmt, 2, from);
+	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		if (out->n_families < GNS_SPLIT_FAMILIES) {
+			struct gns_split_family *family = &out->family[out->n_families++];
+			gns_column_text(stmt, 0, family->name, sizeof family->name);
+			family->ms = sqlite3_column_double(stmt, 1) / 1e6 / out->steps;
+		}
+	}
+	sqlite3_finalize(stmt);
+	return rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+int gns_store_split(struct gns_store *store, int64_t run_id, int64_t newest, struct gns_split *out, struct gns_error *err)
+{
+	bool mine;
+	int64_t from = 0;
+	*out = (struct gns_split){ .step_ms = NAN, .gnscope_ms = NAN };
+	int rc = gns_snapshot_begin(store, err, "read", &mine);
+	if (rc < 0)
+		return rc;
+	sqlite3_stmt *stmt = prepared(store, "SELECT count(*),avg(dur_ns),avg(overhead_ns),min(step) FROM (SELECT step,dur_ns,overhead_ns "
+				      "FROM step WHERE run_id=?1 AND step>(SELECT thinned_step FROM run WHERE run_id=?1) AND measured "
+				      "AND dur_ns IS NOT NULL ORDER BY step DESC LIMIT ?2)", run_id);
+	if (stmt)
+		sqlite3_bind_int64(stmt, 2, newest);
+	int step = stmt ? sqlite3_step(stmt) : SQLITE_ERROR;
+	if (step == SQLITE_ROW && (out->steps = sqlite3_column_double(stmt, 0)) > 0) {
+		out->step_ms = gns_column_double(stmt, 1) / 1e6;
+		out->gnscope_ms = gns_column_double(stmt, 2) / 1e6;
+		from = sqlite3_column_int64(stmt, 3);
+	}
+	sqlite3_finalize(stmt);
+	rc = step != SQLITE_ROW ? -EIO : out->steps > 0 ? split_families(store, run_id, from, out) : 0;
+	if (rc < 0)
+		rc = gns_store_fail(store, err, "read");
+	gns_snapshot_end(store, mine);
+	return rc;
+}
+
+/* ---- the past of every weight ---- */
+
+/* Blocks evenly spread over the run, each read by its key. */
+static int read_history(struct gns_store *store, int64_t run_id, size_t points, int64_t blocks, struct gns_history *out)
+{
+	sqlite3_stmt *stmt = prepared(store, "SELECT param_id,sum(s),sum(g2) FROM rollup_param WHERE run_id=?1 AND size=256 AND block=?2 "
+				      "GROUP BY param_id", run_id);
+	int rc = stmt ? SQLITE_DONE : SQLITE_ERROR;
+	for (size_t k = 0; rc == SQLITE_DONE && k < points; k++) {
+		sqlite3_bind_int64(stmt, 2, (int64_t)k * (blocks - 1) / (int64_t)(points > 1 ? points - 1 : 1));
+		while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+			int64_t id = sqlite3_column_int64(stmt, 0);
+			if (id < 0 || (size_t)id >= out->params)
+				continue;
+			out->s[(size_t)id * points + k] = sqlite3_column_double(stmt, 1);
+			out->g2[(size_t)id * points + k] = sqlite3_column_double(stmt, 2);
+		}
+		sqlite3_reset(stmt);
+	}
+	sqlite3_finalize(stmt);
+	return rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+int gns_store_layer_history(struct gns_store *store, int64_t run_id, size_t max_points, struct gns_history *out, struct gns_error *err)
+{
+	*out = (struct gns_history){ 0 };
+	int64_t blocks = gns_sql_int(store, GNS_SQL_RUN_ROLLED, 0, "i", run_id) / GNS_SIZE_LAYER;
+	sqlite3_stmt *stmt = prepared(store, "SELECT max(param_id) FROM param WHERE run_id=?", run_id);
+	int64_t params = stmt && sqlite3_step(stmt) == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) + 1 : 0;
+	sqlite3_finalize(stmt);
+	if (blocks < 2 || params < 1 || max_points < 2)
+		return 0;
+	out->points = (size_t)blocks < max_points ? (size_t)blocks : max_points;
+	out->params = (size_t)params;
+	size_t n = out->points * out->params;
+	out->s = malloc(2 * n * sizeof *out->s);
+	if (!out->s)
+		return gns_fail(err, -ENOMEM, "cannot read %s: no memory left", store->path);
+	out->g2 = out->s + n;
+	for (size_t i = 0; i < 2 * n; i++)
+		out->s[i] = NAN;
+	if (read_history(store, run_id, out->points, blocks, out) == 0)
+		return 0;
+	free(out->s);
+	*out = (struct gns_history){ 0 };
+	return gns_store_fail(store, err, "read");
+}

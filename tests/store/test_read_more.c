@@ -1,0 +1,135 @@
+/* Parts of a run, against plain sums over the rows by another connection. */
+#include "tests/store/scratch.h"
+
+#include "tests/store/generate.h"
+
+TestSuite(parts, .init = scratch, .fini = no_scratch);
+
+static struct gns_error err;
+static struct gns_store *store;
+
+static int64_t generate(const struct gns_generate *o)
+{
+	int64_t id;
+	cr_assert_eq(gns_store_open_write(db, &store, &err), 0, "%s", err.text);
+	cr_assert_eq(gns_generate_run(store, o, &id, &err), 0, "%s", err.text);
+	gns_store_close(store);
+	cr_assert_eq(gns_store_open_read(db, &store, &err), 0, "%s", err.text);
+	return id;
+}
+
+static void near(double got, double want, double tolerance, const char *what)
+{
+	cr_expect(fabs(got - want) <= tolerance * fabs(want), "%s: got %.17g, want %.17g", what, got, want);
+}
+
+Test(parts, a_stretch_equals_its_rows)
+{
+	static const int64_t ends[][2] = {{1, 3000}, {1, 700}, {513, 1024}, {40, 41}, {1000, 2999}, {-5, 90}, {2900, 99999}};
+	struct gns_generate o = GNS_GENERATE_DEFAULT;
+	o.steps = 3000;
+	o.every = 3;
+	int64_t id = generate(&o);
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		struct gns_summary got;
+		char sql[256];
+		long long lo = ends[i][0], hi = ends[i][1];
+		cr_assert_eq(gns_store_summary_range(store, id, lo, hi, &got, &err), 0, "%s", err.text);
+		snprintf(sql, sizeof sql, "SELECT count(s) FROM step WHERE step BETWEEN %lld AND %lld", lo, hi);
+		cr_expect_eq((double)got.run.steps_measured, query(db, sql));
+		cr_expect_eq(got.run.steps, hi > 3000 ? 3000 : hi);
+		if (got.run.steps_measured > 0) {
+			snprintf(sql, sizeof sql, "SELECT sum(s)/sum(g2) FROM step WHERE step BETWEEN %lld AND %lld", lo, hi);
+			near(got.mv.s / got.mv.g2, query(db, sql), 1e-9, "s / g2");
+		}
+		snprintf(sql, sizeof sql, "SELECT loss FROM step WHERE step <= %lld ORDER BY step DESC LIMIT 1", hi);
+		near(got.loss, query(db, sql), 1e-12, "loss");
+	}
+}
+
+Test(parts, the_whole_stretch_is_the_summary)
+{
+	struct gns_generate o = GNS_GENERATE_DEFAULT;
+	o.steps = 5000;
+	int64_t id = generate(&o);
+	struct gns_summary a, b;
+	cr_assert_eq(gns_store_summary(store, id, 0, &a, &err), 0);
+	cr_assert_eq(gns_store_summary_range(store, id, 1, -1, &b, &err), 0);
+	near(b.b_noise.lo, a.b_noise.lo, 1e-12, "b_noise lo");
+	near(b.b_crit.hi, a.b_crit.hi, 1e-12, "b_crit hi");
+	near(b.step_ms, a.step_ms, 1e-12, "step_ms");
+	near(b.overhead_pct, a.overhead_pct, 1e-12, "overhead_pct");
+	cr_expect_eq(b.samples_per_step, a.samples_per_step);
+	cr_expect_eq(b.last_step_ns, a.last_step_ns);
+}
+
+Test(parts, the_split_adds_up_the_newest_measured_steps)
+{
+	struct gns_generate o = GNS_GENERATE_DEFAULT;
+	o.steps = 900;
+	o.every = 4;
+	o.ranks = 2;
+	int64_t id = generate(&o);
+	struct gns_split split;
+	double sum = 0;
+	cr_assert_eq(gns_store_split(store, id, 100, &split, &err), 0, "%s", err.text);
+	cr_expect_eq(split.steps, 100);
+	near(split.step_ms, query(db, "SELECT avg(dur_ns)/1e6 FROM step WHERE measured AND step > 900-200"), 1e-12, "step_ms");
+	near(split.gnscope_ms, 0.11, 1e-12, "gnscope_ms");
+	for (size_t i = 0; i < split.n_families; i++) {
+		cr_expect(i == 0 || split.family[i].ms <= split.family[i - 1].ms);
+		sum += split.family[i].ms;
+	}
+	near(sum, query(db, "SELECT sum(total_ns)/1e8 FROM kernel_step WHERE step > 900-200"), 1e-9, "products");
+}
+
+Test(parts, nothing_measured_has_no_split_and_no_past)
+{
+	struct gns_generate o = GNS_GENERATE_DEFAULT;
+	o.steps = 5;
+	o.every = 100;
+	int64_t id = generate(&o);
+	struct gns_split split;
+	struct gns_history history;
+	cr_assert_eq(gns_store_split(store, id, 100, &split, &err), 0);
+	cr_expect(split.steps == 0 && isnan(split.step_ms) && split.n_families == 0);
+	cr_assert_eq(gns_store_layer_history(store, id, 16, &history, &err), 0);
+	cr_expect(history.points == 0 && !history.s);
+}
+
+Test(parts, the_past_of_a_weight_is_its_blocks)
+{
+	struct gns_generate o = GNS_GENERATE_DEFAULT;
+	o.steps = 256 * 20 + 7;
+	int64_t id = generate(&o);
+	struct gns_history h;
+	cr_assert_eq(gns_store_layer_history(store, id, 5, &h, &err), 0);
+	cr_assert_eq(h.points, 5);
+	static const int blocks[] = {0, 4, 9, 14, 19};
+	for (int param = 1; param <= 4; param++)
+		for (size_t k = 0; k < 5; k++) {
+			char sql[256];
+			snprintf(sql, sizeof sql, "SELECT sum((q_small-q_big)/(1.0/n_small-1.0/n_big)) FROM grad WHERE param_id=%d AND step "
+				 "BETWEEN %d AND %d", param, blocks[k] * 256 + 1, blocks[k] * 256 + 256);
+			near(h.s[(size_t)param * h.points + k], query(db, sql), 1e-9, "s");
+		}
+	free(h.s);
+	o.steps = 300; /* one whole stretch is no past */
+	o.key = 77;
+	id = generate(&o);
+	cr_assert_eq(gns_store_layer_history(store, id, 5, &h, &err), 0);
+	cr_expect_eq(h.points, 0);
+}
+
+Test(parts, the_key_of_the_session)
+{
+	struct gns_generate o = GNS_GENERATE_DEFAULT;
+	o.steps = 3;
+	o.key = 0xfedcba9876543210u;
+	uint64_t key = 0;
+	int64_t id = generate(&o);
+	cr_assert_eq(gns_store_session_key(store, id, &key, &err), 0, "%s", err.text);
+	cr_expect_eq(key, o.key);
+	cr_expect_eq(gns_store_session_key(store, 99, &key, &err), -ENOENT);
+	cr_expect(strstr(err.text, "99"));
+}
