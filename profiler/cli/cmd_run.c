@@ -15,9 +15,7 @@
 #include "profiler/cli/loss.h"
 #include "profiler/cli/pass.h"
 #include "profiler/cli/words.h"
-#ifdef GNS_HAVE_TUI
 #include "tui/top.h"
-#endif
 
 #define SETTING_MAX (1 << 30) /* the shim's own bound */
 
@@ -181,7 +179,6 @@ static int wire(struct run *r, int fds[3], struct gns_error *err)
 	return 0;
 }
 
-#ifdef GNS_HAVE_TUI
 static int64_t session_run(void *arg)
 {
 	return (int64_t)atomic_load(&((struct gns_session *)arg)->run_id);
@@ -202,7 +199,6 @@ static void start_dashboard(struct run *r)
 		close(r->launch.losses[1]);
 	exit(gns_top_main(&options));
 }
-#endif
 
 static void child_ended(void *arg, pid_t pid, int status)
 {
@@ -304,9 +300,6 @@ int gns_cmd_run(int argc, char **argv)
 	int fds[3], rc = parse(argc, argv, r);
 	if (rc >= 0)
 		return rc;
-#ifndef GNS_HAVE_TUI
-	r->top = false;
-#endif
 	if (r->top && !(isatty(0) && isatty(1)))
 		return gns_cli_usage("run", "--top needs a terminal for its input and its output");
 	if (gns_launch_prepare(&r->launch, &err) != 0)
@@ -323,10 +316,8 @@ int gns_cmd_run(int argc, char **argv)
 	}
 	gns_channel_started(&r->out);
 	gns_channel_started(&r->err);
-#ifdef GNS_HAVE_TUI
 	if (r->top)
 		start_dashboard(r);
-#endif
 	follow(r);
 	wait_dashboard(r);
 	int processes = gns_launch_claimed(r->launch.session);

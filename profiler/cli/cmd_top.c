@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "profiler/cli/cli.h"
-#ifdef GNS_HAVE_TUI
 #include "tui/top.h"
 
 static const char help[] =
@@ -71,10 +70,3 @@ int gns_cmd_top(int argc, char **argv)
 	return gns_top_main(&o);
 }
 
-#else
-int gns_cmd_top(int argc, char **argv)
-{
-	return gns_cli_fail(argv[0], "this program was built without the dashboard (ncursesw was missing); gnscope show tells the same "
-				     "in text");
-}
-#endif
