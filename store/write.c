@@ -277,6 +277,10 @@ static void name_of_command(const char *command, char *out, size_t size)
 		for (size_t i = 0; i < sizeof skipped / sizeof *skipped; i++)
 			skip = skip || (strlen(skipped[i]) == n && memcmp(skipped[i], base, n) == 0);
 		word += length;
+		if (base[0] == '\'' || base[0] == '"')
+			return; /* a script in the command line itself: its interpreter's name will do */
+		if (skip && base[0] != '-')
+			snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), base);
 		if (skip)
 			continue;
 		if (n > 3 && memcmp(base + n - 3, ".py", 3) == 0)

@@ -122,7 +122,7 @@ static size_t counters(struct gns_counter *out)
 		struct gns_counter *c = &out[n++];
 		*c = (struct gns_counter){ .collector = "blas", .name = gns_reason_name(i), .value = core.roles.why[i] };
 		if (core.last_why[i].k)
-			snprintf(c->text, sizeof c->text, "last %ux%u over %u", core.last_why[i].m, core.last_why[i].n, core.last_why[i].k);
+			snprintf(c->text, sizeof c->text, "%ux%u over %u", core.last_why[i].m, core.last_why[i].n, core.last_why[i].k);
 	}
 	for (unsigned i = 1; i < GNS_REFUSALS; i++)
 		out[n++] = (struct gns_counter){ .collector = "step_refused", .name = gns_refusal_name(i), .value = core.refused[i] };
