@@ -63,6 +63,7 @@ static bool first_direction(struct gns_roles *r, const struct gns_use *use)
 void gns_learn_gradient(struct gns_roles *r, struct gns_use **left, unsigned n_left, struct gns_use **right, unsigned n_right)
 {
 	bool fruitless = true;
+	struct gns_weight *mine = NULL;
 	for (unsigned i = 0; i < n_left + n_right; i++) {
 		const struct gns_use *use = i < n_left ? left[i] : right[i - n_left];
 		struct gns_weight *w = gns_weight_find(r, &use->weight);
@@ -79,6 +80,8 @@ void gns_learn_gradient(struct gns_roles *r, struct gns_use **left, unsigned n_l
 		if (w->state == GNS_W_CANDIDATE) {
 			r->backward_seen = true;
 			fruitless = false;
+			if (!mine || (gns_learn_has_record(w) && !gns_learn_has_record(mine)))
+				mine = w;
 			/* The use that was found good is the one that this gradient belongs to. */
 			if (w->checked_seq && use->seq + 1 >= w->checked_seq)
 				w->accepted += w->checks > w->accepted;
@@ -90,6 +93,8 @@ void gns_learn_gradient(struct gns_roles *r, struct gns_use **left, unsigned n_l
 		}
 	}
 	r->fruitless += fruitless;
+	if (mine)
+		mine->gradients++;
 }
 
 static bool was_output(const struct gns_roles *r, const struct gns_weight *w)
@@ -100,19 +105,6 @@ static bool was_output(const struct gns_roles *r, const struct gns_weight *w)
 		if (p >= r->writes[i].lo && p < r->writes[i].hi)
 			return true;
 	return false;
-}
-
-/* Without the scan all that is left is that activations change wholly and weights a little. */
-static void check_by_distance(struct gns_roles *r, struct gns_weight *w, const struct gns_print *now)
-{
-	if (w->print_scan && gns_print_distance(&w->print, now, w->key.dtype) > 0.5) {
-		reject(r, w, GNS_WHY_WRITTEN);
-	} else if (!w->print_scan || !gns_print_same(&w->print, now)) {
-		w->checks += w->print_scan != 0;
-		w->updates += w->print_scan != 0;
-		w->print = *now;
-		w->print_scan = r->scan + 1;
-	}
 }
 
 /* The one whose use began the step cannot have been written since; does its partner look more like a weight than it does? */
@@ -141,9 +133,7 @@ static bool check_candidate(struct gns_roles *r, struct gns_weight *w, const str
 {
 	if (was_output(r, w)) {
 		reject(r, w, GNS_WHY_PRODUCED);
-	} else if (!r->scan_works) {
-		check_by_distance(r, w, now);
-	} else if (w->print_scan == r->scan) {
+	} else if (r->scan_works && w->print_scan == r->scan) {
 		if (!gns_print_same(&w->print, now)) {
 			/* One that has stood the test before rather tells that a boundary went by unnoticed. */
 			if (gns_learn_has_record(w))
@@ -173,7 +163,7 @@ bool gns_learn_check(struct gns_roles *r, struct gns_weight *w, const struct gns
 	if (w->state == GNS_W_CANDIDATE && check_candidate(r, w, &now))
 		return false;
 	w->last_scan = r->scan;
-	if (w->state == GNS_W_REJECTED || !forward || (r->scan_works && w->print_scan != r->scan))
+	if (w->state == GNS_W_REJECTED || !forward || !r->scan_works || w->print_scan != r->scan)
 		return true;
 	w->order = r->uses.seq++;
 	if (w->trigger_scan == r->scan) {
@@ -195,6 +185,7 @@ static uint32_t scan_candidates(struct gns_roles *r)
 	bool ok[SCAN_CHUNK];
 	uint32_t changed_weights = 0;
 	r->scan++;
+	r->scan_works = true; /* what did not work may have been for want of a descriptor */
 	for (uint32_t next = 0; next < r->n_weights_used;) {
 		size_t n = 0;
 		for (; n < SCAN_CHUNK && next < r->n_weights_used; next++) {
@@ -204,7 +195,7 @@ static uint32_t scan_candidates(struct gns_roles *r)
 			keys[n] = &which[n]->key;
 			n++;
 		}
-		if (!r->scan_works || !gns_print_scan(keys, n, now, ok)) {
+		if (!gns_print_scan(keys, n, now, ok)) {
 			r->scan_works = false;
 			break;
 		}
@@ -216,6 +207,8 @@ static uint32_t scan_candidates(struct gns_roles *r)
 			}
 			if (w->print_scan && !gns_print_same(&w->print, &now[i])) {
 				w->updates++;
+				w->gradients_last = w->gradients;
+				w->gradients = 0;
 				w->changed_scan = r->scan;
 				w->last_change = gns_print_distance(&w->print, &now[i], w->key.dtype);
 				/* One that was not looked at last time says nothing about when it changed. */
@@ -231,7 +224,7 @@ static uint32_t scan_candidates(struct gns_roles *r)
 static bool believable(const struct gns_roles *r, const struct gns_weight *w, uint32_t others)
 {
 	/* Only where they have just been written: all become known at the same boundary, that of a step. */
-	if (w->state != GNS_W_CANDIDATE || (r->scan_works && w->changed_scan != r->scan))
+	if (w->state != GNS_W_CANDIDATE || !r->scan_works || w->changed_scan != r->scan)
 		return false;
 	if (w->accepted)
 		return true;
@@ -254,8 +247,6 @@ static uint32_t count_others(const struct gns_roles *r)
 static bool written_together(struct gns_roles *r)
 {
 	uint32_t changed = 0, same = 0;
-	if (!r->scan_works)
-		return true;
 	for (uint32_t i = 0; i < r->n_weights_used; i++) {
 		const struct gns_weight *w = &r->weights[i];
 		if (w->state == GNS_W_WEIGHT || (w->state == GNS_W_CANDIDATE && gns_learn_has_record(w)))
@@ -381,9 +372,14 @@ bool gns_learn_boundary(struct gns_roles *r, struct gns_weight *trigger, bool *l
 	/* A step begins here; the first one to do so with weights known is where measuring can start. */
 	if (!r->announced) {
 		r->announced = *learned = true;
-		for (uint32_t i = 0; i < r->n_weights_used; i++)
-			if (r->weights[i].state == GNS_W_WEIGHT && r->weights[i].updates > r->steps_before)
-				r->steps_before = r->weights[i].updates;
+		for (uint32_t i = 0; i < r->n_weights_used; i++) {
+			const struct gns_weight *w = &r->weights[i];
+			if (w->state != GNS_W_WEIGHT)
+				continue;
+			if (w->updates > r->steps_before)
+				r->steps_before = w->updates;
+			r->expected_gradients += w->gradients_last;
+		}
 	}
 	end_of_learning(r, r->n_weights > before);
 	return true;

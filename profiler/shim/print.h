@@ -18,8 +18,9 @@ struct gns_print {
 /* Reads directly: only while the matrix is an operand of a call in progress. */
 void gns_print_take(const struct gns_key *key, struct gns_print *out);
 
-/* Reads through the kernel (process_vm_readv), so that memory given back since is an error and not a fault.
- * ok[i] says whether out[i] could be read. False when the kernel does not let us (seccomp): nothing was read. */
+/* Reads through the kernel, so that memory given back since is an error and not a fault: by process_vm_readv, or
+ * through a pipe where that is filtered away. ok[i] says whether out[i] could be read. False when neither way is open (seccomp,
+ * no descriptors left): nothing was read. */
 bool gns_print_scan(const struct gns_key *const *keys, size_t n, struct gns_print *out, bool *ok);
 
 static inline bool gns_print_same(const struct gns_print *a, const struct gns_print *b)

@@ -11,7 +11,8 @@
  *      is what shows that a step began) is believed when another, written in the same interval, passes (2), or, if there is
  *      no other, when its partner is not at a fixed address, never changes, or changes more than it does.
  * (2) and (3) compare fingerprints (print.h), with equality: no threshold, so they hold for full-batch training, too, in which
- * activations change as slowly as weights. A step begins where a weight's values have changed at a forward product that
+ * activations change as slowly as weights; where memory cannot be read between products they cannot be told, and nothing is learned.
+ * A step begins where a weight's values have changed at a forward product that
  * follows a weight gradient; if they have not changed it is another micro-step.
  *
  * Storage order: "wgrad_sum_fast" false is the usual one (a row of X is one sample's or token's features, contiguous); the other
@@ -51,6 +52,7 @@ struct gns_weight {
 	uint32_t order;         /* place of its forward product in the step */
 	uint32_t last_scan;     /* scan number of its newest forward use */
 	uint32_t checks, updates, strikes;
+	uint32_t gradients, gradients_last; /* while learning: gradient products since it changed, and in the step before */
 	struct gns_print print; /* at the newest scan */
 	uint32_t print_scan;    /* number of that scan, 0: never read */
 	uint32_t changed_scan;  /* the newest scan that found it changed */
@@ -99,6 +101,7 @@ struct gns_roles {
 	uint64_t products, products_at_boundary, last_weight_use, step_products;
 	uint32_t boundaries;
 	uint32_t steps_before;       /* steps that had passed when the first weights were learned */
+	uint32_t expected_gradients; /* of those weights in the last of these steps */
 	uint32_t layout_tries, fruitless;
 	struct gns_key trigger;      /* whose use brought about the newest scan, while learning */
 	uint32_t held, learned_steps;
