@@ -48,7 +48,16 @@ static void *in_any(const struct gns_real *real)
 	return NULL;
 }
 
-static void *look_up(const struct gns_real *real, void *call_site)
+/* An answer is remembered by address: its library must not come back at another one after a dlclose of the trainer's. */
+static void pin(void *found)
+{
+	Dl_info from;
+	void *handle = dladdr(found, &from) && from.dli_fname ? dlopen(from.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE) : NULL;
+	if (handle)
+		dlclose(handle);
+}
+
+static void *search(const struct gns_real *real, void *call_site)
 {
 	void *found = dlsym(RTLD_NEXT, real->name);
 	if (found && found != real->self)
@@ -62,9 +71,18 @@ static void *look_up(const struct gns_real *real, void *call_site)
 	return in_any(real);
 }
 
+static void *look_up(const struct gns_real *real, void *call_site)
+{
+	void *found = search(real, call_site);
+	if (found)
+		pin(found);
+	dlerror(); /* what failed on the way is none of the trainer's */
+	return found;
+}
+
 void *gns_real_find(struct gns_real *real, void *call_site)
 {
-	uint32_t at = (uint32_t)(((uint64_t)(uintptr_t)call_site * 0x9e3779b97f4a7c15ull) >> 58);
+	uint32_t at = (uint32_t)(((uint64_t)(uintptr_t)call_site * 0x9e3779b97f4a7c15ull) >> 56);
 	for (uint32_t i = 0; i < GNS_REAL_SITES; i++) {
 		uint32_t slot = (at + i) % GNS_REAL_SITES;
 		void *site = atomic_load_explicit(&real->sites[slot].site, memory_order_acquire);

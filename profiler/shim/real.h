@@ -2,13 +2,14 @@
  *
  * First what the dynamic linker would have bound without us (RTLD_NEXT: the global scope behind the preloaded
  * libraries), then the scope of the object that called (Python loads libraries RTLD_LOCAL: the global scope does not have
- * them), then any loaded object. Two copies of one library are kept apart by remembering the answer per call site. */
+ * them), then any loaded object. Two copies of one library are kept apart by remembering the answer per call site; the library that
+ * has answered stays loaded from then on. */
 #ifndef GNS_REAL_H
 #define GNS_REAL_H
 
 #include <stdatomic.h>
 
-#define GNS_REAL_SITES 64
+#define GNS_REAL_SITES 256 /* gns_real_find hashes to 8 bits */
 
 struct gns_real {
 	const char *name;
