@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -30,6 +31,13 @@ void gns_publish_free(struct gns_publish *p)
 	memset(p, 0, sizeof *p);
 }
 
+/* Beyond the limit on file sizes the kernel would not only refuse a ring, it would kill the trainer (SIGXFSZ). */
+static bool room_for_rings(void)
+{
+	struct rlimit limit;
+	return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur > (rlim_t)(GNS_RING_RECORDS + 64) * sizeof(struct gns_record);
+}
+
 bool gns_publish_open(struct gns_publish *p, const struct gns_config *config)
 {
 	if (p->link != GNS_LINK_NONE)
@@ -39,6 +47,10 @@ bool gns_publish_open(struct gns_publish *p, const struct gns_config *config)
 			snprintf(p->session_name, sizeof p->session_name, "%s", config->session);
 		else
 			gns_config_session_name(p->session_name, sizeof p->session_name);
+	}
+	if (!room_for_rings()) {
+		p->link = GNS_LINK_OFF;
+		return false;
 	}
 	if (!p->session) {
 		int rc = gns_session_attach(p->session_name, &p->session);
