@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,11 +26,33 @@ struct job {
 	char *argv[16];
 	char **env;
 	char *stack;
+	volatile int failed; /* the program was not started; the memory is shared */
 };
 
 static int is_program(const char *path)
 {
 	return access(path, X_OK) == 0;
+}
+
+/* Where the library was loaded from; the loader only has the name it was given, which may be relative to where the trainer once was. */
+static int own_path(char *path, size_t size)
+{
+	Dl_info self;
+	char line[4400];
+	if (!dladdr((void *)(uintptr_t)gns_spawn_recorder, &self) || !self.dli_fname)
+		return -ENOENT;
+	snprintf(path, size, "%s", self.dli_fname);
+	FILE *maps = path[0] == '/' ? NULL : fopen("/proc/self/maps", "re");
+	while (maps && fgets(line, sizeof line, maps)) {
+		char *name = strchr(line, '/');
+		if (strtoull(line, NULL, 16) != (uintptr_t)self.dli_fbase || !name)
+			continue;
+		name[strcspn(name, "\n")] = 0;
+		snprintf(path, size, "%s", name);
+	}
+	if (maps)
+		fclose(maps);
+	return 0;
 }
 
 /* Beside the library (build tree and installation), then on PATH. */
@@ -41,12 +64,12 @@ static int find_program(char *path, size_t size)
 		return is_program(path) ? 0 : -ENOENT;
 	}
 	static const char *const beside[] = { "../bin/gnscope", "../../bin/gnscope", "gnscope", NULL };
-	Dl_info self;
-	if (dladdr((void *)(uintptr_t)gns_spawn_recorder, &self) && self.dli_fname) {
-		const char *slash = strrchr(self.dli_fname, '/');
-		int folder = slash ? (int)(slash - self.dli_fname) : 0;
+	static char self[4096];
+	if (own_path(self, sizeof self) == 0) {
+		const char *slash = strrchr(self, '/');
+		int folder = slash ? (int)(slash - self) : 0;
 		for (const char *const *b = beside; slash && *b; b++) {
-			snprintf(path, size, "%.*s/%s", folder, self.dli_fname, *b);
+			snprintf(path, size, "%.*s/%s", folder, self, *b);
 			if (is_program(path))
 				return 0;
 		}
@@ -70,8 +93,11 @@ static int grandchild(void *arg)
 	sigset_t none;
 	setsid();
 	int null = open("/dev/null", O_RDWR);
-	for (int fd = 0; fd < 3 && null >= 0; fd++)
-		dup2(null, fd);
+	for (int fd = 0; fd < 3; fd++) /* without a /dev/null: nothing is better than the trainer's own */
+		if (null < 0)
+			close(fd);
+		else
+			dup2(null, fd);
 	if (syscall(SYS_close_range, 3u, ~0u, 0u) != 0)
 		for (int fd = 3; fd < 4096; fd++)
 			close(fd);
@@ -81,6 +107,7 @@ static int grandchild(void *arg)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(job->path, job->argv, job->env);
+	job->failed = 1;
 	_exit(127);
 }
 
@@ -88,7 +115,7 @@ static int child(void *arg)
 {
 	struct job *job = arg;
 	pid_t pid = clone(grandchild, job->stack + STACK / 2, CLONE_VM | CLONE_VFORK, job);
-	_exit(pid > 0 ? 0 : 1);
+	_exit(pid > 0 && !job->failed ? 0 : 1);
 }
 
 /* The environment without our own library, or the recorder would carry the shim. */
@@ -132,7 +159,13 @@ int gns_spawn_recorder(const char *session_name)
 	job.stack = pages;
 	job.env = without_preload(pages + STACK, env_size);
 
+	/* An orphan goes to the nearest subreaper: if that is the trainer, its wait() would find the recorder after all. */
+	int subreaper = 0;
+	prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0);
+	if (subreaper)
+		prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 	sigset_t all, before;
+	job.failed = 0;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	/* No exit signal: the trainer's own wait() and SIGCHLD handler never hear of it. */
@@ -141,6 +174,8 @@ int gns_spawn_recorder(const char *session_name)
 	if (pid > 0)
 		waitpid(pid, &status, __WCLONE);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (subreaper)
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	gns_pages_free(pages, STACK + env_size);
 	return pid > 0 && status == 0 ? 0 : -ECHILD;
 }
