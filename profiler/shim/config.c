@@ -1,6 +1,7 @@
 /* Settings of the shim. */
 #include "config.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,9 @@ void gns_config_read(struct gns_config *c)
 	const char *budget = setting("GNSCOPE_BUDGET");
 	if (budget) {
 		char *end;
-		double pct = strtod(budget, &end);
+		/* The trainer's language may have another point. Making "C" allocates nothing and needs no freeing. */
+		locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+		double pct = c_locale ? strtod_l(budget, &end, c_locale) : strtod(budget, &end);
 		if (*end || !(pct > 0 && pct <= 100))
 			note_bad(c, "GNSCOPE_BUDGET", budget);
 		else
