@@ -11,6 +11,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "config.h"
+#include "fpu.h"
 #include "kernels.h"
 #include "measure.h"
 #include "publish.h"
@@ -19,6 +20,7 @@
 
 #define TIME_ONE_IN 16
 #define BOUNDARY_TIMES 8
+#define PAGE 4096
 
 enum state { ASLEEP = 0, AWAKE, OFF, FORKED };
 
@@ -26,6 +28,7 @@ enum { COUNT_PRODUCTS = 0, COUNT_FORWARD, COUNT_DGRAD, COUNT_WGRAD, COUNT_OTHER,
 
 static struct core {
 	_Atomic int state;
+	_Atomic uint32_t *ours; /* 0 in a child, however it was made; atfork handlers run for fork() alone */
 	pthread_mutex_t lock;
 	struct gns_config config;
 	struct gns_roles roles;
@@ -56,6 +59,16 @@ static void after_fork(void)
 		core.state = FORKED;
 }
 
+static int present_state(void)
+{
+	int state = atomic_load_explicit(&core.state, memory_order_acquire);
+	if (state == AWAKE && !atomic_load_explicit(core.ours, memory_order_relaxed)) {
+		after_fork();
+		state = FORKED;
+	}
+	return state;
+}
+
 static void forget_parent(void)
 {
 	if (core.publish.link == GNS_LINK_OPEN)
@@ -68,6 +81,11 @@ static void forget_parent(void)
 		gns_measure_free(core.measure);
 	gns_pages_free(core.measure, sizeof *core.measure);
 	gns_pages_free(core.kernels, sizeof *core.kernels);
+	gns_pages_free((void *)core.ours, PAGE);
+	core.measure = NULL;
+	core.kernels = NULL;
+	core.ours = NULL;
+	core.told_bad = false;
 	core.tick = 0;
 	memset(core.counts, 0, sizeof core.counts);
 	memset(core.refused, 0, sizeof core.refused);
@@ -82,9 +100,12 @@ static bool set_up(void)
 		return false;
 	core.measure = gns_pages(sizeof *core.measure);
 	core.kernels = gns_pages(sizeof *core.kernels);
-	if (!core.measure || !core.kernels || !gns_roles_init(&core.roles) || !gns_measure_init(core.measure) ||
+	core.ours = gns_pages(PAGE);
+	if (!core.ours || !core.measure || !core.kernels || !gns_roles_init(&core.roles) || !gns_measure_init(core.measure) ||
 	    !gns_publish_init(&core.publish))
 		return false;
+	madvise((void *)core.ours, PAGE, MADV_WIPEONFORK);
+	*core.ours = 1;
 	core.measure->samples = core.config.samples;
 	core.measure->probes = core.config.probes;
 	core.first_ns = gns_now();
@@ -105,7 +126,10 @@ static void wake(void)
 		if (!fork_watched)
 			pthread_atfork(NULL, NULL, after_fork);
 		fork_watched = true;
-		core.state = set_up() ? AWAKE : OFF;
+		bool up = set_up();
+		if (!up)
+			forget_parent(); /* what could be had of it is not to be kept from the trainer */
+		core.state = up ? AWAKE : OFF;
 	}
 	pthread_mutex_unlock(&core.lock);
 }
@@ -141,6 +165,8 @@ static void close_step(bool all_counters)
 	struct gns_steps *s = &core.steps;
 	struct gns_counter list[GNS_COUNTERS_MAX];
 	struct gns_step_report report = { .step = s->step, .start_ns = s->began_real_ns, .overhead_ns = s->overhead_ns, .every = s->interval };
+	if (core.state != AWAKE)
+		return; /* the process ends; this thread was in a product */
 	if (s->measured) {
 		enum gns_refusal why = s->gradients ? gns_measure_close(core.measure) : GNS_REFUSED_NOT;
 		if (why)
@@ -194,9 +220,13 @@ static void on_boundary(const struct gns_verdict *v)
 		s->overhead_ns = 0;
 		s->began_ns = gns_now();
 		s->began_real_ns = gns_realtime();
+		s->expected = core.roles.expected_gradients;
+		s->unsure = s->expected == 0;
 		begin_step(core.roles.steps_before + 1);
 		return;
 	}
+	if (v->learned)
+		s->unsure = 2; /* more weights than before */
 	if (s->marked || !s->step)
 		return;
 	if (!s->published)
@@ -219,7 +249,7 @@ bool gns_core_enter(struct gns_call *call, const char *api)
 	if (inside)
 		return false;
 	int saved = errno;
-	int state = core.state;
+	int state = present_state();
 	if (__builtin_expect(state != AWAKE, 0)) {
 		if (state == OFF)
 			return false;
@@ -268,6 +298,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 	struct gns_verdict v;
 	if (!product->m || !product->n || !product->k)
 		return;
+	unsigned fpu = gns_fpu_begin();
 	pthread_mutex_lock(&core.lock);
 	gns_roles_see(&core.roles, product, &v);
 	note_time(&v);
@@ -292,6 +323,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 		}
 	}
 	pthread_mutex_unlock(&core.lock);
+	gns_fpu_end(fpu);
 	if (!call->n_products++) {
 		call->product = *product;
 		call->role = v.role;
@@ -317,6 +349,7 @@ static void account(struct gns_call *call, uint64_t returned)
 void gns_core_after(struct gns_call *call)
 {
 	int saved = errno;
+	unsigned fpu = gns_fpu_begin();
 	uint64_t returned = call->called_ns ? gns_now() : 0;
 	for (struct gns_pending *e = call->pending; e; e = e->next)
 		gns_measure_run(core.measure, e, core.steps.step);
@@ -340,6 +373,7 @@ void gns_core_after(struct gns_call *call)
 		}
 		pthread_mutex_unlock(&core.lock);
 	}
+	gns_fpu_end(fpu);
 	inside = 0;
 	errno = saved;
 }
@@ -351,7 +385,8 @@ static bool mark_begin(void)
 	if (inside)
 		return false;
 	inside = 1;
-	if (core.state != AWAKE && core.state != OFF)
+	int state = present_state();
+	if (state != AWAKE && state != OFF)
 		wake();
 	if (core.state != AWAKE) {
 		inside = 0;
@@ -375,9 +410,11 @@ void gns_core_mark_step(void)
 		return;
 	core.steps.marked = true;
 	if (core.steps.step) {
+		unsigned fpu = gns_fpu_begin();
 		if (!core.steps.published)
 			close_step(false);
 		begin_step(core.steps.step + 1);
+		gns_fpu_end(fpu);
 	}
 	mark_end(saved);
 }
@@ -418,7 +455,7 @@ void gns_core_mark_param(const char *name, const void *data, uint64_t rows, uint
 __attribute__((destructor)) static void at_exit(void)
 {
 	struct gns_counter list[GNS_COUNTERS_MAX];
-	if (core.state != AWAKE || inside || pthread_mutex_trylock(&core.lock) != 0)
+	if (present_state() != AWAKE || inside || pthread_mutex_trylock(&core.lock) != 0)
 		return;
 	inside = 1;
 	struct gns_steps *s = &core.steps;
