@@ -3,8 +3,8 @@
 
 Each round runs the same training once in each way, in an order that rotates, so that a machine that warms up or
 slows down favours none. The time is the sum of the trainer's own step times (its start and its final test are left
-out); a way's cost is the median over rounds of its time over that of the plain run of the same round. Prints a
-Markdown table. Run it on an otherwise idle machine.
+out); a way's cost is the median over rounds of its time over that of the plain run of the same round, once of all
+steps and once without the first ten, in which gnscope learns which matrices are weights. Prints a Markdown table. Run it on an otherwise idle machine.
 """
 import argparse
 import os
@@ -18,7 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
 EXAMPLES = {"fashion_mnist": (128, 2000), "char_lm": (32, 150), "mlp": (128, 3000)}
 WAYS = {"plain": None, "default": [], "every 1": ["--every", "1"]}
-WARM_UP = 10  # steps left out at the start
+LEARNING = 10  # steps left out of the second figure
 
 
 def parse_args():
@@ -56,31 +56,31 @@ def one_run(args, name, way, steps, folder):
     if done.returncode:
         sys.exit(f"{' '.join(words)} ended with status {done.returncode}:\n{done.stderr}")
     with open(times) as f:
-        return [float(line) for line in f][WARM_UP:]
+        return [float(line) for line in f]
 
 
 def measure(args, name, folder):
     steps = args.steps or EXAMPLES[name][1]
-    ways, total, median = list(WAYS), {w: [] for w in WAYS}, {w: [] for w in WAYS}
+    ways, runs = list(WAYS), {w: [] for w in WAYS}
     for r in range(args.pairs):
         for way in ways[r % 3:] + ways[:r % 3]:
-            times = one_run(args, name, way, steps, folder)
-            total[way].append(sum(times))
-            median[way].append(statistics.median(times))
-        print(f"{name}: round {r + 1} of {args.pairs}: " + ", ".join(f"{w} {total[w][-1] / 1000:.2f} s" for w in ways),
+            runs[way].append(one_run(args, name, way, steps, folder))
+        print(f"{name}: round {r + 1} of {args.pairs}: " + ", ".join(f"{w} {sum(runs[w][-1]) / 1000:.2f} s" for w in ways),
               file=sys.stderr)
+    step = {w: statistics.median(statistics.median(times) for times in runs[w]) for w in ways}
     for way in ways[1:]:
-        cost = [100 * (a / b - 1) for a, b in zip(total[way], total["plain"])]
-        print(f"| {name} | {way} | {statistics.median(median['plain']):.2f} ms | {statistics.median(median[way]):.2f} ms "
-              f"| {statistics.median(cost):+.2f}% | {min(cost):+.2f} to {max(cost):+.2f}% |", flush=True)
+        whole, later = ([100 * (sum(a[first:]) / sum(b[first:]) - 1) for a, b in zip(runs[way], runs["plain"])]
+                        for first in (0, LEARNING))
+        print(f"| {name} | {steps} | {way} | {step['plain']:.2f} ms | {step[way]:.2f} ms | {statistics.median(whole):+.2f}% "
+              f"| {min(whole):+.2f} to {max(whole):+.2f}% | {statistics.median(later):+.2f}% |", flush=True)
 
 
 def main():
     args = parse_args()
     print(f"{platform.node()}: {platform.machine()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.2f} "
           f"at the start, {args.pairs} rounds\n")
-    print("| example | way | median step, plain | median step | cost, median of pairs | range |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print("| example | steps | way | median step, plain | median step | cost, median of pairs | range | without the first 10 |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory(prefix="gnscope-bench-") as folder:
         for name in args.example or EXAMPLES:
             measure(args, name, folder)
