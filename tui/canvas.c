@@ -258,6 +258,16 @@ int gns_canvas_wrap(struct gns_canvas *canvas, struct gns_rect rect, enum gns_ro
 	return line;
 }
 
+void gns_canvas_copy(struct gns_canvas *canvas, struct gns_rect to, const struct gns_canvas *page, int row)
+{
+	for (int y = 0; y < to.h && row + y < page->height; y++)
+		for (int x = 0; x < to.w && x < page->width; x++) {
+			struct gns_cell *cell = gns_canvas_at(canvas, to.x + x, to.y + y);
+			if (cell)
+				*cell = *gns_canvas_at(page, x, row + y);
+		}
+}
+
 char *gns_canvas_dump(const struct gns_canvas *canvas)
 {
 	size_t size = (size_t)canvas->height * ((size_t)canvas->width * sizeof canvas->cells->glyph + 1) + 1;

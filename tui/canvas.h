@@ -74,6 +74,9 @@ int gns_canvas_right(struct gns_canvas *canvas, int x, int y, int max, enum gns_
 /* Broken between words into at most rect.h lines of rect.w columns; the last is cut when there is more. Returns the lines. */
 int gns_canvas_wrap(struct gns_canvas *canvas, struct gns_rect rect, enum gns_role role, const char *text);
 
+/* Rows of `page`, from `row` on, over `to`; page is as wide as `to`, and what is below its last row stays blank. */
+void gns_canvas_copy(struct gns_canvas *canvas, struct gns_rect to, const struct gns_canvas *page, int row);
+
 /* All rows, each without trailing blanks and with a newline. One malloc, the caller's; NULL without memory. */
 char *gns_canvas_dump(const struct gns_canvas *canvas);
 

@@ -38,6 +38,44 @@ void gns_feed_set_window(struct gns_feed *feed, int64_t window)
 	feed->window = window;
 }
 
+void gns_feed_set_end(struct gns_feed *feed, int64_t end)
+{
+	feed->dirty |= feed->end != end;
+	feed->end = end;
+}
+
+void gns_feed_set_marks(struct gns_feed *feed, const int64_t *run_ids, size_t n)
+{
+	n = n < GNS_MARKS_MAX ? n : GNS_MARKS_MAX;
+	feed->dirty |= n != feed->n_marked || memcmp(feed->marked, run_ids, n * sizeof *run_ids) != 0;
+	memcpy(feed->marked, run_ids, n * sizeof *run_ids);
+	feed->n_marked = n;
+}
+
+int64_t gns_feed_next_run(struct gns_feed *feed, int by)
+{
+	struct gns_error err = {.text = ""};
+	struct gns_run_info *runs = NULL;
+	size_t n = 0;
+	int64_t next = 0;
+	if (!feed->store || gns_store_runs(feed->store, &runs, &n, &err) != 0)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (runs[i].run_id == feed->run_id && (int64_t)i + by >= 0 && (int64_t)i + by < (int64_t)n)
+			next = runs[(int64_t)i + by].run_id;
+	free(runs);
+	return next;
+}
+
+uint64_t gns_feed_session_key(struct gns_feed *feed)
+{
+	struct gns_error err = {.text = ""};
+	if (feed->store && feed->run_id > 0 && feed->key_run != feed->run_id &&
+	    gns_store_session_key(feed->store, feed->run_id, &feed->key, &err) == 0)
+		feed->key_run = feed->run_id;
+	return feed->key_run == feed->run_id ? feed->key : 0;
+}
+
 void gns_feed_set_points(struct gns_feed *feed, size_t max_points)
 {
 	feed->dirty |= feed->max_points != max_points;
@@ -95,50 +133,117 @@ static int find_run(struct gns_feed *feed, struct gns_error *err)
 
 /* Points of the curve. While there are few steps each is a point (with the long half-life's estimate); then every point pools at
  * least twenty measured steps, because fewer say little alone and a plot of them is all noise. */
-static size_t points_wanted(const struct gns_feed *feed, const struct gns_summary *summary)
+static size_t points_wanted(size_t max_points, int64_t measured)
 {
 	enum { SINGLE_STEPS = 480, STEPS_A_POINT = 20 };
-	size_t most = feed->max_points ? feed->max_points : 512;
-	int64_t measured = summary->run.steps_measured;
-	if (feed->window > 0 && measured > feed->window)
-		measured = feed->window;
+	size_t most = max_points ? max_points : 512;
 	if (measured <= SINGLE_STEPS)
 		return SINGLE_STEPS;
 	size_t pooled = (size_t)measured / STEPS_A_POINT;
 	return pooled < most ? pooled : most;
 }
 
-/* What a view needs besides the summary. */
+/* Measured steps in the window, as far as the summary tells. */
+static int64_t measured_in(const struct gns_feed *feed, const struct gns_summary *summary)
+{
+	int64_t measured = summary->run.steps_measured;
+	return feed->end == 0 && feed->window > 0 && measured > feed->window ? feed->window : measured;
+}
+
+static int64_t first_step(const struct gns_feed *feed, int64_t last)
+{
+	return feed->window > 0 && last > feed->window ? last - feed->window + 1 : 1;
+}
+
+static int load_series(struct gns_feed *feed, struct gns_model *m, struct gns_error *err)
+{
+	int64_t last = feed->end > 0 ? feed->end : m->last_step;
+	int rc = gns_store_series(feed->store, feed->run_id, first_step(feed, last), feed->end > 0 ? feed->end : -1,
+				  points_wanted(feed->max_points, measured_in(feed, &m->summary)), &m->points, &m->n_points, err);
+	return rc;
+}
+
+static int load_overlays(struct gns_feed *feed, struct gns_model *m, struct gns_error *err)
+{
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < feed->n_marked; i++) {
+		struct gns_overlay *o = &m->overlay[m->n_overlay];
+		struct gns_summary s;
+		if (gns_store_summary(feed->store, feed->marked[i], 0, &s, err) != 0)
+			continue; /* a run that is no longer there */
+		*o = (struct gns_overlay){.run_id = s.run.run_id, .start_ns = s.run.start_ns, .samples_per_step = s.samples_per_step,
+					  .step_ms = s.step_ms, .b_noise = s.b_noise};
+		memcpy(o->name, s.run.name, sizeof o->name);
+		rc = gns_store_series(feed->store, feed->marked[i], 1, -1, points_wanted(feed->max_points, s.run.steps_measured), &o->points,
+				      &o->n_points, err);
+		m->n_overlay++;
+	}
+	return rc;
+}
+
+static double file_bytes(const char *path, const char *suffix)
+{
+	char name[4200];
+	struct stat st;
+	snprintf(name, sizeof name, "%s%s", path, suffix);
+	return stat(name, &st) == 0 ? (double)st.st_size : 0;
+}
+
+/* What a view needs besides the summary. Weights and kernels know a window to the newest step only. */
 static int load_rows(struct gns_feed *feed, struct gns_model *m, enum gns_view view, struct gns_error *err)
 {
-	int64_t run = feed->run_id, from = 0, last = m->summary.run.steps;
-	if (feed->window > 0 && last > feed->window)
-		from = last - feed->window + 1;
+	enum { SPLIT_STEPS = 100, PAST = 24 };
+	int64_t run = feed->run_id, window = feed->end > 0 ? 0 : feed->window;
+	int rc = 0;
 	switch (view) {
 	case GNS_VIEW_NOW:
-		return gns_store_series(feed->store, run, from, -1, points_wanted(feed, &m->summary), &m->points, &m->n_points, err);
+		rc = gns_store_split(feed->store, run, SPLIT_STEPS, &m->split, err);
+		return rc ? rc : load_series(feed, m, err);
+	case GNS_VIEW_TRADEOFF:
+		rc = gns_store_split(feed->store, run, SPLIT_STEPS, &m->split, err);
+		return rc ? rc : load_overlays(feed, m, err);
 	case GNS_VIEW_LAYERS:
-		return gns_store_layers(feed->store, run, feed->window, &m->layers, &m->n_layers, err);
+		rc = gns_store_layer_history(feed->store, run, PAST, &m->history, err);
+		return rc ? rc : gns_store_layers(feed->store, run, window, &m->layers, &m->n_layers, err);
 	case GNS_VIEW_KERNELS:
-		return gns_store_kernels(feed->store, run, feed->window, &m->kernels, &m->n_kernels, err);
+		rc = gns_store_split(feed->store, run, SPLIT_STEPS, &m->split, err);
+		return rc ? rc : gns_store_kernels(feed->store, run, window, &m->kernels, &m->n_kernels, err);
 	case GNS_VIEW_RUNS:
-		return gns_store_runs(feed->store, &m->runs, &m->n_runs, err);
-	case GNS_VIEW_HEALTH: {
-		int rc = gns_store_counters(feed->store, run, &m->counters, &m->n_counters, err);
+		rc = load_overlays(feed, m, err);
+		return rc ? rc : gns_store_runs(feed->store, &m->runs, &m->n_runs, err);
+	case GNS_VIEW_HEALTH:
+		m->store_bytes = file_bytes(feed->path, "") + file_bytes(feed->path, "-wal");
+		rc = gns_store_counters(feed->store, run, &m->counters, &m->n_counters, err);
 		return rc ? rc : gns_store_events(feed->store, run, &m->events, &m->n_events, err);
-	}
 	default:
 		return 0;
 	}
 }
 
+static int load_summary(struct gns_feed *feed, struct gns_model *m, struct gns_error *err)
+{
+	if (feed->end == 0) {
+		int rc = gns_store_summary(feed->store, feed->run_id, feed->window, &m->summary, err);
+		m->last_step = m->summary.run.steps;
+		if (rc == 0)
+			rc = gns_store_live(feed->store, feed->run_id, m->live, GNS_LIVE_MAX, &m->n_live, err);
+		return rc;
+	}
+	struct gns_run_info info;
+	int rc = gns_store_run_info(feed->store, feed->run_id, &info, err);
+	if (rc == 0)
+		rc = gns_store_summary_range(feed->store, feed->run_id, first_step(feed, feed->end), feed->end, &m->summary, err);
+	m->last_step = info.steps;
+	return rc;
+}
+
 static int load(struct gns_feed *feed, struct gns_model *model, enum gns_view view)
 {
 	struct gns_error err = {.text = ""};
-	struct gns_model next = {.state = GNS_MODEL_RUN, .window = feed->window, .now_ns = realtime_ns()};
-	int rc = gns_store_summary(feed->store, feed->run_id, feed->window, &next.summary, &err);
-	if (rc == 0)
-		rc = gns_store_live(feed->store, feed->run_id, next.live, GNS_LIVE_MAX, &next.n_live, &err);
+	struct gns_model next = {.state = GNS_MODEL_RUN, .window = feed->window, .end = feed->end, .now_ns = realtime_ns(),
+				 .control_known = model->control_known, .control = model->control,
+				 .watched_gone = model->watched_gone};
+	int rc = load_summary(feed, &next, &err);
 	if (rc == 0)
 		rc = load_rows(feed, &next, view, &err);
 	if (rc != 0) {

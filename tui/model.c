@@ -11,5 +11,8 @@ void gns_model_free(struct gns_model *model)
 	free(model->runs);
 	free(model->counters);
 	free(model->events);
+	free(model->history.s);
+	for (size_t i = 0; i < model->n_overlay; i++)
+		free(model->overlay[i].points);
 	*model = (struct gns_model){0};
 }

@@ -13,6 +13,17 @@ enum gns_model_state {
 };
 
 #define GNS_LIVE_MAX 4
+#define GNS_MARKS_MAX 4
+
+struct gns_overlay { /* a marked run */
+	int64_t run_id;
+	uint64_t start_ns;
+	char name[128];
+	double samples_per_step, step_ms; /* its batch in use and its median step time */
+	struct gns_ratio b_noise;
+	struct gns_point *points;
+	size_t n_points;
+};
 
 struct gns_model {
 	enum gns_model_state state;
@@ -21,15 +32,21 @@ struct gns_model {
 	uint64_t now_ns;   /* realtime clock when it was read, for ages; 0 unknown */
 	bool watched_gone; /* the trainer this dashboard was started with has ended */
 	int64_t window;    /* last N steps, 0 the whole run */
+	int64_t end;       /* the last step looked at; 0: the newest, followed */
+	int64_t last_step; /* of the run */
+	bool control_known; /* the control word of the run's session could be read */
+	uint32_t control;
 
-	struct gns_summary summary;
+	struct gns_summary summary; /* of the stretch that window and end choose */
 	struct gns_live live[GNS_LIVE_MAX];
 	size_t n_live;
 	/* One malloc each, NULL when empty; filled for the views that show them. */
 	struct gns_point *points;
 	size_t n_points;
+	struct gns_split split; /* steps 0: not known */
 	struct gns_layer *layers;
 	size_t n_layers;
+	struct gns_history history; /* points 0: none */
 	struct gns_kernel_row *kernels;
 	size_t n_kernels;
 	struct gns_run_info *runs;
@@ -38,6 +55,9 @@ struct gns_model {
 	size_t n_counters;
 	struct gns_event_row *events;
 	size_t n_events;
+	struct gns_overlay overlay[GNS_MARKS_MAX]; /* the marked runs */
+	size_t n_overlay;
+	double store_bytes; /* of the database and its log; NaN unknown */
 };
 
 void gns_model_free(struct gns_model *model); /* frees what it owns and leaves an empty one */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gnscope/text.h"
+#include "profiler/shim/ring.h"
 
 char *gns_say_duration(char *buf, size_t size, double seconds)
 {
@@ -134,5 +135,130 @@ char *gns_say_waiting(char *buf, size_t size, const struct gns_model *model)
 			 s->params == 1 ? "" : "s", steps);
 	else
 		snprintf(buf, size, "waiting for the first step: the trainer runs, no optimizer step was seen yet");
+	return buf;
+}
+
+char *gns_say_three(char *buf, size_t size, double value)
+{
+	double unit = value != 0 && isfinite(value) ? pow(10, floor(log10(fabs(value))) - 2) : 1;
+	return gns_text_number(buf, size, fabs(value) < 1000 ? round(value / unit) * unit : round(value));
+}
+
+static double time_unit(double seconds, const char **name)
+{
+	static const struct {
+		double least, unit;
+		const char *name;
+	} units[] = {{172800, 86400, "d"}, {5400, 3600, "h"}, {100, 60, "min"}, {0.1, 1, "s"}, {0, 1e-3, "ms"}};
+	size_t i = 0;
+	while (i < 4 && seconds < units[i].least)
+		i++;
+	*name = units[i].name;
+	return units[i].unit;
+}
+
+char *gns_say_seconds(char *buf, size_t size, double seconds)
+{
+	char number[48];
+	const char *name;
+	if (!isfinite(seconds))
+		return strcpy(buf, "-");
+	double unit = time_unit(seconds, &name);
+	snprintf(buf, size, "%s %s", gns_say_three(number, sizeof number, seconds / unit), name);
+	return buf;
+}
+
+char *gns_say_money(char *buf, size_t size, double value)
+{
+	if (!isfinite(value))
+		return strcpy(buf, "-");
+	if (fabs(value) < 1 || fabs(value) >= 1000)
+		return gns_say_three(buf, size, value);
+	snprintf(buf, size, "%.2f", value);
+	return buf;
+}
+
+char *gns_say_range(char *buf, size_t size, const struct gns_range *range, char *(*number)(char *, size_t, double), bool wide)
+{
+	char value[48], lo[48], hi[48];
+	number(value, sizeof value, range->value);
+	number(lo, sizeof lo, range->lo);
+	number(hi, sizeof hi, range->hi);
+	bool has_lo = isfinite(range->lo), has_hi = isfinite(range->hi);
+	if (isfinite(range->value) && (!wide || !has_lo || !has_hi || strcmp(lo, hi) == 0))
+		snprintf(buf, size, "%s", value);
+	else if (isfinite(range->value))
+		snprintf(buf, size, "%s [%s to %s]", value, lo, hi);
+	else if (has_lo && has_hi)
+		snprintf(buf, size, strcmp(lo, hi) ? "%s to %s" : "%s", lo, hi);
+	else if (has_lo || has_hi)
+		snprintf(buf, size, "%s %s", has_lo ? "≥" : "≤", has_lo ? lo : hi);
+	else
+		snprintf(buf, size, "-");
+	return buf;
+}
+
+char *gns_say_times(char *buf, size_t size, const struct gns_range *seconds, bool wide)
+{
+	char text[160];
+	const char *name;
+	double most = isfinite(seconds->hi) ? seconds->hi : isfinite(seconds->value) ? seconds->value : seconds->lo;
+	if (!isfinite(most))
+		return strcpy(buf, "-");
+	double unit = time_unit(most, &name);
+	struct gns_range in = {seconds->value / unit, seconds->lo / unit, seconds->hi / unit};
+	snprintf(buf, size, "%s %s", gns_say_range(text, sizeof text, &in, gns_say_three, wide), name);
+	return buf;
+}
+
+char *gns_say_split(char *buf, size_t size, const struct gns_split *split, bool wide)
+{
+	char share[48], families[256] = "", name[48];
+	double products = 0;
+	buf[0] = 0;
+	if (!(split->steps > 0) || !(split->step_ms > 0))
+		return buf;
+	for (size_t i = 0; i < split->n_families; i++) {
+		products += split->family[i].ms;
+		snprintf(families + strlen(families), sizeof families - strlen(families), "%s%s %.3g", i ? ", " : "",
+			 gns_text_safe(name, sizeof name, split->family[i].name), 100 * split->family[i].ms / split->step_ms);
+	}
+	double rest = 1 - (products + split->gnscope_ms) / split->step_ms;
+	size_t at = (size_t)snprintf(buf, size, "products %s", gns_say_percent(share, sizeof share, products / split->step_ms));
+	if (wide && families[0] && at < size)
+		at += (size_t)snprintf(buf + at, size - at, " (%s)", families);
+	if (at < size)
+		at += (size_t)snprintf(buf + at, size - at, " · gnscope %s", gns_say_percent(share, sizeof share, split->gnscope_ms / split->step_ms));
+	if (at < size && rest >= 0)
+		snprintf(buf + at, size - at, " · rest %s", gns_say_percent(share, sizeof share, rest));
+	else if (at < size)
+		snprintf(buf + at, size - at, " · products run side by side");
+	return buf;
+}
+
+char *gns_say_control(char *buf, size_t size, const struct gns_model *model)
+{
+	char number[48];
+	uint32_t every = GNS_CONTROL_EVERY(model->control);
+	buf[0] = 0;
+	if (!model->control_known)
+		return buf;
+	if (model->control & GNS_CONTROL_PAUSED)
+		snprintf(buf, size, "measuring paused");
+	else if (every)
+		snprintf(buf, size, "measures 1 in %s", gns_text_number(number, sizeof number, every));
+	return buf;
+}
+
+char *gns_say_stretch(char *buf, size_t size, const struct gns_model *model)
+{
+	char from[48], to[48];
+	double first = model->end - model->window + 1;
+	buf[0] = 0;
+	if (model->end > 0)
+		snprintf(buf, size, "steps %s to %s", gns_text_number(from, sizeof from, model->window > 0 && first > 1 ? first : 1),
+			 gns_text_number(to, sizeof to, (double)model->end));
+	else if (model->window > 0)
+		snprintf(buf, size, "last %s steps", gns_text_number(to, sizeof to, (double)model->window));
 	return buf;
 }

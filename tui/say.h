@@ -2,6 +2,7 @@
 #ifndef GNS_SAY_H
 #define GNS_SAY_H
 
+#include "tui/cost.h"
 #include "tui/model.h"
 
 /* "42 s", "3 min 12 s", "2 h 05 min", "3 d 4 h". */
@@ -16,5 +17,22 @@ char *gns_say_ratio(char *buf, size_t size, const struct gns_ratio *ratio);
 char *gns_say_percent(char *buf, size_t size, double share);
 /* What a run without a number is waiting for; "" when it has measured steps. */
 char *gns_say_waiting(char *buf, size_t size, const struct gns_model *model);
+
+/* "4.85 [4.33 to 5.54]", "4.33 to 5.54", "≥ 4.33", "≤ 5.54", "-"; wide false: without the brackets. Each number by `number`, which
+ * writes into its buffer and returns it. */
+char *gns_say_range(char *buf, size_t size, const struct gns_range *range, char *(*number)(char *, size_t, double), bool wide);
+/* "products 65.4% (wgrad 33.5, forward 24, dgrad 7.97) · rest 33.7% · gnscope 0.9%", of a measured step; "" when not known. What does
+ * not add up (products beside one another) is said so. */
+char *gns_say_split(char *buf, size_t size, const struct gns_split *split, bool wide);
+/* "measuring paused", "every 10th step by hand", "" when nothing was changed. */
+char *gns_say_control(char *buf, size_t size, const struct gns_model *model);
+/* "last 1,000 steps", "steps 201 to 1,200, frozen", "" for the whole run. */
+char *gns_say_stretch(char *buf, size_t size, const struct gns_model *model);
+/* A number of three significant digits; seconds: "12.3 s", "4.1 min", "3.2 h"; money: "12.30". */
+char *gns_say_three(char *buf, size_t size, double value);
+char *gns_say_seconds(char *buf, size_t size, double seconds);
+/* A range of times in the unit of its greater limit: "23.7 to 56.4 s", "26.3 [25 to 28] min". */
+char *gns_say_times(char *buf, size_t size, const struct gns_range *seconds, bool wide);
+char *gns_say_money(char *buf, size_t size, double value);
 
 #endif

@@ -30,6 +30,7 @@ static struct {
 	size_t restore_size;
 	struct sigaction former[ENDING + FAULTS + OTHERS];
 	bool color;
+	int mouse_x, mouse_y;
 	SCREEN *screen;
 	FILE *in_file, *out_file;
 	struct gns_canvas shown;
@@ -91,6 +92,12 @@ static int collect(int byte)
 	return byte;
 }
 
+static void append_restore(const char *bytes)
+{
+	while (*bytes)
+		collect(*bytes++);
+}
+
 /* Colours off, keypad off, cursor on, main screen: the bytes that endwin would send. */
 static void prepare_restore(void)
 {
@@ -127,19 +134,20 @@ static void install_handlers(void)
 	install(other_signals, OTHERS, on_other, SA_RESTART, term.former + ENDING + FAULTS);
 }
 
-static void set_colors(void)
+static void set_colors(enum gns_theme theme)
 {
-	static const short foreground[GNS_ROLES] = {
-		[GNS_ROLE_TEXT] = -1,           [GNS_ROLE_FAINT] = -1,           [GNS_ROLE_STRONG] = -1,
-		[GNS_ROLE_FRAME] = COLOR_BLUE,  [GNS_ROLE_NOISE] = COLOR_CYAN,   [GNS_ROLE_BAND] = COLOR_CYAN,
-		[GNS_ROLE_CRIT] = COLOR_YELLOW, [GNS_ROLE_BATCH] = COLOR_GREEN,  [GNS_ROLE_LOSS] = COLOR_MAGENTA,
-		[GNS_ROLE_TIME] = COLOR_BLUE,   [GNS_ROLE_GOOD] = COLOR_GREEN,   [GNS_ROLE_WARN] = COLOR_YELLOW,
-		[GNS_ROLE_BAD] = COLOR_RED,
-	};
+	term.color = theme != GNS_THEME_NONE && has_colors();
+	for (short role = 0; term.color && role < GNS_ROLES; role++)
+		init_pair((short)(role + 1), gns_theme_color(theme, (enum gns_role)role, COLORS), -1);
+}
+
+static void start_colors(enum gns_theme theme)
+{
+	if (!has_colors())
+		return;
 	start_color();
 	use_default_colors();
-	for (short role = 0; role < GNS_ROLES; role++)
-		init_pair((short)(role + 1), foreground[role], -1);
+	set_colors(theme);
 }
 
 static int open_files(struct gns_error *err)
@@ -176,7 +184,7 @@ static void close_files(void)
 	term.in_file = term.out_file = NULL;
 }
 
-int gns_screen_open(bool color, struct gns_error *err)
+int gns_screen_open(enum gns_theme theme, bool mouse, struct gns_error *err)
 {
 	static bool at_exit;
 	int rc = open_files(err);
@@ -209,9 +217,12 @@ int gns_screen_open(bool color, struct gns_error *err)
 	nodelay(stdscr, TRUE);
 	leaveok(stdscr, TRUE);
 	curs_set(0);
-	term.color = color && has_colors();
-	if (term.color)
-		set_colors();
+	start_colors(theme);
+	if (mouse) {
+		mousemask(BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED, NULL);
+		mouseinterval(0);
+		append_restore("\033[?1006l\033[?1002l\033[?1000l");
+	}
 	erase();
 	refresh();
 	return 0;
@@ -231,6 +242,18 @@ void gns_screen_close(void)
 	term.screen = NULL;
 	gns_canvas_free(&term.shown);
 	close_files();
+}
+
+void gns_screen_theme(enum gns_theme theme)
+{
+	set_colors(theme);
+	gns_canvas_free(&term.shown);
+}
+
+void gns_screen_mouse(int *x, int *y)
+{
+	*x = term.mouse_x;
+	*y = term.mouse_y;
 }
 
 /* ---- showing ---- */
@@ -293,6 +316,20 @@ void gns_screen_show(const struct gns_canvas *canvas)
 
 /* ---- keys ---- */
 
+static int mouse_key(void)
+{
+	MEVENT event;
+	if (getmouse(&event) != OK)
+		return GNS_KEY_NONE;
+	term.mouse_x = event.x;
+	term.mouse_y = event.y;
+	if (event.bstate & BUTTON4_PRESSED)
+		return GNS_KEY_WHEEL_UP;
+	if (event.bstate & BUTTON5_PRESSED)
+		return GNS_KEY_WHEEL_DOWN;
+	return event.bstate & BUTTON1_PRESSED ? GNS_KEY_CLICK : GNS_KEY_NONE;
+}
+
 static int translate(int key)
 {
 	static const struct {
@@ -301,8 +338,10 @@ static int translate(int key)
 		{KEY_UP, GNS_KEY_UP}, {KEY_DOWN, GNS_KEY_DOWN}, {KEY_LEFT, GNS_KEY_LEFT}, {KEY_RIGHT, GNS_KEY_RIGHT},
 		{KEY_PPAGE, GNS_KEY_PAGE_UP}, {KEY_NPAGE, GNS_KEY_PAGE_DOWN}, {KEY_HOME, GNS_KEY_HOME}, {KEY_END, GNS_KEY_END},
 		{'\t', GNS_KEY_TAB}, {KEY_BTAB, GNS_KEY_BACKTAB}, {'\r', GNS_KEY_ENTER}, {'\n', GNS_KEY_ENTER}, {KEY_ENTER, GNS_KEY_ENTER},
-		{27, GNS_KEY_ESCAPE}, {KEY_RESIZE, GNS_KEY_RESIZED},
+		{27, GNS_KEY_ESCAPE}, {KEY_BACKSPACE, GNS_KEY_BACKSPACE}, {127, GNS_KEY_BACKSPACE}, {8, GNS_KEY_BACKSPACE}, {KEY_RESIZE, GNS_KEY_RESIZED},
 	};
+	if (key == KEY_MOUSE)
+		return mouse_key();
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (keys[i].from == key)
 			return keys[i].to;

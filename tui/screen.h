@@ -5,13 +5,14 @@
 #define GNS_SCREEN_H
 
 #include "gnscope/error.h"
-#include "tui/canvas.h"
+#include "tui/theme.h"
 
 enum gns_key {
 	GNS_KEY_NONE = 0, /* nothing within the time */
 	/* 1..255: the character itself */
 	GNS_KEY_UP = 0x100, GNS_KEY_DOWN, GNS_KEY_LEFT, GNS_KEY_RIGHT, GNS_KEY_PAGE_UP, GNS_KEY_PAGE_DOWN, GNS_KEY_HOME, GNS_KEY_END,
-	GNS_KEY_TAB, GNS_KEY_BACKTAB, GNS_KEY_ENTER, GNS_KEY_ESCAPE,
+	GNS_KEY_TAB, GNS_KEY_BACKTAB, GNS_KEY_ENTER, GNS_KEY_ESCAPE, GNS_KEY_BACKSPACE,
+	GNS_KEY_CLICK, GNS_KEY_WHEEL_UP, GNS_KEY_WHEEL_DOWN, /* where: gns_screen_mouse */
 	GNS_KEY_RESIZED, /* the size changed: ask again */
 	GNS_KEY_REDRAW,  /* came back from a suspension: show again */
 	GNS_KEY_SIGNAL,  /* told to end: gns_screen_signal says by which */
@@ -19,7 +20,9 @@ enum gns_key {
 };
 
 /* On stdin and stdout when both are terminals, else on /dev/tty. -ENOTTY with a sentence. */
-int gns_screen_open(bool color, struct gns_error *err);
+int gns_screen_open(enum gns_theme theme, bool mouse, struct gns_error *err);
+void gns_screen_theme(enum gns_theme theme); /* from the next show on, which sends everything anew */
+void gns_screen_mouse(int *x, int *y);
 void gns_screen_close(void); /* twice is harmless */
 void gns_screen_size(int *width, int *height);
 /* Only cells that differ from what was shown last are sent. */

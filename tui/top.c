@@ -12,31 +12,49 @@
 #include <unistd.h>
 
 #include "gnscope/text.h"
-#include "tui/feed.h"
+#include "tui/config.h"
+#include "tui/json.h"
 #include "tui/screen.h"
-#include "tui/view.h"
+#include "tui/state.h"
 
-struct top {
-	const struct gns_top_options *options;
-	struct gns_feed feed;
-	struct gns_model model;
-	struct gns_ui ui;
-	struct gns_canvas canvas;
-	bool ascii;
-	char path[4096];
-};
-
-static bool ready(struct top *top)
+/* Settings: the file's, then the options'. */
+static bool settle(struct gns_top *top)
 {
 	const struct gns_top_options *o = top->options;
-	*top = (struct top){.options = o};
-	setlocale(LC_CTYPE, "");
-	top->ascii = o->ascii || !gns_screen_utf8();
-	top->ui.renderer = gns_renderer(top->ascii ? GNS_RENDER_ASCII : GNS_RENDER_BRAILLE);
+	const char *no_color = getenv("NO_COLOR");
+	char path[4096];
+	top->theme = gns_theme_guess();
+	top->mouse = true;
+	if (gns_config_path(path, sizeof path) == 0)
+		gns_config_read(top, path);
 	if (o->view && gns_view_find(o->view, &top->ui.view) != 0) {
 		fprintf(stderr, "gnscope top: there is no view \"%s\". The views: now, tradeoff, layers, kernels, runs, health, or 1 to 6\n", o->view);
 		return false;
 	}
+	if (o->theme && gns_theme_find(o->theme, &top->theme) != 0) {
+		fprintf(stderr, "gnscope top: there is no theme \"%s\". The themes: dark, light, none\n", o->theme);
+		return false;
+	}
+	if (o->no_color || (no_color && *no_color))
+		top->theme = GNS_THEME_NONE;
+	if (o->no_mouse)
+		top->mouse = false;
+	if (o->price > 0)
+		top->ui.price = o->price;
+	if (o->devices > 0)
+		top->ui.devices = o->devices;
+	return true;
+}
+
+static bool ready(struct gns_top *top)
+{
+	const struct gns_top_options *o = top->options;
+	*top = (struct gns_top){.options = o};
+	setlocale(LC_CTYPE, "");
+	top->ascii = o->ascii || !gns_screen_utf8();
+	top->ui.renderer = gns_renderer(top->ascii ? GNS_RENDER_ASCII : GNS_RENDER_BRAILLE);
+	if (!settle(top))
+		return false;
 	if (o->width < 0 || o->height < 0 || o->width > GNS_CANVAS_MAX || o->height > GNS_CANVAS_MAX || o->window < 0) {
 		fprintf(stderr, "gnscope top: a size is 1 to %d columns and rows, a window 1 step or more (0: all)\n", GNS_CANVAS_MAX);
 		return false;
@@ -52,7 +70,7 @@ static bool ready(struct top *top)
 	return true;
 }
 
-static int resize(struct top *top, int width, int height)
+static int resize(struct gns_top *top, int width, int height)
 {
 	if (top->canvas.width == width && top->canvas.height == height)
 		return 0;
@@ -74,7 +92,7 @@ static void terminal_size(int *width, int *height)
 	}
 }
 
-static int print_once(struct top *top)
+static int print_once(struct gns_top *top)
 {
 	int width, height;
 	terminal_size(&width, &height);
@@ -90,6 +108,13 @@ static int print_once(struct top *top)
 		fprintf(stderr, "gnscope top: %s\n", gns_text_safe(safe, sizeof safe, top->model.message));
 		return 1;
 	}
+	top->ui.notice[0] = 0;
+	if (top->options->json) {
+		int failed = gns_view_json(stdout, &top->model, &top->ui) != 0 || fflush(stdout) != 0;
+		if (failed)
+			fprintf(stderr, "gnscope top: the numbers could not be written to stdout: %s\n", strerror(errno));
+		return failed;
+	}
 	gns_screen_draw(&top->canvas, &top->model, &top->ui);
 	char *text = gns_canvas_dump(&top->canvas);
 	int rc = !text || fputs(text, stdout) == EOF || fflush(stdout) != 0;
@@ -100,67 +125,6 @@ static int print_once(struct top *top)
 }
 
 /* ---- live ---- */
-
-static void move(struct top *top, long rows)
-{
-	size_t *selected = &top->ui.selected[top->ui.view];
-	if (rows < 0 && *selected < (size_t)-rows)
-		*selected = 0;
-	else
-		*selected += (size_t)rows;
-}
-
-static void next_window(struct top *top)
-{
-	static const int64_t windows[] = {0, 10000, 1000, 100};
-	size_t i = 0;
-	while (i < 4 && windows[i] != top->feed.window)
-		i++;
-	gns_feed_set_window(&top->feed, windows[(i + 1) % 4]);
-}
-
-static void enter(struct top *top)
-{
-	size_t row = top->ui.selected[GNS_VIEW_RUNS];
-	if (top->ui.view != GNS_VIEW_RUNS || row >= top->model.n_runs)
-		return;
-	gns_feed_show_run(&top->feed, top->model.runs[row].run_id);
-	top->ui.view = GNS_VIEW_NOW;
-}
-
-static void turn(struct top *top, int by)
-{
-	top->ui.view = (enum gns_view)(((int)top->ui.view + by + GNS_VIEWS) % GNS_VIEWS);
-}
-
-/* False: leave. */
-static bool handle_key(struct top *top, int key)
-{
-	long page = top->canvas.height > 4 ? top->canvas.height - 4 : 1;
-	if (key != GNS_KEY_NONE && key < GNS_KEY_RESIZED && top->ui.help && key != 'q') {
-		top->ui.help = false;
-		return true;
-	}
-	if (key >= '1' && key < '1' + GNS_VIEWS)
-		top->ui.view = (enum gns_view)(key - '1');
-	switch (key) {
-	case 'q': case 'Q': return false;
-	case '?': top->ui.help = true; break;
-	case 'p': top->ui.paused = !top->ui.paused; break;
-	case 'w': next_window(top); break;
-	case GNS_KEY_TAB: case GNS_KEY_RIGHT: case 'l': turn(top, 1); break;
-	case GNS_KEY_BACKTAB: case GNS_KEY_LEFT: case 'h': turn(top, -1); break;
-	case GNS_KEY_UP: case 'k': move(top, -1); break;
-	case GNS_KEY_DOWN: case 'j': move(top, 1); break;
-	case GNS_KEY_PAGE_UP: move(top, -page); break;
-	case GNS_KEY_PAGE_DOWN: case ' ': move(top, page); break;
-	case GNS_KEY_HOME: case 'g': top->ui.selected[top->ui.view] = 0; break;
-	case GNS_KEY_END: case 'G': move(top, 1 << 24); break;
-	case GNS_KEY_ENTER: enter(top); break;
-	default: break;
-	}
-	return true;
-}
 
 /* Gone, or a zombie that its parent has yet to wait for. */
 static bool process_gone(pid_t pid)
@@ -187,7 +151,7 @@ static uint64_t monotonic_ms(void)
 }
 
 /* The trainer is gone and the recorder has written all it left (or two seconds have passed without it). */
-static bool watched_is_over(struct top *top, uint64_t now, uint64_t *gone_at)
+static bool watched_is_over(struct gns_top *top, uint64_t now, uint64_t *gone_at)
 {
 	const struct gns_top_options *o = top->options;
 	if (o->watch_pid <= 0 || (*gone_at == 0 && !process_gone(o->watch_pid)))
@@ -199,25 +163,55 @@ static bool watched_is_over(struct top *top, uint64_t now, uint64_t *gone_at)
 	return o->quit_with_watched && (ended || now - *gone_at > 2000);
 }
 
-/* 0 left, else an errno or (positive) the signal that ended it. */
-static int loop(struct top *top)
+/* The control word as it is now, so that the screen says what is in force. */
+static void look_at_control(struct gns_top *top, uint64_t now)
 {
-	int refresh = top->options->refresh_ms > 0 ? top->options->refresh_ms : GNS_TOP_REFRESH_MS;
+	bool live = top->model.state == GNS_MODEL_RUN && strcmp(top->model.summary.run.status, "running") == 0;
+	uint64_t key = live ? gns_feed_session_key(&top->feed) : 0;
+	top->model.control_known = gns_control_find(&top->control, key, now);
+	top->model.control = top->model.control_known ? gns_control_word(&top->control) : 0;
+}
+
+static uint64_t cpu_us(void)
+{
+	struct timespec used;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
+/* When to look again: after the refresh, or later where a look and its frame cost so much that 2% of a core would be passed. */
+static uint64_t next_look(const struct gns_top *top, uint64_t now, uint64_t cost_us)
+{
+	enum { SHARE = 50, MOST_MS = 5000 };
+	uint64_t refresh = (uint64_t)(top->options->refresh_ms > 0 ? top->options->refresh_ms : GNS_TOP_REFRESH_MS);
+	uint64_t wait = top->ui.replay > 0 ? 0 : cost_us * SHARE / 1000;
+	if (wait > MOST_MS)
+		wait = MOST_MS;
+	return now + (wait > refresh ? wait : refresh);
+}
+
+/* 0 left, else an errno or (positive) the signal that ended it. */
+static int loop(struct gns_top *top)
+{
 	uint64_t next_poll = 0, gone_at = 0;
 	for (;;) {
 		int width, height;
-		uint64_t now = monotonic_ms();
+		uint64_t now = monotonic_ms(), used = cpu_us();
 		gns_screen_size(&width, &height);
 		if (resize(top, width, height) != 0)
 			return -ENOMEM;
-		if (now >= next_poll || top->feed.dirty || top->feed.loaded != top->ui.view) {
-			if (!top->ui.paused || top->feed.dirty || top->feed.loaded != top->ui.view)
+		bool asked = top->feed.dirty || top->feed.loaded != top->ui.view, looked = now >= next_poll || asked;
+		if (looked) {
+			gns_top_replay(top, now);
+			if (!top->ui.paused || asked)
 				gns_feed_poll(&top->feed, &top->model, top->ui.view);
-			next_poll = now + (uint64_t)refresh;
+			look_at_control(top, now);
 		}
 		bool over = watched_is_over(top, now, &gone_at);
 		gns_screen_draw(&top->canvas, &top->model, &top->ui);
 		gns_screen_show(&top->canvas);
+		if (looked)
+			next_poll = next_look(top, now, cpu_us() - used);
 		if (over || (top->options->stop && *top->options->stop))
 			return 0;
 		now = monotonic_ms();
@@ -226,21 +220,21 @@ static int loop(struct top *top)
 			return gns_screen_signal();
 		if (key == GNS_KEY_GONE)
 			return SIGHUP;
-		if (!handle_key(top, key))
+		if (!gns_top_key(top, key))
 			return 0;
 	}
 }
 
-static int live(struct top *top)
+static int live(struct gns_top *top)
 {
 	struct gns_error err = {.text = ""};
-	const char *no_color = getenv("NO_COLOR");
-	if (gns_screen_open(!top->options->no_color && !(no_color && *no_color), &err) != 0) {
+	if (gns_screen_open(top->theme, top->mouse, &err) != 0) {
 		fprintf(stderr, "gnscope top: %s\n", err.text);
 		return 1;
 	}
 	int rc = loop(top);
 	gns_screen_close();
+	gns_control_close(&top->control);
 	if (rc < 0)
 		fprintf(stderr, "gnscope top: the dashboard ended: %s\n", strerror(-rc));
 	return rc < 0 ? 1 : rc > 0 ? 128 + rc : 0;
@@ -248,7 +242,7 @@ static int live(struct top *top)
 
 int gns_top_main(const struct gns_top_options *options)
 {
-	struct top top = {.options = options};
+	struct gns_top top = {.options = options};
 	if (!ready(&top))
 		return 2;
 	int rc = options->once ? print_once(&top) : live(&top);

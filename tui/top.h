@@ -23,6 +23,11 @@ struct gns_top_options {
 	int width, height;  /* of the printed view; 0: the terminal's size or 80 x 24 */
 	bool ascii;         /* draw with ASCII only; otherwise by the locale's charset */
 	bool no_color;      /* no colours (also when NO_COLOR is set and not empty) */
+	const char *theme;  /* "dark", "light", "none"; NULL: as the configuration or the terminal says */
+	bool no_mouse;      /* leave the mouse to the terminal */
+	bool json;          /* with once: the view's numbers as one JSON object, absent ones null */
+	double price;       /* of a device-hour, 0: not told */
+	double devices;     /* 0: one for each rank */
 	int refresh_ms;     /* 0: GNS_TOP_REFRESH_MS */
 	int64_t window;     /* only the last N steps; 0 the whole run */
 
@@ -37,7 +42,7 @@ struct gns_top_options {
 
 /* Exit status for the program: 0 when left with q, by `stop` or with the watched process (or, with once, when printed),
  * 1 after an error (its sentence is on stderr, the terminal restored first), 2 for an option that makes no sense,
- * 128 + n after signal n. */
+ * 128 + n after signal n. Settings that no option names come from $XDG_CONFIG_HOME/gnscope/top.conf (config.h). */
 int gns_top_main(const struct gns_top_options *options);
 
 #endif

@@ -28,17 +28,32 @@ int gns_view_find(const char *text, enum gns_view *view)
 	return -EINVAL;
 }
 
+/* What differs from the whole run, followed, measured as configured. */
+static void state_text(char *buf, size_t size, const struct gns_model *model, const struct gns_ui *ui)
+{
+	char part[4][64] = {"", "", "", ""}, number[48];
+	gns_say_control(part[0], sizeof part[0], model);
+	gns_say_stretch(part[1], sizeof part[1], model);
+	if (ui->replay > 0)
+		snprintf(part[2], sizeof part[2], "replay ×%s%s", gns_text_number(number, sizeof number, ui->replay),
+			 ui->replay_stopped ? " stopped" : "");
+	if (ui->paused)
+		snprintf(part[3], sizeof part[3], "display paused");
+	buf[0] = 0;
+	for (int i = 0; i < 4; i++)
+		if (part[i][0])
+			snprintf(buf + strlen(buf), size - strlen(buf), "%s%s", buf[0] ? " · " : "", part[i]);
+}
+
 static void draw_header(struct gns_canvas *canvas, const struct gns_model *model, const struct gns_ui *ui)
 {
-	char name[128], status[128], steps[48], window[64] = "", right[96];
+	char name[128], status[128], steps[48], right[400];
 	bool narrow = canvas->width < 50 && model->state == GNS_MODEL_RUN;
 	int x = narrow ? 0 : gns_canvas_text(canvas, 0, 0, canvas->width, GNS_ROLE_STRONG, "gnscope") + 2;
 	gns_canvas_flag(canvas, (struct gns_rect){0, 0, narrow ? 0 : 7, 1}, GNS_CELL_BOLD);
-	if (model->window > 0)
-		snprintf(window, sizeof window, "last %s steps", gns_text_number(steps, sizeof steps, (double)model->window));
-	snprintf(right, sizeof right, "%s%s%s", window, window[0] && ui->paused ? " · " : "", ui->paused ? "display paused" : "");
+	state_text(right, sizeof right, model, ui);
 	int right_columns = gns_canvas_columns(canvas, right), end = canvas->width;
-	if (right_columns && canvas->width - right_columns > 30) {
+	if (right_columns && canvas->width - right_columns > (narrow ? 12 : 30)) {
 		gns_canvas_right(canvas, 0, 0, canvas->width, GNS_ROLE_WARN, right);
 		end -= right_columns + 2;
 	}
@@ -60,15 +75,48 @@ static int draw_tab(struct gns_canvas *canvas, int x, int y, int i, bool current
 	return x + columns;
 }
 
-static void draw_keys(struct gns_canvas *canvas, const struct gns_ui *ui)
+/* The keys of the view, as many as fit; all of them are in the help. */
+static const char *keys_of(enum gns_view view)
+{
+	static const char *const keys[GNS_VIEWS] = {
+		[GNS_VIEW_NOW] = "+ - zoom  [ ] scroll  f freeze  x axis  r replay  e every",
+		[GNS_VIEW_TRADEOFF] = "a steps, hours, money  $ price  w window",
+		[GNS_VIEW_LAYERS] = "/ filter  s sort  t fold  Enter open  w window",
+		[GNS_VIEW_KERNELS] = "/ filter  s sort  w window",
+		[GNS_VIEW_RUNS] = "m mark  Enter show  x axis  / filter  s sort",
+		[GNS_VIEW_HEALTH] = "P pause measuring  e every  W write settings",
+	};
+	return keys[view];
+}
+
+static void draw_prompt(struct gns_canvas *canvas, int y, const struct gns_ui *ui)
+{
+	char safe[80];
+	int x = gns_canvas_text(canvas, 0, y, canvas->width, GNS_ROLE_STRONG, ui->prompt);
+	x += gns_canvas_text(canvas, x, y, canvas->width - x, GNS_ROLE_TEXT, gns_text_safe(safe, sizeof safe, ui->typed));
+	gns_canvas_put(canvas, x, y, "_", GNS_ROLE_STRONG);
+	gns_canvas_right(canvas, x + 2, y, canvas->width - x - 2, GNS_ROLE_FAINT, canvas->width - x > 30 ? "Enter: take  Esc: leave" : "");
+}
+
+static void draw_keys(struct gns_canvas *canvas, struct gns_ui *ui)
 {
 	int y = canvas->height - 1, x = 0, needed = 0;
+	if (ui->prompt) {
+		draw_prompt(canvas, y, ui);
+		return;
+	}
 	for (int i = 0; i < GNS_VIEWS; i++)
 		needed += 4 + (int)strlen(gns_views[i].title);
 	bool titles = needed + 16 <= canvas->width;
-	for (int i = 0; i < GNS_VIEWS; i++)
+	for (int i = 0; i < GNS_VIEWS; i++) {
+		ui->tab_x[i] = x;
 		x = draw_tab(canvas, x, y, i, i == (int)ui->view && !ui->help, titles);
-	const char *keys = canvas->width - x > 62 ? "arrows move  w window  p pause  ? help  q quit" : "? help  q quit";
+	}
+	ui->tab_x[GNS_VIEWS] = x;
+	char keys[160];
+	snprintf(keys, sizeof keys, "%s  ? help  q quit", keys_of(ui->view));
+	if (gns_canvas_columns(canvas, keys) + x + 2 > canvas->width)
+		snprintf(keys, sizeof keys, "? help  q quit");
 	int columns = gns_canvas_columns(canvas, keys);
 	if (columns + x + 1 <= canvas->width)
 		gns_canvas_right(canvas, x + 1, y, canvas->width - x - 1, GNS_ROLE_FAINT, keys);
@@ -76,28 +124,15 @@ static void draw_keys(struct gns_canvas *canvas, const struct gns_ui *ui)
 		gns_canvas_right(canvas, x + 1, y, canvas->width - x - 1, GNS_ROLE_FAINT, "? q");
 }
 
-static void draw_help(struct gns_canvas *canvas, struct gns_rect body)
+static void draw_notice(struct gns_canvas *canvas, const struct gns_ui *ui)
 {
-	static const char *const lines[][2] = {
-		{"1 .. 6", "the views: Now, Tradeoff, Layers, Kernels, Runs, Health"},
-		{"Tab, left, right", "next or former view (also h, l)"},
-		{"up, down", "move in a list or a text (also j, k, PgUp, PgDn, Home, End)"},
-		{"Enter", "in Runs: show that run"},
-		{"w", "window: the whole run, the last 10,000, 1,000 or 100 steps"},
-		{"p", "pause the display; the trainer and the recorder go on"},
-		{"q", "quit; the trainer goes on"},
-		{"", ""},
-		{"B_noise", "noise of one sample's gradient over the gradient itself, in samples"},
-		{"B_crit", "the batch at which steps and samples both cost twice their least"},
-		{"[a to b]", "95% interval"},
-		{"unresolved", "the gradient is lost in the noise: only a lower limit is known"},
-	};
-	int y = body.y, end = body.y + body.h, left = body.w < 60 ? 11 : 18;
-	for (size_t i = 0; i < sizeof lines / sizeof lines[0] && y < end; i++) {
-		gns_canvas_text(canvas, body.x, y, left - 1, GNS_ROLE_STRONG, lines[i][0]);
-		int used = gns_canvas_wrap(canvas, (struct gns_rect){body.x + left, y, body.w - left, end - y}, GNS_ROLE_TEXT, lines[i][1]);
-		y += used > 0 ? used : 1;
-	}
+	char safe[300];
+	if (!ui->notice[0] || canvas->height < 3)
+		return;
+	struct gns_rect line = {0, canvas->height - 2, canvas->width, 1};
+	gns_canvas_fill(canvas, line, " ", GNS_ROLE_TEXT);
+	gns_canvas_text(canvas, 0, line.y, line.w, GNS_ROLE_STRONG, gns_text_safe(safe, sizeof safe, ui->notice));
+	gns_canvas_flag(canvas, line, GNS_CELL_REVERSE);
 }
 
 static void draw_sentence(struct gns_canvas *canvas, struct gns_rect body, const char *text)
@@ -112,7 +147,7 @@ static void draw_body(struct gns_canvas *canvas, struct gns_rect body, const str
 	char waiting[256];
 	bool needs_numbers = ui->view == GNS_VIEW_NOW || ui->view == GNS_VIEW_TRADEOFF;
 	if (ui->help)
-		draw_help(canvas, body);
+		gns_help_draw(canvas, body, ui);
 	else if (model->state != GNS_MODEL_RUN)
 		draw_sentence(canvas, body, model->message);
 	else if (needs_numbers && gns_say_waiting(waiting, sizeof waiting, model)[0])
@@ -124,6 +159,9 @@ static void draw_body(struct gns_canvas *canvas, struct gns_rect body, const str
 void gns_screen_draw(struct gns_canvas *canvas, const struct gns_model *model, struct gns_ui *ui)
 {
 	gns_canvas_clear(canvas);
+	ui->row_run = 0;
+	ui->row_group[0] = 0;
+	ui->first_y = -1;
 	struct gns_rect body = {0, 1, canvas->width, canvas->height - 2};
 	draw_header(canvas, model, ui);
 	if (model->trouble[0] && body.h > 2) {
@@ -135,6 +173,7 @@ void gns_screen_draw(struct gns_canvas *canvas, const struct gns_model *model, s
 	}
 	if (body.h > 0)
 		draw_body(canvas, body, model, ui);
+	draw_notice(canvas, ui);
 	if (canvas->height > 1)
 		draw_keys(canvas, ui);
 }

@@ -1,10 +1,13 @@
 /* Kernels: which calls is the time spent in? */
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "gnscope/text.h"
-#include "tui/plot.h"
 #include "tui/grid.h"
-#include "tui/view.h"
+#include "tui/order.h"
+#include "tui/plot.h"
 #include "tui/say.h"
 
 enum { NAME, FAMILY, MS, SHARE, BAR, CALLS, GFLOPS, MAX, COLUMNS };
@@ -24,14 +27,35 @@ static void draw_row(struct gns_canvas *canvas, const struct gns_grid *table, co
 		gns_bar(canvas, ui->renderer, table->x[BAR], table->frame.y + row, table->w[BAR], k->share, GNS_ROLE_TIME);
 }
 
-void gns_view_kernels(struct gns_canvas *canvas, struct gns_rect body, const struct gns_model *m, struct gns_ui *ui)
+/* Where a step goes, in one sentence. */
+static int draw_split(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_model *m)
 {
-	if (m->n_kernels == 0) {
-		gns_canvas_wrap(canvas, body, GNS_ROLE_STRONG, "No timed call yet: calls are timed in measured steps.");
-		return;
-	}
+	char text[400], line[460], ms[48];
+	if (rect.h < 9 || !gns_say_split(text, sizeof text, &m->split, true)[0])
+		return 0;
+	snprintf(line, sizeof line, "a measured step, %s: %s", gns_say_seconds(ms, sizeof ms, m->split.step_ms / 1e3), text);
+	int used = gns_canvas_wrap(canvas, (struct gns_rect){rect.x, rect.y, rect.w, 2}, GNS_ROLE_STRONG, line);
+	return used;
+}
+
+static int draw_choices(struct gns_canvas *canvas, struct gns_rect line, const struct gns_model *m, const struct gns_ui *ui, size_t shown)
+{
+	static const char *const sorts[] = {"", "by name", "by time", "by calls", "by GFLOP/s"};
+	char text[200], filter[64];
+	enum gns_sort sort = ui->sort[GNS_VIEW_KERNELS];
+	if (!ui->filter[GNS_VIEW_KERNELS][0] && !sort && !ui->reverse[GNS_VIEW_KERNELS])
+		return 0;
+	snprintf(text, sizeof text, "%zu of %zu calls%s%s%s%s%s%s", shown, m->n_kernels, ui->filter[GNS_VIEW_KERNELS][0] ? " · with \"" : "",
+		 gns_text_safe(filter, sizeof filter, ui->filter[GNS_VIEW_KERNELS]), ui->filter[GNS_VIEW_KERNELS][0] ? "\"" : "",
+		 sort ? " · " : "", sorts[sort], ui->reverse[GNS_VIEW_KERNELS] ? ", turned around" : "");
+	gns_canvas_text(canvas, line.x, line.y, line.w, GNS_ROLE_FAINT, text);
+	return 1;
+}
+
+static struct gns_grid grid_of(struct gns_rect frame)
+{
 	struct gns_grid table = {
-		.frame = body, .n = COLUMNS,
+		.frame = frame, .n = COLUMNS,
 		.column = {
 			[NAME] = {"call", 22, true, false, 9},
 			[FAMILY] = {"family", 7, false, false, 4},
@@ -44,14 +68,33 @@ void gns_view_kernels(struct gns_canvas *canvas, struct gns_rect body, const str
 		},
 	};
 	gns_grid_fit(&table);
+	return table;
+}
+
+void gns_view_kernels(struct gns_canvas *canvas, struct gns_rect body, const struct gns_model *m, struct gns_ui *ui)
+{
+	size_t n, *selected = &ui->selected[GNS_VIEW_KERNELS];
+	if (m->n_kernels == 0) {
+		gns_canvas_wrap(canvas, body, GNS_ROLE_STRONG, "No timed call yet: calls are timed in measured steps.");
+		return;
+	}
+	size_t *order = gns_kernel_order(m, ui, &n);
+	int used = draw_split(canvas, body, m);
+	used += draw_choices(canvas, (struct gns_rect){body.x, body.y + used, body.w, 1}, m, ui, n);
+	body.y += used;
+	body.h -= used;
+	struct gns_grid table = grid_of(body);
 	gns_grid_titles(&table, canvas);
-	size_t rows = body.h > 1 ? (size_t)body.h - 1 : 0, *selected = &ui->selected[GNS_VIEW_KERNELS];
-	if (*selected >= m->n_kernels)
-		*selected = m->n_kernels - 1;
-	size_t first = gns_grid_first(m->n_kernels, rows, *selected);
-	for (size_t i = 0; i < rows && first + i < m->n_kernels; i++) {
-		draw_row(canvas, &table, ui, (int)i + 1, &m->kernels[first + i]);
+	size_t rows = body.h > 1 ? (size_t)body.h - 1 : 0;
+	if (*selected >= n)
+		*selected = n ? n - 1 : 0;
+	size_t first = gns_grid_first(n, rows, *selected);
+	ui->first_y = body.y + 1;
+	ui->first_row = first;
+	for (size_t i = 0; i < rows && first + i < n; i++) {
+		draw_row(canvas, &table, ui, (int)i + 1, &m->kernels[order[first + i]]);
 		if (first + i == *selected)
 			gns_grid_select(&table, canvas, ui->renderer, (int)i + 1);
 	}
+	free(order);
 }

@@ -1,62 +1,182 @@
 /* Layers: which weights is the noise in? */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "gnscope/text.h"
-#include "tui/plot.h"
 #include "tui/grid.h"
-#include "tui/view.h"
+#include "tui/order.h"
+#include "tui/plot.h"
 #include "tui/say.h"
 
-enum { NAME, SHAPE, NOISE, SHARE_S, BAR, SHARE_G2, COUNT, COLUMNS };
+enum { NAME, SHAPE, NOISE, PAST, SHARE_S, BAR, SHARE_G2, GRADIENT, GSNR, COUNT, COLUMNS };
 
-static void draw_row(struct gns_canvas *canvas, const struct gns_grid *table, const struct gns_ui *ui, int row, const struct gns_layer *l)
+/* A group has no interval of its own: its members' limits in parentheses. */
+static char *noise_text(char *buf, size_t size, const struct gns_layer_row *row)
 {
-	char text[160];
-	gns_grid_cell(table, canvas, row, NAME, GNS_ROLE_TEXT, gns_text_safe(text, sizeof text, l->name));
-	gns_grid_cell(table, canvas, row, SHAPE, GNS_ROLE_FAINT, gns_text_safe(text, sizeof text, l->shape));
-	if (l->excluded) {
-		gns_grid_cell(table, canvas, row, NOISE, GNS_ROLE_WARN, "left out: used twice");
+	char value[48], lo[48], hi[48];
+	const struct gns_ratio *b = &row->b_noise;
+	if (!(row->count > 0))
+		snprintf(buf, size, "not measured");
+	else if (row->layer)
+		gns_say_ratio(buf, size, b);
+	else if (!b->resolved)
+		snprintf(buf, size, "unresolved");
+	else if (isfinite(b->lo) && isfinite(b->hi))
+		snprintf(buf, size, "%s (%s to %s)", gns_text_number(value, sizeof value, b->value), gns_text_number(lo, sizeof lo, b->lo),
+			 gns_text_number(hi, sizeof hi, b->hi));
+	else
+		snprintf(buf, size, "about %s", gns_say_three(value, sizeof value, b->value));
+	return buf;
+}
+
+static void name_text(char *buf, size_t size, const struct gns_layer_row *row)
+{
+	char safe[160];
+	gns_text_safe(safe, sizeof safe, row->name);
+	if (!row->layer)
+		snprintf(buf, size, "%s %s.* (%zu)", row->open ? "-" : "+", safe, row->members);
+	else
+		snprintf(buf, size, "%s%s", row->inside ? "  " : "", safe);
+}
+
+static void draw_row(struct gns_canvas *canvas, const struct gns_grid *grid, const struct gns_ui *ui, int y, const struct gns_layer_row *row)
+{
+	char text[240], number[48];
+	name_text(text, sizeof text, row);
+	gns_grid_cell(grid, canvas, y, NAME, row->layer ? GNS_ROLE_TEXT : GNS_ROLE_STRONG, text);
+	if (row->layer)
+		gns_grid_cell(grid, canvas, y, SHAPE, GNS_ROLE_FAINT, gns_text_safe(text, sizeof text, row->layer->shape));
+	if (row->layer && row->layer->excluded) {
+		gns_grid_cell(grid, canvas, y, NOISE, GNS_ROLE_WARN, "left out: used twice");
 		return;
 	}
-	gns_grid_cell(table, canvas, row, NOISE, GNS_ROLE_TEXT,
-		       l->count > 0 ? gns_say_ratio(text, sizeof text, &l->b_noise) : "not measured");
-	gns_grid_cell(table, canvas, row, SHARE_S, GNS_ROLE_TEXT, gns_say_percent(text, sizeof text, l->share_s));
-	gns_grid_cell(table, canvas, row, SHARE_G2, GNS_ROLE_TEXT, gns_say_percent(text, sizeof text, l->share_g2));
-	gns_grid_cell(table, canvas, row, COUNT, GNS_ROLE_FAINT, gns_text_number(text, sizeof text, l->count));
-	if (table->w[BAR] > 0)
-		gns_bar(canvas, ui->renderer, table->x[BAR], table->frame.y + row, table->w[BAR], l->share_s, GNS_ROLE_NOISE);
+	gns_grid_cell(grid, canvas, y, NOISE, GNS_ROLE_TEXT, noise_text(text, sizeof text, row));
+	if (!(row->count > 0))
+		return;
+	gns_grid_cell(grid, canvas, y, SHARE_S, GNS_ROLE_TEXT, gns_say_percent(text, sizeof text, row->share_s));
+	gns_grid_cell(grid, canvas, y, SHARE_G2, GNS_ROLE_TEXT, gns_say_percent(text, sizeof text, row->share_g2));
+	gns_grid_cell(grid, canvas, y, GRADIENT, GNS_ROLE_TEXT, gns_say_three(number, sizeof number, row->g2 > 0 ? sqrt(row->g2) : (double)NAN));
+	gns_grid_cell(grid, canvas, y, GSNR, GNS_ROLE_TEXT,
+		      gns_say_three(number, sizeof number, row->b_noise.resolved ? row->g2 / row->s : (double)NAN));
+	gns_grid_cell(grid, canvas, y, COUNT, GNS_ROLE_FAINT, gns_text_number(text, sizeof text, row->count));
+	if (grid->w[BAR] > 0)
+		gns_bar(canvas, ui->renderer, grid->x[BAR], grid->frame.y + y, grid->w[BAR], row->share_s, GNS_ROLE_NOISE);
+	if (grid->w[PAST] > 0)
+		gns_spark(canvas, ui->renderer, grid->x[PAST], grid->frame.y + y, grid->w[PAST], row->past, row->n_past, GNS_ROLE_NOISE);
+}
+
+/* The answer in a sentence: the noisiest by its own ratio, and the one with most of the noise. */
+static void draw_answer(struct gns_canvas *canvas, struct gns_rect line, const struct gns_model *m)
+{
+	const struct gns_layer *noisiest = NULL, *most = NULL;
+	char name[160], other[160], ratio[160], share[48], text[600];
+	for (size_t i = 0; i < m->n_layers; i++) {
+		const struct gns_layer *l = &m->layers[i];
+		if (l->excluded || !(l->count > 0))
+			continue;
+		if (l->b_noise.resolved && (!noisiest || l->b_noise.value > noisiest->b_noise.value))
+			noisiest = l;
+		if (isfinite(l->share_s) && (!most || l->share_s > most->share_s))
+			most = l;
+	}
+	if (!most)
+		return;
+	size_t at = noisiest ? (size_t)snprintf(text, sizeof text, "noisiest of the resolved: %s, B_noise %s · ",
+						gns_text_safe(name, sizeof name, noisiest->name),
+						gns_say_ratio(ratio, sizeof ratio, &noisiest->b_noise)) : 0;
+	snprintf(text + at, sizeof text - at, "most of the noise: %s, %s of S", gns_text_safe(other, sizeof other, most->name),
+		 gns_say_percent(share, sizeof share, most->share_s));
+	gns_canvas_wrap(canvas, line, GNS_ROLE_STRONG, text);
+}
+
+static void draw_choices(struct gns_canvas *canvas, struct gns_rect line, const struct gns_model *m, const struct gns_ui *ui, size_t shown)
+{
+	static const char *const sorts[] = {"", "by name", "by B_noise", "by share of S", "by share of |G|²"};
+	static const char *const folds[] = {"", "folded by block", "folded by first part"};
+	char text[256], filter[64], stretch[96];
+	gns_say_stretch(stretch, sizeof stretch, m);
+	snprintf(text, sizeof text, "%zu of %zu weights and groups", shown, m->n_layers);
+	if (ui->filter[GNS_VIEW_LAYERS][0])
+		snprintf(text + strlen(text), sizeof text - strlen(text), " · with \"%s\"", gns_text_safe(filter, sizeof filter, ui->filter[GNS_VIEW_LAYERS]));
+	if (ui->sort[GNS_VIEW_LAYERS])
+		snprintf(text + strlen(text), sizeof text - strlen(text), " · %s", sorts[ui->sort[GNS_VIEW_LAYERS]]);
+	if (ui->reverse[GNS_VIEW_LAYERS])
+		snprintf(text + strlen(text), sizeof text - strlen(text), ", turned around");
+	if (ui->fold)
+		snprintf(text + strlen(text), sizeof text - strlen(text), " · %s", folds[ui->fold]);
+	if (m->end > 0)
+		snprintf(text + strlen(text), sizeof text - strlen(text), " · of the whole run");
+	gns_canvas_text(canvas, line.x, line.y, line.w, GNS_ROLE_FAINT, text);
+}
+
+static struct gns_grid grid_of(struct gns_rect frame, const char *title, bool past)
+{
+	struct gns_grid grid = {
+		.frame = frame, .n = COLUMNS,
+		.column = {
+			[NAME] = {"layer", past ? 18 : 11, true, false, 9},
+			[SHAPE] = {"shape", 9, false, true, 4},
+			[NOISE] = {title, 22, false, true, 8},
+			[PAST] = {"its past", 12, false, false, 5},
+			[SHARE_S] = {"of S", 6, false, true, 7},
+			[BAR] = {"share of S", 10, true, false, 3},
+			[SHARE_G2] = {"of |G|²", 8, false, true, 6},
+			[GRADIENT] = {"|G|", 8, false, true, 2},
+			[GSNR] = {"GSNR", 9, false, true, 1},
+			[COUNT] = {"measured", 8, false, true, 1},
+		},
+	};
+	if (!past)
+		grid.column[PAST].width = 0;
+	gns_grid_fit(&grid);
+	return grid;
+}
+
+static void draw_rows(struct gns_canvas *canvas, struct gns_grid *grid, struct gns_ui *ui, const struct gns_layer_row *rows, size_t n)
+{
+	size_t room = grid->frame.h > 1 ? (size_t)grid->frame.h - 1 : 0, *selected = &ui->selected[GNS_VIEW_LAYERS];
+	if (*selected >= n)
+		*selected = n - 1;
+	size_t first = gns_grid_first(n, room, *selected);
+	ui->first_y = grid->frame.y + 1;
+	ui->first_row = first;
+	for (size_t i = 0; i < room && first + i < n; i++) {
+		draw_row(canvas, grid, ui, (int)i + 1, &rows[first + i]);
+		if (first + i == *selected)
+			gns_grid_select(grid, canvas, ui->renderer, (int)i + 1);
+	}
+	if (!rows[*selected].layer)
+		snprintf(ui->row_group, sizeof ui->row_group, "%s", rows[*selected].name);
 }
 
 void gns_view_layers(struct gns_canvas *canvas, struct gns_rect body, const struct gns_model *m, struct gns_ui *ui)
 {
+	char title[64], unit[32];
+	size_t n;
 	if (m->n_layers == 0) {
 		gns_canvas_wrap(canvas, body, GNS_ROLE_STRONG, "No weight was found yet: a weight is known once its products recur in a second step.");
 		return;
 	}
-	char title[64], unit[32];
-	snprintf(title, sizeof title, "B_noise, %s", gns_text_safe(unit, sizeof unit, m->summary.sample_unit));
-	struct gns_grid table = {
-		.frame = body, .n = COLUMNS,
-		.column = {
-			[NAME] = {"layer", 11, true, false, 9},
-			[SHAPE] = {"shape", 9, false, true, 4},
-			[NOISE] = {title, 22, false, true, 8},
-			[SHARE_S] = {"of S", 6, false, true, 7},
-			[BAR] = {"share of S", 10, true, false, 3},
-			[SHARE_G2] = {"of |G|²", 8, false, true, 6},
-			[COUNT] = {"measured", 8, false, true, 1},
-		},
-	};
-	gns_grid_fit(&table);
-	gns_grid_titles(&table, canvas);
-	size_t rows = body.h > 1 ? (size_t)body.h - 1 : 0, *selected = &ui->selected[GNS_VIEW_LAYERS];
-	if (*selected >= m->n_layers)
-		*selected = m->n_layers - 1;
-	size_t first = gns_grid_first(m->n_layers, rows, *selected);
-	for (size_t i = 0; i < rows && first + i < m->n_layers; i++) {
-		draw_row(canvas, &table, ui, (int)i + 1, &m->layers[first + i]);
-		if (first + i == *selected)
-			gns_grid_select(&table, canvas, ui->renderer, (int)i + 1);
+	if (body.h >= 8 && (body.w >= 60 || body.h >= 12)) {
+		int rows = body.w < 100 && body.h >= 12 ? 2 : 1;
+		draw_answer(canvas, (struct gns_rect){body.x, body.y, body.w, rows}, m);
+		body.y += rows;
+		body.h -= rows;
 	}
+	struct gns_layer_row *rows = gns_layer_rows(m, ui, &n);
+	if (body.h >= 10 || ui->filter[GNS_VIEW_LAYERS][0]) {
+		draw_choices(canvas, (struct gns_rect){body.x, body.y++, body.w, 1}, m, ui, n);
+		body.h--;
+	}
+	if (!rows) {
+		gns_canvas_text(canvas, body.x, body.y, body.w, GNS_ROLE_STRONG, "No name has these letters: / and Enter on an empty line shows all.");
+		return;
+	}
+	snprintf(title, sizeof title, "B_noise, %s", gns_text_safe(unit, sizeof unit, m->summary.sample_unit));
+	struct gns_grid grid = grid_of(body, title, m->history.points > 0);
+	gns_grid_titles(&grid, canvas);
+	draw_rows(canvas, &grid, ui, rows, n);
+	free(rows);
 }

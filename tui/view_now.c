@@ -6,23 +6,36 @@
 
 #include "gnscope/text.h"
 #include "tui/plot.h"
-#include "tui/view.h"
 #include "tui/say.h"
+#include "tui/xaxis.h"
 
 struct columns { /* the curve's points as arrays, one malloc */
 	double *x, *value, *lo, *hi, *loss, *step_ms;
 	size_t n;
+	enum gns_x_axis axis;
+	char title[64]; /* of x */
 };
 
-static bool columns_init(struct columns *c, const struct gns_point *points, size_t n)
+static void set_x(struct columns *c, const struct gns_model *m)
 {
+	const char *name;
+	uint64_t start = m->summary.run.start_ns, last = c->n ? m->points[c->n - 1].time_ns : 0;
+	double unit = gns_x_unit(last > start ? (double)(last - start) / 1e9 : 0, &name);
+	gns_x_of(m->points, c->n, c->axis, start, unit, c->x);
+	gns_x_title(c->title, sizeof c->title, c->axis, c->n ? (double)m->points[0].step_lo : 1, unit);
+}
+
+static bool columns_init(struct columns *c, const struct gns_model *m, enum gns_x_axis axis)
+{
+	const struct gns_point *points = m->points;
+	size_t n = m->n_points;
 	double *at = calloc(6 * (n ? n : 1), sizeof *at);
 	if (!at)
 		return false;
-	*c = (struct columns){at, at + n, at + 2 * n, at + 3 * n, at + 4 * n, at + 5 * n, n};
+	*c = (struct columns){at, at + n, at + 2 * n, at + 3 * n, at + 4 * n, at + 5 * n, n, axis, ""};
+	set_x(c, m);
 	for (size_t i = 0; i < n; i++) {
 		const struct gns_point *p = &points[i];
-		c->x[i] = ((double)p->step_lo + (double)p->step_hi) / 2;
 		c->value[i] = p->b_noise.resolved ? p->b_noise.value : NAN;
 		c->lo[i] = p->b_noise.lo;
 		c->hi[i] = p->b_noise.resolved ? p->b_noise.hi : NAN;
@@ -51,10 +64,12 @@ static struct gns_axis noise_axis(const struct columns *c, const struct gns_summ
 	return axis;
 }
 
-static struct gns_axis step_axis(const struct gns_model *m)
+static struct gns_axis x_axis(const struct gns_model *m, const struct columns *c)
 {
 	struct gns_axis axis = gns_axis_empty(false);
-	if (m->n_points > 0) {
+	for (size_t i = 0; c->axis != GNS_X_STEPS && i < c->n; i++)
+		gns_axis_include(&axis, c->x[i]);
+	if (c->axis == GNS_X_STEPS && m->n_points > 0) {
 		gns_axis_include(&axis, (double)m->points[0].step_lo);
 		gns_axis_include(&axis, (double)m->points[m->n_points - 1].step_hi);
 	}
@@ -93,7 +108,7 @@ static void draw_noise_plot(struct gns_canvas *canvas, struct gns_rect rect, con
 	snprintf(batch, sizeof batch, "batch %s", gns_text_number(number, sizeof number, s->samples_per_step));
 	struct gns_plot plot = {
 		.frame = {rect.x, rect.y + 1, rect.w, rect.h - 1},
-		.x = step_axis(m), .y = noise_axis(c, s), .x_title = "step",
+		.x = x_axis(m, c), .y = noise_axis(c, s), .x_title = c->title,
 		.curves = {{c->x, c->value, c->lo, c->hi, c->n, GNS_ROLE_NOISE}}, .n_curves = 1,
 		.levels = {{level, crit, false, GNS_ROLE_CRIT}, {s->samples_per_step, batch, true, GNS_ROLE_BATCH}}, .n_levels = 2,
 	};
@@ -109,7 +124,7 @@ static void draw_side_plot(struct gns_canvas *canvas, struct gns_rect rect, cons
 		gns_axis_include(&axis, values[i]);
 	gns_axis_round(&axis);
 	struct gns_plot plot = {
-		.frame = rect, .x = step_axis(m), .y = axis, .x_title = "step", .y_title = title,
+		.frame = rect, .x = x_axis(m, c), .y = axis, .x_title = c->title, .y_title = title,
 		.curves = {{.x = c->x, .y = values, .n = c->n, .role = role}}, .n_curves = 1,
 	};
 	if (!gns_plot_draw(canvas, ui->renderer, &plot))
@@ -202,6 +217,12 @@ static void draw_warnings(struct gns_canvas *canvas, struct gns_rect rect, const
 	gns_canvas_printf(canvas, rect.x, rect.y, rect.w, GNS_ROLE_WARN, "! %zu warnings (6): %s", s->n_warnings, names);
 }
 
+/* Room for where the time goes. */
+static int split_rows(const struct gns_model *m, int height)
+{
+	return height >= 14 && m->split.steps > 0 ? 1 : 0;
+}
+
 static int warning_rows(const struct gns_summary *s, int height)
 {
 	if (s->n_warnings == 0)
@@ -216,7 +237,7 @@ static int draw_foot(struct gns_canvas *canvas, struct gns_rect body, const stru
 	const struct gns_summary *s = &m->summary;
 	char loss[64], ms[64], step[80], line[400];
 	int warnings = warning_rows(s, body.h), cost = cost_rows(canvas, body, s);
-	int rows = (sparks ? 2 : 1) + cost + warnings, y = body.y + body.h - rows;
+	int split = split_rows(m, body.h), rows = (sparks ? 2 : 1) + split + cost + warnings, y = body.y + body.h - rows;
 	gns_text_number(loss, sizeof loss, s->loss);
 	snprintf(step, sizeof step, "%s ms", gns_text_number(ms, sizeof ms, s->step_ms));
 	if (sparks) {
@@ -226,6 +247,14 @@ static int draw_foot(struct gns_canvas *canvas, struct gns_rect body, const stru
 	} else {
 		snprintf(line, sizeof line, "loss %s · step time %s", loss, step);
 		gns_canvas_text(canvas, body.x, y++, body.w, GNS_ROLE_TEXT, line);
+	}
+	if (split) {
+		char text[400];
+		gns_say_split(text, sizeof text, &m->split, true);
+		if (gns_canvas_columns(canvas, text) + 10 > body.w)
+			gns_say_split(text, sizeof text, &m->split, false);
+		gns_canvas_text(canvas, body.x, y, 10, GNS_ROLE_FAINT, "a step is");
+		gns_canvas_text(canvas, body.x + 10, y++, body.w - 10, GNS_ROLE_TEXT, text);
 	}
 	cost_text(line, sizeof line, s, body.w < 60);
 	gns_canvas_wrap(canvas, (struct gns_rect){body.x, y, body.w, cost}, GNS_ROLE_TEXT, line);
@@ -265,11 +294,11 @@ void gns_view_now(struct gns_canvas *canvas, struct gns_rect body, const struct 
 		y += draw_estimates(canvas, (struct gns_rect){body.x, y, body.w, end - y}, &m->summary);
 	if (body.h >= 16)
 		y += draw_live(canvas, (struct gns_rect){body.x, y, body.w, 1}, m);
-	if (!columns_init(&c, m->points, m->n_points))
+	if (!columns_init(&c, m, ui->x_axis))
 		return;
 	bool side = body.w >= 140 && end - y >= 20;
 	struct gns_rect rest = {body.x, y, body.w, end - y};
-	int foot = 1 + cost_rows(canvas, rest, &m->summary) + warning_rows(&m->summary, rest.h);
+	int foot = 1 + split_rows(m, rest.h) + cost_rows(canvas, rest, &m->summary) + warning_rows(&m->summary, rest.h);
 	bool sparks = !side && body.w >= 60 && end - y >= foot + 9;
 	if (end - y >= foot)
 		end -= draw_foot(canvas, rest, m, ui, &c, sparks);

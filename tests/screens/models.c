@@ -95,6 +95,13 @@ static void set_kernels(struct gns_model *m)
 	memcpy(m->kernels, kernel, sizeof kernel);
 }
 
+static void set_split(struct gns_model *m)
+{
+	m->split = (struct gns_split){.steps = 100, .step_ms = 12.3, .gnscope_ms = 0.11,
+				      .family = {{"wgrad", 4.12}, {"forward", 2.95}, {"dgrad", 0.98}}, .n_families = 3};
+	m->last_step = m->summary.run.steps;
+}
+
 static void set_runs(struct gns_model *m)
 {
 	m->n_runs = 3;
@@ -126,6 +133,7 @@ void model_training(struct gns_model *m)
 	set_points(m);
 	set_layers(m);
 	set_kernels(m);
+	set_split(m);
 	set_runs(m);
 	set_health(m);
 }

@@ -91,7 +91,7 @@ def keys_switch_views_and_q_restores(t):
     t.wait("your batch 256 is 0.26 of B_crit")
     for key, mark, text in (("2", "[2 Tradeoff]", "you are here"), ("3", "[3 Layers]", "fc1.weight"), ("4", "[4 Kernels]", "sgemm"),
                             ("5", "[5 Runs]", "char_lm"), ("6", "[6 Health]", "rejected_attention"), ("Tab", "[1 Now]", "B_noise"),
-                            ("Left", "[6 Health]", "Counters"), ("Right", "[1 Now]", "loss"), ("?", "pause the display", "unresolved"),
+                            ("Left", "[6 Health]", "Counters"), ("Right", "[1 Now]", "loss"), ("?", "pause the display", "more"),
                             ("Escape", "[1 Now]", "loss"), ("p", "display paused", ""), ("w", "last 10,000 steps", "")):
         t.keys(key)
         t.wait(mark)
@@ -122,13 +122,13 @@ def enter_switches_the_run(t):
 def colours_are_there_and_can_be_refused(t):
     t.start()
     t.wait("B_noise")
-    assert "\033[33m" in t.screen("-e"), "no colour for B_crit"
+    assert "38;5;214m" in t.screen("-e"), "no colour for B_crit"
     t.keys("q")
     t.restored(0)
     t.keys("clear", "Enter")
     t.start(env="NO_COLOR=1")
     t.wait("B_noise")
-    assert "\033[33m" not in t.screen("-e"), "colour in spite of NO_COLOR"
+    assert "38;5;" not in t.screen("-e"), "colour in spite of NO_COLOR"
     t.keys("q")
     t.restored(0)
 
