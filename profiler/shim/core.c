@@ -425,6 +425,7 @@ void gns_core_mark_samples(uint64_t samples)
 	if (!mark_begin())
 		return;
 	/* What the user said on the command line wins. */
+	core.measure->samples_marked = !core.config.samples;
 	if (!core.config.samples && samples && samples <= 1u << 30 && core.measure->samples != samples) {
 		core.measure->samples = samples;
 		core.publish.hello = true;

@@ -278,6 +278,23 @@ static bool first_in_question(struct gns_roles *r, uint32_t others)
 	return question;
 }
 
+/* That of one of its shape which has gone, or a new one. */
+static uint32_t next_id(struct gns_roles *r, const struct gns_key *key)
+{
+	uint32_t best = r->n_orphans;
+	for (uint32_t i = 0; i < r->n_orphans; i++) {
+		const struct gns_orphan *o = &r->orphans[i];
+		if (o->slow_n == key->slow_n && o->fast_n == key->fast_n && o->dtype == key->dtype &&
+		    (best == r->n_orphans || o->id < r->orphans[best].id))
+			best = i;
+	}
+	if (best == r->n_orphans)
+		return ++r->ids;
+	uint32_t id = r->orphans[best].id;
+	r->orphans[best] = r->orphans[--r->n_orphans];
+	return id;
+}
+
 static bool promote(struct gns_roles *r, uint32_t others)
 {
 	bool any = false;
@@ -295,7 +312,8 @@ static bool promote(struct gns_roles *r, uint32_t others)
 			return any;
 		any = true;
 		first->state = GNS_W_WEIGHT;
-		first->id = ++r->n_weights;
+		first->id = next_id(r, &first->key);
+		r->n_weights++;
 	}
 }
 
@@ -351,7 +369,7 @@ bool gns_learn_boundary(struct gns_roles *r, struct gns_weight *trigger, bool *l
 {
 	uint32_t changed = scan_candidates(r), others = count_others(r), before = r->n_weights;
 	*learned = promote(r, others);
-	if (*learned && !r->boundaries && !r->announced)
+	if (*learned && !before)
 		changed = count_changed(r);
 	trigger->trigger_scan = r->scan;
 	trigger->triggers++;
@@ -390,7 +408,7 @@ static void try_other_layout(struct gns_roles *r)
 {
 	if (r->n_weights || r->layout_tries >= 16)
 		return;
-	if (r->fruitless < FRUITLESS && r->products < (uint64_t)LAYOUT_PATIENCE << r->layout_tries)
+	if (r->fruitless < FRUITLESS && r->products - r->learning_since < (uint64_t)LAYOUT_PATIENCE << r->layout_tries)
 		return;
 	for (uint32_t i = 0; i < r->n_weights_used; i++)
 		if (r->weights[i].state == GNS_W_CANDIDATE)

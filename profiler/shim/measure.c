@@ -5,6 +5,8 @@
 
 #include "arena.h"
 
+#define ODD_RUN 4 /* gradients of one weight in a row */
+
 const char *gns_refusal_name(enum gns_refusal why)
 {
 	static const char *const names[GNS_REFUSALS] = {
@@ -12,6 +14,7 @@ const char *gns_refusal_name(enum gns_refusal why)
 		[GNS_REFUSED_ROWS_DIFFER] = "rows_differ", [GNS_REFUSED_ONE_SAMPLE] = "one_sample",
 		[GNS_REFUSED_NOT_FINITE] = "not_finite", [GNS_REFUSED_MEMORY] = "no_scratch_memory",
 		[GNS_REFUSED_TOO_MANY] = "too_many_weights", [GNS_REFUSED_TYPE] = "element_type",
+		[GNS_REFUSED_ROWS_CHANGED] = "rows_changed",
 	};
 	return why < GNS_REFUSALS ? names[why] : "unknown";
 }
@@ -75,6 +78,8 @@ void gns_measure_weight(struct gns_measure *m, const struct gns_weight *w)
 		return;
 	}
 	struct gns_param_sum *p = &m->param[w->id - 1];
+	if (p->known && p->key.data != w->key.data)
+		p->key = w->key; /* it has moved */
 	if (!p->known) {
 		p->known = true;
 		p->key = w->key;
@@ -116,6 +121,28 @@ static uint64_t samples_of(struct gns_measure *m, const struct gns_product *p)
 	if (p->k > m->rows)
 		m->rows = p->k;
 	return n;
+}
+
+/* One number of samples, told once, is not true of a smaller last batch, and the rows may divide by it all the same. Where they have changed by
+ * whole samples of the usual length the step is not believed, until the new number has become usual or rows are seen to vary (sequences
+ * of changing length). */
+static bool rows_doubtful(struct gns_param_sum *p, uint64_t rows, uint64_t n)
+{
+	if (!p->usual_rows)
+		p->usual_rows = rows;
+	if (rows == p->usual_rows) {
+		p->odd_run = 0;
+		return false;
+	}
+	p->odd_same = !p->odd_run || (p->odd_same && rows == p->odd_rows);
+	p->odd_rows = rows;
+	bool doubtful = !p->rows_vary && p->usual_rows > n && rows % (p->usual_rows / n) == 0;
+	if (++p->odd_run == ODD_RUN) {
+		p->rows_vary |= !p->odd_same;
+		p->usual_rows = rows;
+		p->odd_run = 0;
+	}
+	return doubtful;
 }
 
 /* The output before the call, densely packed, so that the product's own share can be told from what it is added to. */
@@ -165,6 +192,8 @@ struct gns_pending *gns_measure_before(struct gns_measure *m, const struct gns_p
 	if (product->dtype != GNS_F32 && product->dtype != GNS_F64)
 		refuse(m, GNS_REFUSED_TYPE);
 	uint64_t n = samples_of(m, product);
+	if (m->samples && !m->samples_marked && rows_doubtful(&m->param[id[0] - 1], product->k, n))
+		refuse(m, GNS_REFUSED_ROWS_CHANGED);
 	if (m->refused)
 		return NULL;
 	struct gns_pending *e = free_entry(m);

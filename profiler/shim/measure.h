@@ -27,6 +27,7 @@ enum gns_refusal { /* why a step that was to be measured is not */
 	GNS_REFUSED_MEMORY,       /* scratch or copy could not be had, or is in use by too many threads */
 	GNS_REFUSED_TOO_MANY,     /* weights or products beyond the tables */
 	GNS_REFUSED_TYPE,         /* an element type the sketch does not know */
+	GNS_REFUSED_ROWS_CHANGED, /* as if whole samples had gone or come (a smaller last batch), with the same number told */
 	GNS_REFUSALS
 };
 const char *gns_refusal_name(enum gns_refusal why);
@@ -35,6 +36,9 @@ struct gns_param_sum {
 	double q_small, q_big;      /* sums over micro-steps */
 	uint32_t micro, in_micro;   /* micro-steps measured; gradient products in the present one */
 	uint64_t n, rows;
+	uint64_t usual_rows, odd_rows; /* of one product, from step to step */
+	uint32_t odd_run;
+	bool odd_same, rows_vary;
 	bool known, told, excluded; /* seen in a measured step; PARAM published; used more than once a micro-step */
 	bool newly_excluded;
 	struct gns_key key;
@@ -84,6 +88,7 @@ struct gns_measure {
 		size_t cols;
 	} pool[GNS_POOL];
 	uint64_t samples;            /* in a micro-step; 0 not told */
+	bool samples_marked;         /* told by the trainer as it goes, not once for all */
 	uint32_t probes;
 	uint64_t rows, n;            /* of this step: tallest product; samples of a micro-step */
 	enum gns_refusal refused;

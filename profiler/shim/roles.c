@@ -8,7 +8,8 @@
 
 #define INDEX_SLOTS (GNS_WEIGHTS_MAX * 2)
 #define REFERENCE 8
-#define LOST_AFTER 4 /* steps' worth of products without a weight: they have moved */
+#define LOST_AFTER 4 /* steps' worth of products without a weight, or of gradients without a step: they have moved */
+#define RELEARN_FIRST 32 /* steps; then every time their number has doubled, if there are gradients that belong to no weight */
 
 const char *gns_reason_name(enum gns_reason reason)
 {
@@ -26,11 +27,13 @@ bool gns_roles_init(struct gns_roles *r)
 	r->weights = gns_pages(GNS_WEIGHTS_MAX * sizeof *r->weights);
 	r->index = gns_pages(INDEX_SLOTS * sizeof *r->index);
 	r->first = gns_pages(GNS_FIRST_USES * sizeof *r->first);
-	if (!gns_uses_init(&r->uses) || !r->weights || !r->index || !r->first) {
+	r->orphans = gns_pages(GNS_WEIGHTS_MAX * sizeof *r->orphans);
+	if (!gns_uses_init(&r->uses) || !r->orphans || !r->weights || !r->index || !r->first) {
 		gns_roles_free(r);
 		return false;
 	}
 	r->learning = r->scan_works = true;
+	r->relearn_at = RELEARN_FIRST;
 	r->scan = 1; /* 0 stands for "never read" */
 	return true;
 }
@@ -41,6 +44,8 @@ void gns_roles_free(struct gns_roles *r)
 	gns_pages_free(r->weights, GNS_WEIGHTS_MAX * sizeof *r->weights);
 	gns_pages_free(r->index, INDEX_SLOTS * sizeof *r->index);
 	gns_pages_free(r->first, GNS_FIRST_USES * sizeof *r->first);
+	gns_pages_free(r->orphans, GNS_WEIGHTS_MAX * sizeof *r->orphans);
+	r->orphans = NULL;
 	r->weights = NULL;
 	r->index = NULL;
 	r->first = NULL;
@@ -111,6 +116,33 @@ void gns_roles_relearn(struct gns_roles *r)
 {
 	r->learning = true;
 	r->settle = 3;
+	r->n_writes = 0;
+	r->learning_since = r->products;
+	memset(r->first, 0, GNS_FIRST_USES * sizeof *r->first);
+}
+
+static bool no_weight(const struct gns_roles *r, const struct gns_weight *w)
+{
+	(void)r;
+	(void)w;
+	return false;
+}
+
+void gns_roles_restart(struct gns_roles *r)
+{
+	for (uint32_t i = 0; i < r->n_weights_used; i++) {
+		const struct gns_weight *w = &r->weights[i];
+		if (w->id && r->n_orphans < GNS_WEIGHTS_MAX)
+			r->orphans[r->n_orphans++] = (struct gns_orphan){ w->key.slow_n, w->key.fast_n, w->key.dtype, w->id };
+	}
+	gns_weights_keep(r, no_weight);
+	gns_uses_next_cycle(&r->uses);
+	gns_roles_relearn(r);
+	r->n_weights = r->settle = r->held = r->learned_steps = r->fruitless = 0;
+	r->any_record = r->backward_seen = r->step_unclaimed = false;
+	r->gradients = r->step_gradients = 0;
+	r->trigger = (struct gns_key){ 0 };
+	r->last_weight_use = r->products;
 }
 
 /* The weight in use is at hand: no system call. As a rule the same one begins every step and has changed. */
@@ -184,7 +216,16 @@ static void boundary(struct gns_roles *r, struct gns_weight *used, struct gns_ve
 	r->boundaries++;
 	r->step_products = r->products - r->products_at_boundary;
 	r->products_at_boundary = r->products;
+	r->step_gradients = r->gradients;
+	r->step_unclaimed = r->unclaimed;
+	r->gradients = 0;
+	r->unclaimed = false;
 	out->boundary = true;
+	if (r->boundaries >= r->relearn_at) {
+		r->relearn_at *= 2;
+		if (!r->learning && r->step_unclaimed)
+			gns_roles_relearn(r);
+	}
 }
 
 /* An activation at an address that a candidate once had must not be taken for the beginning of a step. */
@@ -339,11 +380,14 @@ void gns_roles_see(struct gns_roles *r, const struct gns_product *p, struct gns_
 		else
 			see_gradient(r, p, out);
 		r->why[out->why]++;
+		r->gradients++;
+		r->unclaimed |= out->why != GNS_WHY_NONE;
 	} else if (left || right) {
 		see_ordinary(r, p, left, right, out);
 	}
 	if (r->learning)
 		gns_learn_see(r, p, out, gradient_form);
-	else if (r->products - r->last_weight_use > LOST_AFTER * r->step_products + 1000)
-		gns_roles_relearn(r);
+	else if (r->products - r->last_weight_use > LOST_AFTER * r->step_products + 1000 ||
+		 (r->step_gradients && r->gradients > LOST_AFTER * r->step_gradients + 16))
+		gns_roles_restart(r);
 }

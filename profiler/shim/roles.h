@@ -86,12 +86,21 @@ struct gns_verdict {
 	bool forward_after_backward; /* FORWARD: a backward pass was seen since the last forward one */
 };
 
+/* A weight of which the address is no longer true: the next one of its shape to be found is taken for it (model.to, reallocation). */
+struct gns_orphan {
+	size_t slow_n, fast_n;
+	uint32_t dtype, id;
+};
+
 struct gns_roles {
 	struct gns_uses uses;
 	struct gns_weight *weights;  /* GNS_WEIGHTS_MAX */
 	uint32_t *index;             /* hash by address into weights, +1 */
 	uint32_t n_weights_used;     /* slots taken, candidates included */
-	uint32_t n_weights;          /* weights proper = highest id */
+	uint32_t n_weights;          /* weights proper */
+	uint32_t ids;                /* the highest id given */
+	struct gns_orphan *orphans;  /* ids whose weights have gone, GNS_WEIGHTS_MAX */
+	uint32_t n_orphans;
 	bool wgrad_sum_fast;
 	bool learning, scan_works, backward_seen;
 	bool any_record;             /* while learning: some candidate has passed the test once */
@@ -99,7 +108,10 @@ struct gns_roles {
 	uint32_t scan;               /* scans so far */
 	uint32_t settle;             /* boundaries until learning ends */
 	uint64_t products, products_at_boundary, last_weight_use, step_products;
-	uint32_t boundaries;
+	uint32_t boundaries, relearn_at;
+	uint64_t learning_since;     /* products */
+	uint64_t gradients, step_gradients; /* products of weight-gradient form in this step and in the last */
+	bool unclaimed, step_unclaimed;     /* some of them belonged to no weight */
 	uint32_t steps_before;       /* steps that had passed when the first weights were learned */
 	uint32_t expected_gradients; /* of those weights in the last of these steps */
 	uint32_t layout_tries, fruitless;
@@ -117,8 +129,10 @@ void gns_roles_free(struct gns_roles *roles);
 /* Called with each product before it runs (operands are read), in the order of the program. */
 void gns_roles_see(struct gns_roles *roles, const struct gns_product *product, struct gns_verdict *out);
 
-/* Looks again for weights in the next steps (unfrozen layers, moved parameters). */
+/* Looks again for weights in the next steps, beside those that are known (unfrozen layers). */
 void gns_roles_relearn(struct gns_roles *roles);
+/* Forgets all addresses and begins anew (moved parameters); ids are kept for those of the same shape. */
+void gns_roles_restart(struct gns_roles *roles);
 
 /* The weight with this address, NULL none: for names given by the trainer. */
 struct gns_weight *gns_roles_at(struct gns_roles *roles, const void *data);
