@@ -287,7 +287,7 @@ static void on_weight(const struct gns_verdict *v, const struct gns_product *p)
 {
 	const struct gns_weight *w = &core.roles.weights[v->weight[0]];
 	if (v->role == GNS_ROLE_FORWARD)
-		gns_measure_weight(core.measure, w);
+		gns_measure_weight(core.measure, w, core.steps.measured ? v->input : 0);
 	else if (core.steps.measured)
 		/* The operand that is not the weight is dY. */
 		gns_measure_settle(core.measure, p->left.data == w->key.data ? p->right.data : p->left.data, w->id);

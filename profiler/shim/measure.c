@@ -71,7 +71,18 @@ void gns_measure_name(struct gns_measure *m, const char *name, const void *data,
 		}
 }
 
-void gns_measure_weight(struct gns_measure *m, const struct gns_weight *w)
+/* A forward use after a gradient begins the next micro-step, unless it repeats an earlier one: a recomputation for a weight that is used
+ * more than once. */
+static bool repeats(struct gns_param_sum *p, uint64_t input)
+{
+	for (uint32_t i = 0; i < GNS_INPUTS && i < p->n_inputs; i++)
+		if (p->input[i] == input)
+			return true;
+	p->input[p->n_inputs++ % GNS_INPUTS] = input;
+	return false;
+}
+
+void gns_measure_weight(struct gns_measure *m, const struct gns_weight *w, uint64_t input)
 {
 	if (w->id > GNS_PARAMS_MAX) {
 		refuse(m, GNS_REFUSED_TOO_MANY);
@@ -92,7 +103,8 @@ void gns_measure_weight(struct gns_measure *m, const struct gns_weight *w)
 			if (is_given(&m->given[i], &w->key))
 				memcpy(p->name, m->given[i].name, sizeof p->name);
 	}
-	p->in_micro = 0; /* a forward use after a gradient begins its next micro-step */
+	if (!input || !repeats(p, input))
+		p->in_micro = 0;
 }
 
 void gns_measure_clear(struct gns_measure *m)
@@ -102,6 +114,7 @@ void gns_measure_clear(struct gns_measure *m)
 		p->q_small = p->q_big = 0;
 		p->micro = p->in_micro = 0;
 		p->n = p->rows = 0;
+		p->n_inputs = 0;
 	}
 	m->n_open = 0;
 	m->rows = m->n = 0;

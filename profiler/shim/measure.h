@@ -17,6 +17,7 @@
 #define GNS_PENDING_MAX 64  /* products between before and after, all threads */
 #define GNS_POOL 4
 #define GNS_COPY_MAX (256u << 20)
+#define GNS_INPUTS 8
 
 enum gns_refusal { /* why a step that was to be measured is not */
 	GNS_REFUSED_NOT = 0,
@@ -38,6 +39,8 @@ struct gns_param_sum {
 	uint64_t n, rows;
 	uint64_t usual_rows, odd_rows; /* of one product, from step to step */
 	uint32_t odd_run;
+	uint64_t input[GNS_INPUTS]; /* fingerprints of the newest inputs of this step */
+	uint32_t n_inputs;
 	bool odd_same, rows_vary;
 	bool known, told, excluded; /* seen in a measured step; PARAM published; used more than once a micro-step */
 	bool newly_excluded;
@@ -101,7 +104,8 @@ bool gns_measure_init(struct gns_measure *measure);
 void gns_measure_free(struct gns_measure *measure);
 
 /* Under the lock. */
-void gns_measure_weight(struct gns_measure *measure, const struct gns_weight *weight); /* a forward use: its key, its micro-step */
+/* A forward use: its key, its micro-step. input: fingerprint of what it is multiplied with, 0 where the step is not measured. */
+void gns_measure_weight(struct gns_measure *measure, const struct gns_weight *weight, uint64_t input);
 /* A name given by the trainer, for the weight at this address now or later. */
 void gns_measure_name(struct gns_measure *measure, const char *name, const void *data, uint64_t rows, uint64_t cols);
 void gns_measure_clear(struct gns_measure *measure); /* a new step */

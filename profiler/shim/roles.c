@@ -259,7 +259,7 @@ static void see_weight(struct gns_roles *r, struct gns_weight *w, const struct g
 	r->last_weight_use = r->products;
 	if (forward)
 		w->order = r->uses.seq;
-	gns_uses_add(&r->uses, other, operand, w->key.dtype);
+	out->input = gns_uses_add(&r->uses, other, operand, w->key.dtype);
 	out->role = forward ? GNS_ROLE_FORWARD : GNS_ROLE_DGRAD;
 	out->n = 1;
 	out->weight[0] = (uint32_t)(w - r->weights);

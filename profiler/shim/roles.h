@@ -83,6 +83,7 @@ struct gns_verdict {
 	unsigned n;           /* WGRAD: weights it may belong to, best first; more than one: several layers share X and shape */
 	uint32_t weight[GNS_USES_FOUND]; /* indices into the table; FORWARD, DGRAD: [0] */
 	const void *output_gradient[GNS_USES_FOUND]; /* WGRAD: the operand that is dY if it belongs to weight[i] */
+	uint64_t input;       /* FORWARD, DGRAD: fingerprint of the operand that is not the weight */
 	bool forward_after_backward; /* FORWARD: a backward pass was seen since the last forward one */
 };
 

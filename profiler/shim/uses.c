@@ -36,7 +36,7 @@ static bool same_weight(const struct gns_use *u, const struct gns_operand *weigh
 	return u->weight.data == weight->data && u->weight_free == weight->free_n && u->weight_sum_fast == weight->sum_fast;
 }
 
-void gns_uses_add(struct gns_uses *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype)
+uint64_t gns_uses_add(struct gns_uses *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype)
 {
 	struct gns_use *free_slot = NULL, *oldest = NULL;
 	uint32_t at = home(matrix->data);
@@ -66,6 +66,7 @@ void gns_uses_add(struct gns_uses *uses, const struct gns_operand *matrix, const
 		.data = matrix->data, .cycle = uses->cycle, .seq = uses->seq++, .rows = matrix->free_n, .width = matrix->sum_n,
 		.weight = gns_operand_key(weight, dtype), .weight_free = weight->free_n, .weight_sum_fast = weight->sum_fast,
 	};
+	return free_slot->print;
 }
 
 unsigned gns_uses_find(struct gns_uses *uses, const struct gns_operand *matrix, size_t other_width, uint32_t dtype,

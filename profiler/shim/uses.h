@@ -31,8 +31,8 @@ bool gns_uses_init(struct gns_uses *uses);
 void gns_uses_free(struct gns_uses *uses);
 void gns_uses_next_cycle(struct gns_uses *uses);
 
-/* Notes that `matrix` was multiplied with `weight`; both are operands of one product. */
-void gns_uses_add(struct gns_uses *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype);
+/* Notes that `matrix` was multiplied with `weight`; both are operands of one product. Returns the matrix' fingerprint. */
+uint64_t gns_uses_add(struct gns_uses *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype);
 
 /* The untaken uses of this cycle in which `matrix` (an operand of a weight-gradient product: its rows are summed over now, its width
  * stays) met a weight whose other dimension is `other_width`. Newest first; returns how many, at most GNS_USES_FOUND. */
