@@ -14,7 +14,7 @@
 
 #define GNS_PARAMS_MAX 4096
 #define GNS_OPEN_MAX 256    /* products whose weight is not settled yet */
-#define GNS_PENDING_MAX 64  /* products between before and after, all threads */
+#define GNS_PENDING_MAX 256 /* products between before and after, all threads; a batched call has many */
 #define GNS_POOL 4
 #define GNS_COPY_MAX (256u << 20)
 #define GNS_INPUTS 8
