@@ -3,6 +3,7 @@
  *
  *     host PLUGIN PLUGIN_WITH_ANOTHER_BLAS */
 #include <dlfcn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,12 +45,13 @@ int main(int argc, char **argv)
 	if (dlerror())
 		return 5;
 	for (int round = 0; round < 20; round++) {
+		uintptr_t page = (uintptr_t)dlsym(first, "naive_calls") & ~(uintptr_t)4095;
 		dlclose(first);
 		dlclose(second);
-		/* what lay there is taken, so that the next lies elsewhere */
-		mmap(NULL, (size_t)(1 + round) << 16, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		second = load(argv[2], round % 2 ? RTLD_LOCAL : RTLD_DEEPBIND, &two);
+		/* where the BLAS lay something else lies now, while the plugin comes back to its place */
+		mmap((void *)page, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 		first = load(argv[1], RTLD_LOCAL, &one);
+		second = load(argv[2], round % 2 ? RTLD_LOCAL : RTLD_DEEPBIND, &two);
 		right(one);
 		right(two);
 	}
