@@ -185,9 +185,16 @@ static void close_step(bool all_counters)
 	}
 }
 
+/* A step that is not measured is only counted: operands are then known by their addresses alone. */
+static void look_closely(void)
+{
+	core.roles.uses.no_prints = !core.steps.measured && !core.roles.learning;
+}
+
 static void begin_step(uint64_t step)
 {
 	gns_steps_begin(&core.steps, &core.config, gns_publish_control(&core.publish), step);
+	look_closely();
 	gns_measure_clear(core.measure);
 	gns_kernels_clear(core.kernels);
 }
@@ -227,6 +234,7 @@ static void on_boundary(const struct gns_verdict *v)
 	}
 	if (v->learned)
 		s->unsure = 2; /* more weights than before */
+	look_closely();
 	if (s->marked || !s->step)
 		return;
 	if (!s->published)
@@ -261,7 +269,13 @@ bool gns_core_enter(struct gns_call *call, const char *api)
 			return false;
 	}
 	inside = 1;
-	*call = (struct gns_call){ .api = api, .saved_errno = saved };
+	/* Not all of it: the product is large, and written before it is read. */
+	call->api = api;
+	call->saved_errno = saved;
+	call->entered_ns = call->called_ns = 0;
+	call->role = call->n_products = call->n_wgrads = call->scale = 0;
+	call->pending = NULL;
+	call->measured = false;
 	if (core.steps.measured || core.roles.learning)
 		call->scale = 1;
 	else if (++core.tick % TIME_ONE_IN == 0)

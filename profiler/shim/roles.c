@@ -137,6 +137,7 @@ void gns_roles_restart(struct gns_roles *r)
 	}
 	gns_weights_keep(r, no_weight);
 	gns_uses_next_cycle(&r->uses);
+	r->uses.no_prints = false;
 	gns_roles_relearn(r);
 	r->n_weights = r->settle = r->held = r->learned_steps = r->fruitless = 0;
 	r->any_record = r->backward_seen = r->step_unclaimed = false;
@@ -213,6 +214,7 @@ static void boundary(struct gns_roles *r, struct gns_weight *used, struct gns_ve
 	if (!changed)
 		return;
 	gns_uses_next_cycle(&r->uses);
+	r->uses.no_prints = false; /* until it is known whether the step is measured */
 	r->boundaries++;
 	r->step_products = r->products - r->products_at_boundary;
 	r->products_at_boundary = r->products;

@@ -62,7 +62,7 @@ uint64_t gns_uses_add(struct gns_uses *uses, const struct gns_operand *matrix, c
 	}
 	struct gns_key key = gns_operand_key(matrix, dtype);
 	*free_slot = (struct gns_use){
-		.print = gns_print_hash(&key),
+		.print = uses->no_prints ? 0 : gns_print_hash(&key),
 		.data = matrix->data, .cycle = uses->cycle, .seq = uses->seq++, .rows = matrix->free_n, .width = matrix->sum_n,
 		.weight = gns_operand_key(weight, dtype), .weight_free = weight->free_n, .weight_sum_fast = weight->sum_fast,
 	};
@@ -83,10 +83,12 @@ unsigned gns_uses_find(struct gns_uses *uses, const struct gns_operand *matrix, 
 		if (u->cycle != uses->cycle || u->taken || u->data != matrix->data || u->rows != matrix->sum_n ||
 		    u->width != matrix->free_n || u->weight_free != other_width || u->weight.dtype != dtype)
 			continue;
-		if (!print)
-			print = gns_print_hash(&key);
-		if (u->print != print)
-			continue;
+		if (!uses->no_prints) {
+			if (!print)
+				print = gns_print_hash(&key);
+			if (u->print != print)
+				continue;
+		}
 		if (n == GNS_USES_FOUND && u->seq < found[n - 1]->seq)
 			continue;
 		unsigned j = n < GNS_USES_FOUND ? n++ : n - 1;

@@ -25,13 +25,14 @@ struct gns_uses {
 	struct gns_use *slots;
 	uint32_t cycle, seq;
 	uint64_t lost; /* no room in the neighbourhood */
+	bool no_prints; /* addresses alone: enough to count with in a step that is not measured */
 };
 
 bool gns_uses_init(struct gns_uses *uses);
 void gns_uses_free(struct gns_uses *uses);
 void gns_uses_next_cycle(struct gns_uses *uses);
 
-/* Notes that `matrix` was multiplied with `weight`; both are operands of one product. Returns the matrix' fingerprint. */
+/* Notes that `matrix` was multiplied with `weight`; both are operands of one product. Returns the matrix' fingerprint, 0 with no_prints. */
 uint64_t gns_uses_add(struct gns_uses *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype);
 
 /* The untaken uses of this cycle in which `matrix` (an operand of a weight-gradient product: its rows are summed over now, its width
