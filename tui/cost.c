@@ -2,6 +2,7 @@
 #include "tui/cost.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Least squares through points of one training at several batch sizes; false without two distinct ones or with a slope or an
  * intercept below zero, which no machine has. */
@@ -40,7 +41,8 @@ struct gns_step_time gns_step_time_of(const struct gns_model *m)
 		return t;
 	add_point(&t, t.batch, t.ms);
 	for (size_t i = 0; i < m->n_overlay; i++)
-		if (m->overlay[i].run_id != m->summary.run.run_id)
+		if (m->overlay[i].run_id != m->summary.run.run_id && m->overlay[i].params == m->summary.params &&
+		    strcmp(m->overlay[i].sample_unit, m->summary.sample_unit) == 0)
 			add_point(&t, m->overlay[i].samples_per_step, m->overlay[i].step_ms);
 	for (size_t i = 0; i < m->split.n_families; i++)
 		products += m->split.family[i].ms;

@@ -25,7 +25,7 @@ struct gns_step_time {
 	size_t n;
 };
 
-/* From the model: the shown run, its split, and the marked runs (other batch sizes of the same training). */
+/* From the model: the shown run, its split, and those of the marked runs that have as many weights and the same unit. */
 struct gns_step_time gns_step_time_of(const struct gns_model *model);
 
 struct gns_range { double value, lo, hi; }; /* value NaN: only limits */

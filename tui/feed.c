@@ -133,14 +133,14 @@ static int find_run(struct gns_feed *feed, struct gns_error *err)
 
 /* Points of the curve. While there are few steps each is a point (with the long half-life's estimate); then every point pools at
  * least twenty measured steps, because fewer say little alone and a plot of them is all noise. */
-static size_t points_wanted(size_t max_points, int64_t measured)
+static size_t points_wanted(size_t max_points, int64_t steps, int64_t measured)
 {
 	enum { SINGLE_STEPS = 480, STEPS_A_POINT = 20 };
 	size_t most = max_points ? max_points : 512;
-	if (measured <= SINGLE_STEPS)
+	if (steps <= SINGLE_STEPS)
 		return SINGLE_STEPS;
 	size_t pooled = (size_t)measured / STEPS_A_POINT;
-	return pooled < most ? pooled : most;
+	return pooled < 2 ? 2 : pooled < most ? pooled : most;
 }
 
 /* Measured steps in the window, as far as the summary tells. */
@@ -157,10 +157,9 @@ static int64_t first_step(const struct gns_feed *feed, int64_t last)
 
 static int load_series(struct gns_feed *feed, struct gns_model *m, struct gns_error *err)
 {
-	int64_t last = feed->end > 0 ? feed->end : m->last_step;
-	int rc = gns_store_series(feed->store, feed->run_id, first_step(feed, last), feed->end > 0 ? feed->end : -1,
-				  points_wanted(feed->max_points, measured_in(feed, &m->summary)), &m->points, &m->n_points, err);
-	return rc;
+	int64_t last = feed->end > 0 ? feed->end : m->last_step, first = first_step(feed, last);
+	size_t points = points_wanted(feed->max_points, last - first + 1, measured_in(feed, &m->summary));
+	return gns_store_series(feed->store, feed->run_id, first, feed->end > 0 ? feed->end : -1, points, &m->points, &m->n_points, err);
 }
 
 static int load_overlays(struct gns_feed *feed, struct gns_model *m, struct gns_error *err)
@@ -172,9 +171,10 @@ static int load_overlays(struct gns_feed *feed, struct gns_model *m, struct gns_
 		if (gns_store_summary(feed->store, feed->marked[i], 0, &s, err) != 0)
 			continue; /* a run that is no longer there */
 		*o = (struct gns_overlay){.run_id = s.run.run_id, .start_ns = s.run.start_ns, .samples_per_step = s.samples_per_step,
-					  .step_ms = s.step_ms, .b_noise = s.b_noise};
+					  .step_ms = s.step_ms, .b_noise = s.b_noise, .params = s.params};
+		memcpy(o->sample_unit, s.sample_unit, sizeof o->sample_unit);
 		memcpy(o->name, s.run.name, sizeof o->name);
-		rc = gns_store_series(feed->store, feed->marked[i], 1, -1, points_wanted(feed->max_points, s.run.steps_measured), &o->points,
+		rc = gns_store_series(feed->store, feed->marked[i], 1, -1, points_wanted(feed->max_points, s.run.steps, s.run.steps_measured), &o->points,
 				      &o->n_points, err);
 		m->n_overlay++;
 	}

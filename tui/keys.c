@@ -474,11 +474,13 @@ bool gns_top_key(struct gns_top *top, int key)
 	}
 	if (key == 'q' || key == 'Q')
 		return false;
+	bool view_key = key >= '1' && key < '1' + GNS_VIEWS;
 	if (top->ui.help && !scrolls_help(key)) {
 		top->ui.help = false;
-		return true;
+		if (!view_key)
+			return true;
 	}
-	if (key >= '1' && key < '1' + GNS_VIEWS)
+	if (view_key)
 		top->ui.view = (enum gns_view)(key - '1');
 	else if (!common_key(top, key))
 		other_key(top, key);

@@ -20,6 +20,8 @@ struct gns_overlay { /* a marked run */
 	uint64_t start_ns;
 	char name[128];
 	double samples_per_step, step_ms; /* its batch in use and its median step time */
+	char sample_unit[16];
+	int64_t params; /* weights known */
 	struct gns_ratio b_noise;
 	struct gns_point *points;
 	size_t n_points;

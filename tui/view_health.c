@@ -50,6 +50,24 @@ static void write_run(struct page *page, const struct gns_model *m)
 	write_line(page, GNS_ROLE_FAINT, 2, "%s", gns_text_safe(a, sizeof a, s->run.command));
 }
 
+/* How far behind the trainer the screen is, and how much is kept. */
+static void write_store(struct page *page, const struct gns_model *m)
+{
+	static const char *const units[] = {"kB", "MB", "GB", "TB"};
+	char number[48], lag[48];
+	double bytes = m->store_bytes / 1e3;
+	size_t unit = 0;
+	for (; bytes >= 1000 && unit < 3; unit++)
+		bytes /= 1e3;
+	if (m->store_bytes > 0)
+		write_line(page, GNS_ROLE_TEXT, 2, "database %s %s, its log included", gns_say_three(number, sizeof number, bytes), units[unit]);
+	if (strcmp(m->summary.run.status, "running") == 0 && m->summary.last_step_ns > 0 && m->now_ns >= m->summary.last_step_ns)
+		write_line(page, GNS_ROLE_TEXT, 2, "the newest stored step began %s ago%s",
+			   gns_say_seconds(lag, sizeof lag, (double)(m->now_ns - m->summary.last_step_ns) / 1e9),
+			   m->control_known ? "; its trainer can be told to pause (P) or to measure every K-th step (e)"
+					    : "; no trainer of it lives here under your user");
+}
+
 static void write_warnings(struct page *page, const struct gns_summary *s)
 {
 	char name[64], text[256];
@@ -98,6 +116,7 @@ void gns_view_health(struct gns_canvas *canvas, struct gns_rect body, const stru
 		return;
 	write_warnings(&page, &m->summary);
 	write_run(&page, m);
+	write_store(&page, m);
 	write_counters(&page, m);
 	write_events(&page, m);
 	size_t *scroll = &ui->selected[GNS_VIEW_HEALTH], most = page.rows > body.h ? (size_t)(page.rows - body.h) : 0;

@@ -97,7 +97,7 @@ static void draw_choices(struct gns_canvas *canvas, struct gns_rect line, const 
 	static const char *const folds[] = {"", "folded by block", "folded by first part"};
 	char text[256], filter[64], stretch[96];
 	gns_say_stretch(stretch, sizeof stretch, m);
-	snprintf(text, sizeof text, "%zu of %zu weights and groups", shown, m->n_layers);
+	snprintf(text, sizeof text, "%zu weights in %zu row%s", m->n_layers, shown, shown == 1 ? "" : "s");
 	if (ui->filter[GNS_VIEW_LAYERS][0])
 		snprintf(text + strlen(text), sizeof text - strlen(text), " · with \"%s\"", gns_text_safe(filter, sizeof filter, ui->filter[GNS_VIEW_LAYERS]));
 	if (ui->sort[GNS_VIEW_LAYERS])
@@ -116,7 +116,7 @@ static struct gns_grid grid_of(struct gns_rect frame, const char *title, bool pa
 	struct gns_grid grid = {
 		.frame = frame, .n = COLUMNS,
 		.column = {
-			[NAME] = {"layer", past ? 18 : 11, true, false, 9},
+			[NAME] = {"layer", frame.w >= 70 ? 18 : 11, true, false, 9},
 			[SHAPE] = {"shape", 9, false, true, 4},
 			[NOISE] = {title, 22, false, true, 8},
 			[PAST] = {"its past", 12, false, false, 5},

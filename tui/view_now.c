@@ -132,13 +132,15 @@ static void draw_side_plot(struct gns_canvas *canvas, struct gns_rect rect, cons
 }
 
 /* Both estimates in one line when they fit, else in two. Returns the lines. */
-static int draw_estimates(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_summary *s)
+static int draw_estimates(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_model *m)
 {
+	const struct gns_summary *s = &m->summary;
+	const char *of = m->window > 0 || m->end > 0 ? "of these steps " : "of the run so far ";
 	char unit[32], noise[160], crit[160], line[400];
 	gns_text_safe(unit, sizeof unit, s->sample_unit);
 	gns_text_ratio(noise, sizeof noise, &s->b_noise, unit);
 	gns_text_ratio(crit, sizeof crit, &s->b_crit, unit);
-	snprintf(line, sizeof line, "B_noise %s · B_crit of the run so far %s", noise, crit);
+	snprintf(line, sizeof line, "B_noise %s · B_crit %s%s", noise, of, crit);
 	bool one = gns_canvas_columns(canvas, line) <= rect.w;
 	int x = rect.x;
 	x += gns_canvas_text(canvas, x, rect.y, rect.w, GNS_ROLE_NOISE, "B_noise ");
@@ -149,7 +151,7 @@ static int draw_estimates(struct gns_canvas *canvas, struct gns_rect rect, const
 	int y = one ? rect.y : rect.y + 1, end = rect.x + rect.w;
 	x += gns_canvas_text(canvas, x, y, end - x, GNS_ROLE_CRIT, "B_crit ");
 	if (gns_canvas_columns(canvas, crit) + 18 <= end - x)
-		x += gns_canvas_text(canvas, x, y, end - x, GNS_ROLE_FAINT, "of the run so far ");
+		x += gns_canvas_text(canvas, x, y, end - x, GNS_ROLE_FAINT, of);
 	gns_canvas_text(canvas, x, y, end - x, GNS_ROLE_TEXT, crit);
 	return one ? 1 : 2;
 }
@@ -291,7 +293,7 @@ void gns_view_now(struct gns_canvas *canvas, struct gns_rect body, const struct 
 	y += gns_canvas_wrap(canvas, (struct gns_rect){body.x, y, body.w, body.h < 3 ? 1 : 3}, GNS_ROLE_STRONG, verdict);
 	gns_canvas_flag(canvas, (struct gns_rect){body.x, body.y, body.w, y - body.y}, GNS_CELL_BOLD);
 	if (y < end)
-		y += draw_estimates(canvas, (struct gns_rect){body.x, y, body.w, end - y}, &m->summary);
+		y += draw_estimates(canvas, (struct gns_rect){body.x, y, body.w, end - y}, m);
 	if (body.h >= 16)
 		y += draw_live(canvas, (struct gns_rect){body.x, y, body.w, 1}, m);
 	if (!columns_init(&c, m, ui->x_axis))

@@ -54,6 +54,27 @@ static void share_text(char *buf, size_t size, const struct gns_ratio *crit, dou
 		snprintf(buf, size, "%s%%", text);
 }
 
+/* With its limits where they fit, without them where they do not. */
+static void range_cell(struct gns_canvas *canvas, const struct gns_grid *g, int row, size_t column, enum gns_role role,
+		       const struct gns_range *range, char *(*number)(char *, size_t, double), bool wide)
+{
+	char text[160];
+	gns_say_range(text, sizeof text, range, number, wide);
+	if (gns_canvas_columns(canvas, text) > g->w[column])
+		gns_say_range(text, sizeof text, range, number, false);
+	gns_grid_cell(g, canvas, row, column, role, text);
+}
+
+static void times_cell(struct gns_canvas *canvas, const struct gns_grid *g, int row, size_t column, enum gns_role role,
+		       const struct gns_range *seconds, bool wide)
+{
+	char text[160];
+	gns_say_times(text, sizeof text, seconds, wide);
+	if (gns_canvas_columns(canvas, text) > g->w[column])
+		gns_say_times(text, sizeof text, seconds, false);
+	gns_grid_cell(g, canvas, row, column, role, text);
+}
+
 static const char *status_of(const struct gns_cost *c)
 {
 	return c->now ? "now" : "predicted";
@@ -79,8 +100,8 @@ static void steps_columns(struct gns_grid *g, bool wide)
 static void steps_cells(const struct tables *t, struct gns_canvas *canvas, const struct gns_grid *g, int row, const struct gns_cost *c, enum gns_role role)
 {
 	char text[160];
-	gns_grid_cell(g, canvas, row, 1, role, gns_say_range(text, sizeof text, &c->steps_factor, factor_number, t->wide));
-	gns_grid_cell(g, canvas, row, 2, role, gns_say_range(text, sizeof text, &c->samples_factor, factor_number, t->wide));
+	range_cell(canvas, g, row, 1, role, &c->steps_factor, factor_number, t->wide);
+	range_cell(canvas, g, row, 2, role, &c->samples_factor, factor_number, t->wide);
 	share_text(text, sizeof text, &t->m->summary.b_crit, c->batch, t->wide);
 	gns_grid_cell(g, canvas, row, 3, role, text);
 	gns_grid_cell(g, canvas, row, 4, role, status_of(c));
@@ -105,14 +126,13 @@ static void hours_columns(struct gns_grid *g, bool wide)
 
 static void hours_cells(const struct tables *t, struct gns_canvas *canvas, const struct gns_grid *g, int row, const struct gns_cost *c, enum gns_role role)
 {
-	char text[160];
 	struct gns_range step = {c->step_ms.value / 1e3, c->step_ms.lo / 1e3, c->step_ms.hi / 1e3};
-	gns_grid_cell(g, canvas, row, 1, role, gns_say_times(text, sizeof text, &step, t->wide));
-	gns_grid_cell(g, canvas, row, 2, role, gns_say_times(text, sizeof text, &c->seconds, t->wide));
-	gns_grid_cell(g, canvas, row, 3, role, gns_say_range(text, sizeof text, &c->time_ratio, gns_say_three, t->wide));
+	times_cell(canvas, g, row, 1, role, &step, t->wide);
+	times_cell(canvas, g, row, 2, role, &c->seconds, t->wide);
+	range_cell(canvas, g, row, 3, role, &c->time_ratio, gns_say_three, t->wide);
 	gns_grid_cell(g, canvas, row, 4, role, status_of(c));
-	gns_grid_cell(g, canvas, row, 5, role, gns_say_range(text, sizeof text, &c->steps, gns_say_three, t->wide));
-	gns_grid_cell(g, canvas, row, 6, role, gns_say_range(text, sizeof text, &c->device_hours, gns_say_three, false));
+	range_cell(canvas, g, row, 5, role, &c->steps, gns_say_three, t->wide);
+	range_cell(canvas, g, row, 6, role, &c->device_hours, gns_say_three, false);
 }
 
 static void money_columns(struct gns_grid *g, bool wide)
@@ -130,10 +150,9 @@ static void money_columns(struct gns_grid *g, bool wide)
 
 static void money_cells(const struct tables *t, struct gns_canvas *canvas, const struct gns_grid *g, int row, const struct gns_cost *c, enum gns_role role)
 {
-	char text[160];
-	gns_grid_cell(g, canvas, row, 1, role, gns_say_range(text, sizeof text, &c->device_hours, gns_say_three, t->wide));
-	gns_grid_cell(g, canvas, row, 2, role, gns_say_range(text, sizeof text, &c->money, gns_say_money, t->wide));
-	gns_grid_cell(g, canvas, row, 3, role, gns_say_range(text, sizeof text, &c->time_ratio, gns_say_three, t->wide));
+	range_cell(canvas, g, row, 1, role, &c->device_hours, gns_say_three, t->wide);
+	range_cell(canvas, g, row, 2, role, &c->money, gns_say_money, t->wide);
+	range_cell(canvas, g, row, 3, role, &c->time_ratio, gns_say_three, t->wide);
 	gns_grid_cell(g, canvas, row, 4, role, status_of(c));
 }
 
@@ -341,7 +360,7 @@ void gns_view_tradeoff(struct gns_canvas *canvas, struct gns_rect body, const st
 		draw_beside(canvas, rest, &t, curve);
 	} else {
 		int rows = !table ? 0 : ui->cost_axis != GNS_COST_STEPS ? (rest.w >= 79 ? 12 : 15) : rest.w >= 79 ? 10 : 12, plot = rest.h - rows;
-		bool room = plot >= (table ? 6 : 1) && (curve || (table && ui->cost_axis != GNS_COST_STEPS));
+		bool room = ui->cost_axis == GNS_COST_STEPS ? curve && plot >= 6 : table && plot >= 8;
 		if (room)
 			draw_plot(canvas, (struct gns_rect){rest.x, rest.y, rest.w, plot}, &t, curve);
 		if (table)
