@@ -28,6 +28,7 @@ enum { COUNT_PRODUCTS = 0, COUNT_FORWARD, COUNT_DGRAD, COUNT_WGRAD, COUNT_OTHER,
 
 static struct core {
 	_Atomic int state;
+	_Atomic bool measured, learning; /* of steps and roles, for those who do not hold the lock */
 	_Atomic uint32_t *ours; /* 0 in a child, however it was made; atfork handlers run for fork() alone */
 	pthread_mutex_t lock;
 	struct gns_config config;
@@ -36,7 +37,6 @@ static struct core {
 	struct gns_kernels *kernels;
 	struct gns_publish publish;
 	struct gns_steps steps;
-	uint32_t tick;
 	uint64_t first_ns, counts[COUNTS], refused[GNS_REFUSALS];
 	struct { uint32_t m, n, k; } last_why[GNS_WHYS];
 	uint64_t boundary_ns[BOUNDARY_TIMES], boundary_real[BOUNDARY_TIMES];
@@ -47,6 +47,7 @@ static struct core {
 
 /* Our own work, and BLAS libraries that call each other's entry points, must not be seen. */
 static __thread int inside __attribute__((tls_model("initial-exec")));
+static __thread uint32_t tick __attribute__((tls_model("initial-exec")));
 
 /* ---- waking, forking, ending ---- */
 
@@ -86,7 +87,6 @@ static void forget_parent(void)
 	core.kernels = NULL;
 	core.ours = NULL;
 	core.told_bad = false;
-	core.tick = 0;
 	memset(core.counts, 0, sizeof core.counts);
 	memset(core.refused, 0, sizeof core.refused);
 	memset(core.last_why, 0, sizeof core.last_why);
@@ -111,6 +111,8 @@ static bool set_up(void)
 	core.first_ns = gns_now();
 	core.measure->seed = core.first_ns;
 	gns_steps_init(&core.steps, core.first_ns);
+	core.learning = true;
+	core.measured = false;
 	return true;
 }
 
@@ -189,6 +191,7 @@ static void close_step(bool all_counters)
 static void look_closely(void)
 {
 	core.roles.uses.no_prints = !core.steps.measured && !core.roles.learning;
+	atomic_store_explicit(&core.measured, core.steps.measured, memory_order_relaxed);
 }
 
 static void begin_step(uint64_t step)
@@ -276,9 +279,9 @@ bool gns_core_enter(struct gns_call *call, const char *api)
 	call->role = call->n_products = call->n_wgrads = call->scale = 0;
 	call->pending = NULL;
 	call->measured = false;
-	if (core.steps.measured || core.roles.learning)
+	if (atomic_load_explicit(&core.measured, memory_order_relaxed) || atomic_load_explicit(&core.learning, memory_order_relaxed))
 		call->scale = 1;
-	else if (++core.tick % TIME_ONE_IN == 0)
+	else if (++tick % TIME_ONE_IN == 0)
 		call->scale = TIME_ONE_IN;
 	if (call->scale)
 		call->entered_ns = gns_now();
@@ -315,6 +318,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 	unsigned fpu = gns_fpu_begin();
 	pthread_mutex_lock(&core.lock);
 	gns_roles_see(&core.roles, product, &v);
+	atomic_store_explicit(&core.learning, core.roles.learning, memory_order_relaxed);
 	note_time(&v);
 	if (v.boundary) {
 		/* Rare and dear: timed for itself, not by sample. */
@@ -332,6 +336,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 			struct gns_pending *e = gns_measure_before(core.measure, product, &v, &core.roles);
 			if (e) {
 				e->next = call->pending;
+				call->step = core.steps.step;
 				call->pending = e;
 			}
 		}
@@ -346,7 +351,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 
 void gns_core_calling(struct gns_call *call)
 {
-	call->measured = core.steps.measured && call->n_products;
+	call->measured = call->n_products && atomic_load_explicit(&core.measured, memory_order_relaxed);
 	if (call->measured || call->scale)
 		call->called_ns = gns_now();
 	errno = call->saved_errno;
@@ -366,7 +371,7 @@ void gns_core_after(struct gns_call *call)
 	unsigned fpu = gns_fpu_begin();
 	uint64_t returned = call->called_ns ? gns_now() : 0;
 	for (struct gns_pending *e = call->pending; e; e = e->next)
-		gns_measure_run(core.measure, e, core.steps.step);
+		gns_measure_run(core.measure, e, call->step);
 	if (call->n_wgrads || call->measured || call->scale) {
 		bool last = false;
 		pthread_mutex_lock(&core.lock);
@@ -375,7 +380,10 @@ void gns_core_after(struct gns_call *call)
 					returned - call->called_ns);
 		for (struct gns_pending *e = call->pending, *next; e; e = next) {
 			next = e->next;
-			gns_measure_after(core.measure, e);
+			if (call->step == core.steps.step)
+				gns_measure_after(core.measure, e);
+			else /* another thread has begun the next step meanwhile */
+				gns_measure_drop(e);
 		}
 		while (call->n_wgrads--)
 			last |= gns_steps_gradient(&core.steps);

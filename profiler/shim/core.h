@@ -22,6 +22,7 @@ struct gns_pending; /* a weight gradient to be measured once its product is ther
 struct gns_call {
 	const char *api;      /* "sgemm", for names of kernels */
 	uint64_t entered_ns, called_ns;
+	uint64_t step;        /* that its gradients belong to */
 	struct gns_product product; /* the first */
 	uint32_t role;
 	uint32_t n_products, n_wgrads;

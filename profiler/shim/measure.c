@@ -322,6 +322,11 @@ void gns_measure_after(struct gns_measure *m, struct gns_pending *e)
 	atomic_store(&e->busy, 0);
 }
 
+void gns_measure_drop(struct gns_pending *e)
+{
+	atomic_store(&e->busy, 0);
+}
+
 static void take_open(struct gns_measure *m, uint32_t i, uint32_t id)
 {
 	struct gns_open o = m->open[i];

@@ -116,6 +116,8 @@ struct gns_pending *gns_measure_before(struct gns_measure *measure, const struct
 void gns_measure_settle(struct gns_measure *measure, const void *dy, uint32_t id);
 /* After the product has been measured. */
 void gns_measure_after(struct gns_measure *measure, struct gns_pending *pending);
+/* Or else: it belongs to a step that is over. */
+void gns_measure_drop(struct gns_pending *pending);
 /* All is in: settles the rest, checks. The refusal of the step, or GNS_REFUSED_NOT. */
 enum gns_refusal gns_measure_close(struct gns_measure *measure);
 
