@@ -18,14 +18,21 @@
 
 struct gns_kernels {
 	/* u[row][l] = sum over blocks k of +-y[row][8k + source], as the table of gns_sketch_table says for (k, l).
-	 * u: rows x 8 of the element type. `ahead`: elements from what is read to what is worth prefetching. */
+	 * u: rows x 8 of the element type. `ahead`: elements from what is read to what is worth prefetching.
+	 * With `a` not NULL also g[j] = sum over rows of a[row] y[row][j]. Vectors of the element type that the kernels write or
+	 * read beside operands (u, a, g, v) may be touched up to cols rounded up to 16. */
 	void (*bucket[2])(const void *y, ptrdiff_t ld, size_t rows, size_t cols, const int8_t *table, void *u,
-			  ptrdiff_t ahead);
+			  ptrdiff_t ahead, const void *a, void *g);
 	void (*bucket_feature[2])(const void *y, ptrdiff_t ld, size_t rows, size_t cols, const int8_t *table, void *u);
-	/* z[l][i] = sum over rows of u[row][l] x[row][i]. With `acc` NULL: the sum of z^2 over l and i. Otherwise z is added
-	 * to acc[l * acc_ld + i] and 0 returned; acc rows hold cols rounded up to 16. `next`: elements to the next chunk. */
+	void (*weigh_feature[2])(const void *y, ptrdiff_t ld, size_t rows, size_t cols, const void *a, void *g);
+	/* v += sum of the rows of x (v = when fresh), and a[row] = x[row] . v. */
+	void (*add_rows[2])(const void *x, ptrdiff_t ld, size_t rows, size_t cols, void *v, bool fresh);
+	void (*project[2])(const void *x, ptrdiff_t ld, size_t rows, size_t cols, const void *v, void *a);
+	/* z[l][i] = sum over rows of u[row][l] x[row][i]. With `acc` NULL: the sum of z^2 over l and i, and, with `v` not NULL,
+	 * along[l] += z[l] . v. Otherwise z is added to acc[l * acc_ld + i] and 0 returned; acc rows hold cols rounded up to
+	 * 16. `next`: elements to the next chunk. */
 	double (*fold[2])(const void *x, ptrdiff_t ld, size_t rows, size_t cols, const void *u, double *acc, size_t acc_ld,
-			  ptrdiff_t next);
+			  ptrdiff_t next, const void *v, double *along);
 	double (*dot[2])(const void *a, const void *b, size_t n);
 	double (*norm2[2])(const void *a, size_t n);
 	double (*diff_norm2[2])(const void *a, const void *b, double scale, size_t n);

@@ -88,6 +88,9 @@ static inline v2d widen_f32(v4f v, int part)
 const struct gns_kernels gns_kernels_portable = {
 	.bucket = {bucket_f32, bucket_f64},
 	.bucket_feature = {bucket_feature_f32, bucket_feature_f64},
+	.weigh_feature = {weigh_feature_f32, weigh_feature_f64},
+	.add_rows = {add_rows_f32, add_rows_f64},
+	.project = {project_f32, project_f64},
 	.fold = {fold_f32, fold_f64},
 	.dot = {dot_f32, dot_f64},
 	.norm2 = {norm2_f32, norm2_f64},

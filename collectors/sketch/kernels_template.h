@@ -11,7 +11,8 @@
  * and undefines them afterwards. */
 
 #ifndef K_ROWS
-#define K_ROWS 4 /* rows that share the decoding of the table */
+#define K_ROWS 4      /* rows that share the decoding of the table */
+#define K_WIDE_ROWS 8 /* rows that share a load and a store of their sum */
 #endif
 
 #include <string.h>
@@ -23,48 +24,169 @@
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
 
+/* ---- one direction: weighted sums of rows, and rows along a vector ---- */
+
+/* g += sum of a[r] row r; a fresh g begins at 0. */
+INLINE void K_NAME(weigh_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const K_T *a, K_T *g, const bool fresh, const int rows)
+{
+	K_V weight[K_WIDE_ROWS];
+	size_t j = 0;
+
+	UNROLL for (int r = 0; r < rows; r++)
+		weight[r] = K_SET(a[r]);
+	for (; j + K_W <= cols; j += K_W) {
+		K_V sum = fresh ? K_SET(0) : K_LOAD((const K_U *)g + j);
+		UNROLL for (int r = 0; r < rows; r++)
+			sum = K_FMA(K_LOAD(y + r * ld + (ptrdiff_t)j), weight[r], sum);
+		K_STORE(g + j, sum);
+	}
+	if (j < cols) {
+		K_V sum = fresh ? K_SET(0) : K_LOAD((const K_U *)g + j);
+		UNROLL for (int r = 0; r < rows; r++)
+			sum = K_FMA(K_LOADN(y + r * ld + (ptrdiff_t)j, cols - j), weight[r], sum);
+		K_STORE(g + j, sum);
+	}
+}
+
+static void K_NAME(add_rows)(const void *data, ptrdiff_t ld, size_t rows, size_t cols, void *out, bool fresh)
+{
+	static const K_T ones[K_WIDE_ROWS] = {1, 1, 1, 1, 1, 1, 1, 1};
+	const K_U *x = data;
+
+	for (; rows >= K_WIDE_ROWS; rows -= K_WIDE_ROWS, x += K_WIDE_ROWS * ld, fresh = false)
+		K_NAME(weigh_rows)(x, ld, cols, ones, out, fresh, K_WIDE_ROWS);
+	for (; rows; rows--, x += ld, fresh = false)
+		K_NAME(weigh_rows)(x, ld, cols, ones, out, fresh, 1);
+}
+
+INLINE double K_NAME(sum_lanes)(K_V v)
+{
+	K_D wide = K_WIDEN(v, 0);
+	double lane[K_DW];
+
+	UNROLL for (int part = 1; part < K_PARTS; part++)
+		wide += K_WIDEN(v, part);
+	K_DSTORE(lane, wide);
+	for (int half = K_DW / 2; half; half /= 2)
+		for (int l = 0; l < half; l++)
+			lane[l] += lane[l + half];
+	return lane[0];
+}
+
+INLINE void K_NAME(project_rows)(const K_U *x, ptrdiff_t ld, size_t cols, const K_T *v, K_T *a, const int rows)
+{
+	double sum[K_ROWS] = {0};
+
+	for (size_t j = 0; j < cols;) {
+		const size_t stop = cols - j > GNS_RUN * K_W ? j + GNS_RUN * K_W : cols;
+		K_V acc[K_ROWS];
+		UNROLL for (int r = 0; r < rows; r++)
+			acc[r] = K_SET(0);
+		for (; j + K_W <= stop; j += K_W) {
+			const K_V along = K_LOAD((const K_U *)v + j);
+			UNROLL for (int r = 0; r < rows; r++) {
+				__builtin_prefetch(x + (r + 2 * K_ROWS) * ld + (ptrdiff_t)j, 0, 3);
+				acc[r] = K_FMA(K_LOAD(x + r * ld + (ptrdiff_t)j), along, acc[r]);
+			}
+		}
+		for (; j < stop; j += K_W) {
+			const K_V along = K_LOAD((const K_U *)v + j);
+			UNROLL for (int r = 0; r < rows; r++)
+				acc[r] = K_FMA(K_LOADN(x + r * ld + (ptrdiff_t)j, stop - j), along, acc[r]);
+		}
+		UNROLL for (int r = 0; r < rows; r++)
+			sum[r] += K_NAME(sum_lanes)(acc[r]);
+	}
+	for (int r = 0; r < rows; r++)
+		a[r] = (K_T)sum[r];
+}
+
+static void K_NAME(project)(const void *data, ptrdiff_t ld, size_t rows, size_t cols, const void *along, void *out)
+{
+	const K_U *x = data;
+	const K_T *v = along;
+	K_T *a = out;
+
+	for (; rows >= K_ROWS; rows -= K_ROWS, x += K_ROWS * ld, a += K_ROWS)
+		K_NAME(project_rows)(x, ld, cols, v, a, K_ROWS);
+	for (; rows; rows--, x += ld, a++)
+		K_NAME(project_rows)(x, ld, cols, v, a, 1);
+}
+
+/* Feature-major: each column is contiguous and gives one sum. */
+static void K_NAME(weigh_feature)(const void *data, ptrdiff_t ld, size_t rows, size_t cols, const void *weights, void *out)
+{
+	const K_U *y = data, *a = weights;
+	K_T *g = out;
+
+	for (size_t j = 0; j < cols; j++, y += ld) {
+		K_V acc = K_SET(0);
+		size_t t = 0;
+		for (; t + K_W <= rows; t += K_W)
+			acc = K_FMA(K_LOAD(y + t), K_LOAD(a + t), acc);
+		if (t < rows)
+			acc = K_FMA(K_LOADN(y + t, rows - t), K_LOADN(a + t, rows - t), acc);
+		g[j] = (K_T)K_NAME(sum_lanes)(acc);
+	}
+}
+
 /* ---- u: signed sums of columns into buckets, row-major ---- */
 
 #ifdef K_PERM
 
-/* Columns from..to, at most GNS_RUN vectors, into one vector a row. */
+/* Columns from..to, at most GNS_RUN vectors, into one vector a row; with `a` also into g, weighted. */
 INLINE void K_NAME(bucket_run)(const K_U *y, ptrdiff_t ld, size_t cols, size_t from, size_t to, const int8_t *table, ptrdiff_t ahead,
-			       K_V acc[K_ROWS], const int rows)
+			       K_V acc[K_ROWS], const K_T *a, K_T *g, const bool fresh, const int rows)
 {
 	/* Rows without gaps are hinted in the order of memory, which suits the machine's own prefetcher best. */
 	const bool gapless = ld == (ptrdiff_t)cols;
 	const ptrdiff_t hint_row = gapless ? K_W : ld, hint_step = gapless ? rows * K_W : K_W;
 	const K_U *hint = y + ahead + (gapless ? rows : 1) * (ptrdiff_t)from;
+	K_V weight[K_ROWS];
 	size_t j = from;
 
-	UNROLL for (int r = 0; r < rows; r++)
+	UNROLL for (int r = 0; r < rows; r++) {
 		acc[r] = K_SET(0);
+		weight[r] = K_SET(a ? a[r] : 0);
+	}
 	for (; j + K_W <= to; j += K_W, hint += hint_step) {
 		const K_WORDS word = K_WORD(table + j);
 		const K_V sign = K_SIGN(word);
+		K_V weighted = fresh ? K_SET(0) : K_LOAD((const K_U *)g + j);
 		UNROLL for (int r = 0; r < rows; r++) {
-			const K_U *at = y + r * ld + (ptrdiff_t)j;
+			const K_V value = K_LOAD(y + r * ld + (ptrdiff_t)j);
 			__builtin_prefetch(hint + r * hint_row, 0, 3);
-			acc[r] = K_FMA(K_PERM(K_LOAD(at), word), sign, acc[r]);
+			acc[r] = K_FMA(K_PERM(value, word), sign, acc[r]);
+			if (a)
+				weighted = K_FMA(value, weight[r], weighted);
 		}
+		if (a)
+			K_STORE(g + j, weighted);
 	}
 	if (j < to) {
 		const K_WORDS word = K_WORD(table + j);
 		const K_V sign = K_SIGN(word);
-		UNROLL for (int r = 0; r < rows; r++)
-			acc[r] = K_FMA(K_PERM(K_LOADN(y + r * ld + (ptrdiff_t)j, to - j), word), sign, acc[r]);
+		K_V weighted = fresh ? K_SET(0) : K_LOAD((const K_U *)g + j);
+		UNROLL for (int r = 0; r < rows; r++) {
+			const K_V value = K_LOADN(y + r * ld + (ptrdiff_t)j, to - j);
+			acc[r] = K_FMA(K_PERM(value, word), sign, acc[r]);
+			if (a)
+				weighted = K_FMA(value, weight[r], weighted);
+		}
+		if (a)
+			K_STORE(g + j, weighted);
 	}
 }
 
 INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const int8_t *table, K_T *u, ptrdiff_t ahead,
-				const int rows)
+				const K_T *a, K_T *g, const bool fresh, const int rows)
 {
 	const size_t run = GNS_RUN * K_W;
 	double sum[K_ROWS * GNS_BUCKETS];
 	K_V acc[K_ROWS];
 	K_T lane[K_W];
 
-	K_NAME(bucket_run)(y, ld, cols, 0, cols < run ? cols : run, table, ahead, acc, rows);
+	K_NAME(bucket_run)(y, ld, cols, 0, cols < run ? cols : run, table, ahead, acc, a, g, fresh, rows);
 	if (cols <= run) {
 		UNROLL for (int r = 0; r < rows; r++) {
 			K_STORE(lane, acc[r]);
@@ -77,7 +199,8 @@ INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const i
 		sum[i] = 0;
 	for (size_t j = 0; j < cols; j += run) {
 		if (j)
-			K_NAME(bucket_run)(y, ld, cols, j, cols - j < run ? cols : j + run, table, ahead, acc, rows);
+			K_NAME(bucket_run)(y, ld, cols, j, cols - j < run ? cols : j + run, table, ahead, acc, a, g,
+					   fresh, rows);
 		UNROLL for (int r = 0; r < rows; r++) {
 			K_STORE(lane, acc[r]);
 			for (int l = 0; l < K_W; l++)
@@ -91,7 +214,7 @@ INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const i
 #else
 
 INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const int8_t *table, K_T *u, ptrdiff_t ahead,
-				const int rows)
+				const K_T *a, K_T *g, const bool fresh, const int rows)
 {
 	double sum[K_ROWS * GNS_BUCKETS] = {0};
 	const size_t whole = cols / 8 * 8;
@@ -118,20 +241,27 @@ INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const i
 	}
 	for (int i = 0; i < rows * GNS_BUCKETS; i++)
 		u[i] = (K_T)sum[i];
+	if (a)
+		K_NAME(weigh_rows)(y, ld, cols, a, g, fresh, rows);
 }
 
 #endif
 
 static void K_NAME(bucket)(const void *data, ptrdiff_t ld, size_t rows, size_t cols, const int8_t *table, void *out,
-			   ptrdiff_t ahead)
+			   ptrdiff_t ahead, const void *weights, void *weighted)
 {
 	const K_U *y = data;
-	K_T *u = out;
+	const K_T *a = weights;
+	K_T *u = out, *g = weighted;
+	size_t t = 0;
 
-	for (; rows >= K_ROWS; rows -= K_ROWS, y += K_ROWS * ld, u += K_ROWS * GNS_BUCKETS)
-		K_NAME(bucket_rows)(y, ld, cols, table, u, ahead, K_ROWS);
-	for (; rows; rows--, y += ld, u += GNS_BUCKETS)
-		K_NAME(bucket_rows)(y, ld, cols, table, u, ahead, 1);
+	for (; !a && t + K_ROWS <= rows; t += K_ROWS)
+		K_NAME(bucket_rows)(y + (ptrdiff_t)t * ld, ld, cols, table, u + t * GNS_BUCKETS, ahead, NULL, NULL, false, K_ROWS);
+	for (; a && t + K_ROWS <= rows; t += K_ROWS)
+		K_NAME(bucket_rows)(y + (ptrdiff_t)t * ld, ld, cols, table, u + t * GNS_BUCKETS, ahead, a + t, g, t == 0, K_ROWS);
+	for (; t < rows; t++)
+		K_NAME(bucket_rows)(y + (ptrdiff_t)t * ld, ld, cols, table, u + t * GNS_BUCKETS, ahead, a ? a + t : NULL, g,
+				    t == 0, 1);
 }
 
 /* ---- u, feature-major: vectors of rows, eight buckets in registers ---- */
@@ -193,7 +323,7 @@ static void K_NAME(bucket_feature)(const void *data, ptrdiff_t ld, size_t rows, 
 
 /* A panel of `vectors` vectors of columns, the last of which has n columns. */
 INLINE void K_NAME(fold_panel)(const K_U *x, ptrdiff_t ld, size_t rows, size_t n, const K_T *u, double *acc, size_t acc_ld,
-			       ptrdiff_t next, K_D total[4], const int vectors)
+			       ptrdiff_t next, const K_T *v_at, K_D total[4], K_D along[GNS_BUCKETS], const int vectors)
 {
 	for (int b = 0; b < GNS_BUCKETS; b += K_ZB) {
 		const K_U *row = x;
@@ -206,7 +336,7 @@ INLINE void K_NAME(fold_panel)(const K_U *x, ptrdiff_t ld, size_t rows, size_t n
 			UNROLL for (int v = 0; v < vectors; v++) {
 				value[v] = vectors == 1 ? K_LOADN(row, n) : K_LOAD(row + v * K_W);
 				if (b == 0)
-					__builtin_prefetch(row + v * K_W + next, 0, 3);
+					__builtin_prefetch(row + v * K_W + next, 0, 2);
 			}
 			UNROLL for (int l = 0; l < K_ZB; l++) {
 				const K_V weight = K_SET(u[GNS_BUCKETS * t + b + l]);
@@ -221,34 +351,42 @@ INLINE void K_NAME(fold_panel)(const K_U *x, ptrdiff_t ld, size_t rows, size_t n
 					if (acc) {
 						double *to = acc + (size_t)(b + l) * acc_ld + v * K_W + part * K_DW;
 						K_DSTORE(to, K_DLOAD(to) + wide);
-					} else
-						total[l % 4] = K_DFMA(wide, wide, total[l % 4]);
+						continue;
+					}
+					total[l % 4] = K_DFMA(wide, wide, total[l % 4]);
+					if (v_at)
+						along[b + l] = K_DFMA(wide, K_WIDE((const K_U *)v_at + v * K_W + part * K_DW),
+								      along[b + l]);
 				}
 	}
 }
 
 static double K_NAME(fold)(const void *data, ptrdiff_t ld, size_t rows, size_t cols, const void *weights, double *acc,
-			   size_t acc_ld, ptrdiff_t next)
+			   size_t acc_ld, ptrdiff_t next, const void *direction, double *out)
 {
 	const size_t panel = K_ZV * K_W;
 	const K_U *x = data;
 	const K_T *u = weights;
-	K_D total[4] = {{0}};
+	const K_T *v = acc ? NULL : direction;
+	K_D total[4] = {{0}}, along[GNS_BUCKETS] = {{0}};
 	double sum = 0;
 	size_t j = 0;
 
 	for (; j + panel <= cols; j += panel) {
-		/* Two panels on, or as far into the next chunk. */
-		const ptrdiff_t hint = j + 3 * panel <= cols ? (ptrdiff_t)(2 * panel) : next + (ptrdiff_t)(2 * panel - cols);
-		K_NAME(fold_panel)(x + j, ld, rows, K_W, u, acc ? acc + j : NULL, acc_ld, hint, total, K_ZV);
+		K_NAME(fold_panel)(x + j, ld, rows, K_W, u, acc ? acc + j : NULL, acc_ld, next, v ? v + j : NULL, total,
+				   along, K_ZV);
 	}
 	for (; j < cols; j += K_W) {
 		const size_t n = cols - j < K_W ? cols - j : K_W;
-		K_NAME(fold_panel)(x + j, ld, rows, n, u, acc ? acc + j : NULL, acc_ld, 0, total, 1);
+		K_NAME(fold_panel)(x + j, ld, rows, n, u, acc ? acc + j : NULL, acc_ld, next, v ? v + j : NULL, total, along,
+				   1);
 	}
 	total[0] += total[1] + (total[2] + total[3]);
 	for (int l = 0; l < K_DW; l++)
 		sum += total[0][l];
+	for (int l = 0; v && l < GNS_BUCKETS; l++)
+		for (int k = 0; k < K_DW; k++)
+			out[l] += along[l][k];
 	return sum;
 }
 
@@ -304,6 +442,7 @@ static void K_NAME(row_norms_feature)(const void *data, ptrdiff_t ld, size_t row
 #undef SUM_OVER
 #undef K_TILE
 #undef K_ROWS
+#undef K_WIDE_ROWS
 #undef K_WIDE
 #undef UNROLL
 #undef K_T

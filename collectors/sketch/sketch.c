@@ -1,5 +1,7 @@
-/* The sketch: which operand is summed into buckets, which form is exact and cheaper, and the walk over samples and chunks. */
+/* The sketch: which operand is summed into buckets, which form is exact and cheaper, the direction taken out of a sample, and
+ * the walk over samples and chunks. */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -13,9 +15,14 @@ struct gns_sketch {
 	size_t max_cols; /* a multiple of 32 */
 	size_t bytes;
 	/* Pages of these are touched by the first product that needs them. */
-	int8_t *table; /* GROUPS_MAX x max_cols */
-	double *acc;   /* GROUPS_MAX x 8 x max_cols: z of a sample of several chunks */
-	double *pack;  /* GNS_CHUNK_ROWS x (max_cols + 16): a chunk copied into row-major order */
+	int8_t *table;   /* GROUPS_MAX x max_cols */
+	double *acc;     /* GROUPS_MAX x 8 x max_cols: z of a sample of several chunks */
+	double *pack[2]; /* GNS_CHUNK_ROWS x (max_cols + 16): a chunk copied into row-major order, of b and of z */
+	double *v;       /* the direction taken out, max_cols, in the element type */
+	double *v_wide;  /* the same in double */
+	double *g;       /* A^T v of a chunk, in the element type */
+	double *g_acc;   /* of a sample of several chunks */
+	double a[GNS_CHUNK_ROWS]; /* z's rows along v, in the element type */
 	double u[GROUPS_MAX][GNS_CHUNK_ROWS * GNS_BUCKETS];
 	double norms[2][GNS_CHUNK_ROWS];
 };
@@ -28,13 +35,21 @@ struct job {
 	unsigned groups;
 	uint64_t seed, stream;
 	int type; /* 0 float, 1 double */
+	bool exact; /* no two columns of b share a bucket */
+};
+
+/* Rows of a matrix in row-major order, in place or packed. */
+struct chunk {
+	const void *data;
+	size_t first, rows;
+	ptrdiff_t ld, next; /* elements to the next row, and from this chunk to the next one */
 };
 
 struct gns_sketch *gns_sketch_init(size_t max_cols, enum gns_isa isa)
 {
 	struct gns_sketch *scratch;
 	size_t head = (sizeof *scratch + 63) / 64 * 64, bytes;
-	const size_t per_col = GROUPS_MAX * (1 + GNS_BUCKETS * sizeof(double)) + GNS_CHUNK_ROWS * sizeof(double);
+	const size_t per_col = GROUPS_MAX * (1 + GNS_BUCKETS * sizeof(double)) + (2 * GNS_CHUNK_ROWS + 4) * sizeof(double);
 
 	if (max_cols > SIZE_MAX / 2 / per_col - 64)
 		return NULL;
@@ -47,8 +62,13 @@ struct gns_sketch *gns_sketch_init(size_t max_cols, enum gns_isa isa)
 	scratch->max_cols = max_cols;
 	scratch->bytes = bytes;
 	scratch->acc = (double *)((char *)scratch + head);
-	scratch->pack = scratch->acc + GROUPS_MAX * GNS_BUCKETS * max_cols;
-	scratch->table = (int8_t *)(scratch->pack + GNS_CHUNK_ROWS * (max_cols + 16));
+	scratch->pack[0] = scratch->acc + GROUPS_MAX * GNS_BUCKETS * max_cols;
+	scratch->pack[1] = scratch->pack[0] + GNS_CHUNK_ROWS * (max_cols + 16);
+	scratch->v = scratch->pack[1] + GNS_CHUNK_ROWS * (max_cols + 16);
+	scratch->v_wide = scratch->v + max_cols + 16;
+	scratch->g = scratch->v_wide + max_cols + 16;
+	scratch->g_acc = scratch->g + max_cols + 16;
+	scratch->table = (int8_t *)(scratch->g_acc + max_cols + 16);
 	return scratch;
 }
 
@@ -67,47 +87,143 @@ static ptrdiff_t hint_distance(const struct gns_mat *m)
 	return eight_rows > 0 && eight_rows <= limit ? eight_rows : 256;
 }
 
-static void bucket_chunk(const struct job *job, size_t row, size_t rows)
+/* `rows` rows of z, one in `stride`. */
+static struct chunk z_chunk(const struct job *job, size_t row, size_t rows, size_t stride)
+{
+	struct gns_mat m = *job->z;
+	struct chunk c = {.data = gns_mat_at(&m, row, 0), .first = row, .rows = rows, .ld = m.row_stride * (ptrdiff_t)stride};
+
+	c.next = (ptrdiff_t)rows * c.ld;
+	if (m.col_stride != 1) {
+		m.data = c.data;
+		m.row_stride = c.ld;
+		c.ld = (ptrdiff_t)gns_pack(&m, 0, rows, job->scratch->pack[1]);
+		c.data = job->scratch->pack[1];
+		c.next = 0;
+	}
+	return c;
+}
+
+/* u of the chunk, and with a direction g += A^T v of it. */
+static void bucket_chunk(const struct job *job, size_t row, size_t rows, bool deflate)
 {
 	const struct gns_mat *m = job->b;
 	struct gns_sketch *scratch = job->scratch;
 	const struct gns_kernels *kernels = scratch->kernels;
 	const void *data = gns_mat_at(m, row, 0);
 	ptrdiff_t ld = m->row_stride;
-	const bool packed = m->col_stride != 1 && m->row_stride != 1;
+	const bool packed = m->col_stride != 1 && m->row_stride != 1, by_rows = m->col_stride == 1 || packed;
 
 	if (packed) {
-		ld = (ptrdiff_t)gns_pack(m, row, rows, scratch->pack);
-		data = scratch->pack;
+		ld = (ptrdiff_t)gns_pack(m, row, rows, scratch->pack[0]);
+		data = scratch->pack[0];
 	}
 	for (unsigned g = 0; g < job->groups; g++) {
 		const int8_t *table = scratch->table + g * scratch->max_cols;
-		if (m->col_stride == 1 || packed)
-			kernels->bucket[job->type](data, ld, rows, m->cols, table, scratch->u[g], packed ? 0 : hint_distance(m));
+		const void *a = deflate && g == 0 ? scratch->a : NULL;
+		if (by_rows)
+			kernels->bucket[job->type](data, ld, rows, m->cols, table, scratch->u[g], packed ? 0 : hint_distance(m), a,
+						   scratch->g);
 		else
 			kernels->bucket_feature[job->type](data, m->col_stride, rows, m->cols, table, scratch->u[g]);
 	}
+	if (deflate && !by_rows)
+		kernels->weigh_feature[job->type](data, m->col_stride, rows, m->cols, scratch->a, scratch->g);
+}
+
+/* The rows that give the direction: one in `stride`, 16 to 64 of a sample of 64 or more, since a mean needs no more. */
+static size_t direction_stride(size_t rows)
+{
+	const size_t quarter = rows / 8 < 4 ? rows / 8 : 4, few = rows / 64;
+
+	return few > 4 ? few : quarter ? quarter : 1;
+}
+
+/* The direction: the sum of rows of z, brought by a power of two to a length of about 1, so that nothing overflows that did not
+ * before. False where there is none. Neither rounding nor the choice of rows costs truth: any direction that knows no sign is
+ * right. `c`: the whole sample where it is one chunk. */
+static bool find_direction(const struct job *job, const struct chunk *c, size_t first)
+{
+	struct gns_sketch *scratch = job->scratch;
+	const size_t cols = job->z->cols;
+	const size_t stride = direction_stride(job->rows), from = stride / 2, rows = (job->rows - from + stride - 1) / stride;
+	float *narrow = (float *)scratch->v;
+	int exponent = 0;
+
+	if (job->rows <= GNS_CHUNK_ROWS)
+		scratch->kernels->add_rows[job->type]((const char *)c->data + (ptrdiff_t)from * c->ld * (ptrdiff_t)gns_dtype_size(job->z->dtype), c->ld * (ptrdiff_t)stride, rows, cols, scratch->v, true);
+	for (size_t at = 0; at < rows && job->rows > GNS_CHUNK_ROWS; at += GNS_CHUNK_ROWS) {
+		const struct chunk part = z_chunk(job, first + from + at * stride,
+						  rows - at < GNS_CHUNK_ROWS ? rows - at : GNS_CHUNK_ROWS, stride);
+		scratch->kernels->add_rows[job->type](part.data, part.ld, part.rows, cols, scratch->v, at == 0);
+	}
+	const double length2 = scratch->kernels->norm2[job->type](scratch->v, cols);
+	if (length2 == 0)
+		return false;
+	frexp(length2, &exponent);
+	const double scale = ldexp(1, -exponent / 2);
+	for (size_t i = 0; i < cols && job->type; i++)
+		scratch->v_wide[i] = scratch->v[i] *= scale;
+	for (size_t i = 0; i < cols && !job->type; i++) {
+		narrow[i] = (float)((double)narrow[i] * scale);
+		scratch->v_wide[i] = (double)narrow[i];
+	}
+	return true;
+}
+
+/* g of a chunk to that of the sample. */
+static void keep_g(const struct job *job)
+{
+	struct gns_sketch *scratch = job->scratch;
+
+	for (size_t j = 0; j < job->b->cols; j++)
+		scratch->g_acc[j] += job->type ? scratch->g[j] : (double)((const float *)scratch->g)[j];
 }
 
 /* Sum of squares of the chunk's z, or nothing yet where z goes on in scratch->acc. */
-static double fold_chunk(const struct job *job, size_t row, size_t rows, bool keep)
+static double fold_chunk(const struct job *job, const struct chunk *c, bool keep, bool deflate, double (*along)[GNS_BUCKETS])
 {
-	const struct gns_mat *m = job->z;
 	struct gns_sketch *scratch = job->scratch;
-	const void *data = gns_mat_at(m, row, 0);
-	ptrdiff_t ld = m->row_stride, next = (ptrdiff_t)rows * ld;
 	double sum = 0;
 
-	if (m->col_stride != 1) {
-		ld = (ptrdiff_t)gns_pack(m, row, rows, scratch->pack);
-		data = scratch->pack;
-		next = 0;
-	}
 	for (unsigned g = 0; g < job->groups; g++) {
 		double *acc = keep ? scratch->acc + g * GNS_BUCKETS * scratch->max_cols : NULL;
-		sum += scratch->kernels->fold[job->type](data, ld, rows, m->cols, scratch->u[g], acc, scratch->max_cols, next);
+		sum += scratch->kernels->fold[job->type](c->data, c->ld, c->rows, job->z->cols, scratch->u[g], acc,
+							 scratch->max_cols, c->next, deflate ? scratch->v : NULL, along[g]);
 	}
 	return sum;
+}
+
+/* Sum of squares of z kept in scratch->acc. */
+static double sum_kept(const struct job *job, bool deflate, double (*along)[GNS_BUCKETS])
+{
+	struct gns_sketch *scratch = job->scratch;
+	const size_t cols = job->z->cols;
+	double sum = 0;
+
+	for (unsigned l = 0; l < job->groups * GNS_BUCKETS; l++) {
+		const double *z = scratch->acc + l * scratch->max_cols;
+		sum += scratch->kernels->norm2[1](z, cols);
+		if (deflate)
+			along[l / GNS_BUCKETS][l % GNS_BUCKETS] = scratch->kernels->dot[1](z, scratch->v_wide, cols);
+	}
+	return sum;
+}
+
+/* |A|^2 = |A^T v|^2 / |v|^2 + |(I - v v^T / |v|^2) A|^2: `sum` is that of the squares of z = A h, of which the part along v makes
+ * room for its exact value. */
+static double exchange(const struct job *job, double sum, double (*along)[GNS_BUCKETS], bool kept)
+{
+	const struct gns_sketch *scratch = job->scratch;
+	const struct gns_kernels *kernels = scratch->kernels;
+	const double length2 = kernels->norm2[1](scratch->v_wide, job->z->cols);
+	const double exact = kept ? kernels->norm2[1](scratch->g_acc, job->b->cols) :
+				    kernels->norm2[job->type](scratch->g, job->b->cols);
+	double part = 0;
+
+	for (unsigned l = 0; l < job->groups * GNS_BUCKETS; l++)
+		part += along[l / GNS_BUCKETS][l % GNS_BUCKETS] * along[l / GNS_BUCKETS][l % GNS_BUCKETS];
+	return (sum - part / length2) / job->groups + exact / length2;
 }
 
 static double sketch_sample(const struct job *job, size_t sample)
@@ -116,22 +232,34 @@ static double sketch_sample(const struct job *job, size_t sample)
 	const size_t chunks = (job->rows + GNS_CHUNK_ROWS - 1) / GNS_CHUNK_ROWS;
 	const size_t step = (job->rows + chunks - 1) / chunks;
 	const size_t first = sample * job->rows;
-	double sum = 0;
+	const bool kept = chunks > 1;
+	double sum = 0, along[GROUPS_MAX][GNS_BUCKETS] = {{0}};
+	struct chunk c = {0};
+	bool deflate = false;
 
 	for (unsigned g = 0; g < job->groups; g++)
 		gns_sketch_table(scratch->table + g * scratch->max_cols, job->b->cols, job->seed, job->stream, sample, g);
-	for (unsigned l = 0; chunks > 1 && l < job->groups * GNS_BUCKETS; l++)
+	for (unsigned l = 0; kept && l < job->groups * GNS_BUCKETS; l++)
 		memset(scratch->acc + l * scratch->max_cols, 0, job->z->cols * sizeof(double));
+	if (!kept)
+		c = z_chunk(job, first, job->rows, 1);
+	if (!job->exact) {
+		deflate = find_direction(job, &c, first);
+		memset(scratch->g_acc, 0, deflate && kept ? job->b->cols * sizeof(double) : 0);
+	}
 	for (size_t row = 0; row < job->rows; row += step) {
-		const size_t rows = job->rows - row < step ? job->rows - row : step;
-		bucket_chunk(job, first + row, rows);
-		sum += fold_chunk(job, first + row, rows, chunks > 1);
+		if (kept)
+			c = z_chunk(job, first + row, job->rows - row < step ? job->rows - row : step, 1);
+		if (deflate)
+			scratch->kernels->project[job->type](c.data, c.ld, c.rows, job->z->cols, scratch->v, scratch->a);
+		bucket_chunk(job, c.first, c.rows, deflate);
+		sum += fold_chunk(job, &c, kept, deflate, along);
+		if (deflate && kept)
+			keep_g(job);
 	}
-	for (unsigned l = 0; chunks > 1 && l < job->groups * GNS_BUCKETS; l++) {
-		const double *z = scratch->acc + l * scratch->max_cols;
-		sum += scratch->kernels->norm2[1](z, job->z->cols);
-	}
-	return sum / job->groups;
+	if (kept)
+		sum = sum_kept(job, deflate, along);
+	return deflate ? exchange(job, sum, along, kept) : sum / job->groups;
 }
 
 /* Sum over t, t' of (x_t . x_t')(y_t . y_t'), few rows. */
@@ -146,8 +274,8 @@ static double gram_sample(const struct job *job, size_t sample)
 		const char *data = gns_mat_at(m, sample * job->rows, 0);
 		ptrdiff_t step = m->row_stride * (ptrdiff_t)gns_dtype_size(m->dtype);
 		if (m->col_stride != 1) {
-			const size_t ld = gns_pack(m, sample * job->rows, job->rows, scratch->pack);
-			data = (const char *)scratch->pack;
+			const size_t ld = gns_pack(m, sample * job->rows, job->rows, scratch->pack[s]);
+			data = (const char *)scratch->pack[s];
 			step = (ptrdiff_t)(ld * gns_dtype_size(m->dtype));
 		}
 		for (size_t t = 0; t < job->rows; t++)
@@ -175,11 +303,11 @@ static void deal_roles(struct job *job, const struct gns_mat *x, const struct gn
 {
 	const bool y_wider = y->cols >= x->cols;
 	const struct gns_mat *wide = y_wider ? y : x, *narrow = y_wider ? x : y;
-	const bool exact = narrow->cols <= GNS_BUCKETS;
 
-	job->b = exact ? narrow : wide;
-	job->z = exact ? wide : narrow;
-	if (exact)
+	job->exact = narrow->cols <= GNS_BUCKETS;
+	job->b = job->exact ? narrow : wide;
+	job->z = job->exact ? wide : narrow;
+	if (job->exact)
 		job->groups = 1;
 }
 

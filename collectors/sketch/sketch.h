@@ -41,13 +41,17 @@ enum gns_isa gns_sketch_best_isa(void);
 struct gns_sketch *gns_sketch_init(size_t max_cols, enum gns_isa isa);
 void gns_sketch_free(struct gns_sketch *scratch);
 
-/* Sum over samples i of an unbiased estimate of |A_i|_F^2, with `probes` sign vectors r (E r r^T = I) drawn by a
- * counter-based generator from (seed, stream, sample): u = Y_i r, z = X_i^T u, mean over probes of |z|^2.
- * relVar of one sample's estimate <= 2 / (probes * stable rank of A_i).
+/* Sum over samples i of an unbiased estimate of |A_i|_F^2. With X the narrower side: v is the sum of some of the sample's rows of
+ * X, P = v v^T / |v|^2, and
+ *     |A|^2 = |P A|^2 + |(I - P) A|^2,   |P A|^2 = |Y^T (X v)|^2 / |v|^2.
+ * The first term, which holds all that the mean row adds to A (most of A, as a rule), is exact. Only the second is estimated, with
+ * `probes` sign vectors r (E r r^T = I) drawn by a counter-based generator from (seed, stream, sample): u = Y r, z = X^T u, mean
+ * over probes of |z - P z|^2. Any v that does not depend on the signs gives the same expectation. With R = (I - P) A,
+ * Var of one sample's estimate <= 2 |R|^4 / (probes * stable rank of R). Where v is 0, R is A.
  * One row a sample (rows == samples): |x_i|^2 |y_i|^2, exact, no probes.
- * The signs are put on the wider side, X or Y, where they cost least: the same expectation. A side of at most 8 columns
- * takes them instead, since its estimate is then exact; so is that of a sample of 2 to 4 rows whenever the Gram form is the
- * cheaper one. Which signs, and how the 8 probes of a group share them: docs/sketch.md.
+ * The signs are put on the wider side, X or Y, where they cost least: the same expectation, with the two exchanged above. A side of
+ * at most 8 columns takes them instead, since its estimate is then exact; so is that of a sample of 2 to 4 rows whenever the Gram
+ * form is the cheaper one. Which signs, which rows make v, and how the 8 probes of a group share them: docs/sketch.md.
  * `probes` is a multiple of 8. samples must divide rows; no matrix may be empty; both have one dtype, GNS_F32 or GNS_F64: else
  * -EINVAL. `seed`: fresh every step; `stream`: the weight.
  * *per_sample, when not NULL, receives the `samples` single estimates. */

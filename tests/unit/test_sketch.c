@@ -15,75 +15,9 @@
 
 #include "collectors/sketch/sketch.h"
 #include "test_sketch_mats.h"
+#include "test_sketch_truth.h"
 
 #define MAX_COLS 2304
-
-/* |A_i|_F^2 by the materialised product. */
-static double exact_norm(const struct gns_mat *x, const struct gns_mat *y, size_t first, size_t rows)
-{
-	double sum = 0;
-	for (size_t i = 0; i < x->cols; i++)
-		for (size_t j = 0; j < y->cols; j++) {
-			double a = 0;
-			for (size_t t = first; t < first + rows; t++)
-				a += get(x, t, i) * get(y, t, j);
-			sum += a * a;
-		}
-	return sum;
-}
-
-/* Entry of sign vector `probe` for a column, from the generator alone: the order of docs/sketch.md. */
-static int probe_sign(uint64_t seed, uint64_t stream, uint64_t sample, unsigned probe, size_t col)
-{
-	const uint64_t bits = gns_sketch_bits(seed, stream, sample, ((uint64_t)(probe / 8) << 32) + col / 32);
-	const unsigned block = (unsigned)(col % 32) / 8;
-	const unsigned bucket = (unsigned)(col % 8) ^ (unsigned)(bits >> (32 + 3 * block) & 7);
-	const int minus = (int)(bits >> (8 * block + bucket) & 1) ^ __builtin_parity(bucket & (probe % 8));
-
-	return minus ? -1 : 1;
-}
-
-/* The mean over probes of |X_i^T Y_i r|^2, dense sign vectors on `b`. */
-static double dense_estimate(const struct gns_mat *z, const struct gns_mat *b, size_t sample, size_t rows, unsigned probes,
-			     uint64_t seed, uint64_t stream)
-{
-	double total = 0;
-	double *u = calloc(rows, sizeof *u);
-
-	for (unsigned p = 0; p < probes; p++) {
-		for (size_t t = 0; t < rows; t++) {
-			u[t] = 0;
-			for (size_t j = 0; j < b->cols; j++)
-				u[t] += probe_sign(seed, stream, sample, p, j) * get(b, sample * rows + t, j);
-		}
-		for (size_t i = 0; i < z->cols; i++) {
-			double v = 0;
-			for (size_t t = 0; t < rows; t++)
-				v += u[t] * get(z, sample * rows + t, i);
-			total += v * v;
-		}
-	}
-	free(u);
-	return total / probes;
-}
-
-static bool close_to(double a, double b, double relative)
-{
-	return fabs(a - b) <= relative * fmax(fabs(a), fabs(b));
-}
-
-/* The side that takes the signs, and whether the form is exact, as docs/sketch.md says. */
-static double truth(const struct gns_mat *x, const struct gns_mat *y, size_t sample, size_t rows, unsigned probes, uint64_t seed,
-		    uint64_t stream)
-{
-	const struct gns_mat *wide = y->cols >= x->cols ? y : x, *narrow = wide == y ? x : y;
-	const double gram_cost = (double)(rows + 1) * (double)(x->cols + y->cols);
-	const double sketch_cost = probes / 8 * (8.0 * (double)narrow->cols + 2.0 * (double)wide->cols);
-
-	if (rows == 1 || narrow->cols <= 8 || (rows <= 4 && gram_cost <= sketch_cost))
-		return exact_norm(x, y, sample * rows, rows);
-	return dense_estimate(narrow, wide, sample, rows, probes, seed, stream);
-}
 
 static void check_product(enum layout lx, enum layout ly, uint32_t dtype, size_t t, size_t in, size_t out, size_t samples,
 			  unsigned probes, size_t offset)
@@ -173,17 +107,19 @@ Test(sketch, unaligned_pointers)
 	}
 }
 
-/* A of known singular values: t = 16 rows, X = one singular value a row in a column of its own, Y = rows of an orthogonal
- * matrix of +-1, so that its stable rank is known. */
+/* A of known singular values: 16 rows of X with one singular value each in a column of its own, and of Y orthogonal rows of +-1;
+ * then the same 16 rows negated, so that the rows are centred, and the sum doubles. */
 static void known_product(const struct held *x, const struct held *y, const double *singular)
 {
 	const size_t cols = y->mat.cols;
 
-	for (size_t t = 0; t < 16; t++) {
+	for (size_t t = 0; t < 32; t++) {
+		const double side = t < 16 ? 1 : -1;
 		for (size_t i = 0; i < x->mat.cols; i++)
-			put(&x->mat, t, i, i == t ? singular[t] : 0);
+			put(&x->mat, t, i, i == t % 16 ? side * singular[i] / 2 : 0);
 		for (size_t j = 0; j < cols; j++)
-			put(&y->mat, t, j, (__builtin_parityll((unsigned long long)(t * cols / 16 & j)) ? -1 : 1) / sqrt((double)cols));
+			put(&y->mat, t, j, side * (__builtin_parityll((unsigned long long)(t % 16 * cols / 16 & j)) ? -1 : 1) /
+						   sqrt((double)cols));
 	}
 }
 
@@ -212,7 +148,7 @@ static struct moments moments_of(const struct held *x, const struct held *y, uns
 Test(sketch, relvar_is_two_over_probes_times_stable_rank)
 {
 	double singular[16], norm2 = 0, fourth = 0;
-	struct held x = hold(ROW_MAJOR, GNS_F32, 16, 16, 0), y = hold(ROW_MAJOR, GNS_F32, 16, 2048, 0);
+	struct held x = hold(ROW_MAJOR, GNS_F32, 32, 16, 0), y = hold(ROW_MAJOR, GNS_F32, 32, 2048, 0);
 
 	for (int t = 0; t < 16; t++) {
 		singular[t] = pow(0.7, t);
@@ -220,7 +156,7 @@ Test(sketch, relvar_is_two_over_probes_times_stable_rank)
 		fourth += pow(singular[t], 4);
 	}
 	known_product(&x, &y, singular);
-	cr_assert(close_to(exact_norm(&x.mat, &y.mat, 0, 16), norm2, 1e-6));
+	cr_assert(close_to(exact_norm(&x.mat, &y.mat, 0, 32), norm2, 1e-6));
 	for (unsigned probes = 8; probes <= 32; probes *= 2) {
 		const struct moments m = moments_of(&x, &y, probes, 60000);
 		const double relvar = m.variance / (norm2 * norm2), expected = 2 * fourth / (probes * norm2 * norm2);
@@ -230,31 +166,66 @@ Test(sketch, relvar_is_two_over_probes_times_stable_rank)
 	free(x.memory), free(y.memory);
 }
 
-/* Columns of one block never meet in a bucket, so Var = 2/s times the sum of (a_j . a_k)^2 over pairs of different blocks,
- * a_j the columns of A: with few columns visibly less than independent probes. */
+/* Columns of one block never meet in a bucket, so Var = 2/s times the sum of (a_j . a_k)^2 over pairs of different blocks, a_j the
+ * columns of what is left of A: with few columns visibly less than independent probes. */
 Test(sketch, variance_is_that_of_pairs_of_different_blocks)
 {
 	struct held x = hold(ROW_MAJOR, GNS_F32, 24, 20, 0), y = hold(ROW_MAJOR, GNS_F32, 24, 32, 0);
-	double a[20][32] = {{0}}, pairs = 0, all = 0;
+	double a[20 * 32];
 
 	fill_gauss(&x.mat);
 	fill_gauss(&y.mat);
-	for (size_t t = 0; t < 24; t++)
-		for (size_t i = 0; i < 20; i++)
-			for (size_t j = 0; j < 32; j++)
-				a[i][j] += get(&x.mat, t, i) * get(&y.mat, t, j);
-	for (size_t j = 0; j < 32; j++)
-		for (size_t k = 0; k < 32; k++) {
-			double dot = 0;
-			for (size_t i = 0; i < 20; i++)
-				dot += a[i][j] * a[i][k];
-			all += dot * dot;
-			pairs += j / 8 == k / 8 ? 0 : dot * dot;
-		}
+	product(&x.mat, &y.mat, true, a);
+	const double expected = 2 * pair_sum(a, 20, 32, false) / 8;
 	const struct moments m = moments_of(&x, &y, 8, 200000);
-	cr_expect(fabs(m.variance / (2 * pairs / 8) - 1) < 0.03, "%g, expected %g", m.variance, 2 * pairs / 8);
-	cr_expect_lt(m.variance, 2 * all / 8);
+	cr_expect(fabs(m.variance / expected - 1) < 0.03, "%g, expected %g", m.variance, expected);
+	cr_expect_lt(m.variance, 2 * pair_sum(a, 20, 32, true) / 8);
 	free(x.memory), free(y.memory);
+}
+
+/* What a strong mean adds to A is found exactly: the spread over seeds is far below what the stable rank of A predicts. */
+Test(sketch, a_strong_mean_costs_no_noise)
+{
+	static const size_t rows[] = {12, 64, 200};
+	for (int k = 0; k < 6; k++) {
+		const size_t t = rows[k % 3];
+		struct held x = hold(k < 3 ? ROW_MAJOR : FEATURE_MAJOR, GNS_F32, t, 24, 0), y = hold(ROW_MAJOR, GNS_F32, t, 48, 0);
+		double a[24 * 48];
+		fill_around(&x.mat, t, 2);
+		fill_around(&y.mat, t, 1);
+		const double norm2 = exact_norm(&x.mat, &y.mat, 0, t);
+		product(&x.mat, &y.mat, false, a);
+		const double predicted = sqrt(2 * pair_sum(a, 24, 48, true) / 8);
+		const struct moments m = moments_of(&x, &y, 8, 4000);
+		cr_expect_leq(fabs(m.mean - norm2), 3.5 * m.error, "mean %.8g, |A|^2 %.8g, SE %.2g", m.mean, norm2, m.error);
+		cr_expect_gt(predicted / sqrt(m.variance), 5, "%zu rows: spread %.3g, of all of A %.3g", t, sqrt(m.variance), predicted);
+		free(x.memory), free(y.memory);
+	}
+}
+
+/* A mean a thousand times the rest: what is exchanged leaves no rounding behind. */
+Test(sketch, a_huge_mean_does_not_cancel)
+{
+	for (int k = 0; k < 8; k++) {
+		const uint32_t dtype = k & 1 ? GNS_F64 : GNS_F32;
+		const size_t t = k & 2 ? 150 : 20;
+		struct held x = hold(ROW_PADDED, dtype, 2 * t, 50, 0), y = hold(k & 4 ? FEATURE_MAJOR : ROW_MAJOR, dtype, 2 * t, 37, 0);
+		fill_around(&x.mat, t, 1000);
+		fill_around(&y.mat, t, 1000);
+		for (enum gns_isa isa = GNS_ISA_PORTABLE; isa <= gns_sketch_best_isa(); isa++) {
+			struct gns_sketch *scratch = gns_sketch_init(64, isa);
+			double sum, each[2];
+			cr_assert_eq(gns_sketch_sum(scratch, &x.mat, &y.mat, 2, 8, 3, 4, &sum, each), 0);
+			for (size_t i = 0; i < 2; i++) {
+				const double expected = truth(&x.mat, &y.mat, i, t, 8, 3, 4), norm2 = exact_norm(&x.mat, &y.mat, i * t, t);
+				cr_expect(close_to(each[i], expected, dtype == GNS_F64 ? 1e-12 : 1e-5), "%.17g, truth %.17g", each[i],
+					  expected);
+				cr_expect(close_to(each[i], norm2, 1e-4), "%.17g, |A|^2 %.17g", each[i], norm2);
+			}
+			gns_sketch_free(scratch);
+		}
+		free(x.memory), free(y.memory);
+	}
 }
 
 Test(sketch, mean_of_random_products_is_the_exact_norm)

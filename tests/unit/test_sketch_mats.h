@@ -88,4 +88,18 @@ static void fill_gauss(const struct gns_mat *m)
 			put(m, t, i, gauss());
 }
 
+/* Gaussian rows around a mean of its own for every sample. */
+static void fill_around(const struct gns_mat *m, size_t rows, double mean)
+{
+	double *centre = calloc(m->cols, sizeof *centre);
+
+	for (size_t t = 0; t < m->rows; t++)
+		for (size_t i = 0; i < m->cols; i++) {
+			if (t % rows == 0)
+				centre[i] = mean * gauss();
+			put(m, t, i, centre[i] + gauss());
+		}
+	free(centre);
+}
+
 #endif
