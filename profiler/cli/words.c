@@ -26,7 +26,8 @@ static const struct {
 	{"product_of_weights", "a weight was itself an operand: a product of weights", true},
 	{"table_full", "more candidates for weights than there is room for", true},
 	{"samples_not_dividing", "the rows are no multiple of the samples told: check --samples N", true},
-	{"rows_differ", "the micro-steps of a step have different numbers of rows", true},
+	{"rows_differ", "no samples were told and the layers have different numbers of rows: set --samples N", true},
+	{"rows_changed", "the rows changed by whole samples, as in a smaller last batch: tell it with gns_samples", true},
 	{"one_sample", "only one sample in the step: noise needs two or more", true},
 	{"not_finite", "a norm was not finite: overflow, or a loss that is not a number", true},
 	{"no_scratch_memory", "no memory could be had for scratch space", true},
@@ -35,7 +36,7 @@ static const struct {
 	{"late_gradients", "gradients that came after their step had been closed", false},
 	{"kernels_not_listed", "calls of shapes beyond those that are timed one by one", false},
 	{"uses_forgotten", "uses of operands forgotten because there were too many", false},
-	{"scan_not_permitted", "the operands' values could not be read ahead: weights are found by address alone", false},
+	{"scan_not_permitted", "the kernel does not let operands be read ahead: weights cannot be told, nothing is measured", false},
 	{"malformed", "records that made no sense and were skipped", false},
 };
 
