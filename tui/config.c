@@ -96,7 +96,7 @@ void gns_config_read(struct gns_top *top, const char *path)
 		int words = sscanf(line, "%63s %127s", name, value);
 		if (words < 1 || (words == 2 && take(top, name, value)) || top->ui.notice[0])
 			continue;
-		snprintf(top->ui.notice, sizeof top->ui.notice, "%.120s, line %d is not understood and passed over: %.80s", path, number, line);
+		snprintf(top->ui.notice, sizeof top->ui.notice, "line %d is not understood and passed over: %.40s (%.120s)", number, line, path);
 	}
 	if (file)
 		fclose(file);

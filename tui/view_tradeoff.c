@@ -179,7 +179,7 @@ static void time_rule(char *buf, size_t size, const struct tables *t)
 	size_t at = strlen(buf);
 	double n = gns_devices(t->m, t->ui->devices);
 	if (t->ui->cost_axis == GNS_COST_MONEY)
-		snprintf(buf + at, size - at, t->ui->price > 0 ? "; %s devices at %s an hour each" : "; %s devices, no price told: $ or --price",
+		snprintf(buf + at, size - at, t->ui->price > 0 ? "; devices: %s, at %s an hour each" : "; devices: %s, no price told: $ or --price",
 			 gns_text_number(devices, sizeof devices, n), gns_say_money(a, sizeof a, t->ui->price));
 }
 

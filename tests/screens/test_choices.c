@@ -3,8 +3,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "profiler/shim/ring.h"
 #include "tests/screens/models.h"
+#include "tui/control.h"
 #include "tui/cost.h"
 #include "tui/order.h"
 #include "tui/say.h"
@@ -210,6 +213,37 @@ Test(words, ranges)
 	cr_expect_str_eq(gns_say_times(text, sizeof text, &(struct gns_range){NAN, 1800, 7200}, true), "0.5 to 2 h");
 	struct gns_split beside = {.steps = 1, .step_ms = 10, .gnscope_ms = 0.1, .family = {{"wgrad", 12}}, .n_families = 1};
 	cr_expect(strstr(gns_say_split(text, sizeof text, &beside, true), "side by side") && !strstr(text, "rest"));
+}
+
+/* A session of our own, as a trainer has it. */
+Test(control, finds_its_session_by_key_and_sets_the_word)
+{
+	char name[64];
+	struct gns_session *session;
+	struct gns_ring ring;
+	struct gns_control control = {.session = NULL};
+	struct gns_error err = {.text = ""};
+	snprintf(name, sizeof name, "/gnscope-test-control-%d", (int)getpid());
+	cr_assert_eq(gns_session_create(name, &session), 0);
+	uint64_t key = session->key;
+	cr_expect(!gns_control_find(&control, key, 1), "no trainer yet");
+	cr_expect_eq(gns_control_pause(&control, true, &err), -ESRCH);
+	cr_expect(strstr(err.text, "no live trainer"));
+	cr_assert_eq(gns_ring_claim(name, session, &ring), 0);
+	cr_expect(!gns_control_find(&control, key + 1, 2000), "another run's key");
+	cr_assert(gns_control_find(&control, key, 4000));
+	cr_expect_eq(gns_control_every(&control, 7, &err), 0);
+	cr_expect_eq(gns_control_pause(&control, true, &err), 0);
+	cr_expect_eq(atomic_load(&session->control), GNS_CONTROL_PAUSED | 7);
+	cr_expect_eq(gns_control_every(&control, 0, &err), 0);
+	cr_expect_eq(atomic_load(&session->control), GNS_CONTROL_PAUSED, "the pause stays");
+	cr_expect_eq(gns_control_pause(&control, false, &err), 0);
+	cr_expect_eq(gns_control_word(&control), 0);
+	gns_ring_close(&ring);
+	cr_expect(!gns_control_find(&control, key, 9000), "the trainer has ended");
+	gns_control_close(&control);
+	gns_session_detach(session);
+	gns_session_unlink(name);
 }
 
 Test(themes, every_role_has_a_colour_where_there_are_colours)
