@@ -135,8 +135,8 @@ static void K_NAME(weigh_feature)(const void *data, ptrdiff_t ld, size_t rows, s
 #ifdef K_PERM
 
 /* Columns from..to, at most GNS_RUN vectors, into one vector a row; with `a` also into g, weighted. */
-INLINE void K_NAME(bucket_run)(const K_U *y, ptrdiff_t ld, size_t cols, size_t from, size_t to, const int8_t *table, ptrdiff_t ahead,
-			       K_V acc[K_ROWS], const K_T *a, K_T *g, const bool fresh, const int rows)
+INLINE void K_NAME(bucket_run)(const K_U *y, ptrdiff_t ld, size_t cols, size_t from, size_t to, const int8_t *table,
+			       ptrdiff_t ahead, K_V acc[K_ROWS], const K_T *a, K_T *g, const bool fresh, const int rows)
 {
 	/* Rows without gaps are hinted in the order of memory, which suits the machine's own prefetcher best. */
 	const bool gapless = ld == (ptrdiff_t)cols;

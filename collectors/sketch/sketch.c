@@ -131,7 +131,7 @@ static void bucket_chunk(const struct job *job, size_t row, size_t rows, bool de
 		kernels->weigh_feature[job->type](data, m->col_stride, rows, m->cols, scratch->a, scratch->g);
 }
 
-/* The rows that give the direction: one in `stride`, 16 to 64 of a sample of 64 or more, since a mean needs no more. */
+/* The rows that give the direction: one in `stride`, 16 to 80 of a sample of 64 or more, since a mean needs no more. */
 static size_t direction_stride(size_t rows)
 {
 	const size_t quarter = rows / 8 < 4 ? rows / 8 : 4, few = rows / 64;
@@ -150,8 +150,11 @@ static bool find_direction(const struct job *job, const struct chunk *c, size_t 
 	float *narrow = (float *)scratch->v;
 	int exponent = 0;
 
-	if (job->rows <= GNS_CHUNK_ROWS)
-		scratch->kernels->add_rows[job->type]((const char *)c->data + (ptrdiff_t)from * c->ld * (ptrdiff_t)gns_dtype_size(job->z->dtype), c->ld * (ptrdiff_t)stride, rows, cols, scratch->v, true);
+	if (job->rows <= GNS_CHUNK_ROWS) {
+		const ptrdiff_t start = (ptrdiff_t)from * c->ld * (ptrdiff_t)gns_dtype_size(job->z->dtype);
+		scratch->kernels->add_rows[job->type]((const char *)c->data + start, c->ld * (ptrdiff_t)stride, rows, cols,
+						      scratch->v, true);
+	}
 	for (size_t at = 0; at < rows && job->rows > GNS_CHUNK_ROWS; at += GNS_CHUNK_ROWS) {
 		const struct chunk part = z_chunk(job, first + from + at * stride,
 						  rows - at < GNS_CHUNK_ROWS ? rows - at : GNS_CHUNK_ROWS, stride);
