@@ -14,6 +14,8 @@
 #include <time.h>
 #include <zlib.h>
 
+#include "gnscope/gnscope.h"
+
 #define LAYERS 3
 #define CLASSES 10
 #define SYNTHETIC_IN 64
@@ -23,6 +25,7 @@ struct options {
 	int batch, hidden, steps, log_every;
 	float lr, momentum;
 	uint64_t seed;
+	bool marks;
 	const char *data, *losses, *times;
 	bool weights_hash;
 };
@@ -254,12 +257,23 @@ static FILE *create(const char *path)
 	return f;
 }
 
+/* Tells gnscope, if it is in the process, what the weights are called and how many samples a step has. */
+static void mark_weights(const struct layer *layers, const struct options *o)
+{
+	static const char *const names[LAYERS] = { "fc1", "fc2", "fc3" };
+	for (int k = 0; k < LAYERS; k++)
+		gns_param(names[k], layers[k].w, (uint64_t)layers[k].out, (uint64_t)layers[k].in);
+	gns_samples((uint64_t)o->batch);
+}
+
 static void train(struct layer *layers, const struct dataset *data, const struct options *o, uint64_t *state)
 {
 	float *x = allocate((size_t)o->batch * (size_t)data->width, sizeof(float));
 	uint8_t *label = allocate((size_t)o->batch, 1);
 	FILE *losses = create(o->losses), *times = create(o->times);
 	double begin = milliseconds();
+	if (o->marks)
+		mark_weights(layers, o);
 	for (int step = 1; step <= o->steps; step++) {
 		for (int i = 0; i < o->batch; i++) {
 			size_t pick = random_bits(state) % (uint64_t)data->samples;
@@ -268,6 +282,10 @@ static void train(struct layer *layers, const struct dataset *data, const struct
 			label[i] = data->label[pick];
 		}
 		float loss = train_step(layers, x, label, o);
+		if (o->marks) {
+			gns_loss((double)loss);
+			gns_step();
+		}
 		if (losses) {
 			fprintf(losses, "%d %a\n", step, (double)loss);
 			fflush(losses);
@@ -305,6 +323,7 @@ static const char usage[] =
 	"  --log-every N     print the loss every N steps, 0 never (100)\n"
 	"  --losses FILE     write every step's loss as an exact hexadecimal float\n"
 	"  --times FILE      write every step's wall time in milliseconds\n"
+	"  --marks           tell gnscope names, samples, losses and steps (gnscope/gnscope.h)\n"
 	"  --weights-hash    print the FNV-1a hash of the final weights\n";
 
 static double number(const char *name, const char *text, double low, double high)
@@ -324,7 +343,7 @@ static struct options parse(int argc, char **argv)
 		{ "momentum", required_argument, NULL, 'm' }, { "steps", required_argument, NULL, 's' },
 		{ "seed", required_argument, NULL, 'e' },   { "log-every", required_argument, NULL, 'g' },
 		{ "losses", required_argument, NULL, 'l' }, { "times", required_argument, NULL, 't' },
-		{ "weights-hash", no_argument, NULL, 'x' },
+		{ "weights-hash", no_argument, NULL, 'x' }, { "marks", no_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
 	};
 	struct options o = { .batch = 128, .hidden = 512, .steps = 2000, .log_every = 100, .lr = 0.02f, .momentum = 0.9f,
@@ -342,6 +361,7 @@ static struct options parse(int argc, char **argv)
 		case 'e': o.seed = (uint64_t)number(name, optarg, 0, 0x1p53); break;
 		case 'g': o.log_every = (int)number(name, optarg, 0, INT_MAX); break;
 		case 'l': o.losses = optarg; break;
+		case 'k': o.marks = true; break;
 		case 't': o.times = optarg; break;
 		case 'x': o.weights_hash = true; break;
 		case 'h': fputs(usage, stdout); exit(0);

@@ -40,7 +40,7 @@ static struct core {
 	uint64_t first_ns, counts[COUNTS], refused[GNS_REFUSALS];
 	struct { uint32_t m, n, k; } last_why[GNS_WHYS];
 	uint64_t boundary_ns[BOUNDARY_TIMES], boundary_real[BOUNDARY_TIMES];
-	uint32_t n_boundaries;
+	uint32_t n_boundaries, early_marks;
 	enum gns_refusal refused_last;
 	bool told_bad;
 } core = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -90,7 +90,7 @@ static void forget_parent(void)
 	memset(core.counts, 0, sizeof core.counts);
 	memset(core.refused, 0, sizeof core.refused);
 	memset(core.last_why, 0, sizeof core.last_why);
-	core.n_boundaries = 0;
+	core.n_boundaries = core.early_marks = 0;
 }
 
 static bool set_up(void)
@@ -203,10 +203,15 @@ static void begin_step(uint64_t step)
 	gns_kernels_clear(core.kernels);
 }
 
+static uint32_t steps_before(void)
+{
+	return core.steps.marked ? core.early_marks : core.roles.steps_before;
+}
+
 /* The steps that went by while weights were being found: unmeasured, with their times where every boundary was seen. */
 static void report_learned_steps(void)
 {
-	uint32_t steps = core.roles.steps_before;
+	uint32_t steps = steps_before();
 	bool times = core.n_boundaries == steps && steps <= BOUNDARY_TIMES;
 	uint64_t spent = core.steps.overhead_ns;
 	if (!gns_publish_open(&core.publish, &core.config))
@@ -233,7 +238,7 @@ static void on_boundary(const struct gns_verdict *v)
 		s->began_real_ns = gns_realtime();
 		s->expected = core.roles.expected_gradients;
 		s->unsure = s->expected == 0;
-		begin_step(core.roles.steps_before + 1);
+		begin_step(steps_before() + 1);
 		return;
 	}
 	if (v->learned)
@@ -432,7 +437,9 @@ void gns_core_mark_step(void)
 	if (!mark_begin())
 		return;
 	core.steps.marked = true;
-	if (core.steps.step) {
+	if (!core.steps.step) {
+		core.early_marks++;
+	} else {
 		unsigned fpu = gns_fpu_begin();
 		if (!core.steps.published)
 			close_step(false);
@@ -461,7 +468,9 @@ void gns_core_mark_loss(double loss)
 	int saved = errno;
 	if (!mark_begin())
 		return;
-	gns_publish_loss(&core.publish, core.steps.step, loss);
+	/* Before the weights are known only marks tell which step this is; without them such a loss belongs nowhere. */
+	if (core.steps.step || core.steps.marked)
+		gns_publish_loss(&core.publish, core.steps.step ? core.steps.step : core.early_marks + 1, loss);
 	mark_end(saved);
 }
 
