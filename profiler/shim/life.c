@@ -1,0 +1,117 @@
+/* Waking, forking, ending: the shim's life in a process that is not its own. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "arena.h"
+#include "clock.h"
+#include "state.h"
+
+#define PAGE 4096
+
+struct gns_core gns_core = { .lock = PTHREAD_MUTEX_INITIALIZER };
+__thread int gns_inside __attribute__((tls_model("initial-exec")));
+
+static void after_fork(void)
+{
+	/* The ring is the parent's: the child lets go of it and is asleep until it multiplies matrices itself. */
+	static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+	memcpy(&gns_core.lock, &fresh, sizeof fresh);
+	if (gns_core.state == GNS_AWAKE)
+		gns_core.state = GNS_FORKED;
+}
+
+int gns_life_state(void)
+{
+	int state = atomic_load_explicit(&gns_core.state, memory_order_acquire);
+	if (state == GNS_AWAKE && !atomic_load_explicit(gns_core.ours, memory_order_relaxed)) {
+		after_fork();
+		state = GNS_FORKED;
+	}
+	return state;
+}
+
+static void forget_parent(void)
+{
+	if (gns_core.publish.link == GNS_LINK_OPEN)
+		gns_ring_detach(&gns_core.publish.ring);
+	if (gns_core.publish.session)
+		gns_session_detach(gns_core.publish.session);
+	gns_publish_free(&gns_core.publish);
+	gns_roles_free(&gns_core.roles);
+	if (gns_core.measure)
+		gns_measure_free(gns_core.measure);
+	gns_pages_free(gns_core.measure, sizeof *gns_core.measure);
+	gns_pages_free(gns_core.kernels, sizeof *gns_core.kernels);
+	gns_pages_free((void *)gns_core.ours, PAGE);
+	gns_core.measure = NULL;
+	gns_core.kernels = NULL;
+	gns_core.ours = NULL;
+	gns_core.told_bad = false;
+	memset(gns_core.counts, 0, sizeof gns_core.counts);
+	memset(gns_core.refused, 0, sizeof gns_core.refused);
+	memset(gns_core.last_why, 0, sizeof gns_core.last_why);
+	gns_core.n_boundaries = gns_core.early_marks = 0;
+}
+
+static bool set_up(void)
+{
+	gns_config_read(&gns_core.config);
+	if (gns_core.config.off)
+		return false;
+	gns_core.measure = gns_pages(sizeof *gns_core.measure);
+	gns_core.kernels = gns_pages(sizeof *gns_core.kernels);
+	gns_core.ours = gns_pages(PAGE);
+	if (!gns_core.ours || !gns_core.measure || !gns_core.kernels || !gns_roles_init(&gns_core.roles) || !gns_measure_init(gns_core.measure) ||
+	    !gns_publish_init(&gns_core.publish))
+		return false;
+	madvise((void *)gns_core.ours, PAGE, MADV_WIPEONFORK);
+	*gns_core.ours = 1;
+	gns_core.measure->samples = gns_core.config.samples;
+	gns_core.measure->probes = gns_core.config.probes;
+	gns_core.first_ns = gns_now();
+	/* Not the time: the same training gives the same numbers. Ranks draw apart. */
+	gns_core.measure->seed = 0x676e7363ull ^ (uint64_t)gns_core.config.rank << 40;
+	gns_steps_init(&gns_core.steps, gns_core.first_ns);
+	gns_core.learning = true;
+	gns_core.measured = false;
+	return true;
+}
+
+void gns_life_wake(void)
+{
+	static bool fork_watched;
+	pthread_mutex_lock(&gns_core.lock);
+	if (gns_core.state == GNS_FORKED) {
+		forget_parent();
+		gns_core.state = GNS_ASLEEP;
+	}
+	if (gns_core.state == GNS_ASLEEP) {
+		if (!fork_watched)
+			pthread_atfork(NULL, NULL, after_fork);
+		fork_watched = true;
+		bool up = set_up();
+		if (!up)
+			forget_parent(); /* what could be had of it is not to be kept from the trainer */
+		gns_core.state = up ? GNS_AWAKE : GNS_OFF;
+	}
+	pthread_mutex_unlock(&gns_core.lock);
+}
+
+__attribute__((destructor)) static void at_exit(void)
+{
+	struct gns_counter list[GNS_COUNTERS_MAX];
+	if (gns_life_state() != GNS_AWAKE || gns_inside || pthread_mutex_trylock(&gns_core.lock) != 0)
+		return;
+	gns_inside = 1;
+	struct gns_steps *s = &gns_core.steps;
+	if (s->step && !s->published && s->gradients && (s->unsure || s->gradients == s->expected))
+		gns_stepping_close(true);
+	/* A program that multiplied matrices but was never seen to train is told about only where somebody asked (`gnscope run`). */
+	if (gns_core.publish.link == GNS_LINK_OPEN || (gns_core.config.session && gns_publish_open(&gns_core.publish, &gns_core.config))) {
+		gns_publish_rest(&gns_core.publish, &gns_core.config, list, gns_stepping_counters(list));
+		gns_ring_close(&gns_core.publish.ring);
+	}
+	gns_core.state = GNS_OFF;
+	pthread_mutex_unlock(&gns_core.lock);
+}

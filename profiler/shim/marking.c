@@ -1,0 +1,81 @@
+/* What the trainer tells by its marks (gnscope.h). */
+#include <errno.h>
+
+#include "core.h"
+#include "fpu.h"
+#include "state.h"
+
+static bool mark_begin(void)
+{
+	if (gns_inside)
+		return false;
+	gns_inside = 1;
+	int state = gns_life_state();
+	if (state != GNS_AWAKE && state != GNS_OFF)
+		gns_life_wake();
+	if (gns_core.state != GNS_AWAKE) {
+		gns_inside = 0;
+		return false;
+	}
+	pthread_mutex_lock(&gns_core.lock);
+	return true;
+}
+
+static void mark_end(int saved)
+{
+	pthread_mutex_unlock(&gns_core.lock);
+	gns_inside = 0;
+	errno = saved;
+}
+
+void gns_core_mark_step(void)
+{
+	int saved = errno;
+	if (!mark_begin())
+		return;
+	gns_core.steps.marked = true;
+	if (!gns_core.steps.step) {
+		gns_core.early_marks++;
+	} else {
+		unsigned fpu = gns_fpu_begin();
+		if (!gns_core.steps.published)
+			gns_stepping_close(false);
+		gns_stepping_begin(gns_core.steps.step + 1);
+		gns_fpu_end(fpu);
+	}
+	mark_end(saved);
+}
+
+void gns_core_mark_samples(uint64_t samples)
+{
+	int saved = errno;
+	if (!mark_begin())
+		return;
+	/* What the user said on the command line wins. */
+	gns_core.measure->samples_marked = !gns_core.config.samples;
+	if (!gns_core.config.samples && samples && samples <= 1u << 30 && gns_core.measure->samples != samples) {
+		gns_core.measure->samples = samples;
+		gns_core.publish.hello = true;
+	}
+	mark_end(saved);
+}
+
+void gns_core_mark_loss(double loss)
+{
+	int saved = errno;
+	if (!mark_begin())
+		return;
+	/* Before the weights are known only marks tell which step this is; without them such a loss belongs nowhere. */
+	if (gns_core.steps.step || gns_core.steps.marked)
+		gns_publish_loss(&gns_core.publish, gns_core.steps.step ? gns_core.steps.step : gns_core.early_marks + 1, loss);
+	mark_end(saved);
+}
+
+void gns_core_mark_param(const char *name, const void *data, uint64_t rows, uint64_t cols)
+{
+	int saved = errno;
+	if (!name || !mark_begin())
+		return;
+	gns_measure_name(gns_core.measure, name, data, rows, cols);
+	mark_end(saved);
+}

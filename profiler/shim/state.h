@@ -1,0 +1,55 @@
+/* The shim's one static context, shared by core.c, life.c, stepping.c and marking.c and by nobody else. */
+#ifndef GNS_STATE_H
+#define GNS_STATE_H
+
+#include <pthread.h>
+
+#include "config.h"
+#include "kernels.h"
+#include "measure.h"
+#include "publish.h"
+#include "roles.h"
+#include "steps.h"
+
+#define GNS_BOUNDARY_TIMES 8
+
+enum gns_state { GNS_ASLEEP = 0, GNS_AWAKE, GNS_OFF, GNS_FORKED };
+
+enum { GNS_COUNT_PRODUCTS = 0, GNS_COUNT_FORWARD, GNS_COUNT_DGRAD, GNS_COUNT_WGRAD, GNS_COUNT_OTHER, GNS_COUNTS };
+
+struct gns_core {
+	_Atomic int state;
+	_Atomic bool measured, learning; /* of steps and roles, for those who do not hold the lock */
+	_Atomic uint32_t *ours; /* 0 in a child, however it was made; atfork handlers run for fork() alone */
+	pthread_mutex_t lock;
+	struct gns_config config;
+	struct gns_roles roles;
+	struct gns_measure *measure;
+	struct gns_kernels *kernels;
+	struct gns_publish publish;
+	struct gns_steps steps;
+	uint64_t first_ns, counts[GNS_COUNTS], refused[GNS_REFUSALS];
+	struct { uint32_t m, n, k; } last_why[GNS_WHYS];
+	uint64_t boundary_ns[GNS_BOUNDARY_TIMES], boundary_real[GNS_BOUNDARY_TIMES];
+	uint32_t n_boundaries, early_marks;
+	enum gns_refusal refused_last;
+	bool told_bad;
+};
+extern struct gns_core gns_core;
+
+
+/* Our own work, and BLAS libraries that call each other's entry points, must not be seen. */
+extern __thread int gns_inside __attribute__((tls_model("initial-exec")));
+
+/* life.c */
+int gns_life_state(void); /* enum gns_state; notices that this process is a child */
+void gns_life_wake(void); /* afterwards gns_core.state is GNS_AWAKE or GNS_OFF */
+
+/* stepping.c; under the lock */
+size_t gns_stepping_counters(struct gns_counter *out);
+void gns_stepping_close(bool all_counters); /* ends the present step and hands it over */
+void gns_stepping_begin(uint64_t step);
+void gns_stepping_boundary(const struct gns_verdict *verdict);
+void gns_stepping_note_time(const struct gns_verdict *verdict);
+
+#endif

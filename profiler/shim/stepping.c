@@ -1,0 +1,125 @@
+/* Where a step begins and ends: what is measured in it, and handing it over. */
+#include <stdio.h>
+
+#include "clock.h"
+#include "state.h"
+
+size_t gns_stepping_counters(struct gns_counter *out)
+{
+	static const char *const names[GNS_COUNTS] = { "products", "forward", "dgrad", "wgrad", "other" };
+	size_t n = 0;
+	for (unsigned i = 0; i < GNS_COUNTS; i++)
+		out[n++] = (struct gns_counter){ .collector = "blas", .name = names[i], .value = gns_core.counts[i] };
+	for (unsigned i = 1; i < GNS_WHYS; i++) {
+		struct gns_counter *c = &out[n++];
+		*c = (struct gns_counter){ .collector = "blas", .name = gns_reason_name(i), .value = gns_core.roles.why[i] };
+		if (gns_core.last_why[i].k)
+			snprintf(c->text, sizeof c->text, "%ux%u over %u", gns_core.last_why[i].m, gns_core.last_why[i].n, gns_core.last_why[i].k);
+	}
+	for (unsigned i = 1; i < GNS_REFUSALS; i++)
+		out[n++] = (struct gns_counter){ .collector = "step_refused", .name = gns_refusal_name(i), .value = gns_core.refused[i] };
+	out[n++] = (struct gns_counter){ .collector = "shim", .name = "late_gradients", .value = gns_core.steps.late };
+	out[n++] = (struct gns_counter){ .collector = "shim", .name = "kernels_not_listed", .value = gns_core.kernels->overflow };
+	out[n++] = (struct gns_counter){ .collector = "shim", .name = "uses_forgotten", .value = gns_core.roles.uses.lost };
+	out[n++] = (struct gns_counter){ .collector = "shim", .name = "scan_not_permitted", .value = !gns_core.roles.scan_works };
+	return n;
+}
+
+_Static_assert(GNS_COUNTS + GNS_WHYS + GNS_REFUSALS + 4 <= GNS_COUNTERS_MAX, "room for all gns_stepping_counters");
+
+/* Ends the present step and hands it over. */
+void gns_stepping_close(bool all_counters)
+{
+	struct gns_steps *s = &gns_core.steps;
+	struct gns_counter list[GNS_COUNTERS_MAX];
+	struct gns_step_report report = { .step = s->step, .start_ns = s->began_real_ns, .overhead_ns = s->overhead_ns, .every = s->interval };
+	if (gns_core.state != GNS_AWAKE)
+		return; /* the process ends; this thread was in a product */
+	if (s->measured) {
+		enum gns_refusal why = s->gradients ? gns_measure_close(gns_core.measure) : GNS_REFUSED_NOT;
+		if (why)
+			gns_core.refused[why]++;
+		gns_core.refused_last = why;
+		report.flags = why ? GNS_STEP_REFUSED : s->gradients ? GNS_STEP_MEASURED : 0;
+	}
+	report.dur_ns = gns_steps_close(s, gns_now(), gns_realtime(), gns_core.roles.learning);
+	if (gns_publish_open(&gns_core.publish, &gns_core.config)) {
+		if (gns_core.config.bad[0] && !gns_core.told_bad)
+			gns_publish_event(&gns_core.publish, s->step, "bad_setting", gns_core.config.bad);
+		gns_core.told_bad = true;
+		size_t n = all_counters || gns_publish_counters_due(&gns_core.publish) ? gns_stepping_counters(list) : 0;
+		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.measure, gns_core.kernels, list, n);
+		gns_publish_revive(&gns_core.publish);
+	}
+}
+
+/* A step that is not measured is only counted: operands are then known by their addresses alone. */
+static void look_closely(void)
+{
+	gns_core.roles.uses.no_prints = !gns_core.steps.measured && !gns_core.roles.learning;
+	atomic_store_explicit(&gns_core.measured, gns_core.steps.measured, memory_order_relaxed);
+}
+
+void gns_stepping_begin(uint64_t step)
+{
+	gns_steps_begin(&gns_core.steps, &gns_core.config, gns_publish_control(&gns_core.publish), step);
+	look_closely();
+	gns_measure_clear(gns_core.measure);
+	gns_kernels_clear(gns_core.kernels);
+}
+
+static uint32_t steps_before(void)
+{
+	return gns_core.steps.marked ? gns_core.early_marks : gns_core.roles.steps_before;
+}
+
+/* The steps that went by while weights were being found: unmeasured, with their times where every boundary was seen. */
+static void report_learned_steps(void)
+{
+	uint32_t steps = steps_before();
+	bool times = gns_core.n_boundaries == steps && steps <= GNS_BOUNDARY_TIMES;
+	uint64_t spent = gns_core.steps.overhead_ns;
+	if (!gns_publish_open(&gns_core.publish, &gns_core.config))
+		return;
+	for (uint32_t i = 0; i < steps; i++) {
+		uint64_t from = i ? gns_core.boundary_ns[i - 1] : gns_core.first_ns;
+		struct gns_step_report report = { .step = i + 1, .overhead_ns = i + 1 == steps ? spent : 0 };
+		if (times) {
+			report.dur_ns = gns_core.boundary_ns[i] - from;
+			report.start_ns = gns_core.boundary_real[i] - report.dur_ns;
+		}
+		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.measure, gns_core.kernels, NULL, 0);
+	}
+}
+
+void gns_stepping_boundary(const struct gns_verdict *v)
+{
+	struct gns_steps *s = &gns_core.steps;
+	if (v->learned && !s->step) {
+		report_learned_steps();
+		s->learning_cost = (double)s->overhead_ns;
+		s->overhead_ns = 0;
+		s->began_ns = gns_now();
+		s->began_real_ns = gns_realtime();
+		s->expected = gns_core.roles.expected_gradients;
+		s->unsure = s->expected == 0;
+		gns_stepping_begin(steps_before() + 1);
+		return;
+	}
+	if (v->learned)
+		s->unsure = 2; /* more weights than before */
+	look_closely();
+	if (s->marked || !s->step)
+		return;
+	if (!s->published)
+		gns_stepping_close(false);
+	gns_stepping_begin(s->step + 1);
+}
+
+void gns_stepping_note_time(const struct gns_verdict *v)
+{
+	if (v->forward_after_backward && !gns_core.steps.step && gns_core.n_boundaries < GNS_BOUNDARY_TIMES) {
+		gns_core.boundary_ns[gns_core.n_boundaries] = gns_now();
+		gns_core.boundary_real[gns_core.n_boundaries++] = gns_realtime();
+	}
+}
