@@ -73,44 +73,28 @@ INLINE double K_NAME(sum_lanes)(K_V v)
 	return lane[0];
 }
 
-INLINE void K_NAME(project_rows)(const K_U *x, ptrdiff_t ld, size_t cols, const K_T *v, K_T *a, const int rows)
-{
-	double sum[K_ROWS] = {0};
-
-	for (size_t j = 0; j < cols;) {
-		const size_t stop = cols - j > GNS_RUN * K_W ? j + GNS_RUN * K_W : cols;
-		K_V acc[K_ROWS];
-		UNROLL for (int r = 0; r < rows; r++)
-			acc[r] = K_SET(0);
-		for (; j + K_W <= stop; j += K_W) {
-			const K_V along = K_LOAD((const K_U *)v + j);
-			UNROLL for (int r = 0; r < rows; r++) {
-				__builtin_prefetch(x + (r + 2 * K_ROWS) * ld + (ptrdiff_t)j, 0, 3);
-				acc[r] = K_FMA(K_LOAD(x + r * ld + (ptrdiff_t)j), along, acc[r]);
-			}
-		}
-		for (; j < stop; j += K_W) {
-			const K_V along = K_LOAD((const K_U *)v + j);
-			UNROLL for (int r = 0; r < rows; r++)
-				acc[r] = K_FMA(K_LOADN(x + r * ld + (ptrdiff_t)j, stop - j), along, acc[r]);
-		}
-		UNROLL for (int r = 0; r < rows; r++)
-			sum[r] += K_NAME(sum_lanes)(acc[r]);
-	}
-	for (int r = 0; r < rows; r++)
-		a[r] = (K_T)sum[r];
-}
-
+/* A row at a time, in the order of memory: twice the speed of four side by side from the second-level cache. */
 static void K_NAME(project)(const void *data, ptrdiff_t ld, size_t rows, size_t cols, const void *along, void *out)
 {
-	const K_U *x = data;
-	const K_T *v = along;
+	const K_U *x = data, *v = along;
 	K_T *a = out;
 
-	for (; rows >= K_ROWS; rows -= K_ROWS, x += K_ROWS * ld, a += K_ROWS)
-		K_NAME(project_rows)(x, ld, cols, v, a, K_ROWS);
-	for (; rows; rows--, x += ld, a++)
-		K_NAME(project_rows)(x, ld, cols, v, a, 1);
+	for (size_t t = 0; t < rows; t++, x += ld) {
+		double sum = 0;
+		for (size_t j = 0; j < cols;) {
+			const size_t stop = cols - j > GNS_RUN * K_W ? j + GNS_RUN * K_W : cols;
+			K_V acc[4] = {K_SET(0), K_SET(0), K_SET(0), K_SET(0)};
+			for (; j + 4 * K_W <= stop; j += 4 * K_W)
+				UNROLL for (int k = 0; k < 4; k++)
+					acc[k] = K_FMA(K_LOAD(x + j + k * K_W), K_LOAD(v + j + k * K_W), acc[k]);
+			for (; j < stop; j += K_W) {
+				const size_t n = stop - j < K_W ? stop - j : K_W;
+				acc[0] = K_FMA(K_LOADN(x + j, n), K_LOAD(v + j), acc[0]);
+			}
+			sum += K_NAME(sum_lanes)((acc[0] + acc[1]) + (acc[2] + acc[3]));
+		}
+		a[t] = (K_T)sum;
+	}
 }
 
 /* Feature-major: each column is contiguous and gives one sum. */
