@@ -70,6 +70,59 @@ Test(screens, any_size_stays_within, .init = setup, .timeout = 300)
 				}
 }
 
+/* A small generator, so that a failure comes again. */
+static unsigned draw_number(unsigned *state, unsigned below)
+{
+	*state = *state * 1664525u + 1013904223u;
+	return (*state >> 8) % below;
+}
+
+static void random_choices(struct gns_ui *ui, unsigned *state)
+{
+	static const char *const filters[] = {"", "fc", "w", "\033[31m", "zzz"};
+	*ui = (struct gns_ui){.renderer = gns_renderer((enum gns_renderer_kind)draw_number(state, 3)),
+			      .view = (enum gns_view)draw_number(state, GNS_VIEWS), .help = draw_number(state, 8) == 0,
+			      .x_axis = (enum gns_x_axis)draw_number(state, GNS_X_AXES), .replay = draw_number(state, 4) * 3.5,
+			      .cost_axis = (enum gns_cost_axis)draw_number(state, GNS_COST_AXES), .price = draw_number(state, 3) * 1.25,
+			      .fold = (enum gns_fold)draw_number(state, GNS_FOLDS), .n_marked = 2, .marked = {1, 2},
+			      .prompt = draw_number(state, 6) ? NULL : "show only: ", .typed = "\xc3\xbc\033"};
+	for (int view = 0; view < GNS_VIEWS; view++) {
+		strcpy(ui->filter[view], filters[draw_number(state, 5)]);
+		ui->sort[view] = (enum gns_sort)draw_number(state, GNS_SORTS);
+		ui->reverse[view] = draw_number(state, 2);
+		ui->selected[view] = draw_number(state, 40);
+	}
+	if (draw_number(state, 3) == 0)
+		strcpy(ui->notice, "a notice\n\033[2J of the dashboard");
+}
+
+Test(screens, five_hundred_sizes_with_any_choices, .init = setup, .timeout = 120)
+{
+	static void (*const models[])(struct gns_model *) = {model_training, model_unresolved, model_hostile, model_waiting};
+	unsigned state = 7;
+	for (int round = 0; round < 500; round++) {
+		struct gns_model model;
+		struct gns_canvas canvas;
+		struct gns_ui ui;
+		int width = 1 + (int)draw_number(&state, 300), height = 1 + (int)draw_number(&state, 100);
+		models[draw_number(&state, 4)](&model);
+		for (int i = 0; i < 2 && model.n_points; i++) {
+			model.overlay[i] = (struct gns_overlay){.run_id = i + 1, .samples_per_step = 256 << i, .step_ms = 12 << i, .n_points = model.n_points};
+			model.overlay[i].points = malloc(model.n_points * sizeof *model.points);
+			memcpy(model.overlay[i].points, model.points, model.n_points * sizeof *model.points);
+			model.n_overlay++;
+		}
+		random_choices(&ui, &state);
+		cr_assert_eq(gns_canvas_init(&canvas, width, height, ui.renderer == gns_renderer(GNS_RENDER_ASCII)), 0);
+		gns_screen_draw(&canvas, &model, &ui);
+		char *text = gns_canvas_dump(&canvas);
+		check_size(text, width, height, gns_views[ui.view].name);
+		free(text);
+		gns_canvas_free(&canvas);
+		gns_model_free(&model);
+	}
+}
+
 /* An ASCII screen has ASCII only, whatever the model holds. */
 Test(screens, ascii_is_ascii, .init = setup)
 {
