@@ -19,7 +19,7 @@ struct gns_sketch {
 	double *acc;     /* GROUPS_MAX x 8 x max_cols: z of a sample of several chunks */
 	double *pack[2]; /* GNS_CHUNK_ROWS x (max_cols + 16): a chunk copied into row-major order, of b and of z */
 	double *v;       /* the direction taken out, max_cols, in the element type */
-	double *v_wide;  /* the same in double */
+	double *v_wide;  /* the same in double, for a sample of several chunks */
 	double *g;       /* A^T v of a chunk, in the element type */
 	double *g_acc;   /* of a sample of several chunks */
 	double a[GNS_CHUNK_ROWS]; /* z's rows along v, in the element type */
@@ -166,12 +166,20 @@ static bool find_direction(const struct job *job, const struct chunk *c, size_t 
 	frexp(length2, &exponent);
 	const double scale = ldexp(1, -exponent / 2);
 	for (size_t i = 0; i < cols && job->type; i++)
-		scratch->v_wide[i] = scratch->v[i] *= scale;
-	for (size_t i = 0; i < cols && !job->type; i++) {
+		scratch->v[i] *= scale;
+	for (size_t i = 0; i < cols && !job->type; i++)
 		narrow[i] = (float)((double)narrow[i] * scale);
-		scratch->v_wide[i] = (double)narrow[i];
-	}
 	return true;
+}
+
+/* v as the kept z needs it, and no g yet. */
+static void start_kept(const struct job *job)
+{
+	struct gns_sketch *scratch = job->scratch;
+
+	memset(scratch->g_acc, 0, job->b->cols * sizeof(double));
+	for (size_t i = 0; i < job->z->cols; i++)
+		scratch->v_wide[i] = job->type ? scratch->v[i] : (double)((const float *)scratch->v)[i];
 }
 
 /* g of a chunk to that of the sample. */
@@ -219,7 +227,7 @@ static double exchange(const struct job *job, double sum, double (*along)[GNS_BU
 {
 	const struct gns_sketch *scratch = job->scratch;
 	const struct gns_kernels *kernels = scratch->kernels;
-	const double length2 = kernels->norm2[1](scratch->v_wide, job->z->cols);
+	const double length2 = kernels->norm2[job->type](scratch->v, job->z->cols);
 	const double exact = kept ? kernels->norm2[1](scratch->g_acc, job->b->cols) :
 				    kernels->norm2[job->type](scratch->g, job->b->cols);
 	double part = 0;
@@ -248,7 +256,8 @@ static double sketch_sample(const struct job *job, size_t sample)
 		c = z_chunk(job, first, job->rows, 1);
 	if (!job->exact) {
 		deflate = find_direction(job, &c, first);
-		memset(scratch->g_acc, 0, deflate && kept ? job->b->cols * sizeof(double) : 0);
+		if (deflate && kept)
+			start_kept(job);
 	}
 	for (size_t row = 0; row < job->rows; row += step) {
 		if (kept)
