@@ -16,10 +16,7 @@
 #include "profiler/shim/ring.h"
 
 #define MS 1000000u
-#define LOOK_MS 20          /* how often the rings are looked at while they fill quickly */
-#define CALM_LOOK_MS 60     /* and otherwise: every look takes a core from a trainer that uses all of them */
-#define CALM_RECORDS 512    /* waiting at a look */
-#define TRANSACTION_RECORDS 4096
+#define LOOK_MS 20          /* how often the rings are looked at */
 #define ROUND_MS 150        /* how often what they hold is stored, when they are not filling up */
 #define RETRY_MS 1000
 #define FINAL_TRIES 3
@@ -49,7 +46,6 @@ struct recorder {
 	unsigned trainers;     /* seen */
 	int failure;           /* negative errno of the last round, 0 fine */
 	unsigned final_tries;
-	bool more; /* a ring held more than one transaction takes */
 	struct gns_error text;
 	uint64_t round_ns, retry_ns, gone_ns, end_ns;
 	struct feed feed[GNS_SLOTS];
@@ -265,11 +261,6 @@ static int drain_feed(struct recorder *r, int i, struct feed *feed, struct gns_e
 		bad_ring(r, i, feed, "its counts are damaged");
 		ready = 0;
 	}
-	if (ready > TRANSACTION_RECORDS) {
-		ready = TRANSACTION_RECORDS;
-		feed->over = false; /* not before the rest of it */
-		r->more = true;
-	}
 	int rc = 0;
 	for (int64_t n = 0; rc == 0 && n < ready; n++) {
 		struct gns_record record = *gns_ring_read(&feed->ring, feed->released + (uint64_t)n);
@@ -330,22 +321,19 @@ static int store_round(struct recorder *r, const bool *news, struct gns_error *e
 	return rc;
 }
 
-/* True when a ring held more than one transaction takes. */
-static bool one_transaction(struct recorder *r)
+static void round_of(struct recorder *r)
 {
 	bool news[GNS_SLOTS], any = false;
 	for (int i = 0; i < GNS_SLOTS; i++)
 		any = (news[i] = has_news(r, i)) || any;
 	r->round_ns = clock_ns(CLOCK_MONOTONIC);
-	atomic_store(&r->session->heartbeat_ns, r->round_ns);
 	if (!any)
-		return false;
-	r->more = false;
+		return;
 	struct gns_error err = { "" };
 	int rc = store_round(r, news, &err);
 	if (rc < 0) {
 		failed(r, rc, err.text);
-		return false;
+		return;
 	}
 	recovered(r);
 	if (r->run_id > 0)
@@ -357,14 +345,6 @@ static bool one_transaction(struct recorder *r)
 			if (r->feed[i].over)
 				finish_feed(r, i);
 		}
-	return r->more;
-}
-
-/* In small transactions: on a disk that is nearly full a small one may still fit, and readers see news sooner. */
-static void round_of(struct recorder *r)
-{
-	while (one_transaction(r))
-		;
 }
 
 /* ---- the loop ---- */
@@ -421,7 +401,6 @@ static void loop(struct recorder *r)
 			free_abandoned(r, i);
 			attach(r, i);
 		}
-		bool calm = waiting_records(r) < CALM_RECORDS;
 		if (is_due(r, now) || (end && r->failure == 0)) {
 			r->final_tries += end && r->failure != 0;
 			round_of(r);
@@ -432,7 +411,7 @@ static void loop(struct recorder *r)
 			return;
 		if (end && r->final_tries >= FINAL_TRIES)
 			return;
-		struct timespec pause = { .tv_nsec = (calm ? CALM_LOOK_MS : LOOK_MS) * (long)MS };
+		struct timespec pause = { .tv_nsec = LOOK_MS * (long)MS };
 		if (!(end && r->failure == 0))
 			nanosleep(&pause, NULL);
 	}
