@@ -32,7 +32,6 @@ struct gns_core {
 	struct { uint32_t m, n, k; } last_why[GNS_WHYS];
 	uint64_t boundary_ns[GNS_BOUNDARY_TIMES], boundary_real[GNS_BOUNDARY_TIMES];
 	uint32_t n_boundaries, early_marks;
-	enum gns_refusal refused_last;
 	bool told_bad;
 };
 extern struct gns_core gns_core;

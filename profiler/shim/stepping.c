@@ -39,7 +39,6 @@ void gns_stepping_close(bool all_counters)
 		enum gns_refusal why = s->gradients ? gns_measure_close(gns_core.measure) : GNS_REFUSED_NOT;
 		if (why)
 			gns_core.refused[why]++;
-		gns_core.refused_last = why;
 		report.flags = why ? GNS_STEP_REFUSED : s->gradients ? GNS_STEP_MEASURED : 0;
 	}
 	report.dur_ns = gns_steps_close(s, gns_now(), gns_realtime(), gns_core.roles.learning);
