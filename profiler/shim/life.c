@@ -112,6 +112,7 @@ __attribute__((destructor)) static void at_exit(void)
 		gns_publish_rest(&gns_core.publish, &gns_core.config, list, gns_stepping_counters(list));
 		gns_ring_close(&gns_core.publish.ring);
 	}
+	gns_core.publish.link = GNS_LINK_OFF; /* a thread that is in a product now may still come to the end of its step */
 	gns_core.state = GNS_OFF;
 	pthread_mutex_unlock(&gns_core.lock);
 }
