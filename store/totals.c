@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-const char *const gns_source_names[GNS_SOURCES] = { "", "gemm", "rank", "microstep", "consecutive" };
+const char *const gns_source_names[GNS_SOURCES] = { "", "gemm", "rank", "microstep", "consecutive", "torch" };
 
 uint32_t gns_source_of(const char *name)
 {

@@ -5,14 +5,16 @@
  * reader: kinds, enums, counts and strings are checked there; strings need not be terminated.
  *
  * Records of one step are published together, the STEP record last: a reader that sees a STEP has all
- * of that step. Absent numbers are NaN (double) or 0 where the field says so. Times are nanoseconds;
+ * of that step. Each record belongs to a stream: the steps of one optimizer, numbered from 0 in a process; a program
+ * with two optimizers has two, with steps, weights and kernels of their own. PROC and COUNTER speak of stream 0's process. Absent numbers are NaN (double) or 0 where the field says so. Times are nanoseconds;
  * `*_ns` clock values are CLOCK_REALTIME unless said otherwise, durations come from CLOCK_MONOTONIC. */
 #ifndef GNSCOPE_RECORD_H
 #define GNSCOPE_RECORD_H
 
 #include <stdint.h>
 
-#define GNS_RECORD_VERSION 1u
+#define GNS_RECORD_VERSION 2u
+#define GNS_STREAMS_MAX 8
 #define GNS_RECORD_SIZE 128u
 
 enum gns_record_kind {
@@ -26,20 +28,41 @@ enum gns_record_kind {
 	GNS_REC_STEP,        /* one optimizer step, measured or not; closes the step's records */
 	GNS_REC_COUNTER,     /* running total of one counter of one collector (why products were rejected, ...) */
 	GNS_REC_EVENT,       /* something to tell the user, by name */
+	GNS_REC_SETTING,     /* a setting of the training, when it is first known and when it changes */
 	GNS_REC_KINDS
 };
 
-enum gns_source { /* grad.source; names in the database: "gemm", "rank", "microstep", "consecutive" */
+enum gns_source { /* grad.source; names in the database: "gemm", "rank", "microstep", "consecutive", "torch" */
 	GNS_SOURCE_GEMM = 1,    /* within the batch, b = 1, from the weight-gradient product */
 	GNS_SOURCE_RANK,        /* before and after a reduction over ranks */
 	GNS_SOURCE_MICROSTEP,   /* differences of the accumulated gradient */
 	GNS_SOURCE_CONSECUTIVE, /* consecutive steps: biased, last resort */
+	GNS_SOURCE_TORCH,       /* within the batch, b = 1, as PyTorch tells what a layer is; as good as GEMM */
 	GNS_SOURCES
 };
 
 enum gns_dtype { GNS_F32 = 1, GNS_F64, GNS_F16, GNS_BF16, GNS_DTYPES };
 
 enum gns_unit { GNS_UNIT_ROWS = 0, GNS_UNIT_SAMPLES = 1 };
+
+enum gns_left_out { /* param.left_out; the words in the database are those of GNS_LEFT_OUT_NAMES */
+	GNS_LEFT_NOT = 0,
+	GNS_LEFT_TIED,       /* used more than once in a pass, where the uses cannot be told apart */
+	GNS_LEFT_RECURRENT,  /* in a fused recurrent layer, whose inner products are not seen */
+	GNS_LEFT_COMPILED,   /* in a compiled region, likewise */
+	GNS_LEFT_SPARSE,     /* its gradient is sparse */
+	GNS_LEFT_DEVICE,     /* not in the memory of this processor */
+	GNS_LEFT_DTYPE,      /* an element type that the sketches do not know */
+	GNS_LEFT_OPERATION,  /* enters an operation that no rule is known for */
+	GNS_LEFT_USER_HOOK,  /* its gradient is changed by a hook of the trainer's */
+	GNS_LEFT_SHARDED,    /* one rank holds a part of it (FSDP, ZeRO) */
+	GNS_LEFT_UNUSED,     /* got no gradient so far */
+	GNS_LEFT_CHECKPOINT, /* its operands are recomputed and could not be read */
+	GNS_LEFT_SAMPLES,    /* no dimension of its operands is that of the samples */
+	GNS_LEFT_OUTS
+};
+#define GNS_LEFT_OUT_NAMES { "", "tied", "recurrent", "compiled", "sparse", "device", "dtype", "operation", "user_hook", "sharded", \
+			     "unused", "checkpoint", "samples" }
 
 /* Flags of a step. A measured step has GRAD records; a refused one was to be measured but could not be
  * (GNS_REC_COUNTER says why); neither: not chosen for measuring. */
@@ -62,15 +85,17 @@ struct gns_rec_param {
 	uint32_t param_id; /* from 1, unique in the process */
 	uint32_t dtype;    /* enum gns_dtype */
 	uint64_t rows, cols; /* shape of the weight as stored, row-major; out x in for PyTorch's Linear */
-	uint32_t excluded; /* 1: seen but left out (used more than once in a micro-step) */
-	uint32_t reserved;
+	uint32_t excluded; /* enum gns_left_out: seen but left out, and why; 0: measured */
+	uint16_t dims[4];  /* where the weight has another shape than (rows, cols): what cols is the product of, 0 ends; a
+			      vector is rows x 1 with none, a convolution's (64, 3, 7, 7) is rows 64, cols 147, dims 3 7 7 */
 	char name[80];
 };
 
 struct gns_rec_kernel {
 	uint32_t kernel_id; /* from 1, unique in the process */
 	uint32_t reserved;
-	char family[16]; /* "wgrad", "forward", "dgrad", "other" */
+	char family[16]; /* "wgrad", "forward", "dgrad", "other"; "phase": a part of the step ("backward", "optimizer"), which
+			    holds kernels of the other families */
 	char name[88];   /* "sgemm TN 512x128x784" */
 };
 
@@ -107,6 +132,7 @@ struct gns_rec_step {
 	uint32_t flags;       /* GNS_STEP_* */
 	uint32_t params;      /* weights measured in this step */
 	uint32_t every;       /* interval in force */
+	double lr;            /* learning rate of the optimizer's first group, NaN unknown */
 };
 
 struct gns_rec_counter {
@@ -123,10 +149,17 @@ struct gns_rec_event {
 	char text[72];
 };
 
+struct gns_rec_setting {
+	uint64_t step;  /* from which on */
+	double value;   /* NaN when it is a text */
+	char name[32];  /* "optimizer", "momentum", "beta1", "beta2", "weight_decay", "lr.1" (second group), "loss_scale", ... */
+	char text[64];  /* "AdamW" */
+};
+
 struct gns_record {
 	uint16_t kind; /* enum gns_record_kind */
 	uint16_t version;
-	uint32_t reserved;
+	uint32_t stream;
 	union {
 		struct gns_rec_proc proc;
 		struct gns_rec_param param;
@@ -137,6 +170,7 @@ struct gns_record {
 		struct gns_rec_step step;
 		struct gns_rec_counter counter;
 		struct gns_rec_event event;
+		struct gns_rec_setting setting;
 		unsigned char bytes[120];
 	} u;
 };

@@ -287,7 +287,7 @@ bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, co
 	struct gns_rec_step *r = &stage(p, GNS_REC_STEP)->u.step;
 	*r = (struct gns_rec_step){ .step = report->step, .start_ns = report->start_ns, .dur_ns = report->dur_ns,
 				    .overhead_ns = report->overhead_ns, .samples = m->samples ? m->n * micro : 0, .rows = m->rows,
-				    .micro_steps = micro, .flags = report->flags, .params = measured, .every = report->every };
+				    .micro_steps = micro, .flags = report->flags, .params = measured, .every = report->every, .lr = NAN };
 	if (!deliver(p, 1))
 		return false;
 	p->hello = false;
