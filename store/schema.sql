@@ -237,6 +237,44 @@ CREATE TABLE IF NOT EXISTS rollup_kernel (
 	PRIMARY KEY (run_id, size, block, kernel_id)
 ) WITHOUT ROWID;
 
+-- A sweep: one program trained at several batch sizes to one loss (docs/sweep.md).
+CREATE TABLE IF NOT EXISTS sweep (
+	sweep_id    INTEGER PRIMARY KEY,
+	name        TEXT NOT NULL UNIQUE,
+	command     TEXT NOT NULL,    -- JSON array of the words, with {batch}, {lr} and {seed} as given
+	cwd         TEXT,
+	target_loss REAL NOT NULL,
+	window      REAL NOT NULL,    -- of the rule that smooths the loss: its last step over its first
+	loss_regex  TEXT,             -- NULL: the losses that the collectors or marks stored
+	step_regex  TEXT,             -- NULL: the steps that were seen
+	lr_rule     TEXT NOT NULL,    -- linear, sqrt, none, noise:N
+	lr_batch    REAL,             -- where the rule leaves the learning rate as given
+	version     TEXT,             -- of gnscope
+	start_ns    INTEGER NOT NULL,
+	end_ns      INTEGER           -- NULL: not complete
+);
+
+-- A point of a sweep: one training run. It reached the target after `steps`, or did not within `steps` (censored).
+CREATE TABLE IF NOT EXISTS sweep_run (
+	sweep_run_id INTEGER PRIMARY KEY,
+	sweep_id   INTEGER NOT NULL REFERENCES sweep(sweep_id),
+	batch      INTEGER NOT NULL,  -- samples a step, as given
+	lr         REAL,              -- NULL: the program's own
+	seed       INTEGER,           -- NULL: the program's own
+	run_id     INTEGER,           -- NULL: not started, or no run could be stored
+	status     TEXT NOT NULL DEFAULT 'waiting', -- waiting, running, reached, capped, slower, ended, diverged, failed, stopped
+	steps      REAL,              -- to the target, between steps; not reached: steps trained in vain
+	steps_se   REAL,              -- standard error from the noise of the loss, NULL when not reached
+	samples    REAL,              -- steps * batch
+	loss       REAL,              -- smoothed, at the end
+	losses     INTEGER,           -- losses read
+	cap_steps  REAL,              -- the limit that was in force, NULL none
+	start_ns   INTEGER,
+	end_ns     INTEGER,
+	note       TEXT               -- what went wrong, for the user
+);
+CREATE UNIQUE INDEX IF NOT EXISTS sweep_run_point ON sweep_run(sweep_id, batch, ifnull(lr, -1), ifnull(seed, -1));
+
 -- Ranks pooled: one row for each measured step of a run. Ranks that measured other batch sizes than
 -- the first are left out, as in the totals.
 DROP VIEW IF EXISTS step_total;
