@@ -7,6 +7,7 @@
 #include "gnscope/text.h"
 #include "profiler/cli/cli.h"
 #include "profiler/cli/json.h"
+#include "profiler/cli/run_json.h"
 #include "profiler/cli/words.h"
 
 static const char help[] =
@@ -52,93 +53,6 @@ static int parse(int argc, char **argv, struct show *o)
 	if (optind < argc)
 		return gns_cli_usage(argv[0], "'%s' is one argument too many: one run at a time", argv[optind]);
 	return -1;
-}
-
-/* ---- JSON ---- */
-
-static json_t *json_sources(const char *joined)
-{
-	char copy[64];
-	json_t *list = json_array();
-	snprintf(copy, sizeof copy, "%s", joined);
-	for (char *rest = copy, *word; (word = strsep(&rest, ","));)
-		if (*word)
-			json_array_append_new(list, gns_json_text(word));
-	return list;
-}
-
-static json_t *json_warnings(const struct gns_summary *s)
-{
-	json_t *list = json_array();
-	for (size_t i = 0; i < s->n_warnings; i++) {
-		json_t *warning = json_object();
-		json_object_set_new(warning, "name", gns_json_text(s->warnings[i].name));
-		json_object_set_new(warning, "text", gns_json_text(s->warnings[i].text));
-		json_array_append_new(list, warning);
-	}
-	return list;
-}
-
-static void json_ratio(json_t *o, const char *name, const struct gns_ratio *ratio)
-{
-	char key[32];
-	json_object_set_new(o, name, gns_json_number(ratio->resolved ? ratio->value : NAN));
-	snprintf(key, sizeof key, "%s_lo", name);
-	json_object_set_new(o, key, gns_json_number(ratio->lo));
-	snprintf(key, sizeof key, "%s_hi", name);
-	json_object_set_new(o, key, gns_json_number(ratio->hi));
-}
-
-static json_t *json_summary(const struct gns_summary *s)
-{
-	json_t *o = json_object();
-	json_object_set_new(o, "run", json_integer(s->run.run_id));
-	json_object_set_new(o, "name", gns_json_text(s->run.name));
-	json_object_set_new(o, "command", gns_json_text(s->run.command));
-	json_object_set_new(o, "status", gns_json_text(s->run.status));
-	json_object_set_new(o, "steps", gns_json_count(s->run.steps));
-	json_object_set_new(o, "steps_measured", gns_json_count(s->run.steps_measured));
-	json_object_set_new(o, "samples_per_step", gns_json_number(s->samples_per_step));
-	json_object_set_new(o, "sample_unit", gns_json_text(s->sample_unit));
-	json_object_set_new(o, "sources", json_sources(s->sources));
-	json_object_set_new(o, "coverage", gns_json_number(s->coverage));
-	json_ratio(o, "b_noise", &s->b_noise);
-	json_object_set_new(o, "resolved", json_boolean(s->b_noise.resolved));
-	json_object_set_new(o, "s", gns_json_number(s->mv.s));
-	json_object_set_new(o, "g2", gns_json_number(s->mv.g2));
-	json_ratio(o, "b_crit", &s->b_crit);
-	json_object_set_new(o, "step_ms", gns_json_number(s->step_ms));
-	json_object_set_new(o, "overhead_pct", gns_json_number(s->overhead_pct));
-	json_object_set_new(o, "dropped", gns_json_count(s->dropped));
-	json_object_set_new(o, "optimizer", gns_json_text(s->optimizer));
-	json_object_set_new(o, "lr", gns_json_number(s->lr));
-	json_object_set_new(o, "loss", gns_json_number(s->loss));
-	json_object_set_new(o, "warnings", json_warnings(s));
-	return o;
-}
-
-static json_t *json_layers(const struct gns_layer *layers, size_t n)
-{
-	json_t *list = json_array();
-	for (size_t i = 0; i < n; i++) {
-		const struct gns_layer *l = &layers[i];
-		json_t *o = json_object();
-		json_object_set_new(o, "name", gns_json_text(l->name));
-		json_object_set_new(o, "shape", gns_json_text(l->shape));
-		json_object_set_new(o, "numel", gns_json_count(l->numel));
-		json_object_set_new(o, "q_small", gns_json_number(l->q_small));
-		json_object_set_new(o, "q_big", gns_json_number(l->q_big));
-		json_object_set_new(o, "s", gns_json_number(l->s));
-		json_object_set_new(o, "g2", gns_json_number(l->g2));
-		json_ratio(o, "b_noise", &l->b_noise);
-		json_object_set_new(o, "resolved", json_boolean(l->b_noise.resolved));
-		json_object_set_new(o, "share_s", gns_json_number(l->share_s));
-		json_object_set_new(o, "share_g2", gns_json_number(l->share_g2));
-		json_object_set_new(o, "source", gns_json_text(l->source));
-		json_object_set_new(o, "excluded", json_boolean(l->excluded));
-		json_array_append_new(list, o);
-	}
-	return list;
 }
 
 /* ---- text ---- */
@@ -265,9 +179,9 @@ int gns_cmd_show(int argc, char **argv)
 	if (rc) {
 		rc = gns_cli_fail(argv[0], "%s", err.text[0] ? err.text : strerror(-rc));
 	} else if (o.json) {
-		json_t *object = json_summary(&summary);
+		json_t *object = gns_run_json(&summary);
 		if (o.layers)
-			json_object_set_new(object, "layers", json_layers(layers, n));
+			json_object_set_new(object, "layers", gns_layers_json(layers, n));
 		rc = gns_json_print(argv[0], object, stdout);
 	} else {
 		show_text(store, &summary, layers, n, o.layers);

@@ -1,0 +1,92 @@
+/* The keys of DESIGN.md, in their order. */
+#include "profiler/cli/run_json.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "profiler/cli/json.h"
+
+static json_t *json_sources(const char *joined)
+{
+	char copy[64];
+	json_t *list = json_array();
+	snprintf(copy, sizeof copy, "%s", joined);
+	for (char *rest = copy, *word; (word = strsep(&rest, ","));)
+		if (*word)
+			json_array_append_new(list, gns_json_text(word));
+	return list;
+}
+
+static json_t *json_warnings(const struct gns_summary *s)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < s->n_warnings; i++) {
+		json_t *warning = json_object();
+		json_object_set_new(warning, "name", gns_json_text(s->warnings[i].name));
+		json_object_set_new(warning, "text", gns_json_text(s->warnings[i].text));
+		json_array_append_new(list, warning);
+	}
+	return list;
+}
+
+void gns_ratio_json(json_t *o, const char *name, const struct gns_ratio *ratio)
+{
+	char key[32];
+	json_object_set_new(o, name, gns_json_number(ratio->resolved ? ratio->value : NAN));
+	snprintf(key, sizeof key, "%s_lo", name);
+	json_object_set_new(o, key, gns_json_number(ratio->lo));
+	snprintf(key, sizeof key, "%s_hi", name);
+	json_object_set_new(o, key, gns_json_number(ratio->hi));
+}
+
+json_t *gns_run_json(const struct gns_summary *s)
+{
+	json_t *o = json_object();
+	json_object_set_new(o, "run", json_integer(s->run.run_id));
+	json_object_set_new(o, "name", gns_json_text(s->run.name));
+	json_object_set_new(o, "command", gns_json_text(s->run.command));
+	json_object_set_new(o, "status", gns_json_text(s->run.status));
+	json_object_set_new(o, "steps", gns_json_count(s->run.steps));
+	json_object_set_new(o, "steps_measured", gns_json_count(s->run.steps_measured));
+	json_object_set_new(o, "samples_per_step", gns_json_number(s->samples_per_step));
+	json_object_set_new(o, "sample_unit", gns_json_text(s->sample_unit));
+	json_object_set_new(o, "sources", json_sources(s->sources));
+	json_object_set_new(o, "coverage", gns_json_number(s->coverage));
+	gns_ratio_json(o, "b_noise", &s->b_noise);
+	json_object_set_new(o, "resolved", json_boolean(s->b_noise.resolved));
+	json_object_set_new(o, "s", gns_json_number(s->mv.s));
+	json_object_set_new(o, "g2", gns_json_number(s->mv.g2));
+	gns_ratio_json(o, "b_crit", &s->b_crit);
+	json_object_set_new(o, "step_ms", gns_json_number(s->step_ms));
+	json_object_set_new(o, "overhead_pct", gns_json_number(s->overhead_pct));
+	json_object_set_new(o, "dropped", gns_json_count(s->dropped));
+	json_object_set_new(o, "optimizer", gns_json_text(s->optimizer));
+	json_object_set_new(o, "lr", gns_json_number(s->lr));
+	json_object_set_new(o, "loss", gns_json_number(s->loss));
+	json_object_set_new(o, "warnings", json_warnings(s));
+	return o;
+}
+
+json_t *gns_layers_json(const struct gns_layer *layers, size_t n)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < n; i++) {
+		const struct gns_layer *l = &layers[i];
+		json_t *o = json_object();
+		json_object_set_new(o, "name", gns_json_text(l->name));
+		json_object_set_new(o, "shape", gns_json_text(l->shape));
+		json_object_set_new(o, "numel", gns_json_count(l->numel));
+		json_object_set_new(o, "q_small", gns_json_number(l->q_small));
+		json_object_set_new(o, "q_big", gns_json_number(l->q_big));
+		json_object_set_new(o, "s", gns_json_number(l->s));
+		json_object_set_new(o, "g2", gns_json_number(l->g2));
+		gns_ratio_json(o, "b_noise", &l->b_noise);
+		json_object_set_new(o, "resolved", json_boolean(l->b_noise.resolved));
+		json_object_set_new(o, "share_s", gns_json_number(l->share_s));
+		json_object_set_new(o, "share_g2", gns_json_number(l->share_g2));
+		json_object_set_new(o, "source", gns_json_text(l->source));
+		json_object_set_new(o, "excluded", json_boolean(l->excluded));
+		json_array_append_new(list, o);
+	}
+	return list;
+}

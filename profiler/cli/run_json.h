@@ -1,0 +1,14 @@
+/* A run and its weights as JSON, the same wherever they are printed. The caller owns what is returned. */
+#ifndef GNS_RUN_JSON_H
+#define GNS_RUN_JSON_H
+
+#include <jansson.h>
+
+#include "gnscope/store.h"
+
+json_t *gns_run_json(const struct gns_summary *summary);
+json_t *gns_layers_json(const struct gns_layer *layers, size_t n);
+/* NAME, NAME_lo and NAME_hi; NAME is null when unresolved. */
+void gns_ratio_json(json_t *object, const char *name, const struct gns_ratio *ratio);
+
+#endif
