@@ -6,7 +6,7 @@
 #ifndef GNS_PLOT_H
 #define GNS_PLOT_H
 
-#include "tui/axis.h"
+#include "profiler/text/axis.h"
 #include "tui/canvas.h"
 #include "tui/renderer.h"
 

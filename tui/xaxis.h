@@ -2,7 +2,7 @@
 #ifndef GNS_XAXIS_H
 #define GNS_XAXIS_H
 
-#include "tui/axis.h"
+#include "profiler/text/axis.h"
 #include "tui/view.h"
 
 /* x of the middle of each point. Samples are counted from the first step that is shown (each stretch has its own batch), time from

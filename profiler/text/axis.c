@@ -1,5 +1,5 @@
 /* Axes and their ticks. */
-#include "tui/axis.h"
+#include "profiler/text/axis.h"
 
 #include <math.h>
 #include <stdio.h>
