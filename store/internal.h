@@ -13,7 +13,7 @@
 #define GNS_HALF_LIFE_LONG 500.0
 #define GNS_KEEP_DEFAULT 20000 /* newest measured steps whose raw grad, kernel_step and estimate rows are kept */
 
-extern const char gns_schema_sql[];
+extern const char gns_schema_sql[], gns_schema_from_1[];
 
 /* Sizes of roll-up blocks, in steps; block b of size n holds the steps (b n, (b + 1) n]. */
 enum { GNS_SIZE_FINE = 32, GNS_SIZE_MIDDLE = 1024, GNS_SIZE_COARSE = 32768, GNS_SIZE_LAYER = 256 };
@@ -74,7 +74,7 @@ int gns_check_database(struct gns_store *store, struct gns_error *err);
 
 /* ---- open.c ---- */
 
-struct gns_migration { int from; const char *sql; }; /* to from + 1; ended by from = -1 */
+struct gns_migration { int from, to; const char *sql; }; /* ended by from = -1 */
 int gns_store_migrate(struct gns_store *store, const struct gns_migration *steps, int to, struct gns_error *err);
 /* How many of the newest measured steps keep their raw rows (GNS_KEEP_DEFAULT); for tests and tools. */
 void gns_store_set_keep(struct gns_store *store, int64_t measured_steps);

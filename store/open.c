@@ -9,8 +9,9 @@
 #define BUSY_MS 5000
 
 static const struct gns_migration migrations[] = {
-	{ 0, gns_schema_sql },
-	{ -1, NULL },
+	{ 0, GNS_SCHEMA_VERSION, gns_schema_sql },
+	{ 1, GNS_SCHEMA_VERSION, gns_schema_from_1 },
+	{ -1, 0, NULL },
 };
 
 int gns_store_default_path(char *buf, size_t size)
@@ -162,11 +163,12 @@ int gns_store_migrate(struct gns_store *store, const struct gns_migration *steps
 		return gns_store_fail(store, err, "bring up to date");
 	int version = user_version(store); /* another process may have been faster */
 	bool ok = version >= 0;
-	for (; ok && version < to; version++) {
+	while (ok && version < to) {
 		const struct gns_migration *step = steps;
 		while (step->from >= 0 && step->from != version)
 			step++;
 		ok = step->from == version && sqlite3_exec(store->db, step->sql, NULL, NULL, NULL) == SQLITE_OK;
+		version = ok ? step->to : version;
 	}
 	char mark[96];
 	snprintf(mark, sizeof mark, "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT", GNS_APPLICATION_ID, version);

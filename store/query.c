@@ -81,6 +81,23 @@ int gns_store_events(struct gns_store *store, int64_t run_id, struct gns_event_r
 	return rc;
 }
 
+static void read_setting(sqlite3_stmt *stmt, void *arg)
+{
+	struct gns_setting_row *row = arg;
+	row->step = sqlite3_column_int64(stmt, 0);
+	gns_column_text(stmt, 1, row->name, sizeof row->name);
+	row->value = gns_column_double(stmt, 2);
+	gns_column_text(stmt, 3, row->text, sizeof row->text);
+}
+
+int gns_store_settings(struct gns_store *store, int64_t run_id, struct gns_setting_row **rows, size_t *n, struct gns_error *err)
+{
+	void *all;
+	int rc = read_all(store, GNS_SQL_SETTINGS, run_id, sizeof **rows, read_setting, &all, n, err);
+	*rows = all;
+	return rc;
+}
+
 /* ---- the user's own SQL ---- */
 
 static int allow_reading(void *arg, int action, const char *a, const char *b, const char *schema, const char *trigger)

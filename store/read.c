@@ -19,11 +19,12 @@ static void run_read(sqlite3_stmt *stmt, struct gns_run_info *out)
 	out->steps = gns_column_int(stmt, 8, 0);
 	out->steps_measured = gns_column_int(stmt, 9, 0);
 	out->world = (int)gns_column_int(stmt, 10, 0);
+	out->stream = sqlite3_column_int(stmt, 11);
+	out->main_run_id = sqlite3_column_int64(stmt, 12);
 }
 
-int gns_store_runs(struct gns_store *store, struct gns_run_info **runs, size_t *n, struct gns_error *err)
+static int read_runs(struct gns_store *store, sqlite3_stmt *stmt, struct gns_run_info **runs, size_t *n, struct gns_error *err)
 {
-	sqlite3_stmt *stmt = gns_sql(store, GNS_SQL_RUNS);
 	struct gns_run_info *all = NULL;
 	size_t used = 0, max = 0;
 	int rc = SQLITE_ERROR;
@@ -47,6 +48,16 @@ int gns_store_runs(struct gns_store *store, struct gns_run_info **runs, size_t *
 	*runs = all;
 	*n = used;
 	return 0;
+}
+
+int gns_store_runs(struct gns_store *store, struct gns_run_info **runs, size_t *n, struct gns_error *err)
+{
+	return read_runs(store, gns_sql(store, GNS_SQL_RUNS), runs, n, err);
+}
+
+int gns_store_streams(struct gns_store *store, int64_t run_id, struct gns_run_info **runs, size_t *n, struct gns_error *err)
+{
+	return read_runs(store, gns_sql_bind(store, GNS_SQL_RUN_STREAMS, "i", run_id), runs, n, err);
 }
 
 int gns_store_run_info(struct gns_store *store, int64_t run_id, struct gns_run_info *out, struct gns_error *err)

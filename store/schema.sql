@@ -1,11 +1,12 @@
--- The run database, version 1. Described for readers in docs/schema.md.
--- Every statement may be run again: this file is also the migration from version 0, an empty file.
+-- The run database, version 2. Described for readers in docs/schema.md.
+-- Every statement may be run again: this file is also the migration from version 0, an empty file, and the end of every other
+-- (migrate_1.sql).
 -- Times are nanoseconds of the realtime clock where a name ends in _ns and says start or end, durations otherwise.
 -- Absent numbers are NULL.
 
 CREATE TABLE IF NOT EXISTS run (
 	run_id       INTEGER PRIMARY KEY,
-	session_key  INTEGER NOT NULL UNIQUE, -- the recorder's session: the same key continues the same run
+	session_key  INTEGER NOT NULL,        -- the recorder's session: the same key and stream continue the same run
 	name         TEXT NOT NULL,
 	command      TEXT,
 	cwd          TEXT,
@@ -16,10 +17,14 @@ CREATE TABLE IF NOT EXISTS run (
 	status       TEXT NOT NULL DEFAULT 'running', -- running, finished, failed, killed, lost
 	exit_code    INTEGER,                 -- minus the signal when killed by one
 	optimizer    TEXT,
-	lr           REAL,
+	lr           REAL,                    -- of the newest step
 	rolled_step  INTEGER NOT NULL DEFAULT 0, -- totals are final up to this step
-	thinned_step INTEGER NOT NULL DEFAULT 0  -- raw grad, kernel_step and estimate rows up to here may be gone
+	thinned_step INTEGER NOT NULL DEFAULT 0, -- raw grad, kernel_step and estimate rows up to here may be gone
+	stream       INTEGER NOT NULL DEFAULT 0, -- a program with several optimizers has a run for each, numbered from 0
+	main_run_id  INTEGER,                    -- the run of stream 0; NULL: this is it
+	UNIQUE (session_key, stream)
 );
+CREATE INDEX IF NOT EXISTS run_main ON run(main_run_id) WHERE main_run_id IS NOT NULL;
 
 -- One process of a run. `rank` is the number it has in the other tables.
 CREATE TABLE IF NOT EXISTS rank (
@@ -37,7 +42,7 @@ CREATE TABLE IF NOT EXISTS rank (
 	every          INTEGER,             -- measured interval as configured; NULL: by the budget
 	budget_pct     REAL,
 	start_ns       INTEGER,
-	ring_tail      INTEGER NOT NULL DEFAULT 0, -- records stored
+	ring_tail      INTEGER NOT NULL DEFAULT 0, -- records stored; this and what was dropped are counted in stream 0's run
 	dropped_records INTEGER NOT NULL DEFAULT 0,
 	dropped_steps  INTEGER NOT NULL DEFAULT 0,
 	steps          INTEGER NOT NULL DEFAULT 0,
@@ -58,7 +63,10 @@ CREATE TABLE IF NOT EXISTS param (
 	rows     INTEGER NOT NULL, -- as stored, row-major; out x in for PyTorch's Linear
 	cols     INTEGER NOT NULL,
 	numel    INTEGER NOT NULL,
-	excluded INTEGER NOT NULL DEFAULT 0, -- 1: seen but left out (used more than once in a micro-step)
+	excluded INTEGER NOT NULL DEFAULT 0, -- 1: seen but left out
+	left_out TEXT,             -- why: tied, recurrent, compiled, sparse, device, dtype, operation, user_hook, sharded, unused,
+	                           -- checkpoint, samples
+	shape    TEXT,             -- "64x3x7x7"
 	PRIMARY KEY (run_id, param_id)
 ) WITHOUT ROWID;
 
@@ -73,7 +81,7 @@ CREATE TABLE IF NOT EXISTS rank_kernel (
 ) WITHOUT ROWID;
 
 -- One optimizer step of one rank. q_small to g2 are the sums over the weights of the preferred source
--- (gemm, rank, microstep, consecutive), NULL when the step was not measured or a number was not finite.
+-- (torch, gemm, rank, microstep, consecutive), NULL when the step was not measured or a number was not finite.
 CREATE TABLE IF NOT EXISTS step (
 	run_id      INTEGER NOT NULL,
 	step        INTEGER NOT NULL,
@@ -96,6 +104,7 @@ CREATE TABLE IF NOT EXISTS step (
 	s           REAL,
 	g2          REAL,
 	loss        REAL,
+	lr          REAL, -- learning rate of the optimizer's first group
 	PRIMARY KEY (run_id, step, rank)
 ) WITHOUT ROWID;
 
@@ -104,7 +113,7 @@ CREATE TABLE IF NOT EXISTS grad (
 	step     INTEGER NOT NULL,
 	rank     INTEGER NOT NULL,
 	param_id INTEGER NOT NULL,
-	source   TEXT NOT NULL,    -- gemm, rank, microstep, consecutive
+	source   TEXT NOT NULL,    -- torch, gemm, rank, microstep, consecutive
 	n_small  INTEGER NOT NULL, -- samples behind q_small
 	n_big    INTEGER NOT NULL, -- samples behind q_big
 	groups   INTEGER NOT NULL, -- small groups averaged in q_small
@@ -116,7 +125,7 @@ CREATE TABLE IF NOT EXISTS grad (
 CREATE TABLE IF NOT EXISTS kernel (
 	run_id    INTEGER NOT NULL REFERENCES run(run_id),
 	kernel_id INTEGER NOT NULL,
-	family    TEXT NOT NULL, -- wgrad, forward, dgrad, other
+	family    TEXT NOT NULL, -- wgrad, forward, dgrad, other; phase: a part of the step, which holds kernels of the others
 	name      TEXT NOT NULL, -- "sgemm TN 512x128x784"
 	PRIMARY KEY (run_id, kernel_id),
 	UNIQUE (run_id, family, name)
@@ -155,6 +164,16 @@ CREATE TABLE IF NOT EXISTS event (
 	text     TEXT
 );
 CREATE INDEX IF NOT EXISTS event_run ON event(run_id, time_ns);
+
+-- What the training is set to, from a step on: each row is a change.
+CREATE TABLE IF NOT EXISTS setting (
+	run_id INTEGER NOT NULL,
+	step   INTEGER NOT NULL,
+	name   TEXT NOT NULL, -- optimizer, momentum, beta1, weight_decay, lr.1 (of the second group), loss_scale, ...
+	value  REAL,          -- NULL when it is a text
+	text   TEXT,
+	PRIMARY KEY (run_id, name, step)
+) WITHOUT ROWID;
 
 -- The live estimate of every measured step: decaying weights, half_life in measured steps.
 CREATE TABLE IF NOT EXISTS estimate (
@@ -295,7 +314,7 @@ CREATE VIEW b_noise AS
 -- One row a run; B_noise is the newest live estimate.
 DROP VIEW IF EXISTS run_summary;
 CREATE VIEW run_summary AS
-	SELECT run.run_id, run.name, run.status, run.command,
+	SELECT run.run_id, run.name, run.status, run.command, run.optimizer, run.lr,
 	       datetime(run.start_ns / 1000000000, 'unixepoch') AS started,
 	       (SELECT max(steps) FROM rank WHERE rank.run_id = run.run_id) AS steps,
 	       (SELECT max(steps_measured) FROM rank WHERE rank.run_id = run.run_id) AS steps_measured,

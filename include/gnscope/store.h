@@ -16,7 +16,7 @@
 #include "gnscope/estimate.h"
 #include "gnscope/record.h"
 
-#define GNS_SCHEMA_VERSION 1
+#define GNS_SCHEMA_VERSION 2
 
 struct gns_store;
 
@@ -72,6 +72,8 @@ struct gns_run_info {
 	int exit_code;
 	int64_t steps, steps_measured;
 	int world;
+	int stream;          /* a program with several optimizers has a run for each, numbered from 0 */
+	int64_t main_run_id; /* stream 0's run; of a run of stream 0 its own id */
 };
 
 /* ref: an id, a name (the newest of that name), or NULL for the newest run. -ENOENT with a sentence that lists what is there. */
@@ -208,6 +210,19 @@ int gns_store_layer_history(struct gns_store *store, int64_t run_id, size_t max_
 
 /* The key of the session that records (or recorded) the run: struct gns_session.key. */
 int gns_store_session_key(struct gns_store *store, int64_t run_id, uint64_t *key, struct gns_error *err);
+
+/* What the training was set to, each row a change: "optimizer", "momentum", "lr.1", ... By name, then by step, so that the last
+ * row of a name is the one in force. */
+struct gns_setting_row {
+	int64_t step;     /* from which on */
+	double value;     /* NaN when it is a text */
+	char name[40];
+	char text[72];    /* "AdamW" */
+};
+int gns_store_settings(struct gns_store *store, int64_t run_id, struct gns_setting_row **rows, size_t *n, struct gns_error *err);
+
+/* The runs of the other optimizers of the same program, by stream: of a run of any stream, those of all the others. */
+int gns_store_streams(struct gns_store *store, int64_t run_id, struct gns_run_info **runs, size_t *n, struct gns_error *err);
 
 /* Changes whenever a writer committed (PRAGMA data_version): a cheap "is there anything new". */
 int64_t gns_store_data_version(struct gns_store *store);

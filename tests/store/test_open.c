@@ -75,7 +75,7 @@ Test(open, a_newer_schema_is_refused)
 {
 	make_store();
 	execute(db, "PRAGMA user_version=7");
-	refused("newer gnscope (schema 7, this one knows up to 1)", true);
+	refused("newer gnscope (schema 7, this one knows up to 2)", true);
 }
 
 Test(open, a_newer_schema_still_in_the_log_is_refused)
@@ -291,20 +291,91 @@ Test(open, an_older_store_is_brought_up_to_date)
 	cr_expect_eq(query(db, "SELECT sum(q_big) FROM grad"), grads);
 }
 
+static void make_version_1(const char *path)
+{
+	size_t size;
+	char *dump = contents(GNS_SOURCE_DIR "/tests/store/version_1.sql", &size);
+	cr_assert(dump != NULL);
+	dump[size] = 0;
+	execute(path, dump);
+	free(dump);
+}
+
+/* Columns and what holds of them, in order, of every table: a store brought up to date is like one made new. */
+#define SHAPE "SELECT group_concat(line, char(10)) FROM (SELECT m.name||'.'||c.name||' '||c.type||' '||c.\"notnull\"||' '||" \
+	"coalesce(c.dflt_value,'-')||' '||c.pk AS line FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type IN " \
+	"('table','view') UNION ALL SELECT i.name||' of '||m.name||' '||i.\"unique\"||' '||i.partial FROM sqlite_schema m " \
+	"JOIN pragma_index_list(m.name) i WHERE m.type='table' ORDER BY line)"
+
+static char *shape_of(const char *path)
+{
+	sqlite3 *handle;
+	sqlite3_stmt *stmt;
+	sqlite3_open(path, &handle);
+	cr_assert_eq(sqlite3_prepare_v2(handle, SHAPE, -1, &stmt, NULL), SQLITE_OK, "%s", sqlite3_errmsg(handle));
+	cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
+	char *text = strdup((const char *)sqlite3_column_text(stmt, 0));
+	sqlite3_finalize(stmt);
+	sqlite3_close(handle);
+	return text;
+}
+
+Test(open, a_store_of_version_1_becomes_one_of_today)
+{
+	struct gns_store *store;
+	struct gns_error err = { "" };
+	char fresh[160];
+	make_version_1(db);
+	double s = query(db, "SELECT sum(s)+sum(g2) FROM estimate"), start = query(db, "SELECT sum(start_ns)+sum(session_key%1000) FROM run");
+	cr_expect_eq(gns_store_open_read(db, &store, &err), -EPROTO, "reading never writes");
+	cr_assert_eq(gns_store_open_write(db, &store, &err), 0, "%s", err.text);
+	struct gns_generate o = { .name = "second", .steps = 40, .first_step = 21, .layers = 2, .ranks = 1, .every = 4, .batch = 128,
+		.b_from = 200, .b_to = 2000, .noise = 0.05, .seed = 9 };
+	int64_t id;
+	cr_assert_eq(gns_generate_run(store, &o, &id, &err), 0, "the run left open goes on: %s", err.text);
+	cr_expect_eq(id, 2);
+	struct gns_summary sum;
+	struct gns_layer *layers;
+	size_t n;
+	cr_assert_eq(gns_store_summary(store, 1, 0, &sum, &err), 0, "%s", err.text);
+	cr_expect_eq(sum.run.steps_measured, 10);
+	cr_assert_eq(gns_store_layers(store, 1, 0, &layers, &n, &err), 0, "%s", err.text);
+	cr_assert_eq(n, 3);
+	cr_expect_str_eq(layers[0].shape, "512x784");
+	cr_expect(layers[2].excluded && !layers[1].excluded);
+	free(layers);
+	gns_store_close(store);
+	cr_expect_eq(query(db, "PRAGMA user_version"), GNS_SCHEMA_VERSION);
+	cr_expect_eq(query(db, "SELECT sum(s)+sum(g2) FROM estimate WHERE step<=40 AND (run_id=1 OR step<=20)"), s);
+	cr_expect_eq(query(db, "SELECT sum(start_ns)+sum(session_key%1000) FROM run"), start);
+	cr_expect_eq(query(db, "SELECT steps FROM rank WHERE run_id=2"), 40);
+	cr_expect_eq(query(db, "SELECT count(*) FROM param WHERE left_out='tied' AND shape='256x512'"), 1);
+	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"), 1);
+	snprintf(fresh, sizeof fresh, "%s/fresh.db", folder);
+	cr_assert_eq(gns_store_open_write(fresh, &store, &err), 0, "%s", err.text);
+	gns_store_close(store);
+	char *mine = shape_of(db), *theirs = shape_of(fresh);
+	cr_expect_str_eq(mine, theirs);
+	free(mine);
+	free(theirs);
+}
+
 Test(open, migrations_run_in_order_and_all_or_none)
 {
-	static const struct gns_migration good[] = { { 2, "UPDATE note SET text=text||'2'" },
-		{ 1, "CREATE TABLE note(text TEXT); INSERT INTO note VALUES('1')" }, { -1, NULL } };
-	static const struct gns_migration bad[] = { { 3, "UPDATE note SET text=text||'3'" }, { 4, "UPDATE nothing SET x=1" }, { -1, NULL } };
+	static const struct gns_migration good[] = { { GNS_SCHEMA_VERSION + 1, GNS_SCHEMA_VERSION + 2, "UPDATE note SET text=text||'2'" },
+		{ GNS_SCHEMA_VERSION, GNS_SCHEMA_VERSION + 1, "CREATE TABLE note(text TEXT); INSERT INTO note VALUES('1')" }, { -1, 0, NULL } };
+	static const struct gns_migration bad[] = { { GNS_SCHEMA_VERSION + 2, GNS_SCHEMA_VERSION + 3, "UPDATE note SET text=text||'3'" },
+		{ GNS_SCHEMA_VERSION + 3, GNS_SCHEMA_VERSION + 4, "UPDATE nothing SET x=1" }, { -1, 0, NULL } };
 	struct gns_store *store;
 	struct gns_error err = { "" };
 	make_store();
 	cr_assert_eq(gns_store_open_write(db, &store, &err), 0, "%s", err.text);
-	cr_expect_eq(gns_store_migrate(store, good, 3, &err), 0, "%s", err.text);
+	cr_expect_eq(gns_store_migrate(store, good, GNS_SCHEMA_VERSION + 2, &err), 0, "%s", err.text);
 	cr_expect_eq(query(db, "SELECT text='12' FROM note"), 1);
-	cr_expect_eq(query(db, "PRAGMA user_version"), 3);
-	cr_expect_lt(gns_store_migrate(store, bad, 5, &err), 0);
+	cr_expect_eq(query(db, "PRAGMA user_version"), GNS_SCHEMA_VERSION + 2);
+	cr_expect_lt(gns_store_migrate(store, bad, GNS_SCHEMA_VERSION + 4, &err), 0);
 	cr_expect_eq(query(db, "SELECT text='12' FROM note"), 1);
-	cr_expect_eq(query(db, "PRAGMA user_version"), 3);
+	cr_expect_eq(query(db, "PRAGMA user_version"), GNS_SCHEMA_VERSION + 2);
 	gns_store_close(store);
 }

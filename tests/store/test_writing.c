@@ -326,7 +326,7 @@ Test(writing, what_cannot_be_true_is_counted_and_skipped)
 	bad[1].u.grad.source = 9;
 	bad[2].u.grad.n_small = 8;
 	bad[3].u.grad.step = 5;
-	bad[4].version = 2;
+	bad[4].version = GNS_RECORD_VERSION + 1;
 	bad[5].u.grad.n_small = 0;
 	bad[6].kind = 200;
 	bad[7] = gns_generate_record(GNS_REC_STEP); /* step 0 */
