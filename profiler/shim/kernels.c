@@ -1,40 +1,66 @@
-/* The measured steps' products by kind. */
+/* The measured steps' products, and parts of steps, by kind. */
 #include "kernels.h"
 
 #include <string.h>
 
-const char *gns_role_family(uint32_t role)
+const char *gns_family_name(uint32_t family)
 {
-	static const char *const names[GNS_ROLES] = { "other", "forward", "dgrad", "wgrad" };
-	return role < GNS_ROLES ? names[role] : "other";
+	static const char *const names[GNS_FAMILIES] = { "other", "forward", "dgrad", "wgrad", "backward", "phase" };
+	return family < GNS_FAMILIES ? names[family] : "other";
 }
 
-void gns_kernels_add(struct gns_kernels *kernels, const char *api, uint32_t role, const struct gns_product *p, uint32_t products,
-		     uint64_t ns)
+static bool same(const struct gns_kernel *a, const struct gns_kernel *b)
 {
-	/* The letters that a column-major BLAS call of this product has. */
-	char left = p->left.sum_fast ? 'T' : 'N', right = p->right.sum_fast ? 'N' : 'T';
-	struct gns_kernel *row = NULL;
-	for (uint32_t i = 0; i < kernels->n && !row; i++) {
-		struct gns_kernel *k = &kernels->row[i];
-		if (k->m == p->m && k->n == p->n && k->k == p->k && k->role == role && k->form[0] == left && k->form[1] == right &&
-		    strcmp(k->api, api) == 0)
-			row = k;
+	return a->m == b->m && a->n == b->n && a->k == b->k && a->family == b->family && a->form[0] == b->form[0] &&
+	       a->form[1] == b->form[1] && strcmp(a->api, b->api) == 0;
+}
+
+/* The row of this kind, made if it is new; NULL when the table is full. */
+static struct gns_kernel *row_of(struct gns_kernels *kernels, const struct gns_kernel *kind)
+{
+	for (uint32_t i = 0; i < kernels->n; i++)
+		if (same(&kernels->row[i], kind))
+			return &kernels->row[i];
+	if (kernels->n == GNS_KERNELS_MAX) {
+		kernels->overflow++;
+		return NULL;
 	}
-	if (!row) {
-		if (kernels->n == GNS_KERNELS_MAX) {
-			kernels->overflow++;
-			return;
-		}
-		row = &kernels->row[kernels->n++];
-		*row = (struct gns_kernel){ .api = api, .role = role, .m = (uint32_t)p->m, .n = (uint32_t)p->n, .k = (uint32_t)p->k,
-					    .form = { left, right } };
-	}
+	kernels->row[kernels->n] = *kind;
+	return &kernels->row[kernels->n++];
+}
+
+static void add(struct gns_kernels *kernels, const struct gns_kernel *kind, uint64_t ns, double flops)
+{
+	struct gns_kernel *row = row_of(kernels, kind);
+	if (!row)
+		return;
 	row->calls++;
 	row->total_ns += ns;
 	if (ns > row->max_ns)
 		row->max_ns = ns;
-	row->flops += 2.0 * (double)p->m * (double)p->n * (double)p->k * products;
+	row->flops += flops;
+}
+
+void gns_kernels_add(struct gns_kernels *kernels, const char *api, uint32_t family, const struct gns_product *p, uint32_t products,
+		     uint64_t ns)
+{
+	/* The letters that a column-major BLAS call of this product has. */
+	char left = p->left.sum_fast ? 'T' : 'N', right = p->right.sum_fast ? 'N' : 'T';
+	struct gns_kernel kind = { .api = api, .family = family, .m = (uint32_t)p->m, .n = (uint32_t)p->n, .k = (uint32_t)p->k,
+				   .form = { left, right } };
+	add(kernels, &kind, ns, 2.0 * (double)p->m * (double)p->n * (double)p->k * products);
+}
+
+void gns_kernels_add_phase(struct gns_kernels *kernels, const char *name, uint64_t ns)
+{
+	struct gns_kernel kind = { .api = name, .family = GNS_FAMILY_PHASE };
+	add(kernels, &kind, ns, 0);
+}
+
+void gns_kernels_told(struct gns_kernels *kernels)
+{
+	for (uint32_t i = 0; i < kernels->n; i++)
+		kernels->row[i].told |= kernels->row[i].calls > 0;
 }
 
 void gns_kernels_clear(struct gns_kernels *kernels)

@@ -1,4 +1,4 @@
-/* The measured steps' products by kind: how often, how long. A bounded table; what does not fit is counted. */
+/* The measured steps' products, and parts of steps, by kind: how often, how long. A bounded table; what does not fit is counted. */
 #ifndef GNS_KERNELS_H
 #define GNS_KERNELS_H
 
@@ -6,9 +6,12 @@
 
 #define GNS_KERNELS_MAX 256
 
+/* The roles, and what is only told by those who know the parts of a step. */
+enum gns_family { GNS_FAMILY_BACKWARD = GNS_ROLES, GNS_FAMILY_PHASE, GNS_FAMILIES };
+
 struct gns_kernel {
 	const char *api;
-	uint32_t role, m, n, k;
+	uint32_t family, m, n, k; /* enum gns_role or gns_family */
 	char form[3]; /* "NT": how the operands are stored */
 	bool told;    /* its KERNEL record has been published */
 	uint32_t calls;
@@ -23,10 +26,13 @@ struct gns_kernels {
 };
 
 /* One call of `products` equal products. `api` must be a string that stays. */
-void gns_kernels_add(struct gns_kernels *kernels, const char *api, uint32_t role, const struct gns_product *product,
+void gns_kernels_add(struct gns_kernels *kernels, const char *api, uint32_t family, const struct gns_product *product,
 		     uint32_t products, uint64_t ns);
+/* A part of the step, by name; it must be a string that stays. */
+void gns_kernels_add_phase(struct gns_kernels *kernels, const char *name, uint64_t ns);
+void gns_kernels_told(struct gns_kernels *kernels); /* what has calls has been published */
 /* The step is over: counts go to zero, names stay. */
 void gns_kernels_clear(struct gns_kernels *kernels);
-const char *gns_role_family(uint32_t role); /* "wgrad" */
+const char *gns_family_name(uint32_t family); /* "wgrad" */
 
 #endif

@@ -434,9 +434,9 @@ void gns_learn_see(struct gns_roles *r, const struct gns_product *p, const struc
 		 * that is contiguous in the layout at hand. */
 		if (verdict->role == GNS_ROLE_OTHER) {
 			if (p->left.sum_fast != r->wgrad_sum_fast)
-				gns_uses_add(&r->uses, &p->left, &p->right, p->dtype);
+				gns_use_table_add(&r->uses, &p->left, &p->right, p->dtype);
 			if (p->right.sum_fast != r->wgrad_sum_fast)
-				gns_uses_add(&r->uses, &p->right, &p->left, p->dtype);
+				gns_use_table_add(&r->uses, &p->right, &p->left, p->dtype);
 		}
 		r->writes[r->n_writes++ % GNS_WRITES].lo = lo;
 		r->writes[(r->n_writes - 1) % GNS_WRITES].hi =

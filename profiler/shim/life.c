@@ -109,7 +109,7 @@ __attribute__((destructor)) static void at_exit(void)
 		gns_stepping_close(true);
 	/* A program that multiplied matrices but was never seen to train is told about only where somebody asked (`gnscope run`). */
 	if (gns_core.publish.link == GNS_LINK_OPEN || (gns_core.config.session && gns_publish_open(&gns_core.publish, &gns_core.config))) {
-		gns_publish_rest(&gns_core.publish, &gns_core.config, list, gns_stepping_counters(list));
+		gns_publish_rest(&gns_core.publish, &gns_core.config, 0, GNS_UNIT_ROWS, list, gns_stepping_counters(list));
 		gns_ring_close(&gns_core.publish.ring);
 	}
 	gns_core.publish.link = GNS_LINK_OFF; /* a thread that is in a product now may still come to the end of its step */

@@ -67,7 +67,7 @@ void gns_core_mark_loss(double loss)
 		return;
 	/* Before the weights are known only marks tell which step this is; without them such a loss belongs nowhere. */
 	if (gns_core.steps.step || gns_core.steps.marked)
-		gns_publish_loss(&gns_core.publish, gns_core.steps.step ? gns_core.steps.step : gns_core.early_marks + 1, loss);
+		gns_publish_loss(&gns_core.publish, 0, gns_core.steps.step ? gns_core.steps.step : gns_core.early_marks + 1, loss);
 	mark_end(saved);
 }
 

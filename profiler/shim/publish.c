@@ -95,24 +95,27 @@ void gns_publish_revive(struct gns_publish *p)
 	}
 }
 
-void gns_publish_event(struct gns_publish *p, uint64_t step, const char *name, const char *text)
+bool gns_publish_event(struct gns_publish *p, uint32_t stream, uint64_t step, const char *name, const char *text)
 {
 	if (p->n_events == GNS_EVENTS_MAX)
-		return;
+		return false;
+	p->event[p->n_events].stream = stream;
 	p->event[p->n_events].step = step;
 	snprintf(p->event[p->n_events].name, sizeof p->event->name, "%s", name);
 	snprintf(p->event[p->n_events++].text, sizeof p->event->text, "%s", text);
+	return true;
 }
 
-void gns_publish_loss(struct gns_publish *p, uint64_t step, double loss)
+void gns_publish_loss(struct gns_publish *p, uint32_t stream, uint64_t step, double loss)
 {
 	if (p->n_losses < GNS_LOSSES_MAX) {
+		p->loss[p->n_losses].stream = stream;
 		p->loss[p->n_losses].step = step;
 		p->loss[p->n_losses++].loss = loss;
 	}
 }
 
-static struct gns_record *stage(struct gns_publish *p, uint16_t kind)
+struct gns_record *gns_publish_stage(struct gns_publish *p, uint16_t kind, uint32_t stream)
 {
 	if (p->staged == STAGE_MAX)
 		p->staged--; /* cannot be: the tables are smaller; better a lost record than a stray write */
@@ -120,24 +123,26 @@ static struct gns_record *stage(struct gns_publish *p, uint16_t kind)
 	memset(r, 0, sizeof *r);
 	r->kind = kind;
 	r->version = GNS_RECORD_VERSION;
+	r->stream = stream;
 	return r;
 }
 
-/* Record strings are filled without a terminator when full; readers know. */
-static void copy_text(char *dst, size_t size, const char *src)
+void gns_publish_text(char *dst, size_t size, const char *src)
 {
 	size_t n = strnlen(src, size);
 	memcpy(dst, src, n);
 	memset(dst + n, 0, size - n);
 }
 
-static void stage_proc(struct gns_publish *p, const struct gns_config *config, uint64_t samples)
+void gns_publish_proc(struct gns_publish *p, const struct gns_config *config, uint64_t samples, enum gns_unit unit)
 {
-	struct gns_rec_proc *r = &stage(p, GNS_REC_PROC)->u.proc;
+	if (!p->hello)
+		return;
+	struct gns_rec_proc *r = &gns_publish_stage(p, GNS_REC_PROC, 0)->u.proc;
 	r->pid = (uint32_t)getpid();
 	r->rank = config->rank;
 	r->world = config->world;
-	r->unit = samples ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS;
+	r->unit = unit;
 	r->samples = (uint32_t)samples;
 	r->every = config->every;
 	r->budget_pct = config->every ? (double)NAN : config->budget_pct;
@@ -145,69 +150,21 @@ static void stage_proc(struct gns_publish *p, const struct gns_config *config, u
 	gethostname(r->host, sizeof r->host);
 }
 
-static void stage_param(struct gns_publish *p, const struct gns_param_sum *param, uint32_t id)
-{
-	struct gns_rec_param *r = &stage(p, GNS_REC_PARAM)->u.param;
-	char name[24];
-	snprintf(name, sizeof name, "mat%u", id);
-	r->param_id = id;
-	r->dtype = param->key.dtype;
-	r->rows = param->key.slow_n;
-	r->cols = param->key.fast_n;
-	r->excluded = param->excluded;
-	copy_text(r->name, sizeof r->name, param->name[0] ? param->name : name);
-}
-
-static uint32_t stage_params(struct gns_publish *p, struct gns_measure *m, uint64_t step)
-{
-	uint32_t measured = 0;
-	for (uint32_t id = 1; id <= m->n_params; id++) {
-		struct gns_param_sum *param = &m->param[id - 1];
-		if (!param->known)
-			continue;
-		if (!param->told || param->newly_excluded)
-			stage_param(p, param, id);
-		if (param->newly_excluded) {
-			char text[72];
-			snprintf(text, sizeof text, "weight %u (%zu x %zu) is used more than once a pass: left out", id,
-				 param->key.slow_n, param->key.fast_n);
-			gns_publish_event(p, step, "tied_weight", text);
-		}
-		measured += param->micro && !param->excluded;
-	}
-	return measured;
-}
-
-static void stage_grads(struct gns_publish *p, const struct gns_measure *m, uint64_t step)
-{
-	for (uint32_t id = 1; id <= m->n_params; id++) {
-		const struct gns_param_sum *param = &m->param[id - 1];
-		if (!param->micro || param->excluded)
-			continue;
-		struct gns_rec_grad *r = &stage(p, GNS_REC_GRAD)->u.grad;
-		r->step = step;
-		r->param_id = id;
-		r->source = GNS_SOURCE_GEMM;
-		r->n_small = 1;
-		r->n_big = param->n;
-		r->groups = param->n * param->micro;
-		r->q_small = param->q_small / param->micro;
-		r->q_big = param->q_big / param->micro;
-	}
-}
-
-static void stage_kernels(struct gns_publish *p, struct gns_kernels *kernels, uint64_t step)
+void gns_publish_kernels(struct gns_publish *p, const struct gns_kernels *kernels, uint64_t step)
 {
 	for (uint32_t i = 0; i < kernels->n; i++) {
-		struct gns_kernel *k = &kernels->row[i];
+		const struct gns_kernel *k = &kernels->row[i];
 		if (!k->told && k->calls) {
-			struct gns_rec_kernel *r = &stage(p, GNS_REC_KERNEL)->u.kernel;
+			struct gns_rec_kernel *r = &gns_publish_stage(p, GNS_REC_KERNEL, 0)->u.kernel;
 			r->kernel_id = i + 1;
-			copy_text(r->family, sizeof r->family, gns_role_family(k->role));
-			snprintf(r->name, sizeof r->name, "%s %s %ux%ux%u", k->api, k->form, k->m, k->n, k->k);
+			gns_publish_text(r->family, sizeof r->family, gns_family_name(k->family));
+			if (k->family == GNS_FAMILY_PHASE)
+				gns_publish_text(r->name, sizeof r->name, k->api);
+			else
+				snprintf(r->name, sizeof r->name, "%s %s %ux%ux%u", k->api, k->form, k->m, k->n, k->k);
 		}
 		if (k->calls) {
-			struct gns_rec_kernel_step *r = &stage(p, GNS_REC_KERNEL_STEP)->u.kernel_step;
+			struct gns_rec_kernel_step *r = &gns_publish_stage(p, GNS_REC_KERNEL_STEP, 0)->u.kernel_step;
 			*r = (struct gns_rec_kernel_step){ .step = step, .kernel_id = i + 1, .calls = k->calls, .total_ns = k->total_ns,
 							   .max_ns = k->max_ns, .flops = k->flops };
 		}
@@ -219,7 +176,7 @@ bool gns_publish_counters_due(const struct gns_publish *p)
 	return gns_now() - p->counters_ns >= COUNTERS_EVERY_NS;
 }
 
-static void stage_counters(struct gns_publish *p, const struct gns_counter *counters, size_t n)
+void gns_publish_counters(struct gns_publish *p, const struct gns_counter *counters, size_t n)
 {
 	if (n)
 		p->counters_ns = gns_now();
@@ -228,37 +185,39 @@ static void stage_counters(struct gns_publish *p, const struct gns_counter *coun
 			continue;
 		p->counter[i].ever = true;
 		p->counter[i].sent = counters[i].value;
-		struct gns_rec_counter *r = &stage(p, GNS_REC_COUNTER)->u.counter;
+		struct gns_rec_counter *r = &gns_publish_stage(p, GNS_REC_COUNTER, 0)->u.counter;
 		r->value = counters[i].value;
-		copy_text(r->collector, sizeof r->collector, counters[i].collector);
-		copy_text(r->name, sizeof r->name, counters[i].name);
-		copy_text(r->text, sizeof r->text, counters[i].text);
+		gns_publish_text(r->collector, sizeof r->collector, counters[i].collector);
+		gns_publish_text(r->name, sizeof r->name, counters[i].name);
+		gns_publish_text(r->text, sizeof r->text, counters[i].text);
 	}
 }
 
-static void stage_notes(struct gns_publish *p)
+void gns_publish_notes(struct gns_publish *p)
 {
 	for (uint32_t i = 0; i < p->n_losses; i++) {
-		struct gns_rec_loss *r = &stage(p, GNS_REC_LOSS)->u.loss;
+		struct gns_rec_loss *r = &gns_publish_stage(p, GNS_REC_LOSS, p->loss[i].stream)->u.loss;
 		r->step = p->loss[i].step;
 		r->loss = p->loss[i].loss;
 	}
 	for (uint32_t i = 0; i < p->n_events; i++) {
-		struct gns_rec_event *r = &stage(p, GNS_REC_EVENT)->u.event;
+		struct gns_rec_event *r = &gns_publish_stage(p, GNS_REC_EVENT, p->event[i].stream)->u.event;
 		r->time_ns = gns_realtime();
 		r->step = p->event[i].step;
-		copy_text(r->name, sizeof r->name, p->event[i].name);
-		copy_text(r->text, sizeof r->text, p->event[i].text);
+		gns_publish_text(r->name, sizeof r->name, p->event[i].name);
+		gns_publish_text(r->text, sizeof r->text, p->event[i].text);
 	}
 }
 
-static bool deliver(struct gns_publish *p, uint32_t steps)
+bool gns_publish_send(struct gns_publish *p, uint32_t steps)
 {
 	bool sent = gns_ring_reserve(&p->ring, p->staged);
 	if (sent) {
 		for (uint32_t i = 0; i < p->staged; i++)
 			*gns_ring_at(&p->ring, i) = p->stage[i];
 		gns_ring_publish(&p->ring, p->staged);
+		p->hello = false;
+		p->n_events = p->n_losses = 0;
 	} else {
 		gns_ring_drop(&p->ring, p->staged, steps);
 	}
@@ -266,51 +225,13 @@ static bool deliver(struct gns_publish *p, uint32_t steps)
 	return sent;
 }
 
-bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, const struct gns_step_report *report, struct gns_measure *m,
-		      struct gns_kernels *kernels, const struct gns_counter *counters, size_t n_counters)
-{
-	uint32_t measured = 0, micro = 1;
-	if (p->link != GNS_LINK_OPEN)
-		return false;
-	if (p->hello)
-		stage_proc(p, config, m->samples);
-	if (report->flags & GNS_STEP_MEASURED) {
-		measured = stage_params(p, m, report->step);
-		stage_grads(p, m, report->step);
-		stage_kernels(p, kernels, report->step);
-	}
-	stage_counters(p, counters, n_counters);
-	stage_notes(p);
-	for (uint32_t id = 1; id <= m->n_params; id++)
-		if (m->param[id - 1].micro > micro)
-			micro = m->param[id - 1].micro;
-	struct gns_rec_step *r = &stage(p, GNS_REC_STEP)->u.step;
-	*r = (struct gns_rec_step){ .step = report->step, .start_ns = report->start_ns, .dur_ns = report->dur_ns,
-				    .overhead_ns = report->overhead_ns, .samples = m->samples ? m->n * micro : 0, .rows = m->rows,
-				    .micro_steps = micro, .flags = report->flags, .params = measured, .every = report->every, .lr = NAN };
-	if (!deliver(p, 1))
-		return false;
-	p->hello = false;
-	p->n_events = p->n_losses = 0;
-	if (report->flags & GNS_STEP_MEASURED) {
-		for (uint32_t id = 1; id <= m->n_params; id++) {
-			m->param[id - 1].told |= m->param[id - 1].known;
-			m->param[id - 1].newly_excluded = false;
-		}
-		for (uint32_t i = 0; i < kernels->n; i++)
-			kernels->row[i].told |= kernels->row[i].calls > 0;
-	}
-	return true;
-}
-
-void gns_publish_rest(struct gns_publish *p, const struct gns_config *config, const struct gns_counter *counters, size_t n_counters)
+void gns_publish_rest(struct gns_publish *p, const struct gns_config *config, uint64_t samples, enum gns_unit unit,
+		      const struct gns_counter *counters, size_t n_counters)
 {
 	if (p->link != GNS_LINK_OPEN)
 		return;
-	if (p->hello)
-		stage_proc(p, config, 0);
-	stage_counters(p, counters, n_counters);
-	stage_notes(p);
-	deliver(p, 0);
-	p->n_events = p->n_losses = 0;
+	gns_publish_proc(p, config, samples, unit);
+	gns_publish_counters(p, counters, n_counters);
+	gns_publish_notes(p);
+	gns_publish_send(p, 0);
 }

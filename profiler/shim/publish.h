@@ -1,15 +1,15 @@
-/* From the shim's state to records in the ring: the only file of the shim that knows the records.
+/* The way from the shim to the ring: the session, the recorder, and the records of one step, staged one by one and sent together.
  *
+ * What goes into a step's records is known by publish_blas.c (matrix products) and publish_feed.c (collectors that know the layers).
  * All calls under the core's lock, at step boundaries only. What cannot be delivered is counted in the session, never waited for. */
 #ifndef GNS_PUBLISH_H
 #define GNS_PUBLISH_H
 
 #include "config.h"
 #include "kernels.h"
-#include "measure.h"
 #include "ring.h"
 
-#define GNS_COUNTERS_MAX 48
+#define GNS_COUNTERS_MAX 96
 #define GNS_EVENTS_MAX 16
 #define GNS_LOSSES_MAX 64
 
@@ -27,9 +27,9 @@ struct gns_publish {
 	uint64_t counters_ns; /* when counters were last sent */
 	uint32_t spawns;
 	struct { uint64_t sent; bool ever; } counter[GNS_COUNTERS_MAX];
-	struct { char name[32], text[72]; uint64_t step; } event[GNS_EVENTS_MAX];
+	struct { char name[32], text[72]; uint64_t step; uint32_t stream; } event[GNS_EVENTS_MAX];
 	uint32_t n_events;
-	struct { uint64_t step; double loss; } loss[GNS_LOSSES_MAX];
+	struct { uint64_t step; double loss; uint32_t stream; } loss[GNS_LOSSES_MAX];
 	uint32_t n_losses;
 };
 
@@ -55,14 +55,26 @@ uint32_t gns_publish_control(const struct gns_publish *publish);
 /* The recorder has gone silent while the ring fills: start another, if the first was ours. */
 void gns_publish_revive(struct gns_publish *publish);
 
-void gns_publish_event(struct gns_publish *publish, uint64_t step, const char *name, const char *text);
-void gns_publish_loss(struct gns_publish *publish, uint64_t step, double loss);
+/* Kept until records are sent. False when there are too many. */
+bool gns_publish_event(struct gns_publish *publish, uint32_t stream, uint64_t step, const char *name, const char *text);
+void gns_publish_loss(struct gns_publish *publish, uint32_t stream, uint64_t step, double loss);
 /* Counters are sent about once a second; building them costs something. */
 bool gns_publish_counters_due(const struct gns_publish *publish);
-/* One step with all that belongs to it. Returns false when it was dropped. */
-bool gns_publish_step(struct gns_publish *publish, const struct gns_config *config, const struct gns_step_report *report,
-		      struct gns_measure *measure, struct gns_kernels *kernels, const struct gns_counter *counters, size_t n_counters);
+
+/* Staging. A record of this kind and stream, zeroed but for its header. */
+struct gns_record *gns_publish_stage(struct gns_publish *publish, uint16_t kind, uint32_t stream);
+/* Record strings are filled without a terminator when full; readers know. */
+void gns_publish_text(char *dst, size_t size, const char *src);
+/* Who we are, where that has not been told or has changed (publish->hello). First of all. */
+void gns_publish_proc(struct gns_publish *publish, const struct gns_config *config, uint64_t samples, enum gns_unit unit);
+void gns_publish_kernels(struct gns_publish *publish, const struct gns_kernels *kernels, uint64_t step); /* of stream 0 */
+void gns_publish_counters(struct gns_publish *publish, const struct gns_counter *counters, size_t n_counters);
+void gns_publish_notes(struct gns_publish *publish); /* losses and events */
+/* All that is staged, at once; `steps`: of them, for the account of what is dropped. False when it was dropped: what is told once is then to
+ * be told again. */
+bool gns_publish_send(struct gns_publish *publish, uint32_t steps);
 /* Counters and events alone, at the end. */
-void gns_publish_rest(struct gns_publish *publish, const struct gns_config *config, const struct gns_counter *counters, size_t n_counters);
+void gns_publish_rest(struct gns_publish *publish, const struct gns_config *config, uint64_t samples, enum gns_unit unit,
+		      const struct gns_counter *counters, size_t n_counters);
 
 #endif

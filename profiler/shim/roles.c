@@ -28,7 +28,7 @@ bool gns_roles_init(struct gns_roles *r)
 	r->index = gns_pages(INDEX_SLOTS * sizeof *r->index);
 	r->first = gns_pages(GNS_FIRST_USES * sizeof *r->first);
 	r->orphans = gns_pages(GNS_WEIGHTS_MAX * sizeof *r->orphans);
-	if (!gns_uses_init(&r->uses) || !r->orphans || !r->weights || !r->index || !r->first) {
+	if (!gns_use_table_init(&r->uses) || !r->orphans || !r->weights || !r->index || !r->first) {
 		gns_roles_free(r);
 		return false;
 	}
@@ -40,7 +40,7 @@ bool gns_roles_init(struct gns_roles *r)
 
 void gns_roles_free(struct gns_roles *r)
 {
-	gns_uses_free(&r->uses);
+	gns_use_table_free(&r->uses);
 	gns_pages_free(r->weights, GNS_WEIGHTS_MAX * sizeof *r->weights);
 	gns_pages_free(r->index, INDEX_SLOTS * sizeof *r->index);
 	gns_pages_free(r->first, GNS_FIRST_USES * sizeof *r->first);
@@ -136,7 +136,7 @@ void gns_roles_restart(struct gns_roles *r)
 			r->orphans[r->n_orphans++] = (struct gns_orphan){ w->key.slow_n, w->key.fast_n, w->key.dtype, w->id };
 	}
 	gns_weights_keep(r, no_weight);
-	gns_uses_next_cycle(&r->uses);
+	gns_use_table_next_cycle(&r->uses);
 	r->uses.no_prints = false;
 	gns_roles_relearn(r);
 	r->n_weights = r->settle = r->held = r->learned_steps = r->fruitless = 0;
@@ -213,7 +213,7 @@ static void boundary(struct gns_roles *r, struct gns_weight *used, struct gns_ve
 		changed = weights_changed(r, used);
 	if (!changed)
 		return;
-	gns_uses_next_cycle(&r->uses);
+	gns_use_table_next_cycle(&r->uses);
 	r->uses.no_prints = false; /* until it is known whether the step is measured */
 	r->boundaries++;
 	r->step_products = r->products - r->products_at_boundary;
@@ -261,7 +261,7 @@ static void see_weight(struct gns_roles *r, struct gns_weight *w, const struct g
 	r->last_weight_use = r->products;
 	if (forward)
 		w->order = r->uses.seq;
-	out->input = gns_uses_add(&r->uses, other, operand, w->key.dtype);
+	out->input = gns_use_table_add(&r->uses, other, operand, w->key.dtype);
 	out->role = forward ? GNS_ROLE_FORWARD : GNS_ROLE_DGRAD;
 	out->n = 1;
 	out->weight[0] = (uint32_t)(w - r->weights);
@@ -319,8 +319,8 @@ static void take_forward(struct gns_roles *r, struct gns_use **met, unsigned n, 
 static void see_gradient(struct gns_roles *r, const struct gns_product *p, struct gns_verdict *out)
 {
 	struct gns_use *left[GNS_USES_FOUND], *right[GNS_USES_FOUND];
-	unsigned n_left = gns_uses_find(&r->uses, &p->left, p->n, p->dtype, left);
-	unsigned n_right = gns_uses_find(&r->uses, &p->right, p->m, p->dtype, right);
+	unsigned n_left = gns_use_table_find(&r->uses, &p->left, p->n, p->dtype, left);
+	unsigned n_right = gns_use_table_find(&r->uses, &p->right, p->m, p->dtype, right);
 	collect(r, left, n_left, p->right.data, out);
 	collect(r, right, n_right, p->left.data, out);
 	if (!settle_by_dgrad(r, right, n_right, p->right.data, out))

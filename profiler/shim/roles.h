@@ -94,7 +94,7 @@ struct gns_orphan {
 };
 
 struct gns_roles {
-	struct gns_uses uses;
+	struct gns_use_table uses;
 	struct gns_weight *weights;  /* GNS_WEIGHTS_MAX */
 	uint32_t *index;             /* hash by address into weights, +1 */
 	uint32_t n_weights_used;     /* slots taken, candidates included */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "clock.h"
+#include "publish_blas.h"
 #include "state.h"
 
 size_t gns_stepping_counters(struct gns_counter *out)
@@ -44,7 +45,7 @@ void gns_stepping_close(bool all_counters)
 	report.dur_ns = gns_steps_close(s, gns_now(), gns_realtime(), gns_core.roles.learning);
 	if (gns_publish_open(&gns_core.publish, &gns_core.config)) {
 		if (gns_core.config.bad[0] && !gns_core.told_bad)
-			gns_publish_event(&gns_core.publish, s->step, "bad_setting", gns_core.config.bad);
+			gns_publish_event(&gns_core.publish, 0, s->step, "bad_setting", gns_core.config.bad);
 		gns_core.told_bad = true;
 		size_t n = all_counters || gns_publish_counters_due(&gns_core.publish) ? gns_stepping_counters(list) : 0;
 		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.measure, gns_core.kernels, list, n);

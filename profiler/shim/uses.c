@@ -6,19 +6,19 @@
 
 #define NEIGHBOURS 32u
 
-bool gns_uses_init(struct gns_uses *uses)
+bool gns_use_table_init(struct gns_use_table *uses)
 {
-	*uses = (struct gns_uses){ .slots = gns_pages(GNS_USES_SLOTS * sizeof *uses->slots), .cycle = 1 };
+	*uses = (struct gns_use_table){ .slots = gns_pages(GNS_USES_SLOTS * sizeof *uses->slots), .cycle = 1 };
 	return uses->slots != NULL;
 }
 
-void gns_uses_free(struct gns_uses *uses)
+void gns_use_table_free(struct gns_use_table *uses)
 {
 	gns_pages_free(uses->slots, GNS_USES_SLOTS * sizeof *uses->slots);
 	uses->slots = NULL;
 }
 
-void gns_uses_next_cycle(struct gns_uses *uses)
+void gns_use_table_next_cycle(struct gns_use_table *uses)
 {
 	uses->cycle++;
 	uses->seq = 0;
@@ -36,7 +36,7 @@ static bool same_weight(const struct gns_use *u, const struct gns_operand *weigh
 	return u->weight.data == weight->data && u->weight_free == weight->free_n && u->weight_sum_fast == weight->sum_fast;
 }
 
-uint64_t gns_uses_add(struct gns_uses *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype)
+uint64_t gns_use_table_add(struct gns_use_table *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype)
 {
 	struct gns_use *free_slot = NULL, *oldest = NULL;
 	uint32_t at = home(matrix->data);
@@ -69,8 +69,8 @@ uint64_t gns_uses_add(struct gns_uses *uses, const struct gns_operand *matrix, c
 	return free_slot->print;
 }
 
-unsigned gns_uses_find(struct gns_uses *uses, const struct gns_operand *matrix, size_t other_width, uint32_t dtype,
-		       struct gns_use **found)
+unsigned gns_use_table_find(struct gns_use_table *uses, const struct gns_operand *matrix, size_t other_width, uint32_t dtype,
+			    struct gns_use **found)
 {
 	unsigned n = 0;
 	uint32_t at = home(matrix->data);

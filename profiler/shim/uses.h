@@ -21,23 +21,23 @@ struct gns_use {
 	uint64_t print;     /* what stood there: an address alone may have been given to another matrix since */
 };
 
-struct gns_uses {
+struct gns_use_table {
 	struct gns_use *slots;
 	uint32_t cycle, seq;
 	uint64_t lost; /* no room in the neighbourhood */
 	bool no_prints; /* addresses alone: enough to count with in a step that is not measured */
 };
 
-bool gns_uses_init(struct gns_uses *uses);
-void gns_uses_free(struct gns_uses *uses);
-void gns_uses_next_cycle(struct gns_uses *uses);
+bool gns_use_table_init(struct gns_use_table *uses);
+void gns_use_table_free(struct gns_use_table *uses);
+void gns_use_table_next_cycle(struct gns_use_table *uses);
 
 /* Notes that `matrix` was multiplied with `weight`; both are operands of one product. Returns the matrix' fingerprint, 0 with no_prints. */
-uint64_t gns_uses_add(struct gns_uses *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype);
+uint64_t gns_use_table_add(struct gns_use_table *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype);
 
 /* The untaken uses of this cycle in which `matrix` (an operand of a weight-gradient product: its rows are summed over now, its width
  * stays) met a weight whose other dimension is `other_width`. Newest first; returns how many, at most GNS_USES_FOUND. */
-unsigned gns_uses_find(struct gns_uses *uses, const struct gns_operand *matrix, size_t other_width, uint32_t dtype,
-		       struct gns_use **found);
+unsigned gns_use_table_find(struct gns_use_table *uses, const struct gns_operand *matrix, size_t other_width, uint32_t dtype,
+			    struct gns_use **found);
 
 #endif
