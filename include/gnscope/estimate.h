@@ -100,9 +100,5 @@ double gns_kaplan_bcrit(double loss);
 /* Gain of an adaptive schedule (McCandlish et al. 2018, app. D): gamma = (integral sqrt(B) ds)^2 / (S_min E_min) from
  * B_noise sampled at n points with weights ds. */
 double gns_adaptive_gain(const double *b_noise, const double *ds, size_t n);
-/* Least-squares fit of the hyperbola (S/S_min - 1)(E/E_min - 1) = 1, that is S_min/S + E_min/E = 1, on (steps, samples)
- * pairs to one target; each run is weighted by its relative error. -EINVAL unless all are positive, with two distinct
- * batch sizes and a positive solution. */
-int gns_fit_hyperbola(const double *steps, const double *samples, size_t n, double *s_min, double *e_min);
 
 #endif

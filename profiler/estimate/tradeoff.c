@@ -1,5 +1,4 @@
-/* What another batch size would cost: closed forms, and the fit of the hyperbola. */
-#include <errno.h>
+/* What another batch size would cost: closed forms. */
 #include <math.h>
 
 #include "gnscope/estimate.h"
@@ -68,36 +67,4 @@ double gns_adaptive_gain(const double *b_noise, const double *ds, size_t n)
 		samples += b_noise[i] * ds[i];
 	}
 	return positive(steps) && positive(samples) ? root / steps * (root / samples) : NAN;
-}
-
-/* S_min/S + E_min/E = 1 is linear in S_min and E_min, and its residual is the relative error of a run's length (at a given
- * batch steps and samples err by the same factor): least squares of it weights every run alike. */
-int gns_fit_hyperbola(const double *steps, const double *samples, size_t n, double *s_min, double *e_min)
-{
-	*s_min = *e_min = NAN;
-	double s0 = 0, e0 = 0; /* units in which both columns are of order one */
-	for (size_t i = 0; i < n; i++) {
-		if (!positive(steps[i]) || !positive(samples[i]))
-			return -EINVAL;
-		s0 = i == 0 || steps[i] < s0 ? steps[i] : s0;
-		e0 = i == 0 || samples[i] < e0 ? samples[i] : e0;
-	}
-	double xx = 0, xy = 0, yy = 0, x1 = 0, y1 = 0;
-	for (size_t i = 0; i < n; i++) {
-		double x = s0 / steps[i], y = e0 / samples[i];
-		xx += x * x;
-		xy += x * y;
-		yy += y * y;
-		x1 += x;
-		y1 += y;
-	}
-	double det = xx * yy - xy * xy;
-	if (!(det > 1e-12 * xx * yy)) /* one batch size only: any hyperbola through it fits */
-		return -EINVAL;
-	double u = (x1 * yy - y1 * xy) / det, v = (y1 * xx - x1 * xy) / det;
-	if (!positive(u) || !positive(v))
-		return -EINVAL;
-	*s_min = u * s0;
-	*e_min = v * e0;
-	return 0;
 }

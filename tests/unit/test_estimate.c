@@ -412,47 +412,6 @@ Test(tradeoff, hyperbola)
 		  isnan(gns_samples_factor(10, -5)) && isnan(gns_lr_factor(-1, 5)) && isnan(gns_fastest_batch(10, 1, 0)));
 }
 
-Test(tradeoff, fit)
-{
-	const double batch[] = {250, 1000, 4000};
-	double steps[5], samples[5], s_min, e_min;
-	for (int i = 0; i < 3; i++) {
-		steps[i] = 321 * gns_steps_factor(batch[i], 1000);
-		samples[i] = steps[i] * batch[i];
-	}
-	cr_assert_eq(gns_fit_hyperbola(steps, samples, 3, &s_min, &e_min), 0);
-	near(s_min, 321, 1e-9);
-	near(e_min, 321000, 1e-9);
-	near(e_min / s_min, 1000, 1e-9);
-	cr_assert_eq(gns_fit_hyperbola(steps + 1, samples + 1, 2, &s_min, &e_min), 0);
-	near(e_min / s_min, 1000, 1e-9);
-	cr_assert_eq(gns_fit_hyperbola(steps, samples, 1, &s_min, &e_min), -EINVAL);
-	cr_assert(isnan(s_min) && isnan(e_min));
-	cr_assert_eq(gns_fit_hyperbola(steps, samples, 0, &s_min, &e_min), -EINVAL);
-	double one_batch_s[] = {10, 11, 12}, one_batch_e[] = {1000, 1100, 1200};
-	cr_assert_eq(gns_fit_hyperbola(one_batch_s, one_batch_e, 3, &s_min, &e_min), -EINVAL);
-	double rising_s[] = {10, 20}, rising_e[] = {100, 400}; /* a larger batch that needs more steps */
-	cr_assert_eq(gns_fit_hyperbola(rising_s, rising_e, 2, &s_min, &e_min), -EINVAL);
-	steps[1] = NAN;
-	cr_assert_eq(gns_fit_hyperbola(steps, samples, 3, &s_min, &e_min), -EINVAL);
-}
-
-Test(tradeoff, fit_of_noisy_runs_is_unbiased)
-{
-	struct sim_rng rng = sim_seed(41);
-	double sum = 0;
-	for (int trial = 0; trial < 2000; trial++) {
-		double steps[10], samples[10], s_min, e_min, batch = 60;
-		for (int i = 0; i < 10; i++, batch *= 2) {
-			steps[i] = 500 * gns_steps_factor(batch, 1000) * exp(0.05 * sim_normal(&rng));
-			samples[i] = steps[i] * batch;
-		}
-		cr_assert_eq(gns_fit_hyperbola(steps, samples, 10, &s_min, &e_min), 0);
-		sum += log(e_min / s_min / 1000);
-	}
-	cr_assert(fabs(sum / 2000) < 0.004, "mean log error %g", sum / 2000);
-}
-
 Test(tradeoff, published_numbers)
 {
 	near(gns_kaplan_bcrit(2), 7.37e6, 1e-3);
