@@ -133,9 +133,11 @@ int gns_store_sweep_begin(struct gns_store *store, struct gns_sweep *sweep, stru
 	if (found < 0)
 		return found;
 	if (found && strcmp(there.name, sweep->name) == 0) {
+		if (!same(&there, sweep))
+			return exists(store, &there, sweep, err);
 		sweep->sweep_id = there.sweep_id;
 		sweep->start_ns = there.start_ns;
-		return same(&there, sweep) ? 0 : exists(store, &there, sweep, err);
+		return 0;
 	}
 	int rc = run(store, prepare(store, "INSERT INTO sweep(name,command,cwd,target_loss,window,loss_regex,step_regex,lr_rule,lr_batch,"
 				    "version,start_ns) VALUES(?,?,?,?,?,?,?,?,?,?,?)", "ttsddsstdti", sweep->name, sweep->command, sweep->cwd,

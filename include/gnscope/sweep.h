@@ -58,8 +58,8 @@ int gns_store_sweep_points(struct gns_store *store, int64_t sweep_id, struct gns
 
 /* ---- writing ---- */
 
-/* Makes the sweep, or finds the one of this name: sweep_id is set, and -EEXIST tells that the one that is there has another
- * command, target, window or way to read the loss. */
+/* Makes the sweep, or finds the one of this name, and sets sweep_id. -EEXIST: the one that is there has another command, target,
+ * window or way to read the loss. */
 int gns_store_sweep_begin(struct gns_store *store, struct gns_sweep *sweep, struct gns_error *err);
 /* Adds the point as waiting unless batch, lr and seed are there; sets *point to what is stored. */
 int gns_store_sweep_add(struct gns_store *store, int64_t sweep_id, struct gns_sweep_point *point, struct gns_error *err);
