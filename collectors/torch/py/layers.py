@@ -1,0 +1,306 @@
+# One small function for each operation that a parameter can enter. Each is called in a post hook of the operation's node,
+# with the gradient y of what the operation made, while its saved operands are still there; it tells C where the samples'
+# gradients are to be had from, and returns "" or why the parameter has to be left out.
+
+
+def told(rc):
+    return "" if rc == 0 else "tied" if rc == -12 else "operation"
+
+
+def _fold(t, lead):
+    """Rows as the leading dimensions that they were flattened from."""
+    return t.view(tuple(lead) + tuple(t.shape[1:])) if len(lead) > 1 else t
+
+
+def _product(site, use, x, y):
+    """Gradient of a matrix that turned rows x into rows whose gradient is y."""
+    run, p = site.run, use.p
+    if x.dim() != 2 or y.dim() != 2 or x.shape[0] != y.shape[0]:
+        return "operation"
+    lead = site.lead_of(x.shape[0])
+    where = place(run, lead, p.hint, site.tainted)
+    if where is None:
+        return "samples"
+    x, axis = arrange(_fold(x, lead), where, run.n)
+    y, axis = arrange(_fold(y, lead), where, run.n)
+    return told(_g.linear(p.id, x, y, run.n, axis))
+
+
+def _right(site, use, x, y):
+    """The matrix is the right factor: y = x W, W stored (in, out), or transposed on the way, as PyTorch's Linear has it."""
+    if not (turned(use) or use.chain and turned(use) is None):
+        x, y = y, x
+    return _product(site, use, x, y)
+
+
+def _left(site, use, other, y):
+    """The matrix is the left factor: the rows are the columns of the other one."""
+    x, y = other.t(), y.t()
+    if turned(use):
+        x, y = y, x
+    return _product(site, use, x, y)
+
+
+def addmm(site, use, y, grads):
+    node = site.node
+    if node._saved_alpha != 1 or node._saved_beta != 1:
+        return "operation"
+    if use.index == 2:
+        return _right(site, use, node._saved_mat1, y)
+    if use.index == 1:
+        return _left(site, use, node._saved_mat2, y)
+    return _flat_sum(site, use, y, grads)
+
+
+def mm(site, use, y, grads):
+    if use.index == 1:
+        return _right(site, use, site.node._saved_self, y)
+    return _left(site, use, site.node._saved_mat2, y)
+
+
+def bmm(site, use, y, grads):
+    """einsum and matmul make one batch of one product of a plain matrix."""
+    if y.dim() != 3 or y.shape[0] != 1:
+        return "operation"
+    if use.index == 1:
+        return _right(site, use, site.node._saved_self[0], y[0])
+    return _left(site, use, site.node._saved_mat2[0], y[0])
+
+
+def mv(site, use, y, grads):
+    if use.index != 1:
+        return "samples"
+    x = site.node._saved_self
+    return _summed(site, use, y.unsqueeze(1).expand(x.shape), tuple(grads[1].shape), x)
+
+
+def _flat_sum(site, use, y, grads):
+    """A bias whose rows may have been flattened."""
+    shape = tuple(grads[use.index].shape)
+    if len(shape) == y.dim() and shape[0] != 1:
+        return "operation"
+    if y.dim() == 2:
+        y = _fold(y, site.lead_of(y.shape[0]))
+    return _summed(site, use, y, shape[-1:])
+
+
+def _summed(site, use, y, shape, other=None):
+    """Gradient y, or y times `other`, summed over what `shape` does not have."""
+    run, p = site.run, use.p
+    own = next((i for i, size in enumerate(shape) if size != 1), len(shape))
+    shape = shape[own:]
+    lead = tuple(y.shape[:y.dim() - len(shape)])
+    where = place(run, lead, p.hint, site.tainted)
+    if where is None:
+        return "samples"
+    if other is not None:
+        other = arrange(other.expand(y.shape), where, run.n)[0]
+    y, axis = arrange(y, where, run.n)
+    return told(_g.reduce(p.id, y, run.n, axis, shape, other))
+
+
+def _broadcast(site, use, y, grads, other=None):
+    """A parameter that was broadcast over the samples."""
+    shape = tuple(grads[use.index].shape)
+    if shape == tuple(y.shape) or _of_parameters(site.other_input(use.index)):
+        return "operation"
+    return _summed(site, use, y, shape, other)
+
+
+def add(site, use, y, grads):
+    if use.index == 1 and abs(site.node._saved_alpha) != 1:
+        return "operation"
+    if use.lookup is not None:
+        return _looked_up(site, use, y, grads)
+    return _broadcast(site, use, y, grads)
+
+
+def mul(site, use, y, grads):
+    node = site.node
+    return _broadcast(site, use, y, grads, node._saved_other if use.index == 0 else node._saved_self)
+
+
+def expand(site, use, y, grads):
+    if use.lookup is not None:
+        return _looked_up(site, use, y, grads)
+    return _broadcast(site, use, y, grads)
+
+
+def repeat(site, use, y, grads):
+    """As InstanceNorm does with its gain and shift: as many copies as there are samples, one after another."""
+    below, n = sizes_below(site.node), site.run.n
+    times = tuple(site.node._saved_repeats)
+    if n == 1 or times[0] != n or any(t != 1 for t in times[1:]) or len(times) != len(below):
+        return "samples"
+    return told(_g.reduce(use.p.id, y.reshape((n,) + below), n, 0, below, None))
+
+
+def prelu(site, use, y, grads):
+    x = site.node._saved_self
+    shape = tuple(grads[use.index].shape)
+    if len(shape) == 1 and x.dim() > 1:  # of channels, in dimension 1
+        shape = shape + (1,) * (x.dim() - 2)
+    return _summed(site, use, y, shape, x.clamp(max=0))
+
+
+def convolution(site, use, y, grads):
+    run, p, node = site.run, use.p, site.node
+    if use.index == 2:
+        return _summed(site, use, y, (y.shape[1],) + (1,) * (y.dim() - 2))
+    if use.index != 1:
+        return "operation"
+    x, weight = node._saved_input, node._saved_weight
+    where = place(run, (x.shape[0],), p.hint, site.tainted)
+    if where is None or x.shape[0] != y.shape[0]:
+        return "samples"
+    if any(kind_of(n) not in WHOLE for n, _ in use.chain):
+        return "operation"
+    stride, padding, dilation = tuple(node._saved_stride), tuple(node._saved_padding), tuple(node._saved_dilation)
+    kernel = tuple(weight.shape[2:])
+    if where in (GROUPS, ROUND) and x.shape[0] != run.n:
+        # Several images a sample: one more dimension of space, along which the kernel is of size 1.
+        x, y = (samples_first(t, where, run.n).transpose(1, 2) for t in (x, y))
+        stride, padding, dilation, kernel = (1,) + stride, (0,) + padding, (1,) + dilation, (1,) + kernel
+        if len(kernel) > 3:
+            return "samples"
+    return told(_g.conv(p.id, x, y, run.n, stride, padding, dilation, node._saved_groups, bool(node._saved_transposed), kernel))
+
+
+def embedding(site, use, y, grads):
+    run, p, node = site.run, use.p, site.node
+    if use.done:
+        return ""
+    if getattr(node, "_saved_sparse", False):
+        return "sparse"
+    ids = node._saved_indices
+    if node._saved_scale_grad_by_freq or tuple(y.shape[:-1]) != tuple(ids.shape) or use.chain and turned(use) is not False:
+        return "operation"
+    where = place(run, tuple(ids.shape), p.hint, site.tainted)
+    if where is None:
+        return "samples"
+    ids, axis = arrange(ids, where, run.n)
+    return told(_g.embedding(p.id, ids, arrange(y, where, run.n)[0], run.n, axis, _padding(node)))
+
+
+def _padding(node):
+    return max(signed(node._saved_padding_idx), -1)
+
+
+def _looked_up(site, use, y, grads):
+    """Rows looked up once for all samples, such as positions: the samples' shares of their gradient end here."""
+    run, p, node = site.run, use.p, use.lookup.node
+    below = grads[use.index]
+    if tuple(below.shape) == tuple(y.shape):
+        return ""  # one row for each sample: the embedding itself will tell
+    use.lookup.done = True
+    ids = node._saved_indices
+    if node._saved_scale_grad_by_freq or below.shape[-1] != y.shape[-1] or below.numel() != ids.numel() * y.shape[-1]:
+        return "operation"
+    if _of_parameters(site.other_input(use.index)):
+        return "operation"
+    ids = ids.reshape(below.shape[:-1]).expand(y.shape[:-1])
+    where = place(run, tuple(y.shape[:-1]), p.hint, site.tainted)
+    if where is None:
+        return "samples"
+    ids, axis = arrange(ids, where, run.n)
+    return told(_g.embedding(p.id, ids.contiguous(), arrange(y, where, run.n)[0], run.n, axis, _padding(node)))
+
+
+def embedding_bag(site, use, y, grads):
+    run, p, node = site.run, use.p, site.node
+    mode, ids, offsets = node._saved_mode, node._saved_indices, node._saved_offsets
+    if node._saved_sparse:
+        return "sparse"
+    if mode not in (0, 1) or node._saved_scale_grad_by_freq or node._saved_per_sample_weights is not None:
+        return "operation"
+    if y.shape[0] != run.n or site.tainted:
+        return "samples"
+    if mode == 1 and _padding(node) >= 0:
+        return "operation"
+    starts = offsets.tolist()[:run.n]
+    sizes = [b - a for a, b in zip(starts, starts[1:] + [ids.shape[0]])]
+    if not sizes or len(set(sizes)) != 1 or sizes[0] == 0:
+        return "samples"  # bags of several sizes
+    size = sizes[0]
+    if mode == 1:
+        y = y / size
+    y = y.unsqueeze(1).expand(run.n, size, y.shape[1])
+    return told(_g.embedding(p.id, ids.view(run.n, size), y, run.n, 0, _padding(node)))
+
+
+def layer_norm(site, use, y, grads):
+    run, p, node = site.run, use.p, site.node
+    x, own = node._saved_input, len(node._saved_normalized_shape)
+    if use.index == 2:
+        return _summed(site, use, y, tuple(x.shape[x.dim() - own:]))
+    lead = tuple(x.shape[:x.dim() - own])
+    where = place(run, lead, p.hint, site.tainted)
+    if where is None:
+        return "samples"
+    parts = [samples_first(t, where, run.n) for t in (x, node._saved_result1, node._saved_result2, y)]
+    size = p_size(x, own)
+    x, y = (parts[i].reshape(run.n, -1, size) for i in (0, 3))
+    mean, rstd = (parts[i].reshape(run.n, -1) for i in (1, 2))
+    return told(_g.gain(p.id, x.contiguous(), mean.contiguous(), rstd.contiguous(), y.contiguous(), run.n, 0, 0))
+
+
+def p_size(x, own):
+    size = 1
+    for s in x.shape[x.dim() - own:]:
+        size *= s
+    return size
+
+
+def group_norm(site, use, y, grads):
+    run, p, node = site.run, use.p, site.node
+    x, channels = node._saved_input, (y.shape[1],) + (1,) * (y.dim() - 2)
+    if use.index == 2:
+        return _summed(site, use, y, channels)
+    mean, rstd, groups = node._saved_result1, node._saved_result2, node._saved_group
+    if x.shape[0] == run.n and not site.tainted:
+        return told(_g.gain(p.id, x.contiguous(), mean.contiguous(), rstd.contiguous(), y.contiguous(), run.n, 1, groups))
+    with torch.no_grad():
+        rows = x.detach().reshape(x.shape[0], groups, -1)
+        hat = ((rows - mean.unsqueeze(2)) * rstd.unsqueeze(2)).reshape(x.shape)
+        return _summed(site, use, y, channels, hat)
+
+
+def batch_norm(site, use, y, grads):
+    run, p, node = site.run, use.p, site.node
+    x, channels = node._saved_input, (y.shape[1],) + (1,) * (y.dim() - 2)
+    if use.index == 2:
+        return _summed(site, use, y, channels)
+    if node._saved_training:
+        run.note("batchnorm", p.name)
+        mean, rstd = node._saved_result1, node._saved_result2
+    else:
+        with torch.no_grad():
+            mean, rstd = node._saved_running_mean, torch.rsqrt(node._saved_running_var + node._saved_eps)
+    if x.shape[0] == run.n and not site.tainted:
+        return told(_g.gain(p.id, x.contiguous(), mean.contiguous(), rstd.contiguous(), y.contiguous(), run.n, 2, 0))
+    with torch.no_grad():
+        hat = (x.detach() - mean.view(channels)) * rstd.view(channels)
+        return _summed(site, use, y, channels, hat)
+
+
+def _of_parameters(node, depth=0):
+    """Made of parameters alone, so that it knows nothing of samples."""
+    if node is None or depth > 16:
+        return False
+    kind = kind_of(node)
+    if kind == "AccumulateGrad":
+        return True
+    if kind == "Embedding":
+        return node._saved_indices.dim() == 1 or node._saved_indices.shape[0] == 1
+    if kind not in PASSING and kind not in ("Add", "Sub", "Mul", "Expand"):
+        return False
+    below = [n for n, _ in node.next_functions]
+    return bool(below) and None not in below and all(_of_parameters(n, depth + 1) for n in below)
+
+
+MEASURES = {
+    "Addmm": addmm, "Mm": mm, "Bmm": bmm, "Mv": mv, "Add": add, "Sub": add, "Mul": mul, "Expand": expand, "Repeat": repeat,
+    "Prelu": prelu, "PreluKernel": prelu, "Convolution": convolution, "Embedding": embedding, "EmbeddingBag": embedding_bag,
+    "NativeLayerNorm": layer_norm, "NativeGroupNorm": group_norm, "NativeBatchNorm": batch_norm,
+}
+REASONS = {"MkldnnRnnLayer": "recurrent", "CudnnRnn": "recurrent", "Miopenrnn": "recurrent", "CompiledFunction": "compiled"}

@@ -1,0 +1,5 @@
+# What the parameters are called in the trainer's modules.
+
+
+def named(run):
+    pass

@@ -1,0 +1,237 @@
+# One backward pass of a measured step: from the graph, before it runs, to the hooks that look on, and to what they found.
+
+
+class Site:
+    """One operation that parameters enter, and the hook that looks on while it passes its gradient down."""
+
+    __slots__ = ("run", "node", "uses", "lead", "tainted")
+
+    def __init__(self, run, node):
+        self.run = run
+        self.node = node
+        self.uses = []
+        self.lead = None
+        self.tainted = False
+
+    def lead_of(self, rows):
+        """What the rows of a product were flattened from, or just their number."""
+        lead = self.lead
+        size = 1
+        for s in lead or ():
+            size *= s
+        return lead if lead and size == rows else (rows,)
+
+    def other_input(self, index):
+        edges = self.node.next_functions
+        return edges[1 - index][0] if len(edges) == 2 else None
+
+    def __call__(self, grads, outputs):
+        run, y = self.run, outputs[0]
+        for use in self.uses:
+            p = use.p
+            if p in run.failed:
+                continue
+            try:
+                reason = "unused" if y is None else MEASURES[use.kind](self, use, y, grads)
+            except Exception as error:
+                reason = "operation"
+                run.note("torch_operation", "%s of %s: %s" % (use.kind, p.name, type(error).__name__))
+            if reason:
+                run.failed[p] = reason
+
+
+class Run:
+    __slots__ = ("graph", "outer", "n", "axis", "other", "params", "failed", "handles", "sites", "streams", "retain", "skipped")
+
+    def __init__(self, outer):
+        self.outer = outer
+        self.graph = None
+        self.n = 0
+        self.axis = 0
+        self.other = 0     # the dimension beside the samples', which is not theirs
+        self.params = []
+        self.failed = {}   # Param -> reason
+        self.handles = []
+        self.sites = {}    # node -> Site
+        self.streams = set()
+        self.retain = False
+        self.skipped = False
+
+    def note(self, name, text):
+        for stream in self.streams:
+            _g.event(stream.id, name, text[:71])
+
+    def begin(self, roots):
+        self.graph = Graph(roots)
+        todo = []
+        for leaf in self.graph.leaves:
+            tensor = leaf.variable
+            p = param_of(tensor)
+            if p is not None and _g.measuring(p.stream.id) and self._open(p, tensor):
+                todo.append((p, leaf))
+        if not self.params:
+            return
+        self.streams = {p.stream for p in self.params}
+        named(self)
+        uses = [(p, self.graph.uses(leaf)) for p, leaf in todo]
+        decide_samples(self, uses)
+        for p, found in uses:
+            reason = self._declare(p, found)
+            if reason:
+                self.failed[p] = reason
+        self._hook()
+
+    def _open(self, p, tensor):
+        """Whether this backward can be measured for a parameter; it is told of afterwards in any case."""
+        reason = unfit(tensor, p.code)
+        if reason:
+            p.leave(reason)
+            return False
+        stream, fresh = p.stream, p.step != p.stream.step
+        if fresh:
+            p.step, p.n, p.spoiled, p.retained = stream.step, 0, False, False
+        grad = tensor.grad
+        clean = grad is None or grad.layout is torch.strided and _g.is_zero(grad)
+        if clean and not fresh and not self._nested(p):
+            if p.n and stream.closure and stream.depth:
+                return False  # the closure's first evaluation counts
+            _g.void(p.id)
+            p.n, p.spoiled, p.retained = 0, False, False
+        elif fresh and not clean:
+            p.spoiled = True
+            _g.count("gradient_not_zeroed")
+        if p.spoiled:
+            return False
+        self.params.append(p)
+        if p.retained or self._nested(p):
+            self.failed[p] = "tied"
+            return False
+        return True
+
+    def _nested(self, p):
+        outer = self.outer
+        while outer is not None:
+            if p in outer.params:
+                return True
+            outer = outer.outer
+        return False
+
+    def _declare(self, p, uses):
+        """Makes the sites of a parameter's uses; "" or why it has to be left out."""
+        if uses is None:
+            return "tied"
+        for use in uses:
+            use.p = p
+            if use.kind not in MEASURES:
+                return self._unknown(use)
+        if not self.n:
+            return "samples"
+        if len(uses) > 1 and not apart([region_of(p, use) for use in uses]):
+            if any(region_of(p, use) is not None for use in uses) or any(turned(use) is None for use in uses):
+                return "tied"
+            rest = 1
+            for size in p.shape[1:]:
+                rest *= size
+            if _g.uses(p.id, len(uses), self.n, p.shape[0] if p.shape else 1, rest):
+                return "tied"
+        for use in uses:
+            self._site(use)
+        return ""
+
+    def _unknown(self, use):
+        name = type(use.node).__name__
+        reason = REASONS.get(use.kind or name[:-8], "operation")
+        self.note("torch_" + reason, "%s: %s" % (name, use.p.name))
+        return reason
+
+    def _site(self, use):
+        site = self.sites.get(use.node)
+        if site is None:
+            site = self.sites[use.node] = Site(self, use.node)
+        site.uses.append(use)
+        if use.kind == "Embedding":
+            self._lookup(use)
+
+    def _lookup(self, use):
+        """Positions are looked up once and added to every sample: the sum is where the samples still are apart."""
+        ids = use.node._saved_indices
+        if ids.dim() > 1 and ids.shape[0] != 1:
+            return
+        above = self.graph.uses(use.node)
+        if above and len(above) == 1 and above[0].kind in ("Add", "Sub", "Expand") and not use.chain:
+            there = above[0]
+            if all(kind_of(n) in WHOLE | VIEWS | {"Squeeze", "Unsqueeze"} for n, _ in there.chain):
+                there.p, there.lookup = use.p, use
+                self._site(there)
+
+    def _hook(self):
+        tainted = tainted_nodes(self)
+        for node, site in self.sites.items():
+            site.tainted = node in tainted
+            kind = kind_of(node)
+            if kind in ("Addmm", "Mm"):
+                self._find_lead(site, 1 if kind == "Addmm" else 0)
+            self.handles.append(node.register_hook(site))
+
+    def _find_lead(self, site, rows_input):
+        """The rows of a product mostly are flattened dimensions: the view under its operand or over its result tells which."""
+        below = site.node.next_functions[rows_input][0]
+        if below is not None and kind_of(below) in VIEWS:
+            sizes = sizes_below(below)
+            if sizes and len(sizes) > 2:
+                site.lead = sizes[:-1]
+                return
+        for above, _, _ in self.graph.users.get(site.node, ()):
+            if kind_of(above) in VIEWS:
+                sizes = shape_of(above)
+                if sizes is None:
+                    self.handles.append(above.register_hook(functools.partial(_note_lead, site)))
+                elif len(sizes) > 2:
+                    site.lead = sizes[:-1]
+                return
+
+    def end(self, failed):
+        self.release()
+        for p in self.params:
+            reason = self.failed.get(p)
+            tensor = p.ref()
+            grad = None if tensor is None else tensor.grad
+            if failed or self.skipped:
+                _g.void(p.id)
+                p.spoiled = True
+            elif grad is None:
+                self._lose(p, "user_hook")
+            elif grad.layout is not torch.strided:
+                self._lose(p, "sparse")
+            elif reason:
+                self._lose(p, reason)
+            else:
+                p.reached = True
+                p.leave("")
+                p.n += self.n
+                p.retained = self.retain
+                _g.used(p.id, self.n)
+                if self.outer is None:
+                    _g.grad(p.id, grad, world_of(p))
+                else:
+                    self.outer.params.append(p)
+
+    def _lose(self, p, reason):
+        p.leave(reason)
+        p.spoiled = True
+        _g.void(p.id)
+
+    def release(self):
+        """Breaks every tie to the graph, so that it goes when the trainer lets go of it."""
+        for handle in self.handles:
+            handle.remove()
+        for site in self.sites.values():
+            site.node = site.run = None
+            site.uses = ()
+        self.handles, self.sites, self.graph = [], {}, None
+
+
+def _note_lead(site, grads, outputs):
+    y = outputs[0]
+    if y is not None and y.dim() > 2:
+        site.lead = tuple(y.shape[:-1])

@@ -1,0 +1,5 @@
+# How the training is set: the optimizer and its numbers.
+
+
+def tell_settings(stream, optimizer):
+    pass

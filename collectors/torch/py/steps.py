@@ -1,0 +1,132 @@
+# The doors: backward() and step(), and between them what belongs to which step.
+progress = threading.local()  # .run: the innermost backward of this thread
+
+
+def open_doors():
+    doors["before_backward"] = before_backward
+    doors["after_backward"] = after_backward
+
+
+def before_backward(args, kwargs):
+    if not _g.any_measuring():
+        for stream in streams.values():
+            stream.backwards += 1
+        return None
+    outer = getattr(progress, "run", None)
+    run = progress.run = Run(outer)
+    if outer is None:
+        _g.phase("backward")
+    tensors = args[0] if args else kwargs.get("tensors")
+    tensors = (tensors,) if isinstance(tensors, torch.Tensor) else tuple(tensors)
+    create = kwargs.get("create_graph", args[3] if len(args) > 3 else False)
+    retain = kwargs.get("retain_graph", args[2] if len(args) > 2 else None)
+    run.retain = bool(create if retain is None else retain)
+    if kwargs.get("inputs", args[5] if len(args) > 5 else None) is not None:
+        run.skipped = True
+    for stream in streams.values():
+        stream.backwards += outer is None
+    forget_first_call()
+    run.begin([t.grad_fn for t in tensors if isinstance(t, torch.Tensor) and t.grad_fn is not None])
+    if outer is None:
+        _tell_loss(run, tensors)
+    return run
+
+
+def after_backward(run, result, failed):
+    if run is None:
+        return
+    progress.run = run.outer
+    if run.outer is None:
+        _g.backward_done()
+    run.end(failed)
+    if run.outer is not None:
+        return
+    for stream in run.streams:
+        stream.micro_steps += 1
+    _g.phase("forward")
+    expect_first_call()
+
+
+def _tell_loss(run, tensors):
+    value = 0.0
+    for t in tensors:
+        if not isinstance(t, torch.Tensor) or t.numel() != 1 or t.device.type != "cpu":
+            return
+        value += float(t.detach())
+    for stream in run.streams:
+        _g.loss(stream.id, value / (stream.loss_scale or 1.0))
+
+
+watched = []  # the functions that stand in for an optimizer's own; kept, so that their ids stay theirs
+
+
+def watch_step(cls):
+    """PyTorch wraps step() itself, in a function that keeps the optimizer's own in a cell: ours goes into that cell."""
+    step = cls.__dict__.get("step") or cls.step
+    names, cells = getattr(getattr(step, "__code__", None), "co_freevars", ()), getattr(step, "__closure__", None) or ()
+    for name, cell in zip(names, cells):
+        if name == "func" and getattr(step, "hooked", False):
+            if not any(cell.cell_contents is w for w in watched):
+                cell.cell_contents = _g.wrap(cell.cell_contents, before_step, after_step)
+                watched.append(cell.cell_contents)
+            return
+    if any(getattr(step, "__wrapped__", None) is w for w in watched):
+        return
+    inner = _g.wrap(step, before_step, after_step)
+    watched.append(inner)
+
+    @functools.wraps(step)
+    def outer(*args, **kwargs):
+        return inner(*args, **kwargs)
+
+    outer.__wrapped__ = inner
+    cls.step = outer
+
+
+def before_step(args, kwargs):
+    optimizer = args[0] if args else None
+    stream = stream_of(optimizer)
+    if stream is None or sum(len(g["params"]) for g in optimizer.param_groups) != stream.groups:
+        stream = adopt(optimizer)
+    if stream is None:
+        return None
+    stream.depth += 1
+    if stream.depth > 1:
+        return stream
+    stream.closure = (args[1] if len(args) > 1 else kwargs.get("closure")) is not None
+    if not stream.closure:
+        close_step(stream, optimizer)
+    if _g.any_measuring():
+        _g.phase("optimizer")
+    return stream
+
+
+def after_step(stream, result, failed):
+    if stream is None:
+        return
+    stream.depth -= 1
+    if stream.depth:
+        return
+    if stream.closure:
+        stream.closure = False
+        optimizer = stream.ref()
+        if optimizer is not None:
+            close_step(stream, optimizer)
+    if _g.any_measuring():
+        _g.phase("forward")
+        expect_first_call()
+
+
+def close_step(stream, optimizer):
+    micro = stream.micro_steps if _g.measuring(stream.id) or len(streams) > 1 else stream.backwards
+    lr = optimizer.param_groups[0].get("lr") if optimizer.param_groups else None
+    tell_settings(stream, optimizer)
+    _g.step(stream.id, micro, float("nan") if lr is None else _number(lr))
+    stream.step += 1
+    stream.backwards = stream.micro_steps = 0
+
+
+def _number(value):
+    if isinstance(value, torch.Tensor):
+        return float(value) if value.numel() == 1 and value.device.type == "cpu" else float("nan")
+    return float(value)
