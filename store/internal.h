@@ -134,7 +134,9 @@ struct gns_window { int64_t lo, hi; }; /* steps, hi = the last that is final */
 void gns_window(struct gns_store *store, int64_t run_id, int64_t window, struct gns_window *out);
 void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct gns_total *total);
 
-/* ---- writer: write.c, record.c, rollup.c ---- */
+/* ---- writer: write.c, record.c, names.c, stream.c, rollup.c ---- */
+
+#define GNS_WHOLE_MAX ((uint64_t)1 << 53) /* beyond it doubles skip integers; no true count is so large */
 
 struct gns_grad_row {
 	uint32_t param; /* run-wide id */
@@ -159,8 +161,10 @@ struct gns_rank {
 	uint32_t run; /* index in gns_writer.runs */
 	uint32_t pid;
 	bool pooled, ended, known; /* known: a PROC record was seen */
+	bool counted; /* among the ranks of its stream's run */
 	bool unit_samples;
 	int64_t world;
+	int64_t stream[GNS_STREAMS_MAX]; /* rank_id of this process in the runs of its other streams, 0 none; of stream 0 only */
 	struct gns_ids params, kernels;
 	int64_t steps, measured, refused, last_step, last_measured;
 	int64_t malformed, nonfinite, events;
@@ -183,6 +187,8 @@ struct gns_run {
 	int64_t run_id;
 	bool loaded; /* false: only losses and events are written through this store */
 	int64_t rolled, rolled_stored;
+	double lr, lr_stored; /* of the newest step, NaN unknown */
+	int64_t settings;
 	uint32_t pooled; /* ranks */
 	int64_t disagreements;
 	struct gns_ema ema[2];
@@ -208,6 +214,24 @@ struct gns_rank *gns_writer_rank(struct gns_store *store, int64_t rank_id);
 struct gns_run *gns_writer_run(struct gns_store *store, int64_t run_id); /* not loaded yet; NULL: no memory */
 int gns_writer_refresh(struct gns_store *store);
 
+/* A field of a record as a string; fields need no terminator. */
+const char *gns_field_text(char *out, size_t size, const char *field, size_t field_size);
+#define GNS_FIELD(out, field) gns_field_text(out, sizeof(out), field, sizeof(field))
+/* A record that cannot be true is counted and skipped: SQLITE_OK. */
+int gns_malformed(struct gns_rank *rank, const char *why);
+
+/* stream.c: pointers to ranks and runs end with any call here. Functions return 0 or an SQLite code. */
+struct gns_rank *gns_stream_rank(struct gns_store *store, struct gns_rank *rank, uint32_t stream); /* made when missing; NULL: failed */
+int gns_stream_load(struct gns_store *store, struct gns_rank *rank);
+int gns_stream_follow(struct gns_store *store, int64_t rank_id); /* what is known of the process, to its other streams */
+
+/* names.c. Functions return 0 or an SQLite code. */
+extern const char *const gns_left_out_names[GNS_LEFT_OUTS];
+int gns_names_param(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_param *param);
+int gns_names_kernel(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_kernel *kernel);
+/* Kernels are named once in a process; another stream takes the name when it first uses one. */
+int gns_names_adopt_kernel(struct gns_store *store, struct gns_rank *rank, const struct gns_rank *from, uint32_t local);
+
 #define GNS_MAX_LOCAL_ID 65536u
 int gns_ids_set(struct gns_ids *ids, uint32_t local, uint32_t id);
 uint32_t gns_ids_get(const struct gns_ids *ids, uint32_t local);
@@ -216,6 +240,9 @@ int gns_kernels_room(struct gns_run *run, uint32_t kernel_id);
 
 extern const char *const gns_source_names[GNS_SOURCES];
 uint32_t gns_source_of(const char *name);
+/* Best first: where a step or a weight has several, the first of these speaks. */
+extern const uint32_t gns_source_order[GNS_SOURCES - 1];
+uint32_t gns_source_place(uint32_t source); /* in that order, from 0 */
 
 /* One row of the step in the making, kept until its STEP record. 0 or -ENOMEM. `param`, `kernel`: run-wide ids. */
 int gns_rank_grad(struct gns_rank *rank, uint32_t param, uint32_t source, int64_t n_small, int64_t n_big, double q_small,

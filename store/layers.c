@@ -58,7 +58,7 @@ static int by_id(const void *a, const void *b)
 static int layer_add(struct layer_sums *sums, int64_t id, uint32_t source, const struct gns_block *block, double q_small)
 {
 	struct layer_sum *sum = sums->n ? bsearch(&id, sums->of, sums->n, sizeof *sums->of, by_id) : NULL;
-	if (!sum || source == 0 || (sum->source && sum->source < source) || !(block->count > 0))
+	if (!sum || source == 0 || (sum->source && gns_source_place(sum->source) < gns_source_place(source)) || !(block->count > 0))
 		return 0;
 	if (!sum->pile.blocks && gns_pile_init(&sum->pile, PILE_BLOCKS) < 0)
 		return -ENOMEM;
@@ -124,8 +124,8 @@ static int read_params(struct gns_store *store, int64_t run_id, struct layer_sum
 		memset(sum, 0, sizeof *sum);
 		sum->layer.param_id = sqlite3_column_int64(stmt, 0);
 		gns_column_text(stmt, 1, sum->layer.name, sizeof sum->layer.name);
-		snprintf(sum->layer.shape, sizeof sum->layer.shape, "%lldx%lld", (long long)sqlite3_column_int64(stmt, 2),
-			 (long long)sqlite3_column_int64(stmt, 3));
+		gns_column_text(stmt, 2, sum->layer.shape, sizeof sum->layer.shape);
+		gns_column_text(stmt, 3, sum->layer.left_out, sizeof sum->layer.left_out);
 		sum->layer.numel = sqlite3_column_int64(stmt, 4);
 		sum->layer.excluded = sqlite3_column_int(stmt, 5) != 0;
 	}
@@ -135,11 +135,12 @@ static int read_params(struct gns_store *store, int64_t run_id, struct layer_sum
 
 static void layers_finish(const struct layer_sums *sums, double ranks, struct gns_layer *layers)
 {
-	double s = 0, g2 = 0;
+	/* A weight that two sources know under two names would be in one total twice: each source has its own. */
+	double totals_s[GNS_SOURCES] = { 0 }, totals_g2[GNS_SOURCES] = { 0 };
 	for (size_t i = 0; i < sums->n; i++)
 		if (sums->of[i].count > 0) {
-			s += sums->of[i].s / sums->of[i].count;
-			g2 += sums->of[i].g2 / sums->of[i].count;
+			totals_s[sums->of[i].source] += sums->of[i].s / sums->of[i].count;
+			totals_g2[sums->of[i].source] += sums->of[i].g2 / sums->of[i].count;
 		}
 	for (size_t i = 0; i < sums->n; i++) {
 		const struct layer_sum *sum = &sums->of[i];
@@ -151,6 +152,7 @@ static void layers_finish(const struct layer_sums *sums, double ranks, struct gn
 		layer->q_big = sum->q_big / count;
 		layer->s = sum->s / count;
 		layer->g2 = sum->g2 / count;
+		double s = totals_s[sum->source], g2 = totals_g2[sum->source];
 		layer->share_s = s > 0 ? layer->s / s : (double)NAN;
 		layer->share_g2 = g2 > 0 ? layer->g2 / g2 : (double)NAN;
 		gns_pile_noise(&sum->pile, &layer->b_noise, NULL);

@@ -138,11 +138,14 @@ int gns_store_summary_range(struct gns_store *store, int64_t run_id, int64_t ste
 
 /* ---- where the time of measured steps goes ---- */
 
+/* The time of the kernels of each family, or of each kernel of the family "phase". */
+#define KERNEL_TIMES "(SELECT kernel_id,sum(total_ns) AS ns FROM kernel_step WHERE run_id=?1 AND step>=?2 GROUP BY kernel_id) t " \
+	"JOIN kernel k ON k.run_id=?1 AND k.kernel_id=t.kernel_id"
+
 static int split_families(struct gns_store *store, int64_t run_id, int64_t from, struct gns_split *out)
 {
-	sqlite3_stmt *stmt = prepared(store, "SELECT k.family,sum(u.ns) AS ns FROM (SELECT kernel_id,sum(total_ns) AS ns FROM kernel_step "
-				      "WHERE run_id=?1 AND step>=?2 GROUP BY kernel_id) u JOIN kernel k ON k.run_id=?1 AND "
-				      "k.kernel_id=u.kernel_id GROUP BY k.family ORDER BY ns DESC,k.family", run_id);
+	sqlite3_stmt *stmt = prepared(store, "SELECT k.family,sum(t.ns) AS ns FROM " KERNEL_TIMES " WHERE k.family<>'phase' "
+				      "GROUP BY k.family ORDER BY ns DESC,k.family", run_id);
 	int rc = SQLITE_ERROR;
 	if (stmt)
 		sqlite3_bind_int64(stmt, 2, from);
@@ -153,6 +156,38 @@ static int split_families(struct gns_store *store, int64_t run_id, int64_t from,
 			family->ms = sqlite3_column_double(stmt, 1) / 1e6 / out->steps;
 		}
 	}
+	sqlite3_finalize(stmt);
+	return rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+static double products_of(const struct gns_split *split, const char *phase)
+{
+	static const char *const backward[] = { "backward", "wgrad", "dgrad" };
+	double ms = 0;
+	for (size_t i = 0; i < split->n_families; i++) {
+		const struct gns_split_family *family = &split->family[i];
+		bool in = strcmp(family->name, phase) == 0;
+		for (int k = 0; k < 3 && strcmp(phase, "backward") == 0; k++)
+			in = in || strcmp(family->name, backward[k]) == 0;
+		ms += in ? family->ms : 0;
+	}
+	return ms;
+}
+
+static int split_phases(struct gns_store *store, int64_t run_id, int64_t from, struct gns_split *out)
+{
+	sqlite3_stmt *stmt = prepared(store, "SELECT k.name,t.ns FROM " KERNEL_TIMES " WHERE k.family='phase' ORDER BY CASE k.name WHEN 'forward' "
+				      "THEN 1 WHEN 'backward' THEN 2 WHEN 'optimizer' THEN 3 ELSE 4 END,t.ns DESC,k.name", run_id);
+	int rc = SQLITE_ERROR;
+	if (stmt)
+		sqlite3_bind_int64(stmt, 2, from);
+	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		if (out->n_phases < GNS_SPLIT_FAMILIES) {
+			struct gns_split_phase *phase = &out->phase[out->n_phases++];
+			gns_column_text(stmt, 0, phase->name, sizeof phase->name);
+			phase->ms = sqlite3_column_double(stmt, 1) / 1e6 / out->steps;
+			phase->products_ms = products_of(out, phase->name);
+		}
 	sqlite3_finalize(stmt);
 	return rc == SQLITE_DONE ? 0 : -EIO;
 }
@@ -178,6 +213,8 @@ int gns_store_split(struct gns_store *store, int64_t run_id, int64_t newest, str
 	}
 	sqlite3_finalize(stmt);
 	rc = step != SQLITE_ROW ? -EIO : out->steps > 0 ? split_families(store, run_id, from, out) : 0;
+	if (rc == 0 && out->steps > 0)
+		rc = split_phases(store, run_id, from, out);
 	if (rc < 0)
 		rc = gns_store_fail(store, err, "read");
 	gns_snapshot_end(store, mine);

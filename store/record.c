@@ -4,42 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WHOLE_MAX ((uint64_t)1 << 53) /* beyond it doubles skip integers; no true count is so large */
-#define EVENTS_MAX 10000              /* of a run; more are counted, not stored */
+#define EVENTS_MAX 10000   /* of a run; more are counted, not stored */
+#define SETTINGS_MAX 20000 /* of a run; then each name keeps its newest */
 
-static const char *const dtype_names[GNS_DTYPES] = { NULL, "f32", "f64", "f16", "bf16" };
-
-#define TEXT_OF(out, field) text_of(out, sizeof(out), field, sizeof(field))
-static const char *text_of(char *out, size_t size, const char *field, size_t field_size)
+const char *gns_field_text(char *out, size_t size, const char *field, size_t field_size)
 {
 	size_t n = strnlen(field, field_size < size ? field_size : size - 1);
 	memcpy(out, field, n);
 	out[n] = 0;
 	return out;
-}
-
-int gns_ids_set(struct gns_ids *ids, uint32_t local, uint32_t id)
-{
-	if (local >= GNS_MAX_LOCAL_ID)
-		return -EINVAL;
-	if (local >= ids->n) {
-		uint32_t n = ids->n ? ids->n : 64;
-		while (n <= local)
-			n *= 2;
-		uint32_t *of = realloc(ids->of, n * sizeof *of);
-		if (!of)
-			return -ENOMEM;
-		memset(of + ids->n, 0, (n - ids->n) * sizeof *of);
-		ids->of = of;
-		ids->n = n;
-	}
-	ids->of[local] = id;
-	return 0;
-}
-
-uint32_t gns_ids_get(const struct gns_ids *ids, uint32_t local)
-{
-	return local < ids->n ? ids->of[local] : 0;
 }
 
 static void *room(void *array, uint32_t *max, uint32_t used, size_t size)
@@ -114,7 +87,7 @@ int gns_rank_count(struct gns_store *store, struct gns_run *run)
 }
 
 /* A record that cannot be true is counted and skipped. */
-static int malformed(struct gns_rank *rank, const char *why)
+int gns_malformed(struct gns_rank *rank, const char *why)
 {
 	rank->malformed++;
 	rank->malformed_text = why;
@@ -124,10 +97,11 @@ static int malformed(struct gns_rank *rank, const char *why)
 
 /* ---- who the process is ---- */
 
-static int renumber(struct gns_store *store, struct gns_rank *rank, int64_t run_id, int64_t number)
+static int renumber_rows(struct gns_store *store, struct gns_rank *rank, int64_t number)
 {
 	static const enum gns_sql tables[] = { GNS_SQL_RANK_RENUMBER_STEP, GNS_SQL_RANK_RENUMBER_GRAD, GNS_SQL_RANK_RENUMBER_KERNEL,
 		GNS_SQL_RANK_RENUMBER_COLLECTOR, GNS_SQL_RANK_RENUMBER_EVENT };
+	int64_t run_id = store->writer->runs[rank->run].run_id;
 	int rc = SQLITE_OK;
 	for (size_t i = 0; rc == SQLITE_OK && i < sizeof tables / sizeof *tables; i++)
 		rc = gns_sql_run(store, tables[i], "iii", number, run_id, rank->number);
@@ -137,29 +111,40 @@ static int renumber(struct gns_store *store, struct gns_rank *rank, int64_t run_
 	return rc;
 }
 
+/* A process has the same number in the runs of all its streams. */
+static int renumber(struct gns_store *store, int64_t rank_id, int64_t number)
+{
+	struct gns_rank *rank = gns_writer_rank(store, rank_id), *other;
+	int rc = rank ? renumber_rows(store, rank, number) : SQLITE_NOMEM;
+	for (uint32_t stream = 1; rc == SQLITE_OK && stream < GNS_STREAMS_MAX; stream++) {
+		int64_t id = gns_writer_rank(store, rank_id)->stream[stream]; /* the array may have moved */
+		if (id && (other = gns_writer_rank(store, id)))
+			rc = renumber_rows(store, other, number);
+	}
+	return rc;
+}
+
 /* Takes the number the process says it has, moving one aside that has it only for want of a better. */
 static int claim_number(struct gns_store *store, struct gns_rank *rank, int64_t run_id, int64_t wanted, bool *taken)
 {
 	*taken = false;
 	if (wanted == rank->number)
 		return SQLITE_OK;
-	int64_t holder = gns_sql_int(store, GNS_SQL_RANK_TAKEN, -1, "ii", run_id, wanted);
+	int64_t holder = gns_sql_int(store, GNS_SQL_RANK_TAKEN, -1, "ii", run_id, wanted), rank_id = rank->rank_id;
 	if (holder >= 0) {
-		int64_t rank_id = rank->rank_id;
-		struct gns_rank *other = gns_writer_rank(store, holder);
+		const struct gns_rank *other = gns_writer_rank(store, holder);
 		if (!other)
 			return SQLITE_NOMEM;
-		rank = gns_writer_rank(store, rank_id);
 		if (other->known) {
 			*taken = true;
 			return SQLITE_OK;
 		}
 		int64_t spare = gns_sql_int(store, GNS_SQL_RANK_FREE_NUMBER, 0, "i", run_id);
-		int rc = renumber(store, other, run_id, spare > wanted ? spare : wanted + 1);
+		int rc = renumber(store, holder, spare > wanted ? spare : wanted + 1);
 		if (rc != SQLITE_OK)
 			return rc;
 	}
-	return renumber(store, rank, run_id, wanted);
+	return renumber(store, rank_id, wanted);
 }
 
 static int store_proc(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_proc *proc)
@@ -168,7 +153,7 @@ static int store_proc(struct gns_store *store, struct gns_rank *rank, const stru
 	int64_t run_id = run->run_id, rank_id = rank->rank_id;
 	char host[sizeof proc->host + 1], text[96];
 	if (proc->rank < 0 || proc->rank > 1 << 24 || proc->world < 0 || proc->unit > GNS_UNIT_SAMPLES)
-		return malformed(rank, "process: rank, world or unit out of range");
+		return gns_malformed(rank, "process: rank, world or unit out of range");
 	bool taken, first = !rank->known, was_pooled = rank->pooled;
 	int rc = claim_number(store, rank, run_id, proc->rank, &taken);
 	if (rc != SQLITE_OK)
@@ -180,7 +165,7 @@ static int store_proc(struct gns_store *store, struct gns_rank *rank, const stru
 	rank->unit_samples = proc->unit == GNS_UNIT_SAMPLES;
 	bool ranks = proc->world > 1 && !taken;
 	rank->pooled = ranks || was_pooled || (first && run->pooled == 0);
-	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_RANK_PROC, "tiitiidii", TEXT_OF(host, proc->host), (int64_t)proc->world,
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_RANK_PROC, "tiitiidii", GNS_FIELD(host, proc->host), (int64_t)proc->world,
 		(int64_t)rank->pooled, rank->unit_samples ? "samples" : "rows", (int64_t)proc->samples, (int64_t)proc->every,
 		proc->budget_pct, (int64_t)(proc->start_ns <= INT64_MAX ? proc->start_ns : 0), rank_id);
 	if (!stmt)
@@ -198,74 +183,9 @@ static int store_proc(struct gns_store *store, struct gns_rank *rank, const stru
 		rc = gns_sql_run(store, GNS_SQL_EVENT_INSERT, "iinitt", run_id, rank->number, (int64_t)proc->start_ns,
 				 "several_trainers", text);
 	}
-	return rc == SQLITE_OK ? gns_rank_count(store, run) : rc;
-}
-
-/* ---- names ---- */
-
-static bool same_shape(struct gns_store *store, int64_t run_id, int64_t param_id, const struct gns_rec_param *param, bool *exists)
-{
-	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_PARAM_SHAPE, "ii", run_id, param_id);
-	*exists = stmt && sqlite3_step(stmt) == SQLITE_ROW;
-	bool same = *exists && (uint64_t)sqlite3_column_int64(stmt, 0) == param->rows &&
-		    (uint64_t)sqlite3_column_int64(stmt, 1) == param->cols;
-	sqlite3_reset(stmt);
-	return same;
-}
-
-static int store_param(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_param *param)
-{
-	struct gns_run *run = &store->writer->runs[rank->run];
-	char name[sizeof param->name + 1];
-	if (param->param_id == 0 || param->param_id >= GNS_MAX_LOCAL_ID || param->dtype == 0 || param->dtype >= GNS_DTYPES ||
-	    param->rows == 0 || param->cols == 0 || param->rows > WHOLE_MAX / param->cols || param->excluded > 1)
-		return malformed(rank, "weight: id, dtype or shape out of range");
-	if (TEXT_OF(name, param->name)[0] == 0)
-		snprintf(name, sizeof name, "weight %u", param->param_id);
-	int64_t id = gns_ids_get(&rank->params, param->param_id);
-	bool exists;
-	if (id > 0) {
-		if (!same_shape(store, run->run_id, id, param, &exists))
-			return malformed(rank, "weight: its shape changed");
-		return gns_sql_run(store, GNS_SQL_PARAM_UPDATE, "tiii", name, (int64_t)param->excluded, run->run_id, id);
-	}
-	id = param->param_id;
-	bool shared = same_shape(store, run->run_id, id, param, &exists) && rank->pooled;
-	if (exists && !shared)
-		id = gns_sql_int(store, GNS_SQL_PARAM_FREE, 1, "i", run->run_id);
-	int rc = SQLITE_OK;
-	if (!shared)
-		rc = gns_sql_run(store, GNS_SQL_PARAM_INSERT, "iittiiii", run->run_id, id, name, dtype_names[param->dtype],
-				 (int64_t)param->rows, (int64_t)param->cols, (int64_t)(param->rows * param->cols),
-				 (int64_t)param->excluded);
 	if (rc == SQLITE_OK)
-		rc = gns_sql_run(store, GNS_SQL_RANK_PARAM_INSERT, "iii", rank->rank_id, (int64_t)param->param_id, id);
-	if (rc == SQLITE_OK && gns_ids_set(&rank->params, param->param_id, (uint32_t)id) < 0)
-		rc = SQLITE_NOMEM;
-	return rc;
-}
-
-static int store_kernel(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_kernel *kernel)
-{
-	struct gns_run *run = &store->writer->runs[rank->run];
-	char name[sizeof kernel->name + 1], family[sizeof kernel->family + 1];
-	if (kernel->kernel_id == 0 || kernel->kernel_id >= GNS_MAX_LOCAL_ID)
-		return malformed(rank, "kernel: id out of range");
-	if (gns_ids_get(&rank->kernels, kernel->kernel_id) > 0)
-		return malformed(rank, "kernel: named twice");
-	TEXT_OF(name, kernel->name);
-	TEXT_OF(family, kernel->family);
-	int64_t id = gns_sql_int(store, GNS_SQL_KERNEL_FIND, -1, "itt", run->run_id, family, name);
-	int rc = SQLITE_OK;
-	if (id < 0) {
-		id = gns_sql_int(store, GNS_SQL_KERNEL_FREE, 1, "i", run->run_id);
-		rc = gns_sql_run(store, GNS_SQL_KERNEL_INSERT, "iitt", run->run_id, id, family, name);
-	}
-	if (rc == SQLITE_OK)
-		rc = gns_sql_run(store, GNS_SQL_RANK_KERNEL_INSERT, "iii", rank->rank_id, (int64_t)kernel->kernel_id, id);
-	if (rc == SQLITE_OK && gns_ids_set(&rank->kernels, kernel->kernel_id, (uint32_t)id) < 0)
-		rc = SQLITE_NOMEM;
-	return rc;
+		rc = gns_rank_count(store, run);
+	return rc == SQLITE_OK ? gns_stream_follow(store, rank_id) : rc;
 }
 
 /* ---- numbers ---- */
@@ -275,17 +195,17 @@ static int store_grad(struct gns_store *store, struct gns_rank *rank, const stru
 	struct gns_run *run = &store->writer->runs[rank->run];
 	int64_t id = gns_ids_get(&rank->params, grad->param_id), step = (int64_t)grad->step;
 	if (id == 0 || grad->source == 0 || grad->source >= GNS_SOURCES || grad->n_small == 0 || grad->n_small >= grad->n_big ||
-	    grad->n_big > WHOLE_MAX || grad->groups > WHOLE_MAX) {
+	    grad->n_big > GNS_WHOLE_MAX || grad->groups > GNS_WHOLE_MAX) {
 		rank->incomplete = true;
-		return malformed(rank, "gradient: weight, source or sample counts out of range");
+		return gns_malformed(rank, "gradient: weight, source or sample counts out of range");
 	}
-	if (step <= rank->last_step || grad->step > WHOLE_MAX)
-		return malformed(rank, "gradient: of a step that is over");
+	if (step <= rank->last_step || grad->step > GNS_WHOLE_MAX)
+		return gns_malformed(rank, "gradient: of a step that is over");
 	int rc = gns_sql_run(store, GNS_SQL_GRAD_INSERT, "iiiitiiidd", run->run_id, step, rank->number, id,
 			     gns_source_names[grad->source], (int64_t)grad->n_small, (int64_t)grad->n_big, (int64_t)grad->groups,
 			     grad->q_small, grad->q_big);
 	if (rc != SQLITE_OK)
-		return (rc & 0xff) == SQLITE_CONSTRAINT ? malformed(rank, "gradient: twice in one step") : rc;
+		return (rc & 0xff) == SQLITE_CONSTRAINT ? gns_malformed(rank, "gradient: twice in one step") : rc;
 	return gns_rank_grad(rank, (uint32_t)id, grad->source, (int64_t)grad->n_small, (int64_t)grad->n_big, grad->q_small,
 			     grad->q_big) < 0 ? SQLITE_NOMEM : SQLITE_OK;
 }
@@ -295,10 +215,10 @@ static int store_kernel_step(struct gns_store *store, struct gns_rank *rank, con
 {
 	struct gns_run *run = &store->writer->runs[rank->run];
 	int64_t id = gns_ids_get(&rank->kernels, use->kernel_id), step = (int64_t)use->step;
-	if (id == 0 || use->total_ns > WHOLE_MAX || use->max_ns > use->total_ns)
-		return malformed(rank, "kernel time: kernel or times out of range");
-	if (step <= rank->last_step || use->step > WHOLE_MAX)
-		return malformed(rank, "kernel time: of a step that is over");
+	if (id == 0 || use->total_ns > GNS_WHOLE_MAX || use->max_ns > use->total_ns)
+		return gns_malformed(rank, "kernel time: kernel or times out of range");
+	if (step <= rank->last_step || use->step > GNS_WHOLE_MAX)
+		return gns_malformed(rank, "kernel time: of a step that is over");
 	int rc = gns_sql_run(store, GNS_SQL_KERNEL_STEP_INSERT, "iiiiiiid", run->run_id, step, rank->number, id, (int64_t)use->calls,
 			     (int64_t)use->total_ns, (int64_t)use->max_ns, use->flops);
 	if (rc != SQLITE_OK)
@@ -310,10 +230,11 @@ static int store_kernel_step(struct gns_store *store, struct gns_rank *rank, con
 /* The sums over weights of the best source that measured this step. */
 static uint32_t step_total(const struct gns_rank *rank, struct gns_rank_step *row)
 {
-	uint32_t source = 1;
-	while (source < GNS_SOURCES && rank->tally[source].params == 0)
-		source++;
-	if (source == GNS_SOURCES)
+	uint32_t source = 0;
+	for (int i = 0; i < GNS_SOURCES - 1 && source == 0; i++)
+		if (rank->tally[gns_source_order[i]].params > 0)
+			source = gns_source_order[i];
+	if (source == 0)
 		return 0;
 	const struct gns_tally *tally = &rank->tally[source];
 	if (tally->bad || rank->incomplete)
@@ -333,10 +254,10 @@ static uint32_t step_total(const struct gns_rank *rank, struct gns_rank_step *ro
 static int insert_step(struct gns_store *store, int64_t run_id, const struct gns_rank_step *row, const struct gns_rec_step *step,
 		       const char *source)
 {
-	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_STEP_INSERT, "iiiiiiiiiiiiitiidddd", run_id, row->step, row->rank,
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_STEP_INSERT, "iiiiiiiiiiiiitiiddddd", run_id, row->step, row->rank,
 		row->start_ns, row->dur_ns, row->overhead_ns, row->samples, row->rows, row->micro_steps, (int64_t)row->measured,
 		(int64_t)row->refused, (int64_t)step->params, (int64_t)step->every, source, row->n_small, row->n_big,
-		row->q_small, row->q_big, row->s, row->g2);
+		row->q_small, row->q_big, row->s, row->g2, step->lr);
 	if (!stmt)
 		return sqlite3_errcode(store->db);
 	if (row->samples < 0)
@@ -365,11 +286,11 @@ static void count_step(struct gns_rank *rank, const struct gns_rank_step *row, u
 static int store_step(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_step *step)
 {
 	struct gns_run *run = &store->writer->runs[rank->run];
-	if (step->step == 0 || step->step > WHOLE_MAX || (int64_t)step->step <= rank->last_step)
-		return malformed(rank, "step: number out of order");
-	if (step->start_ns > INT64_MAX || step->dur_ns > WHOLE_MAX || step->overhead_ns > WHOLE_MAX || step->samples > WHOLE_MAX ||
-	    step->rows > WHOLE_MAX)
-		return malformed(rank, "step: times or counts out of range");
+	if (step->step == 0 || step->step > GNS_WHOLE_MAX || (int64_t)step->step <= rank->last_step)
+		return gns_malformed(rank, "step: number out of order");
+	if (step->start_ns > INT64_MAX || step->dur_ns > GNS_WHOLE_MAX || step->overhead_ns > GNS_WHOLE_MAX || step->samples > GNS_WHOLE_MAX ||
+	    step->rows > GNS_WHOLE_MAX)
+		return gns_malformed(rank, "step: times or counts out of range");
 	struct gns_rank_step row = {
 		.step = (int64_t)step->step, .rank = rank->number, .start_ns = (int64_t)step->start_ns,
 		.dur_ns = (int64_t)step->dur_ns, .overhead_ns = (int64_t)step->overhead_ns,
@@ -384,6 +305,8 @@ static int store_step(struct gns_store *store, struct gns_rank *rank, const stru
 	if (rc != SQLITE_OK)
 		return rc;
 	count_step(rank, &row, source);
+	if (rank->pooled && isfinite(step->lr))
+		run->lr = step->lr;
 	if (rank->pooled && run->pooled == 1)
 		rc = gns_run_finish_step(store, run, &row, 1, rank->grads, rank->n_grads, rank->uses, rank->n_uses);
 	memset(rank->tally, 0, sizeof rank->tally);
@@ -394,18 +317,18 @@ static int store_step(struct gns_store *store, struct gns_rank *rank, const stru
 
 static int store_loss(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_loss *loss)
 {
-	if (loss->step == 0 || loss->step > WHOLE_MAX)
-		return malformed(rank, "loss: step out of range");
+	if (loss->step == 0 || loss->step > GNS_WHOLE_MAX)
+		return gns_malformed(rank, "loss: step out of range");
 	return gns_loss_store(store, &store->writer->runs[rank->run], rank->number, (int64_t)loss->step, loss->loss);
 }
 
 static int store_counter(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_counter *counter)
 {
 	char collector[sizeof counter->collector + 1], name[sizeof counter->name + 1], text[sizeof counter->text + 1];
-	if (TEXT_OF(collector, counter->collector)[0] == 0 || TEXT_OF(name, counter->name)[0] == 0 ||
+	if (GNS_FIELD(collector, counter->collector)[0] == 0 || GNS_FIELD(name, counter->name)[0] == 0 ||
 	    strcmp(collector, "store") == 0 || counter->value > INT64_MAX)
-		return malformed(rank, "counter: no name or out of range");
-	TEXT_OF(text, counter->text);
+		return gns_malformed(rank, "counter: no name or out of range");
+	GNS_FIELD(text, counter->text);
 	return gns_sql_run(store, GNS_SQL_COLLECTOR_SET, text[0] ? "iittit" : "iittin", store->writer->runs[rank->run].run_id,
 			   rank->number, collector, name, (int64_t)counter->value, text);
 }
@@ -413,26 +336,42 @@ static int store_counter(struct gns_store *store, struct gns_rank *rank, const s
 static int store_event(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_event *event)
 {
 	char name[sizeof event->name + 1], text[sizeof event->text + 1];
-	if (TEXT_OF(name, event->name)[0] == 0 || event->step > WHOLE_MAX || event->time_ns > INT64_MAX)
-		return malformed(rank, "event: no name or out of range");
+	if (GNS_FIELD(name, event->name)[0] == 0 || event->step > GNS_WHOLE_MAX || event->time_ns > INT64_MAX)
+		return gns_malformed(rank, "event: no name or out of range");
 	rank->dirty = true;
 	if (++rank->events > EVENTS_MAX)
 		return SQLITE_OK;
 	return gns_sql_run(store, GNS_SQL_EVENT_INSERT, "iiiitt", store->writer->runs[rank->run].run_id, rank->number,
-			   (int64_t)event->step, (int64_t)event->time_ns, name, TEXT_OF(text, event->text));
+			   (int64_t)event->step, (int64_t)event->time_ns, name, GNS_FIELD(text, event->text));
+}
+
+/* Of the ranks that make the run's numbers: they agree, or the last to tell is right. */
+static int store_setting(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_setting *setting)
+{
+	char name[sizeof setting->name + 1], text[sizeof setting->text + 1];
+	struct gns_run *run = &store->writer->runs[rank->run];
+	if (GNS_FIELD(name, setting->name)[0] == 0 || setting->step > GNS_WHOLE_MAX)
+		return gns_malformed(rank, "setting: no name or step out of range");
+	if (!rank->pooled)
+		return SQLITE_OK;
+	GNS_FIELD(text, setting->text);
+	enum gns_sql id = run->settings < SETTINGS_MAX ? GNS_SQL_SETTING_INSERT : GNS_SQL_SETTING_MOVE;
+	int rc = gns_sql_run(store, id, text[0] ? "iitdt" : "iitdn", run->run_id, (int64_t)setting->step, name, setting->value, text);
+	run->settings++;
+	if (rc == SQLITE_OK && strcmp(name, "optimizer") == 0)
+		rc = gns_sql_run(store, GNS_SQL_RUN_SET_OPTIMIZER, text[0] ? "ti" : "ni", text, run->run_id);
+	return rc;
 }
 
 static int store_one(struct gns_store *store, struct gns_rank *rank, const struct gns_record *record)
 {
-	if (record->version != GNS_RECORD_VERSION)
-		return malformed(rank, "record of another version");
 	switch (record->kind) {
 	case GNS_REC_PROC:
 		return store_proc(store, rank, &record->u.proc);
 	case GNS_REC_PARAM:
-		return store_param(store, rank, &record->u.param);
+		return gns_names_param(store, rank, &record->u.param);
 	case GNS_REC_KERNEL:
-		return store_kernel(store, rank, &record->u.kernel);
+		return gns_names_kernel(store, rank, &record->u.kernel);
 	case GNS_REC_GRAD:
 		return store_grad(store, rank, &record->u.grad);
 	case GNS_REC_KERNEL_STEP:
@@ -445,9 +384,33 @@ static int store_one(struct gns_store *store, struct gns_rank *rank, const struc
 		return store_counter(store, rank, &record->u.counter);
 	case GNS_REC_EVENT:
 		return store_event(store, rank, &record->u.event);
+	case GNS_REC_SETTING:
+		return store_setting(store, rank, &record->u.setting);
 	default:
-		return malformed(rank, "record of an unknown kind");
+		return gns_malformed(rank, "record of an unknown kind");
 	}
+}
+
+/* To the run of its stream; what a process tells of itself is kept with stream 0. */
+static int store_of_stream(struct gns_store *store, struct gns_rank *rank, const struct gns_record *record)
+{
+	uint16_t kind = record->kind;
+	if (record->version != GNS_RECORD_VERSION)
+		return gns_malformed(rank, "record of another version");
+	if (record->stream >= GNS_STREAMS_MAX || kind == GNS_REC_NONE || kind >= GNS_REC_KINDS)
+		return gns_malformed(rank, "record of an unknown kind or stream");
+	if (record->stream == 0 || kind == GNS_REC_PROC || kind == GNS_REC_COUNTER || kind == GNS_REC_KERNEL)
+		return store_one(store, rank, record);
+	int64_t process = rank->rank_id;
+	rank = gns_stream_rank(store, rank, record->stream);
+	if (!rank)
+		return SQLITE_ERROR;
+	if (kind == GNS_REC_KERNEL_STEP) {
+		int rc = gns_names_adopt_kernel(store, rank, gns_writer_rank(store, process), record->u.kernel_step.kernel_id);
+		if (rc != SQLITE_OK)
+			return rc;
+	}
+	return store_one(store, rank, record);
 }
 
 int gns_store_record(struct gns_store *store, int64_t rank_row, const struct gns_record *record, struct gns_error *err)
@@ -455,7 +418,7 @@ int gns_store_record(struct gns_store *store, int64_t rank_row, const struct gns
 	if (!store->writable || !store->writer->open)
 		return gns_fail(err, -EINVAL, "cannot write a record to %s outside a transaction", store->path);
 	struct gns_rank *rank = store->writer->stale ? NULL : gns_writer_rank(store, rank_row);
-	int rc = rank ? store_one(store, rank, record) : SQLITE_ERROR;
+	int rc = rank ? store_of_stream(store, rank, record) : SQLITE_ERROR;
 	if (rc == SQLITE_OK)
 		return 0;
 	int code = gns_store_fail(store, err, "write");

@@ -378,6 +378,8 @@ int gns_run_load(struct gns_store *store, struct gns_run *run)
 	run->loaded = true;
 	run->rolled = run->rolled_stored = gns_sql_int(store, GNS_SQL_RUN_ROLLED, 0, "i", run->run_id);
 	run->disagreements = gns_sql_int(store, GNS_SQL_COLLECTOR_VALUE, 0, "iitt", run->run_id, (int64_t)0, "store", "ranks_disagree");
+	run->settings = gns_sql_int(store, GNS_SQL_SETTING_COUNT, 0, "i", run->run_id);
+	run->lr = run->lr_stored = NAN;
 	gns_rank_count(store, run);
 	gns_ema_init(&run->ema[0], GNS_HALF_LIFE_SHORT);
 	gns_ema_init(&run->ema[1], GNS_HALF_LIFE_LONG);
@@ -435,6 +437,10 @@ int gns_run_flush(struct gns_store *store, struct gns_run *run)
 	if (rc == SQLITE_OK && run->loaded && run->rolled != run->rolled_stored) {
 		rc = gns_sql_run(store, GNS_SQL_RUN_SET_ROLLED, "ii", run->rolled, run->run_id);
 		run->rolled_stored = run->rolled;
+	}
+	if (rc == SQLITE_OK && run->loaded && isfinite(run->lr) && run->lr != run->lr_stored) {
+		rc = gns_sql_run(store, GNS_SQL_RUN_SET_LR, "di", run->lr, run->run_id);
+		run->lr_stored = run->lr;
 	}
 	return rc;
 }

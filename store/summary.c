@@ -69,27 +69,53 @@ static int64_t count_and_sum(struct gns_store *store, enum gns_sql id, int64_t r
 	return n;
 }
 
-static void coverage(struct gns_store *store, struct gns_summary *sum, int64_t newest)
+/* Best first. Returns the best, 0 when nothing was measured. */
+static uint32_t sources(struct gns_store *store, struct gns_summary *sum, int64_t newest)
 {
-	double known, measured;
-	char number[32];
-	sum->params = count_and_sum(store, GNS_SQL_KNOWN, sum->run.run_id, 0, &known);
-	sum->params_measured = count_and_sum(store, GNS_SQL_COVERED, sum->run.run_id, newest, &measured);
-	sum->coverage = known > 0 ? measured / known : (double)NAN;
-	if (known > 0)
-		snprintf(sum->coverage_note, sizeof sum->coverage_note,
-			 "of %s weights in matrix products; biases, norms and embeddings are not seen",
-			 gns_text_number(number, sizeof number, known));
-	size_t at = 0;
 	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_STEP_SOURCES, "ii", sum->run.run_id, newest);
 	bool has[GNS_SOURCES] = { false };
+	uint32_t best = 0;
+	size_t at = 0;
 	while (stmt && sqlite3_step(stmt) == SQLITE_ROW)
 		has[gns_source_of((const char *)sqlite3_column_text(stmt, 0))] = true;
 	sqlite3_reset(stmt);
-	for (int i = 1; i < GNS_SOURCES; i++)
-		if (has[i])
+	for (int i = 0; i < GNS_SOURCES - 1; i++)
+		if (has[gns_source_order[i]]) {
+			best = best ? best : gns_source_order[i];
 			at += (size_t)snprintf(sum->sources + at, sizeof sum->sources - at, "%s%s", at ? "," : "",
-					       gns_source_names[i]);
+					       gns_source_names[gns_source_order[i]]);
+		}
+	return best;
+}
+
+static bool has_event(struct gns_store *store, int64_t run_id, const char *name)
+{
+	return gns_sql_int(store, GNS_SQL_EVENT_NAMED, 0, "it", run_id, name) > 0;
+}
+
+/* PyTorch tells of every parameter that an optimizer trains, measured or not; matrix products only of those in them. Where
+ * its part of gnscope turned itself off, the weights that the products then name are a second name for some of its own. */
+static void coverage(struct gns_store *store, struct gns_summary *sum, uint32_t best, int64_t newest)
+{
+	double known, measured;
+	char number[32];
+	int64_t run_id = sum->run.run_id, process = sum->run.main_run_id;
+	bool torch = best == GNS_SOURCE_TORCH || (best == 0 && has_event(store, process, "torch"));
+	bool off = best == GNS_SOURCE_GEMM && has_event(store, process, "torch_off");
+	bool several = sum->run.stream > 0 || gns_sql_int(store, GNS_SQL_STREAM_COUNT, 0, "i", run_id) > 0;
+	sum->params = count_and_sum(store, GNS_SQL_KNOWN, run_id, 0, &known);
+	sum->params_measured = count_and_sum(store, GNS_SQL_COVERED, run_id, newest, &measured);
+	if (off && known > measured) {
+		known -= measured;
+		sum->params -= sum->params_measured;
+	}
+	sum->coverage = known > 0 ? measured / known : (double)NAN;
+	if (!(known > 0))
+		return;
+	snprintf(sum->coverage_note, sizeof sum->coverage_note, "of %s %s", gns_text_number(number, sizeof number, known),
+		 (torch || off) && several ? "parameters that this optimizer trains"
+		 : torch || off	       ? "trainable parameters"
+					       : "weights in matrix products; biases, norms and embeddings are not seen");
 }
 
 static double newest_samples(struct gns_store *store, int64_t run_id, int64_t newest)
@@ -131,12 +157,12 @@ static void about_ranks(struct gns_store *store, struct gns_summary *sum, int64_
 	snprintf(sum->sample_unit, sizeof sum->sample_unit, "rows");
 	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_RUN_RANKS, "i", sum->run.run_id);
 	if (stmt && sqlite3_step(stmt) == SQLITE_ROW) {
-		sum->dropped = sqlite3_column_int64(stmt, 2);
 		sum->steps_refused = sqlite3_column_int64(stmt, 3);
 		if (sqlite3_column_type(stmt, 4) != SQLITE_NULL)
 			gns_column_text(stmt, 4, sum->sample_unit, sizeof sum->sample_unit);
 	}
 	sqlite3_reset(stmt);
+	sum->dropped = gns_sql_int(store, GNS_SQL_RUN_DROPPED, 0, "i", sum->run.main_run_id);
 	*newest = gns_sql_int(store, GNS_SQL_LAST_MEASURED, 0, "i", sum->run.run_id);
 	int64_t last = gns_sql_int(store, GNS_SQL_RANKS_LAST, 0, "i", sum->run.run_id);
 	sum->last_step_ns = (uint64_t)gns_sql_int(store, GNS_SQL_NEWEST_STEP, 0, "ii", sum->run.run_id, last);
@@ -159,7 +185,7 @@ static int summarise(struct gns_store *store, struct gns_summary *sum, struct po
 	noise(sum, pooled);
 	about_ranks(store, sum, &newest);
 	step_time(store, sum, &w);
-	coverage(store, sum, newest);
+	coverage(store, sum, sources(store, sum, newest), newest);
 	sum->samples_per_step = newest_samples(store, run_id, newest);
 	sum->loss = last_loss(store, run_id);
 	gns_warnings(store, sum, &pooled->total);

@@ -5,6 +5,17 @@
 
 const char *const gns_source_names[GNS_SOURCES] = { "", "gemm", "rank", "microstep", "consecutive", "torch" };
 
+const uint32_t gns_source_order[GNS_SOURCES - 1] = { GNS_SOURCE_TORCH, GNS_SOURCE_GEMM, GNS_SOURCE_RANK, GNS_SOURCE_MICROSTEP,
+	GNS_SOURCE_CONSECUTIVE };
+
+uint32_t gns_source_place(uint32_t source)
+{
+	uint32_t place = 0;
+	while (place < GNS_SOURCES - 1 && gns_source_order[place] != source)
+		place++;
+	return place;
+}
+
 uint32_t gns_source_of(const char *name)
 {
 	for (uint32_t i = 1; i < GNS_SOURCES; i++)

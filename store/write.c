@@ -105,7 +105,7 @@ static int rank_load(struct gns_store *store, int64_t rank_id, struct gns_rank *
 		rc = load_ids(store, GNS_SQL_RANK_KERNELS, rank_id, &rank->kernels);
 	if (rc == SQLITE_OK)
 		rc = load_unclosed(store, rank, run_id);
-	return rc;
+	return rc == SQLITE_OK ? gns_stream_load(store, rank) : rc;
 }
 
 /* Rows of a step whose STEP record is still to come: only there when a transaction ended between them. */
@@ -363,10 +363,17 @@ int gns_store_rank_end(struct gns_store *store, int64_t rank_row, struct gns_err
 	int rc = own_begin(store, &own, err);
 	if (rc < 0)
 		return rc;
-	rc = gns_sql_run(store, GNS_SQL_RANK_END, "i", rank_row);
+	int64_t ids[GNS_STREAMS_MAX] = { rank_row };
 	struct gns_rank *rank = gns_writer_rank(store, rank_row);
-	if (rank)
-		rank->ended = true;
+	for (int i = 1; rank && i < GNS_STREAMS_MAX; i++)
+		ids[i] = rank->stream[i];
+	for (int i = 0; rc == SQLITE_OK && i < GNS_STREAMS_MAX; i++) {
+		if (ids[i] == 0)
+			continue;
+		rc = gns_sql_run(store, GNS_SQL_RANK_END, "i", ids[i]);
+		if ((rank = gns_writer_rank(store, ids[i])))
+			rank->ended = true;
+	}
 	return own_end(store, own, rc, err);
 }
 

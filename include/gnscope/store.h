@@ -139,7 +139,7 @@ int gns_store_live(struct gns_store *store, int64_t run_id, struct gns_live *row
 
 struct gns_layer {
 	int64_t param_id;
-	char name[80], shape[32];
+	char name[80], shape[48];  /* "64x3x7x7" */
 	int64_t numel;
 	double count;              /* measured steps */
 	double q_small, q_big, s, g2; /* means over the window */
@@ -147,6 +147,7 @@ struct gns_layer {
 	double share_s, share_g2;  /* of the run's totals; share_g2 NaN when the total is not positive */
 	bool excluded;
 	char source[16];
+	char left_out[16];         /* why, one of GNS_LEFT_OUT_NAMES; "" unless excluded */
 };
 int gns_store_layers(struct gns_store *store, int64_t run_id, int64_t window, struct gns_layer **layers, size_t *n,
 		     struct gns_error *err);
@@ -156,6 +157,7 @@ struct gns_kernel_row {
 	double calls_per_step, ms_per_step, max_ms, gflops; /* of measured steps */
 	double share; /* of the measured steps' wall time, 0..1 */
 };
+/* Products and other calls; the phases of a step, which hold them, are in gns_store_split. */
 int gns_store_kernels(struct gns_store *store, int64_t run_id, int64_t window, struct gns_kernel_row **rows, size_t *n,
 		      struct gns_error *err); /* most time first */
 
@@ -187,15 +189,21 @@ int gns_store_summary_range(struct gns_store *store, int64_t run_id, int64_t ste
 			    struct gns_error *err);
 
 /* Where the time of the newest measured steps went, means of one step of one rank. Absent where no step was measured: steps 0.
- * Products that run beside one another can add up to more than step_ms. */
+ * Two ways to split a step, not to be added: by products (what they leave is the rest), and by phases, which hold the products and
+ * most of gnscope's own time. Products that run beside one another can add up to more than step_ms. */
 #define GNS_SPLIT_FAMILIES 8
 struct gns_split {
 	double steps, step_ms, gnscope_ms;
 	struct gns_split_family {
 		char name[24];
 		double ms;
-	} family[GNS_SPLIT_FAMILIES]; /* most time first */
+	} family[GNS_SPLIT_FAMILIES]; /* of products; most time first */
 	size_t n_families;
+	struct gns_split_phase { /* parts of the step, where a collector tells them: "forward", "backward", "optimizer" */
+		char name[24];
+		double ms, products_ms; /* products_ms: products that are known to be in it, which are in family, too */
+	} phase[GNS_SPLIT_FAMILIES]; /* as they follow in a step; then those of other names, most time first */
+	size_t n_phases;
 };
 int gns_store_split(struct gns_store *store, int64_t run_id, int64_t newest, struct gns_split *out, struct gns_error *err);
 

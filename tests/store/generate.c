@@ -85,7 +85,8 @@ static struct gns_record grad_of(const struct gns_generate *o, int rank, int64_t
 	double s = g2 * gns_generate_b_noise(o, step);
 	g2 *= 1 + 4 * o->noise * gns_generate_normal(o->seed, (uint64_t)step, 2 * stream);
 	s *= 1 + o->noise * gns_generate_normal(o->seed, (uint64_t)step, 2 * stream + 1);
-	r.u.grad = (struct gns_rec_grad){ .step = (uint64_t)step, .param_id = (uint32_t)layer + 1, .source = GNS_SOURCE_GEMM,
+	r.u.grad = (struct gns_rec_grad){ .step = (uint64_t)step, .param_id = (uint32_t)layer + 1,
+		.source = o->torch ? GNS_SOURCE_TORCH : GNS_SOURCE_GEMM,
 		.n_small = 1, .n_big = o->batch, .groups = o->batch, .q_small = g2 + s, .q_big = g2 + s / (double)o->batch };
 	return r;
 }
@@ -98,6 +99,23 @@ static struct gns_record kernel_of(const struct gns_generate *o, int rank, int64
 	r.u.kernel_step = (struct gns_rec_kernel_step){ .step = (uint64_t)step, .kernel_id = (uint32_t)kernel + 1, .calls = 2,
 		.total_ns = (uint64_t)ns, .max_ns = (uint64_t)(0.6 * ns),
 		.flops = 4.0 * (double)o->batch * (double)layer_rows(kernel / 4) * (double)layer_cols(kernel / 4) };
+	return r;
+}
+
+#define PHASES 3
+static struct gns_record phase_of(const struct gns_generate *o, int64_t step, int phase, bool name)
+{
+	static const char *const names[PHASES] = { "forward", "backward", "optimizer" };
+	struct gns_record r = gns_generate_record(name ? GNS_REC_KERNEL : GNS_REC_KERNEL_STEP);
+	uint32_t id = 1000 + (uint32_t)phase;
+	if (name) {
+		r.u.kernel = (struct gns_rec_kernel){ .kernel_id = id, .family = "phase" };
+		snprintf(r.u.kernel.name, sizeof r.u.kernel.name, "%s", names[phase]);
+	} else {
+		uint64_t ns = 4000000u >> phase;
+		r.u.kernel_step = (struct gns_rec_kernel_step){ .step = (uint64_t)step, .kernel_id = id, .calls = 1, .total_ns = ns,
+			.max_ns = ns };
+	}
 	return r;
 }
 
@@ -115,6 +133,8 @@ size_t gns_generate_step(const struct gns_generate *o, int rank, int64_t step, s
 		out[n++] = grad_of(o, rank, step, i);
 	for (int i = 0; measured && i < kernels_of(o); i++)
 		out[n++] = kernel_of(o, rank, step, i);
+	for (int i = 0; measured && o->torch && i < PHASES; i++)
+		out[n++] = phase_of(o, step, i, false);
 	if (o->losses) {
 		struct gns_record loss = gns_generate_record(GNS_REC_LOSS);
 		loss.u.loss.step = (uint64_t)step;
@@ -125,7 +145,8 @@ size_t gns_generate_step(const struct gns_generate *o, int rank, int64_t step, s
 	last.u.step = (struct gns_rec_step){ .step = (uint64_t)step, .start_ns = day(o) + (uint64_t)step * 12000000u,
 		.dur_ns = (uint64_t)(12000000 + 200000 * wobble), .overhead_ns = measured ? 110000 : 3000,
 		.samples = o->rows ? 0 : o->batch, .rows = o->batch, .micro_steps = 1,
-		.flags = measured ? GNS_STEP_MEASURED : 0, .params = measured ? (uint32_t)o->layers : 0, .every = (uint32_t)o->every };
+		.flags = measured ? GNS_STEP_MEASURED : 0, .params = measured ? (uint32_t)o->layers : 0, .every = (uint32_t)o->every,
+		.lr = o->torch ? 0.001 * (1 + cos(M_PI * (double)step / (double)o->steps)) : (double)NAN };
 	out[n++] = last;
 	return n;
 }
@@ -145,11 +166,81 @@ static int put_names(struct gns_store *store, const struct gns_generate *o, int 
 	return rc;
 }
 
+static struct gns_record setting_of(const char *name, double value, const char *text)
+{
+	struct gns_record r = gns_generate_record(GNS_REC_SETTING);
+	r.u.setting.step = 1;
+	r.u.setting.value = value;
+	snprintf(r.u.setting.name, sizeof r.u.setting.name, "%s", name);
+	snprintf(r.u.setting.text, sizeof r.u.setting.text, "%s", text);
+	return r;
+}
+
+static int streams_of(const struct gns_generate *o)
+{
+	return o->streams > 1 ? o->streams : 1;
+}
+
+/* What PyTorch adds, for each optimizer: AdamW, then SGD for all others. Their weights are numbered on. */
+static int put_torch(struct gns_store *store, const struct gns_generate *o, int64_t row, struct gns_error *err)
+{
+	struct gns_record records[16];
+	int rc = 0;
+	for (int stream = 0; rc == 0 && stream < streams_of(o); stream++) {
+		size_t n = 0;
+		for (int i = 0; stream == 0 && i < PHASES; i++)
+			records[n++] = phase_of(o, 0, i, true);
+		records[n++] = setting_of("optimizer", NAN, stream ? "SGD" : "AdamW");
+		records[n++] = stream ? setting_of("momentum", 0.9, "") : setting_of("beta1", 0.9, "");
+		records[n++] = setting_of("weight_decay", 0.01, "");
+		struct gns_record left = gns_generate_record(GNS_REC_PARAM);
+		left.u.param = (struct gns_rec_param){ .param_id = 900 + (uint32_t)stream, .dtype = GNS_F32, .rows = 64, .cols = 147,
+			.dims = { 3, 7, 7 }, .excluded = GNS_LEFT_CHECKPOINT };
+		snprintf(left.u.param.name, sizeof left.u.param.name, "stem.weight");
+		records[n++] = left;
+		for (size_t i = 0; rc == 0 && i < n; i++) {
+			records[i].stream = (uint32_t)stream;
+			rc = put(store, row, records[i], err);
+		}
+	}
+	return rc;
+}
+
+static void move_to_stream(struct gns_record *record, const struct gns_generate *o, int stream)
+{
+	record->stream = (uint32_t)stream;
+	if (record->kind == GNS_REC_GRAD)
+		record->u.grad.param_id += (uint32_t)(stream * o->layers);
+}
+
+static int put_stream(struct gns_store *store, const struct gns_generate *o, int stream, int rank, int64_t step, int64_t row,
+		      struct gns_record *records, struct gns_error *err)
+{
+	struct gns_generate mine = *o;
+	int rc = 0;
+	mine.seed += 1000 * (uint64_t)stream;
+	mine.b_from *= pow(2, stream);
+	mine.b_to *= pow(2, stream);
+	if (step == 1 || step == o->first_step)
+		for (int i = 0; rc == 0 && i < o->layers; i++) {
+			struct gns_record param = gns_generate_param(i);
+			param.stream = (uint32_t)stream;
+			param.u.param.param_id += (uint32_t)(stream * o->layers);
+			rc = put(store, row, param, err);
+		}
+	size_t n = gns_generate_step(&mine, rank, step, records);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		move_to_stream(&records[i], o, stream);
+		rc = gns_store_record(store, row, &records[i], err);
+	}
+	return rc;
+}
+
 static int put_warnings(struct gns_store *store, const struct gns_generate *o, int64_t row, struct gns_error *err)
 {
 	struct gns_record event = gns_generate_record(GNS_REC_EVENT), counter = gns_generate_record(GNS_REC_COUNTER);
 	event.u.event = (struct gns_rec_event){ .time_ns = day(o) + 1000000000u, .step = 3, .name = "clipping",
-		.text = "the optimizer sees clipped gradients; these numbers are before it" };
+		.text = "max_norm 1" };
 	counter.u.counter = (struct gns_rec_counter){ .value = 1204, .collector = "blas", .name = "rejected_attention",
 		.text = "sgemm NT 64x64x128" };
 	struct gns_record tied = gns_generate_param(o->layers);
@@ -175,6 +266,8 @@ static int put_steps(struct gns_store *store, const struct gns_generate *o, cons
 			size_t n = gns_generate_step(o, rank, step, records);
 			for (size_t i = 0; rc == 0 && i < n; i++)
 				rc = gns_store_record(store, rows[rank], &records[i], err);
+			for (int stream = 1; rc == 0 && stream < streams_of(o); stream++)
+				rc = put_stream(store, o, stream, rank, step, rows[rank], records, err);
 			tail += rank == 0 ? n : 0;
 		}
 		if (rc == 0 && ((step - first) % 512 == 511 || step == o->steps)) {
@@ -203,6 +296,8 @@ int gns_generate_run(struct gns_store *store, const struct gns_generate *o, int6
 		rc = gns_store_begin(store, err);
 		if (rc == 0)
 			rc = put_names(store, o, rank, rows[rank], err);
+		if (rc == 0 && o->torch)
+			rc = put_torch(store, o, rows[rank], err);
 		if (rc == 0 && rank == 0 && o->warnings)
 			rc = put_warnings(store, o, rows[rank], err);
 		if (rc == 0)

@@ -15,6 +15,8 @@ struct gns_generate {
 	double noise;              /* relative spread of one step's s; that of g2 is 4 times this */
 	bool rows;                 /* no samples told: the unit is rows */
 	bool warnings, kernels, losses;
+	bool torch;                /* as PyTorch tells it: source, optimizer, learning rate, phases, a weight left out */
+	int streams;               /* optimizers, each with weights and a B_noise of its own (twice the last one's); 0: one */
 	bool running;              /* leave the run open */
 	uint64_t seed, key;        /* key 0: from the seed */
 	uint64_t start_ns;         /* 0: a fixed day */
@@ -33,7 +35,7 @@ struct gns_record gns_generate_record(enum gns_record_kind kind);
 struct gns_record gns_generate_proc(const struct gns_generate *options, int rank);
 struct gns_record gns_generate_param(int id);
 struct gns_record gns_generate_kernel(int id);
-/* Records of one step in order, the STEP last; at most 2 layers + layers + 8. Returns how many. */
+/* Records of one step in order, the STEP last, all of stream 0; at most 2 layers + layers + 8. Returns how many. */
 size_t gns_generate_step(const struct gns_generate *options, int rank, int64_t step, struct gns_record *out);
 
 #endif

@@ -19,6 +19,7 @@ static const char usage[] =
 	"  --start NS    realtime clock of the start, nanoseconds\n"
 	"  --rows        no samples told: the unit is rows\n"
 	"  --warnings    a few warnings                --running    leave the run open\n"
+	"  --torch       as PyTorch tells it            --streams N  optimizers (1)\n"
 	"  --no-kernels  --no-losses\n";
 
 static const struct option options[] = {
@@ -28,6 +29,7 @@ static const struct option options[] = {
 	{ "noise", required_argument, NULL, 'x' }, { "ranks", required_argument, NULL, 'R' }, { "seed", required_argument, NULL, 'd' },
 	{ "start", required_argument, NULL, 'T' }, { "rows", no_argument, NULL, 'u' }, { "warnings", no_argument, NULL, 'w' },
 	{ "running", no_argument, NULL, 'o' }, { "no-kernels", no_argument, NULL, 'K' }, { "no-losses", no_argument, NULL, 'L' },
+	{ "torch", no_argument, NULL, 'p' }, { "streams", required_argument, NULL, 'm' },
 	{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 };
 
@@ -48,6 +50,8 @@ static void set(struct gns_generate *o, int c, const char *value)
 	case 'u': o->rows = true; break;
 	case 'w': o->warnings = true; break;
 	case 'o': o->running = true; break;
+	case 'p': o->torch = true; break;
+	case 'm': o->streams = atoi(value); break;
 	case 'K': o->kernels = false; break;
 	default: o->losses = false; break;
 	}
