@@ -1,0 +1,183 @@
+/* `gnscope report`: runs as a page, a picture or numbers to send around. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "profiler/cli/cli.h"
+#include "profiler/cli/json.h"
+#include "profiler/cli/output.h"
+#include "profiler/cli/report_json.h"
+#include "profiler/cli/words.h"
+#include "profiler/report/report.h"
+
+static const char help[] =
+	"Usage: gnscope report [OPTION]... [RUN]... -o FILE\n"
+	"Runs as one file to send around. Its name says what it is:\n"
+	"  .html            a page that needs nothing else: verdict, curves, weights, time,\n"
+	"                   settings, warnings, and the SQL behind each picture\n"
+	"  .svg .pdf .png   one picture\n"
+	"  .md              the words and tables\n"
+	"  .json            all the numbers\n"
+	"Up to 8 runs are shown side by side; without RUN: the newest.\n"
+	"\n"
+	"  -o, --output FILE  where to; - is standard output, as HTML or as --format says\n"
+	"      --format F     html, svg, pdf, png, md or json, whatever the name\n"
+	"      --figure P     the picture: noise, loss, tradeoff, layers or time (noise)\n"
+	"      --force        replace a file that is not a report\n"
+	"      --store FILE   the store to read                           (GNSCOPE_STORE)\n"
+	"  -h, --help         this text\n";
+
+enum format { HTML, SVG, PDF, PNG, MARKDOWN, JSON, FORMATS };
+static const char *const formats[FORMATS] = {"html", "svg", "pdf", "png", "md", "json"};
+static const char *const marks[FORMATS] = {"<meta name=\"generator\" content=\"gnscope", "<!-- gnscope report -->", "/Creator (gnscope",
+					   "tEXtgnscope", "<!-- gnscope report -->", "\"gnscope_report\": 1"};
+
+struct options {
+	const char *store, *output;
+	int format, figure; /* -1 not told */
+	bool force;
+	char **runs;
+	int n;
+};
+
+static int index_of(const char *word, const char *const *words, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (strcasecmp(word, words[i]) == 0)
+			return i;
+	return -1;
+}
+
+static int format_of_name(const char *command, struct options *o)
+{
+	const char *base = strrchr(o->output, '/'), *dot = strrchr(base ? base : o->output, '.');
+	if (o->format < 0 && strcmp(o->output, "-") == 0)
+		o->format = HTML;
+	if (o->format < 0 && dot)
+		o->format = strcasecmp(dot, ".htm") == 0 ? HTML : strcasecmp(dot, ".markdown") == 0 ? MARKDOWN : index_of(dot + 1, formats, FORMATS);
+	if (o->format < 0)
+		return gns_cli_usage(command, "'%s' does not say what to write: end it in .html, .svg, .pdf, .png, .md or .json, or give --format", o->output);
+	bool picture = o->format == SVG || o->format == PDF || o->format == PNG;
+	if (o->figure >= 0 && !picture)
+		return gns_cli_usage(command, "--figure is for .svg, .pdf and .png, which hold one picture");
+	if (o->figure < 0)
+		o->figure = GNS_FIGURE_NOISE;
+	return -1;
+}
+
+static int parse(int argc, char **argv, struct options *o)
+{
+	enum { STORE = 256, FORMAT, FIGURE, FORCE };
+	static const struct option longs[] = {
+		{"store", required_argument, NULL, STORE}, {"output", required_argument, NULL, 'o'}, {"format", required_argument, NULL, FORMAT},
+		{"figure", required_argument, NULL, FIGURE}, {"force", no_argument, NULL, FORCE}, {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	opterr = 0;
+	for (int c; (c = getopt_long(argc, argv, ":ho:", longs, NULL)) != -1;) {
+		switch (c) {
+		case STORE: o->store = optarg; break;
+		case 'o': o->output = optarg; break;
+		case FORCE: o->force = true; break;
+		case FORMAT:
+			if ((o->format = index_of(optarg, formats, FORMATS)) < 0)
+				return gns_cli_usage(argv[0], "no such format '%s': html, svg, pdf, png, md or json", optarg);
+			break;
+		case FIGURE:
+			if ((o->figure = index_of(optarg, gns_figure_names, GNS_FIGURES)) < 0)
+				return gns_cli_usage(argv[0], "no such picture '%s': noise, loss, tradeoff, layers or time", optarg);
+			break;
+		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
+		default: return gns_cli_bad_option(argv, c);
+		}
+	}
+	o->runs = argv + optind;
+	o->n = argc - optind;
+	if (!o->output || !*o->output)
+		return gns_cli_usage(argv[0], "where to? give -o FILE, for example -o report.html");
+	if (o->n > GNS_REPORT_RUNS)
+		return gns_cli_usage(argv[0], "%d runs are too many for one report: at most %d", o->n, GNS_REPORT_RUNS);
+	return format_of_name(argv[0], o);
+}
+
+/* A run named twice is shown once. */
+static int add_run(struct gns_store *store, struct gns_report *report, const char *ref, struct gns_error *err)
+{
+	int64_t id;
+	int rc = gns_store_find_run(store, ref, &id, err);
+	for (size_t i = 0; rc == 0 && i < report->n; i++)
+		if (report->run[i].summary.run.run_id == id)
+			return 0;
+	struct gns_report_run *run = &report->run[report->n];
+	if (rc == 0)
+		rc = gns_report_read(store, id, run, err);
+	if (rc != 0)
+		return rc;
+	report->n++;
+	if (run->summary.run.steps_measured > 0)
+		gns_words_verdict(run->verdict, sizeof run->verdict, &run->summary);
+	else
+		gns_words_why_nothing(run->verdict, sizeof run->verdict, store, &run->summary, -1);
+	return 0;
+}
+
+static int write_picture(FILE *out, const struct options *o, const struct gns_report *report, struct gns_error *err)
+{
+	struct gns_picture picture;
+	int rc = gns_figure_draw(&picture, (enum gns_figure)o->figure, report->run, report->n, true, err);
+	if (rc == 0 && o->format == SVG)
+		gns_svg_file(out, &picture);
+	else if (rc == 0)
+		rc = o->format == PNG ? gns_png_file(out, &picture, 2, err) : gns_pdf_file(out, &picture, err);
+	gns_picture_free(&picture);
+	return rc;
+}
+
+static int write_report(FILE *out, const struct options *o, const struct gns_report *report, struct gns_error *err)
+{
+	if (o->format == HTML)
+		gns_report_html(out, report);
+	else if (o->format == MARKDOWN)
+		gns_report_markdown(out, report);
+	else if (o->format == JSON)
+		return gns_json_print("report", gns_report_json(report), out) == GNS_EXIT_OK ? 0 : gns_fail(err, -EIO, "the JSON could not be written");
+	else
+		return write_picture(out, o, report, err);
+	return 0;
+}
+
+static int write_file(const struct options *o, const struct gns_report *report, struct gns_error *err)
+{
+	struct gns_output output;
+	int rc = gns_output_open(&output, o->output, marks[o->format], o->force, err);
+	if (rc != 0)
+		return rc;
+	rc = write_report(output.file, o, report, err);
+	int closed = gns_output_close(&output, rc == 0, rc == 0 ? err : NULL);
+	return rc ? rc : closed;
+}
+
+int gns_cmd_report(int argc, char **argv)
+{
+	struct options o = {.format = -1, .figure = -1};
+	struct gns_store *store = NULL;
+	struct gns_error err = {""};
+	int rc = parse(argc, argv, &o);
+	if (rc >= 0)
+		return rc;
+	rc = gns_cli_open_read(argv[0], o.store, &store);
+	if (rc)
+		return rc;
+	struct gns_report *report = calloc(1, sizeof *report);
+	rc = report ? 0 : gns_fail(&err, -ENOMEM, "no memory left");
+	for (int i = 0; rc == 0 && (i < o.n || i == 0); i++)
+		rc = add_run(store, report, o.n ? o.runs[i] : NULL, &err);
+	gns_store_close(store);
+	if (rc == 0)
+		rc = write_file(&o, report, &err);
+	if (rc != 0)
+		rc = gns_cli_fail(argv[0], "%s", err.text[0] ? err.text : strerror(-rc));
+	if (report)
+		gns_report_free(report);
+	free(report);
+	return rc;
+}

@@ -1,0 +1,13 @@
+/* Text from the database on its way into markup. */
+#ifndef GNS_ESCAPE_H
+#define GNS_ESCAPE_H
+
+#include <stdio.h>
+
+/* Between tags and inside double quotes of HTML, XML and SVG: control characters and invalid UTF-8 become '?', then & < > " ' are
+ * written as entities. */
+void gns_escape_html(FILE *out, const char *text);
+/* In a paragraph or table cell of Markdown: nothing of it is read as markup, a line stays a line. */
+void gns_escape_markdown(FILE *out, const char *text);
+
+#endif

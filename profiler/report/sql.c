@@ -1,0 +1,111 @@
+/* The queries behind the pictures. Each was written for the tables of docs/schema.md; a test runs them and compares. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "profiler/report/report.h"
+
+#define ID run->summary.run.run_id
+
+/* Steps that no complete block of `size` holds. */
+static int64_t blocks_end(const struct gns_report_run *run, int64_t size)
+{
+	return run->rolled / size * size;
+}
+
+static void noise(char *dst, size_t size, const struct gns_report_run *run)
+{
+	int64_t w = run->width;
+	if (w < 32)
+		snprintf(dst, size,
+			 "SELECT (step - 1) / %" PRId64 " * %" PRId64 " + 1 AS from_step, count(*) AS measured, sum(s) / sum(g2) AS b_noise\n"
+			 "FROM step_total WHERE run_id = %" PRId64 " AND step <= %" PRId64 "\n"
+			 "GROUP BY 1 ORDER BY 1;", w, w, ID, run->rolled);
+	else
+		snprintf(dst, size,
+			 "WITH part AS (\n"
+			 "  SELECT block * 32 + 1 AS step, count, s, g2 FROM rollup WHERE run_id = %" PRId64 " AND size = 32 AND count > 0\n"
+			 "  UNION ALL\n"
+			 "  SELECT step, 1, s, g2 FROM step_total WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 ")\n"
+			 "SELECT (step - 1) / %" PRId64 " * %" PRId64 " + 1 AS from_step, sum(count) AS measured, sum(s) / sum(g2) AS b_noise\n"
+			 "FROM part GROUP BY 1 ORDER BY 1;", ID, ID, blocks_end(run, 32), run->rolled, w, w);
+}
+
+static void loss(char *dst, size_t size, const struct gns_report_run *run)
+{
+	int64_t w = run->width;
+	if (w < 32)
+		snprintf(dst, size,
+			 "SELECT (step - 1) / %" PRId64 " * %" PRId64 " + 1 AS from_step, avg(loss) AS loss\n"
+			 "FROM step WHERE run_id = %" PRId64 " AND loss IS NOT NULL AND step <= %" PRId64 "\n"
+			 "GROUP BY 1 ORDER BY 1;", w, w, ID, run->rolled);
+	else
+		snprintf(dst, size,
+			 "SELECT block * 32 / %" PRId64 " * %" PRId64 " + 1 AS from_step, sum(loss_sum) / sum(loss_count) AS loss\n"
+			 "FROM rollup WHERE run_id = %" PRId64 " AND size = 32 AND loss_count > 0 AND block * 32 < %" PRId64 "\n"
+			 "GROUP BY 1 ORDER BY 1;", w, w, ID, run->rolled);
+}
+
+static void tradeoff(char *dst, size_t size, const struct gns_report_run *run)
+{
+	snprintf(dst, size,
+		 "WITH RECURSIVE\n"
+		 "  crit AS (SELECT b_crit, b_crit_lo, b_crit_hi FROM b_noise WHERE run_id = %" PRId64 " ORDER BY step DESC LIMIT 1),\n"
+		 "  batch(b) AS (SELECT %.17g / 8 UNION ALL SELECT b * 2 FROM batch LIMIT 7)\n"
+		 "SELECT b AS batch, 1 + b_crit / b AS steps_over_fewest, 1 + b / b_crit AS samples_over_fewest,\n"
+		 "       1 / (1 + b / b_crit) AS samples_that_count\n"
+		 "FROM batch, crit ORDER BY b;", ID, run->summary.samples_per_step);
+}
+
+static void layers(char *dst, size_t size, const struct gns_report_run *run)
+{
+	int64_t end = blocks_end(run, 256);
+	snprintf(dst, size,
+		 "WITH part AS (\n"
+		 "  SELECT param_id, source, count, s, g2 FROM rollup_param WHERE run_id = %" PRId64 " AND size = 256\n"
+		 "  UNION ALL\n"
+		 "  SELECT param_id, source, 1, (q_small - q_big) / (1.0 / n_small - 1.0 / n_big),\n"
+		 "         (n_big * q_big - n_small * q_small) / (n_big - n_small)\n"
+		 "  FROM grad WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 ")\n"
+		 "SELECT p.name, source, sum(s) / sum(g2) AS b_noise, sum(s) / sum(count) AS s, sum(g2) / sum(count) AS g2\n"
+		 "FROM part JOIN param p ON p.run_id = %" PRId64 " AND p.param_id = part.param_id\n"
+		 "GROUP BY part.param_id, source ORDER BY 4 DESC;", ID, ID, end, run->rolled, ID);
+}
+
+static void step_time(char *dst, size_t size, const struct gns_report_run *run)
+{
+	snprintf(dst, size,
+		 "WITH newest AS (SELECT step, dur_ns, overhead_ns FROM step WHERE run_id = %" PRId64 " AND step > %" PRId64 "\n"
+		 "  AND measured AND dur_ns IS NOT NULL ORDER BY step DESC LIMIT %d)\n"
+		 "SELECT k.family AS part, sum(u.total_ns) / 1e6 / (SELECT count(*) FROM newest) AS ms\n"
+		 "FROM kernel_step u JOIN kernel k USING (run_id, kernel_id)\n"
+		 "WHERE run_id = %" PRId64 " AND u.step >= (SELECT min(step) FROM newest) GROUP BY k.family\n"
+		 "UNION ALL SELECT 'gnscope', avg(overhead_ns) / 1e6 FROM newest\n"
+		 "UNION ALL SELECT 'step', avg(dur_ns) / 1e6 FROM newest;", ID, run->thinned, GNS_REPORT_NEWEST, ID);
+}
+
+char *gns_kernels_sql(char *dst, size_t size, const struct gns_report_run *run)
+{
+	int64_t end = blocks_end(run, 256);
+	snprintf(dst, size,
+		 "WITH use AS (\n"
+		 "  SELECT kernel_id, calls, total_ns, max_ns, flops FROM rollup_kernel WHERE run_id = %" PRId64 " AND size = 256\n"
+		 "  UNION ALL\n"
+		 "  SELECT kernel_id, calls, total_ns, max_ns, flops FROM kernel_step\n"
+		 "  WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 "),\n"
+		 "  steps(n) AS (SELECT count(*) FROM step WHERE run_id = %" PRId64 " AND measured AND step <= %" PRId64 ")\n"
+		 "SELECT k.family, k.name, sum(calls) * 1.0 / n AS calls_per_step, sum(total_ns) / 1e6 / n AS ms_per_step,\n"
+		 "       max(max_ns) / 1e6 AS max_ms, sum(flops) / sum(total_ns) AS gflops\n"
+		 "FROM use JOIN kernel k ON k.run_id = %" PRId64 " AND k.kernel_id = use.kernel_id, steps\n"
+		 "GROUP BY use.kernel_id ORDER BY 4 DESC;", ID, ID, end, run->rolled, ID, run->rolled, ID);
+	return dst;
+}
+
+char *gns_figure_sql(char *dst, size_t size, enum gns_figure figure, const struct gns_report_run *run)
+{
+	static void (*const of[GNS_FIGURES])(char *, size_t, const struct gns_report_run *) = {
+		[GNS_FIGURE_NOISE] = noise, [GNS_FIGURE_LOSS] = loss, [GNS_FIGURE_TRADEOFF] = tradeoff,
+		[GNS_FIGURE_LAYERS] = layers, [GNS_FIGURE_TIME] = step_time,
+	};
+	of[figure](dst, size, run);
+	return dst;
+}
