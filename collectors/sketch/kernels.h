@@ -15,6 +15,7 @@
 #define GNS_CHUNK_ROWS 64 /* terms of one float32 lane in z before it is folded into float64 */
 #define GNS_RUN 64        /* likewise in u, in vectors along the columns */
 #define GNS_BUCKETS 8
+#define GNS_MAP 512       /* positions of a map: terms of a lane in a sum over it are at most 256 */
 
 struct gns_kernels {
 	/* u[row][l] = sum over blocks k of +-y[row][8k + source], as the table of gns_sketch_table says for (k, l).
@@ -36,6 +37,22 @@ struct gns_kernels {
 	double (*dot[2])(const void *a, const void *b, size_t n);
 	double (*norm2[2])(const void *a, size_t n);
 	double (*diff_norm2[2])(const void *a, const void *b, double scale, size_t n);
+	/* n contiguous values as float or double; [0] float16 and [1] bfloat16, [dtype - 1]. */
+	void (*to_f32[2])(const void *from, size_t n, float *to);
+	void (*to_f64[4])(const void *from, size_t n, double *to);
+	/* sum[i] += a[i], += a[i] b[i], += s a[i]; and the sum of a. */
+	void (*add)(double *sum, const double *a, size_t n);
+	void (*add_product)(double *sum, const double *a, const double *b, size_t n);
+	void (*add_scaled)(double *sum, const double *a, double s, size_t n);
+	double (*total)(const double *a, size_t n);
+	/* Convolutions: maps of positions, each a shifted piece of one array, n a multiple of 16 positions.
+	 * out[q] = sum over j < count of weight[j] base[shift[j] + q]. */
+	void (*shift_sum[2])(const void *base, const ptrdiff_t *shift, const void *weight, size_t count, size_t n, void *out);
+	/* z[j * z_step + l * z_map] += sum over q of map[l][q] base[shift[j] + q], l < maps, which is 1 or 8; map l is at l * GNS_MAP. */
+	void (*shift_dots[2])(const void *base, const ptrdiff_t *shift, size_t count, size_t n, const void *map, size_t maps,
+			      double *z, size_t z_step, size_t z_map);
+	/* Rows of cols elements from distance from_ld to distance to_ld; writes up to 15 zeros beyond each row. */
+	void (*copy_rows[2])(const void *from, ptrdiff_t from_ld, size_t rows, size_t cols, void *to, size_t to_ld);
 	/* out[row] += sum over columns of x[row][i]^2, feature-major. */
 	void (*row_norms_feature[2])(const void *x, ptrdiff_t ld, size_t rows, size_t cols, double *out);
 };
@@ -53,10 +70,14 @@ void gns_sketch_table(int8_t *table, size_t cols, uint64_t seed, uint64_t stream
 /* sum over the chunk's samples of |x_i|^2 |y_i|^2 and the like need norms of rows: out[row] = |m_row|^2. */
 void gns_row_norms(const struct gns_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, double *out);
 
-/* Copies rows row.. of all columns to `out`, row-major; returns its leading dimension, at most cols rounded up to 16, plus 16. */
-size_t gns_pack(const struct gns_mat *m, size_t row, size_t rows, void *out);
+/* Sum of squares of n contiguous values of any element type. */
+double gns_run_norm2(const struct gns_kernels *kernels, uint32_t dtype, const void *data, size_t n);
 
-static inline size_t gns_dtype_size(uint32_t dtype) { return dtype == GNS_F64 ? 8 : 4; }
+/* Copies rows row.. of all columns to `out`, row-major, half precision as float32; returns its leading dimension, at most cols rounded up to 16, plus 16. */
+size_t gns_pack(const struct gns_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, void *out);
+
+static inline size_t gns_dtype_size(uint32_t dtype) { return dtype == GNS_F64 ? 8 : dtype == GNS_F32 ? 4 : 2; }
+static inline bool gns_is_half(uint32_t dtype) { return dtype == GNS_F16 || dtype == GNS_BF16; }
 
 static inline const void *gns_mat_at(const struct gns_mat *m, size_t row, size_t col)
 {
@@ -67,11 +88,38 @@ static inline const void *gns_mat_at(const struct gns_mat *m, size_t row, size_t
 /* Elements of foreign memory: any alignment. */
 typedef float gns_f32 __attribute__((aligned(1), may_alias));
 typedef double gns_f64 __attribute__((aligned(1), may_alias));
+typedef uint16_t gns_half __attribute__((aligned(1), may_alias));
+
+static inline float gns_bits_float(uint32_t bits)
+{
+	float value;
+	__builtin_memcpy(&value, &bits, sizeof value);
+	return value;
+}
+
+/* float16 by integers: right whatever the processor does with denormals. */
+static inline float gns_from_f16(uint16_t half)
+{
+	const uint32_t rest = half & 0x7fff, sign = (uint32_t)(half & 0x8000) << 16;
+	const uint32_t is_small = 0u - (rest < 0x400), is_special = 0u - (rest >= 0x7c00);
+	const float small = (float)(int32_t)rest * 0x1p-24f;
+	uint32_t bits;
+	__builtin_memcpy(&bits, &small, sizeof bits);
+	bits = (bits & is_small) | (((rest << 13) + (112u << 23)) & ~is_small);
+	return gns_bits_float(sign | bits | (0x7f800000u & is_special));
+}
+
+static inline float gns_from_bf16(uint16_t half) { return gns_bits_float((uint32_t)half << 16); }
 
 static inline double gns_mat_get(const struct gns_mat *m, size_t row, size_t col)
 {
 	const void *p = gns_mat_at(m, row, col);
-	return m->dtype == GNS_F64 ? *(const gns_f64 *)p : (double)*(const gns_f32 *)p;
+	switch (m->dtype) {
+	case GNS_F64: return *(const gns_f64 *)p;
+	case GNS_F16: return (double)gns_from_f16(*(const gns_half *)p);
+	case GNS_BF16: return (double)gns_from_bf16(*(const gns_half *)p);
+	default: return (double)*(const gns_f32 *)p;
+	}
 }
 
 #endif

@@ -66,6 +66,7 @@ static inline v2d widen_f32(v4f v, int part)
 #define K_WIDEN(v, part) widen_f32(v, part)
 #define K_ZV 2
 #define K_ZB 4
+#define K_PAIR 1
 #include "kernels_template.h"
 
 #define K_T double
@@ -83,7 +84,10 @@ static inline v2d widen_f32(v4f v, int part)
 #define K_WIDEN(v, part) (v)
 #define K_ZV 2
 #define K_ZB 4
+#define K_PAIR 1
 #include "kernels_template.h"
+
+#include "kernels_wide.h"
 
 const struct gns_kernels gns_kernels_portable = {
 	.bucket = {bucket_f32, bucket_f64},
@@ -95,5 +99,14 @@ const struct gns_kernels gns_kernels_portable = {
 	.dot = {dot_f32, dot_f64},
 	.norm2 = {norm2_f32, norm2_f64},
 	.diff_norm2 = {diff_norm2_f32, diff_norm2_f64},
+	.to_f32 = {to_f32_f16, to_f32_bf16},
+	.to_f64 = {to_f64_f32, to_f64_f64, to_f64_f16, to_f64_bf16},
+	.add = add,
+	.add_product = add_product,
+	.add_scaled = add_scaled,
+	.total = total,
+	.shift_sum = {shift_sum_f32, shift_sum_f64},
+	.shift_dots = {shift_dots_f32, shift_dots_f64},
+	.copy_rows = {copy_rows_f32, copy_rows_f64},
 	.row_norms_feature = {row_norms_feature_f32, row_norms_feature_f64},
 };

@@ -6,6 +6,8 @@
  *   K_WIDE(p)     K_DW elements as doubles
  *   K_PARTS       number of K_D in a K_V                            K_WIDEN(v, part) that part as doubles
  *   K_ZV, K_ZB    fold: vectors of columns by buckets kept in registers
+ *   K_PAIR        shift_dots: pieces whose products with 8 maps are kept in registers
+ *   K_SUM8(v, s)  if there is a quick one: the lane sums of eight vectors as doubles
  *   K_PERM        if there is a lane permutation: K_WORDS type, K_WORD(p) table bytes as lanes, K_SIGN(w) +-1,
  *                 K_PERM(v, w); K_W is then 8 or 16
  * and undefines them afterwards. */
@@ -13,6 +15,7 @@
 #ifndef K_ROWS
 #define K_ROWS 4      /* rows that share the decoding of the table */
 #define K_WIDE_ROWS 8 /* rows that share a load and a store of their sum */
+#define K_PIECES 8    /* pieces that share a load of one map */
 #endif
 
 #include <string.h>
@@ -374,6 +377,131 @@ static double K_NAME(fold)(const void *data, ptrdiff_t ld, size_t rows, size_t c
 	return sum;
 }
 
+/* ---- convolutions: sums of shifted pieces, and their products with maps ---- */
+
+#define K_SHIFT_RUN 64 /* terms of a lane before it is folded */
+
+INLINE void K_NAME(shift_tile)(const K_U *base, const ptrdiff_t *shift, const K_T *weight, size_t count, K_T *out, const int vectors)
+{
+	K_V sum[4];
+
+	UNROLL for (int v = 0; v < vectors; v++)
+		sum[v] = K_SET(0);
+	for (size_t j = 0; j < count;) {
+		const size_t stop = count - j < K_SHIFT_RUN ? count : j + K_SHIFT_RUN;
+		K_V run[4];
+		UNROLL for (int v = 0; v < vectors; v++)
+			run[v] = K_SET(0);
+		for (; j < stop; j++) {
+			const K_V w = K_SET(weight[j]);
+			UNROLL for (int v = 0; v < vectors; v++)
+				run[v] = K_FMA(K_LOAD(base + shift[j] + v * K_W), w, run[v]);
+		}
+		UNROLL for (int v = 0; v < vectors; v++)
+			sum[v] += run[v];
+	}
+	UNROLL for (int v = 0; v < vectors; v++)
+		K_STORE(out + v * K_W, sum[v]);
+}
+
+static void K_NAME(shift_sum)(const void *data, const ptrdiff_t *shift, const void *weights, size_t count, size_t n, void *to)
+{
+	const K_U *base = data;
+	K_T *out = to;
+	size_t q = 0;
+
+	for (; q + 4 * K_W <= n; q += 4 * K_W)
+		K_NAME(shift_tile)(base + q, shift, weights, count, out + q, 4);
+	for (; q < n; q += K_W)
+		K_NAME(shift_tile)(base + q, shift, weights, count, out + q, 1);
+}
+
+INLINE void K_NAME(sum_eight)(const K_V v[8], double sum[8])
+{
+#ifdef K_SUM8
+	K_SUM8(v, sum);
+#else
+	UNROLL for (int l = 0; l < 8; l++)
+		sum[l] = K_NAME(sum_lanes)(v[l]);
+#endif
+}
+
+/* `maps` maps by `pieces` pieces. */
+INLINE void K_NAME(dot_tile)(const K_U *base, const ptrdiff_t *shift, size_t n, const K_T *map, double *z, size_t z_step,
+			     size_t z_map, const int maps, const int pieces)
+{
+	K_V acc[8][K_PIECES], column[8];
+	double sum[8];
+
+	UNROLL for (int l = 0; l < maps; l++)
+		UNROLL for (int j = 0; j < pieces; j++)
+			acc[l][j] = K_SET(0);
+	for (size_t q = 0; q < n; q += K_W) {
+		K_V value[K_PIECES];
+		UNROLL for (int j = 0; j < pieces; j++)
+			value[j] = K_LOAD(base + shift[j] + q);
+		UNROLL for (int l = 0; l < maps; l++) {
+			const K_V m = K_LOAD((const K_U *)map + l * GNS_MAP + q);
+			UNROLL for (int j = 0; j < pieces; j++)
+				acc[l][j] = K_FMA(value[j], m, acc[l][j]);
+		}
+	}
+	if (maps == 1 && pieces == K_PIECES) {
+		K_NAME(sum_eight)(acc[0], sum);
+		for (int j = 0; j < pieces; j++)
+			z[(size_t)j * z_step] += sum[j];
+		return;
+	}
+	UNROLL for (int j = 0; j < pieces; j++) {
+		UNROLL for (int l = 0; l < maps; l++)
+			column[l] = acc[l][j];
+		if (maps == 8)
+			K_NAME(sum_eight)(column, sum);
+		else
+			sum[0] = K_NAME(sum_lanes)(column[0]);
+		for (int l = 0; l < maps; l++)
+			z[(size_t)j * z_step + (size_t)l * z_map] += sum[l];
+	}
+}
+
+static void K_NAME(shift_dots)(const void *data, const ptrdiff_t *shift, size_t count, size_t n, const void *maps_at, size_t maps,
+			       double *z, size_t z_step, size_t z_map)
+{
+	const K_U *base = data;
+	const K_T *map = maps_at;
+	size_t j = 0;
+
+	if (maps == 1) {
+		for (; j + K_PIECES <= count; j += K_PIECES)
+			K_NAME(dot_tile)(base, shift + j, n, map, z + j * z_step, z_step, z_map, 1, K_PIECES);
+		for (; j < count; j++)
+			K_NAME(dot_tile)(base, shift + j, n, map, z + j * z_step, z_step, z_map, 1, 1);
+		return;
+	}
+	for (; j + K_PAIR <= count; j += K_PAIR)
+		K_NAME(dot_tile)(base, shift + j, n, map, z + j * z_step, z_step, z_map, 8, K_PAIR);
+	for (; j < count; j++)
+		K_NAME(dot_tile)(base, shift + j, n, map, z + j * z_step, z_step, z_map, 8, 1);
+}
+
+static void K_NAME(copy_rows)(const void *data, ptrdiff_t from_ld, size_t rows, size_t cols, void *out, size_t to_ld)
+{
+	const K_U *from = data;
+	K_T *to = out;
+
+	for (; rows; rows--, from += from_ld, to += to_ld) {
+		size_t i = 0;
+		for (; i + K_W <= cols; i += K_W) {
+			const K_V value = K_LOAD(from + i);
+			K_STORE(to + i, value);
+		}
+		if (i < cols) {
+			const K_V value = K_LOADN(from + i, cols - i);
+			K_STORE(to + i, value);
+		}
+	}
+}
+
 /* ---- exact sums: every element is widened first ---- */
 
 #define SUM_OVER(PRODUCT_OF_LANES, PRODUCT)                                                                            \
@@ -427,6 +555,9 @@ static void K_NAME(row_norms_feature)(const void *data, ptrdiff_t ld, size_t row
 #undef K_TILE
 #undef K_ROWS
 #undef K_WIDE_ROWS
+#undef K_PIECES
+#undef K_PAIR
+#undef K_SHIFT_RUN
 #undef K_WIDE
 #undef UNROLL
 #undef K_T
@@ -447,3 +578,4 @@ static void K_NAME(row_norms_feature)(const void *data, ptrdiff_t ld, size_t row
 #undef K_WORDS
 #undef K_WORD
 #undef K_SIGN
+#undef K_SUM8

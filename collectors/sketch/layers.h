@@ -111,11 +111,11 @@ int gns_layer_reduce(struct gns_layers *layers, struct gns_samples *samples, con
  *
  * The parameter is seen as dim0 x rest: dim0 is linear's out, conv's O, transposed conv's C, the embedding's number of rows; rest is
  * what remains (in; C/groups * kernel; d). For gain and reduce dim0 * rest is the number of the parameter's elements, in its order.
- * Where the parameter is a vector or scalar (rest 1) or small (dim0 * rest at most 4096 and dim0 at most 8), every A_i is kept whole,
- * and the sum is exact. Otherwise all uses add to one sketch with common signs along dim0, and to the exact part along one
- * direction in `rest`, that of the sample's first use: the same estimate and bound as of one use. A use that does not fit dim0 and
- * rest gets -EINVAL. Memory, in bytes: about n (8 probes rest + 8 rest + 8 dim0); it is gns_uses_bytes exactly. */
-size_t gns_uses_bytes(size_t n, size_t dim0, size_t rest, unsigned probes); /* SIZE_MAX: more than can be told */
+ * All uses add to one sketch with common signs along dim0, and to the exact part along one direction in `rest`, that of the sample's
+ * first use: the same estimate and bound as of one use. Exact where rest is 1 (vectors, scalars) or dim0 at most 8. A use that does
+ * not fit dim0 and rest gets -EINVAL. */
+/* Bytes that gns_uses_init will take, about 8 n (probes rest + rest + dim0); SIZE_MAX: more than can be told. */
+size_t gns_uses_bytes(size_t n, size_t dim0, size_t rest, unsigned probes);
 /* NULL: no memory, or n, dim0, rest or probes out of range. n, seed, stream and probes as in struct gns_samples. The caller checks
  * gns_uses_bytes against its limit first. */
 struct gns_uses *gns_uses_init(size_t n, size_t dim0, size_t rest, unsigned probes, uint64_t seed, uint64_t stream);

@@ -41,17 +41,36 @@ const struct gns_kernels *gns_sketch_kernels(enum gns_isa isa)
 	return &gns_kernels_portable;
 }
 
+double gns_run_norm2(const struct gns_kernels *kernels, uint32_t dtype, const void *data, size_t n)
+{
+	double wide[GNS_CHUNK_ROWS * GNS_BUCKETS], sum = 0;
+
+	if (!gns_is_half(dtype))
+		return kernels->norm2[dtype == GNS_F64](data, n);
+	for (size_t at = 0, part; at < n; at += part) {
+		part = n - at < sizeof wide / sizeof *wide ? n - at : sizeof wide / sizeof *wide;
+		kernels->to_f64[dtype - 1]((const char *)data + 2 * at, part, wide);
+		sum += kernels->norm2[1](wide, part);
+	}
+	return sum;
+}
+
 void gns_row_norms(const struct gns_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, double *out)
 {
 	const int type = m->dtype == GNS_F64;
 
+	if (m->col_stride == 1 && gns_is_half(m->dtype)) {
+		for (size_t t = 0; t < rows; t++)
+			out[t] = gns_run_norm2(kernels, m->dtype, gns_mat_at(m, row + t, 0), m->cols);
+		return;
+	}
 	if (m->col_stride == 1) {
 		for (size_t t = 0; t < rows; t++)
 			out[t] = kernels->norm2[type](gns_mat_at(m, row + t, 0), m->cols);
 		return;
 	}
 	memset(out, 0, rows * sizeof *out);
-	if (m->row_stride == 1) {
+	if (m->row_stride == 1 && !gns_is_half(m->dtype)) {
 		kernels->row_norms_feature[type](gns_mat_at(m, row, 0), m->col_stride, rows, m->cols, out);
 		return;
 	}

@@ -68,14 +68,36 @@ static void copy_elements(const struct gns_mat *m, size_t row, size_t rows, size
 		}
 }
 
-size_t gns_pack(const struct gns_mat *m, size_t row, size_t rows, void *out)
+/* Half precision: rows, or columns of at most GNS_CHUNK_ROWS, converted whole. */
+static bool pack_half(const struct gns_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, float *out, size_t ld)
+{
+	float column[GNS_CHUNK_ROWS];
+
+	if (m->col_stride == 1) {
+		for (size_t t = 0; t < rows; t++)
+			kernels->to_f32[m->dtype == GNS_BF16](gns_mat_at(m, row + t, 0), m->cols, out + t * ld);
+		return true;
+	}
+	if (m->row_stride != 1 || rows > GNS_CHUNK_ROWS)
+		return false;
+	for (size_t i = 0; i < m->cols; i++) {
+		kernels->to_f32[m->dtype == GNS_BF16](gns_mat_at(m, row, i), rows, column);
+		for (size_t t = 0; t < rows; t++)
+			out[t * ld + i] = column[t];
+	}
+	return true;
+}
+
+size_t gns_pack(const struct gns_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, void *out)
 {
 	const bool wide = m->dtype == GNS_F64;
-	const size_t item = gns_dtype_size(m->dtype), tile = wide ? 2 : 4;
+	const size_t item = wide ? 8 : 4, tile = wide ? 2 : 4;
 	const size_t ld = (m->cols + 15) / 16 * 16 + 16; /* never a power of two: rows must not share cache sets */
 	const size_t whole_rows = rows / tile * tile, whole_cols = m->cols / tile * tile;
 
-	if (m->row_stride != 1) {
+	if (gns_is_half(m->dtype) && pack_half(kernels, m, row, rows, out, ld))
+		return ld;
+	if (m->row_stride != 1 || gns_is_half(m->dtype)) {
 		copy_elements(m, row, rows, 0, m->cols, out, ld, 0);
 		return ld;
 	}

@@ -5,51 +5,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "kernels.h"
+#include "sketch_private.h"
 
-#define GROUPS_MAX (GNS_PROBES_MAX / GNS_BUCKETS)
 #define GRAM_ROWS 4 /* rows of a sample up to which the Gram form can be the cheaper one */
-
-struct gns_sketch {
-	const struct gns_kernels *kernels;
-	size_t max_cols; /* a multiple of 32 */
-	size_t bytes;
-	/* Pages of these are touched by the first product that needs them. */
-	int8_t *table;   /* GROUPS_MAX x max_cols */
-	double *acc;     /* GROUPS_MAX x 8 x max_cols: z of a sample of several chunks */
-	double *pack[2]; /* GNS_CHUNK_ROWS x (max_cols + 16): a chunk copied into row-major order, of b and of z */
-	double *v;       /* the direction taken out, max_cols, in the element type */
-	double *v_wide;  /* the same in double, for a sample of several chunks */
-	double *g;       /* A^T v of a chunk, in the element type */
-	double *g_acc;   /* of a sample of several chunks */
-	double a[GNS_CHUNK_ROWS]; /* z's rows along v, in the element type */
-	double u[GROUPS_MAX][GNS_CHUNK_ROWS * GNS_BUCKETS];
-	double norms[2][GNS_CHUNK_ROWS];
-};
-
-/* One product, roles dealt: `b` is summed into buckets (u), `z` is weighted by them. */
-struct job {
-	struct gns_sketch *scratch;
-	const struct gns_mat *b, *z;
-	size_t rows; /* a sample */
-	unsigned groups;
-	uint64_t seed, stream;
-	int type; /* 0 float, 1 double */
-	bool exact; /* no two columns of b share a bucket */
-};
-
-/* Rows of a matrix in row-major order, in place or packed. */
-struct chunk {
-	const void *data;
-	size_t first, rows;
-	ptrdiff_t ld, next; /* elements to the next row, and from this chunk to the next one */
-};
 
 struct gns_sketch *gns_sketch_init(size_t max_cols, enum gns_isa isa)
 {
 	struct gns_sketch *scratch;
 	size_t head = (sizeof *scratch + 63) / 64 * 64, bytes;
-	const size_t per_col = GROUPS_MAX * (1 + GNS_BUCKETS * sizeof(double)) + (2 * GNS_CHUNK_ROWS + 4) * sizeof(double);
+	const size_t per_col = GNS_GROUPS_MAX * (1 + GNS_BUCKETS * sizeof(double)) + (2 * GNS_CHUNK_ROWS + 4) * sizeof(double);
 
 	if (max_cols > SIZE_MAX / 2 / per_col - 64)
 		return NULL;
@@ -62,7 +26,7 @@ struct gns_sketch *gns_sketch_init(size_t max_cols, enum gns_isa isa)
 	scratch->max_cols = max_cols;
 	scratch->bytes = bytes;
 	scratch->acc = (double *)((char *)scratch + head);
-	scratch->pack[0] = scratch->acc + GROUPS_MAX * GNS_BUCKETS * max_cols;
+	scratch->pack[0] = scratch->acc + GNS_GROUPS_MAX * GNS_BUCKETS * max_cols;
 	scratch->pack[1] = scratch->pack[0] + GNS_CHUNK_ROWS * (max_cols + 16);
 	scratch->v = scratch->pack[1] + GNS_CHUNK_ROWS * (max_cols + 16);
 	scratch->v_wide = scratch->v + max_cols + 16;
@@ -87,35 +51,34 @@ static ptrdiff_t hint_distance(const struct gns_mat *m)
 	return eight_rows > 0 && eight_rows <= limit ? eight_rows : 256;
 }
 
-/* `rows` rows of z, one in `stride`. */
-static struct chunk z_chunk(const struct job *job, size_t row, size_t rows, size_t stride)
+struct gns_chunk gns_sketch_z_chunk(const struct gns_sketch_job *job, size_t row, size_t rows, size_t stride)
 {
 	struct gns_mat m = *job->z;
-	struct chunk c = {.data = gns_mat_at(&m, row, 0), .first = row, .rows = rows, .ld = m.row_stride * (ptrdiff_t)stride};
+	struct gns_chunk c = {.data = gns_mat_at(&m, row, 0), .first = row, .rows = rows, .ld = m.row_stride * (ptrdiff_t)stride};
 
 	c.next = (ptrdiff_t)rows * c.ld;
-	if (m.col_stride != 1) {
+	if (m.col_stride != 1 || gns_is_half(m.dtype)) {
 		m.data = c.data;
 		m.row_stride = c.ld;
-		c.ld = (ptrdiff_t)gns_pack(&m, 0, rows, job->scratch->pack[1]);
+		c.ld = (ptrdiff_t)gns_pack(job->scratch->kernels, &m, 0, rows, job->scratch->pack[1]);
 		c.data = job->scratch->pack[1];
 		c.next = 0;
 	}
 	return c;
 }
 
-/* u of the chunk, and with a direction g += A^T v of it. */
-static void bucket_chunk(const struct job *job, size_t row, size_t rows, bool deflate)
+void gns_sketch_bucket_chunk(const struct gns_sketch_job *job, size_t row, size_t rows, bool deflate)
 {
 	const struct gns_mat *m = job->b;
 	struct gns_sketch *scratch = job->scratch;
 	const struct gns_kernels *kernels = scratch->kernels;
 	const void *data = gns_mat_at(m, row, 0);
 	ptrdiff_t ld = m->row_stride;
-	const bool packed = m->col_stride != 1 && m->row_stride != 1, by_rows = m->col_stride == 1 || packed;
+	const bool packed = gns_is_half(m->dtype) || (m->col_stride != 1 && m->row_stride != 1);
+	const bool by_rows = m->col_stride == 1 || packed;
 
 	if (packed) {
-		ld = (ptrdiff_t)gns_pack(m, row, rows, scratch->pack[0]);
+		ld = (ptrdiff_t)gns_pack(kernels, m, row, rows, scratch->pack[0]);
 		data = scratch->pack[0];
 	}
 	for (unsigned g = 0; g < job->groups; g++) {
@@ -139,10 +102,7 @@ static size_t direction_stride(size_t rows)
 	return few > 4 ? few : quarter ? quarter : 1;
 }
 
-/* The direction: the sum of rows of z, brought by a power of two to a length of about 1, so that nothing overflows that did not
- * before. False where there is none. Neither rounding nor the choice of rows costs truth: any direction that knows no sign is
- * right. `c`: the whole sample where it is one chunk. */
-static bool find_direction(const struct job *job, const struct chunk *c, size_t first)
+bool gns_sketch_find_direction(const struct gns_sketch_job *job, const struct gns_chunk *c, size_t first)
 {
 	struct gns_sketch *scratch = job->scratch;
 	const size_t cols = job->z->cols;
@@ -151,12 +111,12 @@ static bool find_direction(const struct job *job, const struct chunk *c, size_t 
 	int exponent = 0;
 
 	if (job->rows <= GNS_CHUNK_ROWS) {
-		const ptrdiff_t start = (ptrdiff_t)from * c->ld * (ptrdiff_t)gns_dtype_size(job->z->dtype);
+		const ptrdiff_t start = (ptrdiff_t)from * c->ld * (job->type ? 8 : 4);
 		scratch->kernels->add_rows[job->type]((const char *)c->data + start, c->ld * (ptrdiff_t)stride, rows, cols,
 						      scratch->v, true);
 	}
 	for (size_t at = 0; at < rows && job->rows > GNS_CHUNK_ROWS; at += GNS_CHUNK_ROWS) {
-		const struct chunk part = z_chunk(job, first + from + at * stride,
+		const struct gns_chunk part = gns_sketch_z_chunk(job, first + from + at * stride,
 						  rows - at < GNS_CHUNK_ROWS ? rows - at : GNS_CHUNK_ROWS, stride);
 		scratch->kernels->add_rows[job->type](part.data, part.ld, part.rows, cols, scratch->v, at == 0);
 	}
@@ -173,7 +133,7 @@ static bool find_direction(const struct job *job, const struct chunk *c, size_t 
 }
 
 /* v as the kept z needs it, and no g yet. */
-static void start_kept(const struct job *job)
+static void start_kept(const struct gns_sketch_job *job)
 {
 	struct gns_sketch *scratch = job->scratch;
 
@@ -183,7 +143,7 @@ static void start_kept(const struct job *job)
 }
 
 /* g of a chunk to that of the sample. */
-static void keep_g(const struct job *job)
+static void keep_g(const struct gns_sketch_job *job)
 {
 	struct gns_sketch *scratch = job->scratch;
 
@@ -192,7 +152,7 @@ static void keep_g(const struct job *job)
 }
 
 /* Sum of squares of the chunk's z, or nothing yet where z goes on in scratch->acc. */
-static double fold_chunk(const struct job *job, const struct chunk *c, bool keep, bool deflate, double (*along)[GNS_BUCKETS])
+static double fold_chunk(const struct gns_sketch_job *job, const struct gns_chunk *c, bool keep, bool deflate, double (*along)[GNS_BUCKETS])
 {
 	struct gns_sketch *scratch = job->scratch;
 	double sum = 0;
@@ -206,7 +166,7 @@ static double fold_chunk(const struct job *job, const struct chunk *c, bool keep
 }
 
 /* Sum of squares of z kept in scratch->acc. */
-static double sum_kept(const struct job *job, bool deflate, double (*along)[GNS_BUCKETS])
+static double sum_kept(const struct gns_sketch_job *job, bool deflate, double (*along)[GNS_BUCKETS])
 {
 	struct gns_sketch *scratch = job->scratch;
 	const size_t cols = job->z->cols;
@@ -223,7 +183,7 @@ static double sum_kept(const struct job *job, bool deflate, double (*along)[GNS_
 
 /* |A|^2 = |A^T v|^2 / |v|^2 + |(I - v v^T / |v|^2) A|^2: `sum` is that of the squares of z = A h, of which the part along v makes
  * room for its exact value. */
-static double exchange(const struct job *job, double sum, double (*along)[GNS_BUCKETS], bool kept)
+static double exchange(const struct gns_sketch_job *job, double sum, double (*along)[GNS_BUCKETS], bool kept)
 {
 	const struct gns_sketch *scratch = job->scratch;
 	const struct gns_kernels *kernels = scratch->kernels;
@@ -237,34 +197,35 @@ static double exchange(const struct job *job, double sum, double (*along)[GNS_BU
 	return (sum - part / length2) / job->groups + exact / length2;
 }
 
-static double sketch_sample(const struct job *job, size_t sample)
+static double sketch_sample(const struct gns_sketch_job *job, size_t sample)
 {
 	struct gns_sketch *scratch = job->scratch;
 	const size_t chunks = (job->rows + GNS_CHUNK_ROWS - 1) / GNS_CHUNK_ROWS;
 	const size_t step = (job->rows + chunks - 1) / chunks;
 	const size_t first = sample * job->rows;
 	const bool kept = chunks > 1;
-	double sum = 0, along[GROUPS_MAX][GNS_BUCKETS] = {{0}};
-	struct chunk c = {0};
+	double sum = 0, along[GNS_GROUPS_MAX][GNS_BUCKETS] = {{0}};
+	struct gns_chunk c = {0};
 	bool deflate = false;
 
 	for (unsigned g = 0; g < job->groups; g++)
-		gns_sketch_table(scratch->table + g * scratch->max_cols, job->b->cols, job->seed, job->stream, sample, g);
+		gns_sketch_table(scratch->table + g * scratch->max_cols, job->b->cols, job->seed, job->stream,
+				 job->first_sample + sample, g);
 	for (unsigned l = 0; kept && l < job->groups * GNS_BUCKETS; l++)
 		memset(scratch->acc + l * scratch->max_cols, 0, job->z->cols * sizeof(double));
 	if (!kept)
-		c = z_chunk(job, first, job->rows, 1);
+		c = gns_sketch_z_chunk(job, first, job->rows, 1);
 	if (!job->exact) {
-		deflate = find_direction(job, &c, first);
+		deflate = gns_sketch_find_direction(job, &c, first);
 		if (deflate && kept)
 			start_kept(job);
 	}
 	for (size_t row = 0; row < job->rows; row += step) {
 		if (kept)
-			c = z_chunk(job, first + row, job->rows - row < step ? job->rows - row : step, 1);
+			c = gns_sketch_z_chunk(job, first + row, job->rows - row < step ? job->rows - row : step, 1);
 		if (deflate)
 			scratch->kernels->project[job->type](c.data, c.ld, c.rows, job->z->cols, scratch->v, scratch->a);
-		bucket_chunk(job, c.first, c.rows, deflate);
+		gns_sketch_bucket_chunk(job, c.first, c.rows, deflate);
 		sum += fold_chunk(job, &c, kept, deflate, along);
 		if (deflate && kept)
 			keep_g(job);
@@ -275,7 +236,7 @@ static double sketch_sample(const struct job *job, size_t sample)
 }
 
 /* Sum over t, t' of (x_t . x_t')(y_t . y_t'), few rows. */
-static double gram_sample(const struct job *job, size_t sample)
+static double gram_sample(const struct gns_sketch_job *job, size_t sample)
 {
 	struct gns_sketch *scratch = job->scratch;
 	const struct gns_mat *sides[2] = {job->b, job->z};
@@ -285,10 +246,10 @@ static double gram_sample(const struct job *job, size_t sample)
 		const struct gns_mat *m = sides[s];
 		const char *data = gns_mat_at(m, sample * job->rows, 0);
 		ptrdiff_t step = m->row_stride * (ptrdiff_t)gns_dtype_size(m->dtype);
-		if (m->col_stride != 1) {
-			const size_t ld = gns_pack(m, sample * job->rows, job->rows, scratch->pack[s]);
+		if (m->col_stride != 1 || gns_is_half(m->dtype)) {
+			const size_t ld = gns_pack(scratch->kernels, m, sample * job->rows, job->rows, scratch->pack[s]);
 			data = (const char *)scratch->pack[s];
-			step = (ptrdiff_t)(ld * gns_dtype_size(m->dtype));
+			step = (ptrdiff_t)ld * (job->type ? 8 : 4);
 		}
 		for (size_t t = 0; t < job->rows; t++)
 			for (size_t v = 0; v <= t; v++)
@@ -302,7 +263,7 @@ static double gram_sample(const struct job *job, size_t sample)
 }
 
 /* Vector operations an element: the Gram form in doubles costs about rows + 1, the sketch 8 a group for z and 2 for u. */
-static bool gram_is_cheaper(const struct job *job)
+static bool gram_is_cheaper(const struct gns_sketch_job *job)
 {
 	const double both = (double)job->b->cols + (double)job->z->cols;
 	const double sketch = job->groups * (8.0 * (double)job->z->cols + 2.0 * (double)job->b->cols);
@@ -311,7 +272,7 @@ static bool gram_is_cheaper(const struct job *job)
 }
 
 /* Up to 8 columns never share a bucket: that side in buckets is exact. Otherwise buckets are the cheap side. */
-static void deal_roles(struct job *job, const struct gns_mat *x, const struct gns_mat *y)
+static void deal_roles(struct gns_sketch_job *job, const struct gns_mat *x, const struct gns_mat *y)
 {
 	const bool y_wider = y->cols >= x->cols;
 	const struct gns_mat *wide = y_wider ? y : x, *narrow = y_wider ? x : y;
@@ -325,24 +286,35 @@ static void deal_roles(struct job *job, const struct gns_mat *x, const struct gn
 
 static bool is_sound(const struct gns_mat *m)
 {
-	return m && m->data && m->rows && m->cols && (m->dtype == GNS_F32 || m->dtype == GNS_F64);
+	return m && m->data && m->rows && m->cols && m->dtype >= GNS_F32 && m->dtype < GNS_DTYPES;
+}
+
+static int set_up(struct gns_sketch_job *job, const struct gns_mat *x, const struct gns_mat *y, size_t samples, unsigned probes)
+{
+	if (!job->scratch || !is_sound(x) || !is_sound(y) || x->rows != y->rows)
+		return -EINVAL;
+	if ((x->dtype == GNS_F64) != (y->dtype == GNS_F64))
+		return -EINVAL;
+	if (!samples || x->rows % samples || !probes || probes % GNS_BUCKETS || probes > GNS_PROBES_MAX)
+		return -EINVAL;
+	if (x->cols > job->scratch->max_cols || y->cols > job->scratch->max_cols)
+		return -ENOSPC;
+	job->groups = probes / GNS_BUCKETS;
+	job->rows = x->rows / samples;
+	job->type = x->dtype == GNS_F64;
+	deal_roles(job, x, y);
+	return 0;
 }
 
 int gns_sketch_sum(struct gns_sketch *scratch, const struct gns_mat *x, const struct gns_mat *y, size_t samples,
 		   unsigned probes, uint64_t seed, uint64_t stream, double *sum, double *per_sample)
 {
-	struct job job = {.scratch = scratch, .groups = probes / GNS_BUCKETS, .seed = seed, .stream = stream};
+	struct gns_sketch_job job = {.scratch = scratch, .seed = seed, .stream = stream};
 	double total = 0;
+	int rc = sum ? set_up(&job, x, y, samples, probes) : -EINVAL;
 
-	if (!scratch || !sum || !is_sound(x) || !is_sound(y) || x->rows != y->rows || x->dtype != y->dtype)
-		return -EINVAL;
-	if (!samples || x->rows % samples || !probes || probes % GNS_BUCKETS || probes > GNS_PROBES_MAX)
-		return -EINVAL;
-	if (x->cols > scratch->max_cols || y->cols > scratch->max_cols)
-		return -ENOSPC;
-	job.rows = x->rows / samples;
-	job.type = x->dtype == GNS_F64;
-	deal_roles(&job, x, y);
+	if (rc)
+		return rc;
 	const bool gram = gram_is_cheaper(&job);
 	for (size_t i = 0; i < samples; i++) {
 		double value;
@@ -359,5 +331,17 @@ int gns_sketch_sum(struct gns_sketch *scratch, const struct gns_mat *x, const st
 			per_sample[i] = value;
 	}
 	*sum = total;
+	return 0;
+}
+
+int gns_sketch_one(struct gns_sketch *scratch, const struct gns_mat *x, const struct gns_mat *y, unsigned probes, uint64_t seed,
+		   uint64_t stream, uint64_t sample, double *value)
+{
+	struct gns_sketch_job job = {.scratch = scratch, .seed = seed, .stream = stream, .first_sample = sample};
+	int rc = value ? set_up(&job, x, y, 1, probes) : -EINVAL;
+
+	if (rc || job.rows == 1)
+		return rc ? rc : gns_sketch_sum(scratch, x, y, 1, probes, seed, stream, value, NULL);
+	*value = gram_is_cheaper(&job) ? gram_sample(&job, 0) : sketch_sample(&job, 0);
 	return 0;
 }

@@ -23,7 +23,7 @@
 
 struct gns_mat {
 	const void *data;
-	uint32_t dtype; /* GNS_F32 or GNS_F64 */
+	uint32_t dtype; /* enum gns_dtype; the exact norms below take GNS_F32 and GNS_F64 */
 	size_t rows, cols;
 	ptrdiff_t row_stride, col_stride; /* elements */
 };
@@ -52,11 +52,16 @@ void gns_sketch_free(struct gns_sketch *scratch);
  * The signs are put on the wider side, X or Y, where they cost least: the same expectation, with the two exchanged above. A side of
  * at most 8 columns takes them instead, since its estimate is then exact; so is that of a sample of 2 to 4 rows whenever the Gram
  * form is the cheaper one. Which signs, which rows make v, and how the 8 probes of a group share them: docs/sketch.md.
- * `probes` is a multiple of 8. samples must divide rows; no matrix may be empty; both have one dtype, GNS_F32 or GNS_F64: else
- * -EINVAL. `seed`: fresh every step; `stream`: the weight.
+ * `probes` is a multiple of 8. samples must divide rows; no matrix may be empty; both or neither are GNS_F64: else -EINVAL.
+ * GNS_F16 and GNS_BF16 are converted to float32 by chunks of 64 rows on their way. `seed`: fresh every step; `stream`: the weight.
  * *per_sample, when not NULL, receives the `samples` single estimates. */
 int gns_sketch_sum(struct gns_sketch *scratch, const struct gns_mat *x, const struct gns_mat *y, size_t samples,
 		   unsigned probes, uint64_t seed, uint64_t stream, double *sum, double *per_sample);
+
+/* The same of one sample, number `sample` of its step, that is the whole of x and y: for samples whose rows do not follow each
+ * other. Bit for bit what gns_sketch_sum gives for it. */
+int gns_sketch_one(struct gns_sketch *scratch, const struct gns_mat *x, const struct gns_mat *y, unsigned probes, uint64_t seed,
+		   uint64_t stream, uint64_t sample, double *value);
 
 /* Exact |M|_F^2, and |M - scale * N|_F^2 for a product that accumulates into its output. */
 double gns_norm2(const struct gns_mat *m, enum gns_isa isa);

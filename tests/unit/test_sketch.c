@@ -362,7 +362,7 @@ Test(sketch, refuses_what_it_cannot_do)
 	cr_expect_eq(gns_sketch_sum(scratch, &bad, &bad, 1, 8, 1, 1, &sum, NULL), -EINVAL);
 	bad = y.mat, bad.cols = 0;
 	cr_expect_eq(gns_sketch_sum(scratch, &x.mat, &bad, 1, 8, 1, 1, &sum, NULL), -EINVAL);
-	bad = y.mat, bad.dtype = GNS_F16;
+	bad = y.mat, bad.dtype = GNS_DTYPES;
 	cr_expect_eq(gns_sketch_sum(scratch, &bad, &bad, 1, 8, 1, 1, &sum, NULL), -EINVAL);
 	bad = y.mat, bad.cols = 33;
 	cr_expect_eq(gns_sketch_sum(scratch, &x.mat, &bad, 1, 8, 1, 1, &sum, NULL), -ENOSPC);

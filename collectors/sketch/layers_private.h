@@ -1,0 +1,96 @@
+/* What the files layers_*.c share: the scratch, one sample's part of a tensor, and the walk over several tensors at once. */
+#ifndef GNS_LAYERS_PRIVATE_H
+#define GNS_LAYERS_PRIVATE_H
+
+#include "kernels.h"
+#include "layers.h"
+
+struct gns_layers {
+	enum gns_isa isa;
+	const struct gns_kernels *kernels;
+	struct gns_sketch *sketch;
+	char *arena;
+	size_t sketch_cols, arena_bytes;
+	size_t need_cols, need_bytes; /* of the call that got -ENOSPC */
+};
+
+/* Pieces of the arena for one call: taken in order, 64 bytes aligned, given back all at once by the next call's start. */
+struct gns_arena {
+	struct gns_layers *layers;
+	size_t used;
+};
+
+/* An arena too small still hands out offsets, so that `used` ends as what is needed; gns_arena_check then says -ENOSPC. */
+void *gns_arena_take(struct gns_arena *arena, size_t count, size_t item);
+int gns_arena_check(const struct gns_arena *arena);
+/* -ENOSPC where the sketch knows fewer columns. */
+int gns_layers_need_cols(struct gns_layers *layers, size_t cols);
+
+/* A value tensor that can be read; its strides are not looked at. */
+bool gns_tensor_is_sound(const struct gns_tensor *t);
+bool gns_tensor_is_empty(const struct gns_tensor *t);
+size_t gns_tensor_count(const struct gns_tensor *t);
+size_t gns_item_size(uint32_t dtype); /* of values and ids */
+
+static inline const void *gns_tensor_at(const struct gns_tensor *t, ptrdiff_t offset)
+{
+	return (const char *)t->data + offset * (ptrdiff_t)gns_item_size(t->dtype);
+}
+
+/* The part of sample 0, its dimension of samples gone, and the distance to the next sample's. `features`: trailing dimensions that
+ * never are the samples'. -EINVAL where n and the sizes disagree. */
+int gns_split(const struct gns_tensor *t, const struct gns_samples *samples, unsigned features, struct gns_tensor *one,
+	      ptrdiff_t *step);
+
+/* Tensors of the same sizes walked together: the dimensions reordered to that of the first one's memory and merged where all
+ * allow it. The last dimension is the inner one; there is always one. */
+#define GNS_WALK_OPERANDS 5
+
+struct gns_walk {
+	unsigned ndim, operands;
+	size_t size[GNS_TENSOR_DIMS + 1], at[GNS_TENSOR_DIMS + 1];
+	ptrdiff_t stride[GNS_WALK_OPERANDS][GNS_TENSOR_DIMS + 1];
+	ptrdiff_t offset[GNS_WALK_OPERANDS]; /* of the inner run that the walk stands at */
+};
+
+/* Sizes and strides as given by `ndim`, `size` and stride[k]; reorders and merges. `keep_order`: no reordering. */
+void gns_walk_start(struct gns_walk *walk, bool keep_order);
+bool gns_walk_next(struct gns_walk *walk); /* false after the last run */
+
+/* n values, `stride` apart, as doubles. */
+#define GNS_RUN_BLOCK 512
+void gns_load(const struct gns_layers *layers, const struct gns_tensor *t, ptrdiff_t offset, ptrdiff_t stride, size_t n, double *to);
+
+/* Several uses of one parameter: of every sample the buckets z (8 a group, each of rest), the direction v (rest), and A v (dim0). */
+struct gns_uses {
+	size_t n, dim0, rest;
+	unsigned groups;
+	uint64_t seed, stream;
+	const struct gns_kernels *kernels;
+	size_t rest_ld, dim0_ld, sample_doubles, bytes;
+	bool *has_v;
+	double *data;
+};
+
+static inline double *gns_uses_z(const struct gns_uses *u, size_t sample) { return u->data + sample * u->sample_doubles; }
+static inline double *gns_uses_v(const struct gns_uses *u, size_t sample)
+{
+	return gns_uses_z(u, sample) + (size_t)u->groups * GNS_BUCKETS * u->rest_ld;
+}
+static inline double *gns_uses_g(const struct gns_uses *u, size_t sample) { return gns_uses_v(u, sample) + u->rest_ld; }
+
+/* The sample's direction from the first use's v (rest doubles); of no effect once there is one. */
+void gns_uses_direct(struct gns_uses *uses, size_t sample, const double *v);
+/* Row `row` of A (rest doubles); the direction must be known. */
+void gns_uses_add_row(struct gns_uses *uses, size_t sample, size_t row, const double *a);
+/* A whole, in the parameter's order: dim0 * rest doubles. */
+void gns_uses_add(struct gns_uses *uses, size_t sample, const double *a);
+/* A = Y^T X: x has rest columns, y has dim0; the sketch's scratch knows as many. */
+int gns_uses_add_product(struct gns_uses *uses, struct gns_sketch *sketch, const struct gns_mat *x, const struct gns_mat *y,
+			 size_t sample);
+
+/* n, probes and the axis are possible; and where there are uses, that they are of n samples and dim0 x rest. */
+bool gns_samples_are_sound(const struct gns_samples *samples);
+bool gns_uses_fit(const struct gns_samples *samples, size_t dim0, size_t rest);
+
+#endif
