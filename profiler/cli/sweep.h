@@ -43,6 +43,8 @@ int gns_sweep_rule(const char *text, struct gns_sweep_settings *settings, struct
 int gns_sweep_check(const struct gns_sweep_settings *settings, struct gns_error *err);
 /* The learning rate at a batch by the rule. */
 double gns_sweep_lr(const struct gns_sweep_settings *settings, double lr, int64_t batch);
+/* Most steps at a batch; infinite without a limit. */
+double gns_sweep_cap(const struct gns_sweep_settings *settings, int64_t batch);
 /* The command of a point: an argument vector, freed by gns_sweep_free_words. */
 char **gns_sweep_words(char *const *argv, const struct gns_sweep_point *point);
 void gns_sweep_free_words(char **words);

@@ -42,11 +42,8 @@ struct all {
 
 static bool over(const struct all *a, const struct gns_sweep_point *p)
 {
-	double cap = a->s->max_steps ? (double)a->s->max_steps : INFINITY;
-	if (a->s->max_samples)
-		cap = fmin(cap, (double)a->s->max_samples / (double)p->batch);
 	if (p->status == GNS_SWEEP_CAPPED)
-		return !(isfinite(p->cap_steps) && cap > p->cap_steps);
+		return !(isfinite(p->cap_steps) && gns_sweep_cap(a->s, p->batch) > p->cap_steps);
 	return p->reached || p->censored;
 }
 
@@ -224,7 +221,7 @@ static void ended(struct all *a, struct gns_sweep_child *c, int status)
 	char label[64];
 	gns_sweep_child_finish(c, a->s, a->reader, a->store, status);
 	item->point = c->point;
-	item->state = DONE;
+	item->state = c->point.status == GNS_SWEEP_STOPPED ? WAITING : DONE;
 	for (int tries = 0; gns_store_sweep_set(a->store, &c->point, &a->err) != 0 && tries < 5; tries++)
 		poll(NULL, 0, 1000);
 	count(a);

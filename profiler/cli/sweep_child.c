@@ -242,14 +242,18 @@ static bool diverged(const struct gns_sweep_child *c)
 
 static bool at_limit(const struct gns_sweep_child *c, const struct gns_sweep_settings *s)
 {
-	double seconds = (double)(gns_clock_ns(CLOCK_MONOTONIC) - c->started_ns) / 1e9, steps = (double)c->newest_step;
-	return (s->max_steps && steps >= (double)s->max_steps) || (s->max_seconds > 0 && seconds >= s->max_seconds) ||
-	       (s->max_samples && steps * (double)c->point.batch >= (double)s->max_samples);
+	double seconds = (double)(gns_clock_ns(CLOCK_MONOTONIC) - c->started_ns) / 1e9;
+	return (double)c->newest_step >= gns_sweep_cap(s, c->point.batch) || (s->max_seconds > 0 && seconds >= s->max_seconds);
 }
 
+/* Losses beyond the limit do not count: how far a quick run got before it was stopped is chance. */
 static void judge(struct gns_sweep_child *c, const struct gns_sweep_settings *s)
 {
-	gns_crossing(c->steps, c->losses, c->n, s->sweep.target_loss, s->sweep.window, &c->crossing);
+	double cap = gns_sweep_cap(s, c->point.batch);
+	size_t n = c->n;
+	while (n > 0 && c->steps[n - 1] > cap)
+		n--;
+	gns_crossing(c->steps, c->losses, n, s->sweep.target_loss, s->sweep.window, &c->crossing);
 }
 
 void gns_sweep_child_look(struct gns_sweep_child *c, const struct gns_sweep_settings *s, const struct gns_sweep_reader *reader,
@@ -376,9 +380,7 @@ void gns_sweep_child_finish(struct gns_sweep_child *c, const struct gns_sweep_se
 	p->samples = p->steps * (double)p->batch;
 	p->loss = c->crossing.loss;
 	p->losses = (int64_t)c->n;
-	p->cap_steps = s->max_steps ? (double)s->max_steps : (double)NAN;
-	if (s->max_samples)
-		p->cap_steps = fmin(isfinite(p->cap_steps) ? p->cap_steps : INFINITY, (double)s->max_samples / (double)p->batch);
+	p->cap_steps = gns_sweep_cap(s, p->batch);
 	p->end_ns = gns_clock_ns(CLOCK_REALTIME);
 	p->note[0] = '\0';
 	if (p->status == GNS_SWEEP_FAILED)

@@ -95,6 +95,12 @@ double gns_sweep_lr(const struct gns_sweep_settings *s, double lr, int64_t batch
 	}
 }
 
+double gns_sweep_cap(const struct gns_sweep_settings *s, int64_t batch)
+{
+	double steps = s->max_steps ? (double)s->max_steps : INFINITY;
+	return s->max_samples ? fmin(steps, (double)s->max_samples / (double)batch) : steps;
+}
+
 /* ---- placeholders ---- */
 
 static bool has(char *const *argv, const char *placeholder)
