@@ -32,7 +32,7 @@ class Exact:
         squares = per_sample_squares(model, lambda m: objective(m, double), n)
         if alone and not self.coupled and not self.looped:
             self.looped = True
-            self.check(squares, loop(model, alone, n))
+            self.check(squares, loop(model, lambda m, i: alone(m, double, i), n))
         torch.set_rng_state(state)
         for name, q in squares.items():
             have = self.open.setdefault(stream, {}).setdefault(name, [0, 0.0])

@@ -24,7 +24,12 @@ class Wrapped:
     def __init__(self, g, original, before, after):
         self.g, self.original, self.before, self.after = g, original, before, after
 
+    def __get__(self, instance, owner=None):
+        return self if instance is None else types.MethodType(self, instance)
+
     def _safe(self, f, *args):
+        if f is None:
+            return None
         try:
             return f(*args)
         except Exception as e:
@@ -292,6 +297,8 @@ def remove(mock):
         setattr(sys.modules["torch.nn.utils.clip_grad"], n, f)
     for undo in mock.space.get("undo", ()):
         undo()
+    if "forget_first_call" in mock.space:
+        mock.space["forget_first_call"]()
     for cls in list(_subclasses(torch.optim.Optimizer)):
         step = cls.__dict__.get("step")
         for cell in getattr(step, "__closure__", None) or ():

@@ -183,9 +183,8 @@ def expanded(model, n):
 def per_sample_squares(model, objective, n):
     """{name: |A_i| squared for each of the n samples} of objective(model)."""
     shadow, copies = expanded(model, n)
-    names = list(copies)
-    grads = torch.autograd.grad(objective(shadow), [copies[name] for name in names], allow_unused=True)
-    return {name: g.flatten(1).square().sum(1) for name, g in zip(names, grads) if g is not None}
+    objective(shadow).backward()
+    return {name: c.grad.flatten(1).square().sum(1) for name, c in copies.items() if c.grad is not None}
 
 
 def loop(model, objective_alone, n):
@@ -194,6 +193,7 @@ def loop(model, objective_alone, n):
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     rows = []
     for i in range(n):
-        grads = torch.autograd.grad(objective_alone(model, i) / n, [p for _, p in named], allow_unused=True)
-        rows.append([0.0 if g is None else g.square().sum().item() for g in grads])
+        model.zero_grad()
+        objective_alone(model, i).backward()
+        rows.append([0.0 if p.grad is None else p.grad.square().sum().item() for _, p in named])
     return {name: torch.tensor(column, dtype=torch.float64) for (name, _), column in zip(named, zip(*rows))}

@@ -1,1 +1,93 @@
-# to come
+# What changes a gradient between backward() and step(): a loss scale, and clipping.
+
+
+def after_clip(token, total, failed):
+    """Clipping is after what is measured; it is worth a word, since it changes what a step does with its gradient."""
+    (args, kwargs), limit = token, None
+    limit = kwargs.get("max_norm", args[1] if len(args) > 1 else None)
+    stream = _stream_of_params(args[0] if args else kwargs.get("parameters"))
+    if failed or stream is None or limit is None or not isinstance(total, torch.Tensor) or total.device.type != "cpu":
+        return
+    limit = float(limit)
+    if stream.max_norm != limit:
+        stream.max_norm = limit
+        _g.setting(stream.id, "max_norm", limit, "")
+    if float(total) > limit:
+        _g.count("clipped_steps")
+        _g.event(stream.id, "clipping", "max_norm %g" % limit)
+
+
+def after_clip_value(token, result, failed):
+    args, kwargs = token
+    stream = _stream_of_params(args[0] if args else kwargs.get("parameters"))
+    limit = kwargs.get("clip_value", args[1] if len(args) > 1 else None)
+    if not failed and stream is not None and limit is not None:
+        _g.event(stream.id, "clipping", "clip_value %g" % float(limit))
+
+
+def _stream_of_params(parameters):
+    """Of a generator nothing is left to look at: then it is the only stream's."""
+    if isinstance(parameters, torch.Tensor):
+        parameters = (parameters,)
+    if isinstance(parameters, (list, tuple)):
+        for tensor in parameters:
+            p = param_of(tensor)
+            if p is not None:
+                return p.stream
+        return None
+    return next(iter(streams.values())) if len(streams) == 1 else None
+
+
+scaled = {"ref": None, "scale": 1.0}  # the loss as GradScaler last scaled it
+
+
+def watch_scaler():
+    cls = getattr(torch.amp, "GradScaler", None) if hasattr(torch, "amp") else None
+    cls = cls or getattr(torch.cuda.amp, "GradScaler", None)
+    if cls is None or era.get("scaler") is cls:
+        return
+    era["scaler"] = cls
+    for name, before, after in (("scale", _before_scale, _after_scale), ("step", _before_scaled_step, _after_scaled_step)):
+        original = cls.__dict__.get(name)
+        if original is not None:
+            wrapped = _g.wrap(original, before, after)
+            setattr(cls, name, wrapped if hasattr(wrapped, "__get__") else Method(wrapped, original))
+            undo.append(functools.partial(setattr, cls, name, original))
+
+
+def _before_scale(args, kwargs):
+    return args[0] if _g.any_measuring() else None
+
+
+def _after_scale(scaler, result, failed):
+    if scaler is None or failed or not isinstance(result, torch.Tensor) or result.device.type != "cpu" or not scaler.is_enabled():
+        return
+    scaled["ref"], scaled["scale"] = weakref.ref(result), float(scaler.get_scale())
+
+
+def scale_of(tensors):
+    ref = scaled["ref"]
+    loss = None if ref is None else ref()
+    return scaled["scale"] if loss is not None and any(t is loss for t in tensors) else 1.0
+
+
+def tell_scale(stream, scale):
+    if scale != stream.loss_scale:
+        stream.loss_scale = scale
+        _g.setting(stream.id, "loss_scale", scale, "")
+    _g.scale(stream.id, scale)
+
+
+def _before_scaled_step(args, kwargs):
+    stream = stream_of(args[1]) if len(args) > 1 else None
+    return None if stream is None else (stream, stream.step)
+
+
+def _after_scaled_step(token, result, failed):
+    if token is None or failed:
+        return
+    stream, step = token
+    if stream.step == step:
+        stream.backwards = stream.micro_steps = 0
+        _g.count("skipped_steps")
+        _g.event(stream.id, "skipped_steps", "GradScaler found inf or nan")

@@ -1,5 +1,64 @@
-# What the parameters are called in the trainer's modules.
+# What the parameters are called in the trainer's modules, and what kind of module they are in.
+WRAPPERS = {"DistributedDataParallel": "module", "DataParallel": "module", "OptimizedModule": "_orig_mod",
+            "FullyShardedDataParallel": "_fsdp_wrapped_module", "CheckpointWrapper": "_checkpoint_wrapped_module"}
+_module_types = {}
 
 
 def named(run):
-    pass
+    """Once for every set of parameters: looks through all objects for the modules that have them."""
+    if era["named"]:
+        return
+    era["named"] = 1
+    modules = [o for o in gc.get_objects() if _is_module(type(o))]
+    children = {id(child) for m in modules for child in m._modules.values() if child is not None}
+    roots = [m for m in modules if id(m) not in children]
+    best = {}  # Param -> (parameters under its root, name)
+    for root in roots:
+        _name_under(root, best)
+    for p, (_, name) in best.items():
+        if name != p.name:
+            p.name = name
+            _g.rename(p.id, name)
+
+
+def _is_module(t):
+    found = _module_types.get(t)
+    if found is None:
+        found = _module_types[t] = issubclass(t, torch.nn.Module)
+    return found
+
+
+def _name_under(root, best):
+    found, seen, todo = [], set(), [(root, "", None)]
+    while todo:
+        module, path, hint = todo.pop()
+        if id(module) in seen or "_parameters" not in module.__dict__:
+            continue
+        seen.add(id(module))
+        hint = _look_at(module, hint)
+        for name, tensor in module._parameters.items():
+            p = None if tensor is None else param_of(tensor)
+            if p is not None:
+                found.append((p, path + name))
+                p.hint = hint
+                p.recurrent = isinstance(module, torch.nn.RNNBase)
+        hidden = WRAPPERS.get(type(module).__name__)
+        for name, child in module._modules.items():
+            if child is not None:
+                todo.append((child, path if name == hidden else path + name + ".", hint))
+    for p, name in found:
+        if p not in best or best[p][0] < len(found):
+            best[p] = len(found), name
+
+
+def _look_at(module, hint):
+    """Notes what a module says of the order of its operands' dimensions; the samples' dimension in its parameters' products."""
+    kind = type(module).__name__
+    if kind == "DistributedDataParallel":
+        look_at_replica(module)
+    if isinstance(module, (torch.nn.RNNBase, torch.nn.MultiheadAttention)):
+        era["time_major"] = era["time_major"] or not module.batch_first
+        return 1
+    if isinstance(module, (torch.nn.TransformerEncoderLayer, torch.nn.TransformerDecoderLayer)):
+        return 0 if getattr(module.self_attn, "batch_first", False) else 1
+    return hint

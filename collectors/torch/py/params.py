@@ -3,7 +3,7 @@
 
 class Param:
     __slots__ = ("id", "ref", "key", "stream", "shape", "code", "name", "left", "step", "n", "ranks", "spoiled", "retained", "hint",
-                 "reached")
+                 "reached", "recurrent")
 
     def __init__(self, tensor, stream, name, code):
         self.ref = weakref.ref(tensor, functools.partial(_param_died, id(tensor)))
@@ -17,6 +17,8 @@ class Param:
         self.n = 0            # samples of that step so far
         self.spoiled = False  # in that step something happened that cannot be measured
         self.retained = False # in that step a graph was kept that may be used again
+        self.ranks = 1        # that average its gradient
+        self.recurrent = False
         self.hint = None      # the samples' dimension inside the module it belongs to, where the module says so
         self.reached = False  # it had a gradient at least once
         self.id = _g.param(stream.id, name, self.shape, code)
@@ -31,7 +33,7 @@ class Stream:
     """The steps of one optimizer."""
 
     __slots__ = ("id", "ref", "step", "params", "backwards", "micro_steps", "depth", "closure", "told", "loss_scale",
-                 "groups")
+                 "groups", "max_norm")
 
     def __init__(self, optimizer, number):
         self.id = number
@@ -44,12 +46,14 @@ class Stream:
         self.closure = False   # step() was called with one
         self.told = None       # the settings as last told
         self.loss_scale = None
+        self.max_norm = None
         self.groups = -1       # parameters in its groups when they were last looked through
 
 
 known = {}    # id of a tensor -> Param
 streams = {}  # id of an optimizer -> Stream
-era = {"generation": None, "codes": {}, "named": 0}
+era = {"generation": None, "codes": {}, "named": 0, "time_major": False}
+undo = []     # puts PyTorch's own functions back; for tests
 
 
 def _param_died(key, ref):
@@ -97,6 +101,7 @@ def adopt(optimizer):
         watch_step(type(optimizer))
     _adopt_groups(stream, optimizer)
     open_doors()
+    expect_first_call()
     return stream
 
 

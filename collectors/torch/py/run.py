@@ -4,14 +4,15 @@
 class Site:
     """One operation that parameters enter, and the hook that looks on while it passes its gradient down."""
 
-    __slots__ = ("run", "node", "uses", "lead", "tainted")
+    __slots__ = ("run", "node", "uses", "lead", "rows", "tainted")
 
     def __init__(self, run, node):
         self.run = run
         self.node = node
         self.uses = []
-        self.lead = None
-        self.tainted = False
+        self.lead = None     # the dimensions that were flattened to the rows of a product
+        self.rows = 0
+        self.tainted = False # rows that were picked from the batch
 
     def lead_of(self, rows):
         """What the rows of a product were flattened from, or just their number."""
@@ -74,12 +75,21 @@ class Run:
         self.streams = {p.stream for p in self.params}
         named(self)
         uses = [(p, self.graph.uses(leaf)) for p, leaf in todo]
-        decide_samples(self, uses)
         for p, found in uses:
             reason = self._declare(p, found)
             if reason:
                 self.failed[p] = reason
-        self._hook()
+        self._find_leads()
+        decide_samples(self)
+        for p, found in uses:
+            if p not in self.failed:
+                reason = self._join(p, found) if self.n else "samples"
+                if reason:
+                    self.failed[p] = reason
+        tainted = tainted_nodes(self)
+        for node, site in self.sites.items():
+            site.tainted = node in tainted
+            self.handles.append(node.register_hook(site))
 
     def _open(self, p, tensor):
         """Whether this backward can be measured for a parameter; it is told of afterwards in any case."""
@@ -124,19 +134,25 @@ class Run:
             use.p = p
             if use.kind not in MEASURES:
                 return self._unknown(use)
-        if not self.n:
-            return "samples"
-        if len(uses) > 1 and not apart([region_of(p, use) for use in uses]):
-            if any(region_of(p, use) is not None for use in uses) or any(turned(use) is None for use in uses):
-                return "tied"
-            rest = 1
-            for size in p.shape[1:]:
-                rest *= size
-            if _g.uses(p.id, len(uses), self.n, p.shape[0] if p.shape else 1, rest):
-                return "tied"
         for use in uses:
             self._site(use)
         return ""
+
+    def _join(self, p, uses):
+        """Uses that share elements of the parameter add up before they are squared."""
+        if len(uses) < 2:
+            return ""
+        found = [region_of(p, use) for use in uses]
+        if apart(found):
+            return ""
+        if any(region is not None for region in found) or any(turned(use) is None for use in uses):
+            return "tied"
+        if any(use.kind == "Sub" for use in uses):
+            return "tied"
+        rest = 1
+        for size in p.shape[1:]:
+            rest *= size
+        return "tied" if _g.uses(p.id, len(uses), self.n, p.shape[0] if p.shape else 1, rest) else ""
 
     def _unknown(self, use):
         name = type(use.node).__name__
@@ -164,30 +180,27 @@ class Run:
                 there.p, there.lookup = use.p, use
                 self._site(there)
 
-    def _hook(self):
-        tainted = tainted_nodes(self)
-        for node, site in self.sites.items():
-            site.tainted = node in tainted
-            kind = kind_of(node)
-            if kind in ("Addmm", "Mm"):
-                self._find_lead(site, 1 if kind == "Addmm" else 0)
-            self.handles.append(node.register_hook(site))
-
-    def _find_lead(self, site, rows_input):
+    def _find_leads(self):
         """The rows of a product mostly are flattened dimensions: the view under its operand or over its result tells which."""
-        below = site.node.next_functions[rows_input][0]
+        for node, site in list(self.sites.items()):
+            kind = kind_of(node)
+            if kind == "Addmm":
+                site.rows = rows_of(node, "mat1")
+                self._find_lead(site, node.next_functions[1][0])
+            elif kind == "Mm":
+                site.rows = rows_of(node, "self")
+                self._find_lead(site, node.next_functions[0][0])
+
+    def _find_lead(self, site, below):
         if below is not None and kind_of(below) in VIEWS:
-            sizes = sizes_below(below)
-            if sizes and len(sizes) > 2:
-                site.lead = sizes[:-1]
-                return
+            site.lead = unflattened(sizes_below(below), site.rows)
+            return
         for above, _, _ in self.graph.users.get(site.node, ()):
             if kind_of(above) in VIEWS:
                 sizes = shape_of(above)
                 if sizes is None:
                     self.handles.append(above.register_hook(functools.partial(_note_lead, site)))
-                elif len(sizes) > 2:
-                    site.lead = sizes[:-1]
+                site.lead = unflattened(sizes, site.rows)
                 return
 
     def end(self, failed):
@@ -232,6 +245,24 @@ class Run:
 
 
 def _note_lead(site, grads, outputs):
-    y = outputs[0]
-    if y is not None and y.dim() > 2:
-        site.lead = tuple(y.shape[:-1])
+    if outputs[0] is not None:
+        site.lead = unflattened(tuple(outputs[0].shape), site.rows)
+
+
+def rows_of(node, operand):
+    """Rows of a product, from the shape it keeps of its left operand."""
+    sizes = getattr(node, "_saved_%s_sym_sizes" % operand, None) or getattr(node, "_saved_%s_sizes" % operand, None)
+    return int(sizes[0]) if sizes else 0
+
+
+def unflattened(sizes, rows):
+    """The dimensions of `sizes` that `rows` rows were flattened from; the last may be a part of one, as heads are."""
+    lead, size = [], 1
+    for s in sizes or ():
+        if not s or rows % (size * s):
+            break
+        lead.append(s)
+        size *= s
+    if size < rows:
+        lead.append(rows // size)
+    return tuple(lead)

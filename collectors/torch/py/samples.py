@@ -1,16 +1,107 @@
 # How many samples a backward pass is of, and in which dimension of the model's input they are.
-
-
-def forget_first_call():
-    pass
+#
+# Told by the user, or the leading dimension of what the trainer hands to its model: that call is waited for, once in a
+# measured pass, with nn.Module's __call__ exchanged until it comes. Without either, what the first operations saw.
+first_call = {"sizes": None, "original": None, "samples": 0}
 
 
 def expect_first_call():
-    pass
+    first_call["sizes"], first_call["samples"] = None, 0
+    if first_call["original"] is None and _g.any_measuring() and not _compiling():
+        original = torch.nn.Module.__dict__.get("__call__")
+        if original is None:
+            return
+        wrapped = _g.wrap(original, _before_call, None)
+        first_call["original"] = original
+        torch.nn.Module.__call__ = wrapped if hasattr(wrapped, "__get__") else Method(wrapped, original)
 
 
-def decide_samples(run, uses):
+def forget_first_call():
+    original = first_call["original"]
+    if original is not None:
+        first_call["original"] = None
+        torch.nn.Module.__call__ = original
+
+
+def _compiling():
+    """torch.compile looks at nn.Module's methods, and compiles anew when they change."""
+    utils = sys.modules.get("torch._dynamo.utils")
+    try:
+        return bool(utils and utils.counters["frames"]["total"])
+    except Exception:
+        return True
+
+
+def _before_call(args, kwargs):
+    if not args or not torch.is_grad_enabled() or not any(param_of(p) for p in args[0].parameters()):
+        return
+    forget_first_call()
+    for value in args[1:] + tuple(kwargs.values()):
+        if _note_input(value):
+            return
+        if isinstance(value, dict) and any(_note_input(v) for v in value.values()):
+            return
+
+
+def _note_input(value):
+    if isinstance(value, torch.Tensor):
+        if value.dim():
+            first_call["sizes"] = tuple(value.shape)
+            first_call["samples"] = value.shape[0]
+            first_call["numbers"] = value.is_floating_point()
+        return value.dim() > 0
+    if isinstance(value, torch.nn.utils.rnn.PackedSequence):
+        first_call["sizes"] = None
+        first_call["samples"] = int(value.batch_sizes[0])
+        return True
+    return False
+
+
+def decide_samples(run):
+    """Sets run.n, run.axis (of the model's input: 0, 1, or None where both dimensions are of that size) and run.other."""
     if run.outer is not None and run.outer.n:
         run.n, run.axis, run.other = run.outer.n, run.outer.axis, run.outer.other
         return
-    run.n = _g.samples_told()
+    sizes = first_call["sizes"] or ()
+    sequence = sizes[1] if len(sizes) == 2 and not first_call["numbers"] or len(sizes) == 3 else 0
+    seen = _seen_inside(run) if era["time_major"] else 0
+    run.n = _g.samples_told() or seen or first_call["samples"] or _guess(run)
+    if not sizes or run.n not in sizes[:2]:
+        run.axis = 0 if not era["time_major"] else None
+        return
+    if sizes[0] == run.n != sequence:
+        run.axis, run.other = 0, sequence
+    elif sequence == run.n != sizes[0]:
+        run.axis, run.other = 1, sizes[0]
+    else:
+        run.axis = None if era["time_major"] and sequence == run.n else 0
+
+
+def _seen_inside(run):
+    """The samples as recurrent and attention layers see them, whose own dimensions are (time, samples) whatever the model's are."""
+    for site in run.sites.values():
+        if site.lead and len(site.lead) > 1 and any(use.p.hint == 1 for use in site.uses):
+            return site.lead[1]
+    for site in run.sites.values():
+        for use in site.uses:
+            if use.p.recurrent and kind_of(site.node) == "Addmm":
+                return int(site.node._saved_mat1_sym_sizes[0] if hasattr(site.node, "_saved_mat1_sym_sizes") else 0)
+    return 0
+
+
+def _guess(run):
+    votes = {}
+    for site in run.sites.values():
+        kind, size = kind_of(site.node), 0
+        if kind == "Convolution":
+            size = site.node._saved_input.shape[0]
+        elif kind == "Embedding" and site.node._saved_indices.dim() > 1:
+            size = site.node._saved_indices.shape[0]
+        elif site.lead and len(site.lead) > 1:
+            size = site.lead[0]
+        if size > 1:
+            votes[size] = votes.get(size, 0) + 1
+    if votes:
+        return max(votes, key=votes.get)
+    rows = [site.rows for site in run.sites.values() if site.rows]
+    return min(rows) if rows else 0

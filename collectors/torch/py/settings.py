@@ -1,5 +1,45 @@
-# How the training is set: the optimizer and its numbers.
+# How the training is set: the optimizer and its numbers, told when they change.
 
 
 def tell_settings(stream, optimizer):
-    pass
+    if stream.told is not None and not _g.measuring(stream.id):
+        return
+    found = {"optimizer": type(optimizer).__name__}
+    for g, group in enumerate(optimizer.param_groups[:8]):
+        for name, value in group.items():
+            if name != "params" and name != "param_names":
+                _take(found, name if g == 0 else "%s.%d" % (name, g), value)
+    told = stream.told or {}
+    for name, value in found.items():
+        if told.get(name) != value and (g_zero(name) or told or _differs(found, name)):
+            tell_setting(stream, name, value)
+    stream.told = found
+
+
+def g_zero(name):
+    return not name.rpartition(".")[2].isdigit()
+
+
+def _differs(found, name):
+    """A further group's number is worth telling where it is not the first group's."""
+    return found.get(name.rpartition(".")[0]) != found[name]
+
+
+def _take(found, name, value):
+    if name.startswith("betas") and isinstance(value, (tuple, list)):
+        rest = name[5:]
+        for i, beta in enumerate(value):
+            _take(found, "beta%d%s" % (i + 1, rest), beta)
+    elif isinstance(value, (bool, int, float)):
+        found[name] = float(value)
+    elif isinstance(value, torch.Tensor) and value.numel() == 1 and value.device.type == "cpu":
+        found[name] = float(value)
+    elif isinstance(value, str):
+        found[name] = value
+
+
+def tell_setting(stream, name, value):
+    if isinstance(value, float):
+        _g.setting(stream.id, name[:31], value, "")
+    else:
+        _g.setting(stream.id, name[:31], None, value[:63])

@@ -5,6 +5,9 @@ progress = threading.local()  # .run: the innermost backward of this thread
 def open_doors():
     doors["before_backward"] = before_backward
     doors["after_backward"] = after_backward
+    doors["after_clip"] = after_clip
+    doors["after_clip_value"] = after_clip_value
+    watch_scaler()
 
 
 def before_backward(args, kwargs):
@@ -53,8 +56,11 @@ def _tell_loss(run, tensors):
         if not isinstance(t, torch.Tensor) or t.numel() != 1 or t.device.type != "cpu":
             return
         value += float(t.detach())
+    scale = scale_of(tensors)
     for stream in run.streams:
-        _g.loss(stream.id, value / (stream.loss_scale or 1.0))
+        _g.loss(stream.id, value / scale)
+        if scale != 1.0 or stream.loss_scale is not None:
+            tell_scale(stream, scale)
 
 
 watched = []  # the functions that stand in for an optimizer's own; kept, so that their ids stay theirs

@@ -60,8 +60,8 @@ def _ready():
         wrapped = _g.wrap(made, lambda args, kwargs: args[0] if args else None, _optimizer_made)
         torch.optim.Optimizer.__init__ = wrapped if hasattr(wrapped, "__get__") else Method(wrapped, made)
         torch.autograd.backward = _g.wrap(torch.autograd.backward, _before_backward, _after_backward)
-        for name in ("clip_grad_norm_", "clip_grad_value_"):
-            clip = _g.wrap(getattr(torch.nn.utils, name), _before_clip, _after_clip)
+        for name, after in (("clip_grad_norm_", _after_clip), ("clip_grad_value_", _after_clip_value)):
+            clip = _g.wrap(getattr(torch.nn.utils, name), _before_clip, after)
             setattr(torch.nn.utils, name, clip)
             setattr(sys.modules["torch.nn.utils.clip_grad"], name, clip)
     except AttributeError:
@@ -69,7 +69,7 @@ def _ready():
 
 
 # Before there is an optimizer these do nothing; the rest of this half puts its own in their places.
-doors = {"before_backward": _ignore, "after_backward": _ignore, "after_clip": _ignore}
+doors = {"before_backward": _ignore, "after_backward": _ignore, "after_clip": _ignore, "after_clip_value": _ignore}
 
 
 def _before_backward(args, kwargs):
@@ -86,6 +86,10 @@ def _before_clip(args, kwargs):
 
 def _after_clip(token, result, failed):
     doors["after_clip"](token, result, failed)
+
+
+def _after_clip_value(token, result, failed):
+    doors["after_clip_value"](token, result, failed)
 
 
 _spec = getattr(sys.modules.get("torch"), "__spec__", None)

@@ -112,16 +112,18 @@ def train(args, ranks, observer):
     generator = torch.Generator().manual_seed(args.seed)
     losses, times = [], [time.perf_counter()]
 
+    micro = args.batch // ranks.world // args.accumulate
+
     def objective(m, x, y):
-        return loss_of(m, x, y) * (len(x) if args.sum else 1) * args.times / args.accumulate
+        """Its share of the micro-step's loss, where x is not the whole of it."""
+        return loss_of(m, x, y) * (len(x) if args.sum else len(x) / micro) * args.times / args.accumulate
 
     def gradient(step, parts):
         optimizer.zero_grad(**({"set_to_none": True} if args.alive else {}))
         total = 0.0
         for i, (x, y) in enumerate(parts):
             if observer:
-                observer.micro("0", bare, lambda m, x: objective(m, x, y), x,
-                               alone=lambda m, j: objective(m, x[j:j + 1].to(next(m.parameters()).dtype) if x.is_floating_point() else x[j:j + 1], y[j:j + 1]))
+                observer.micro("0", bare, lambda m, x: objective(m, x, y), x, lambda m, x, i: objective(m, x[i:i + 1], y[i:i + 1]))
             hold = args.ddp and i + 1 < len(parts)
             with model.no_sync() if hold else contextlib.nullcontext(), torch.autocast("cpu", torch.bfloat16, enabled=args.amp):
                 loss = objective(model, x, y)
