@@ -53,6 +53,10 @@ void gns_config_read(struct gns_config *c)
 	memset(c, 0, sizeof *c);
 	const char *off = setting("GNSCOPE_OFF");
 	c->off = off && strcmp(off, "0") != 0;
+	const char *torch = setting("GNSCOPE_TORCH");
+	c->no_torch = torch && strcmp(torch, "0") == 0;
+	if (torch && strcmp(torch, "0") != 0 && strcmp(torch, "1") != 0)
+		note_bad(c, "GNSCOPE_TORCH", torch);
 	c->samples = whole(c, "GNSCOPE_SAMPLES", 0, 1, 1u << 30);
 	c->every = whole(c, "GNSCOPE_EVERY", 0, 1, 1u << 30);
 	c->probes = whole(c, "GNSCOPE_PROBES", 8, 8, 32) & ~7u;

@@ -71,6 +71,13 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 	struct gns_verdict v;
 	if (!product->m || !product->n || !product->k)
 		return;
+	if (atomic_load_explicit(&gns_core.aside, memory_order_relaxed)) {
+		if (!call->n_products++) {
+			call->product = *product;
+			call->role = atomic_load_explicit(&gns_core.part, memory_order_relaxed);
+		}
+		return;
+	}
 	unsigned fpu = gns_fpu_begin();
 	pthread_mutex_lock(&gns_core.lock);
 	gns_roles_see(&gns_core.roles, product, &v);
@@ -118,7 +125,10 @@ static void account(struct gns_call *call, uint64_t returned)
 	if (!call->entered_ns)
 		return;
 	uint64_t cost = gns_now() - returned + (call->called_ns - call->entered_ns);
-	gns_core.steps.overhead_ns += cost * call->scale;
+	if (gns_core.aside)
+		gns_feed_charge(gns_core.feed, -1, cost * call->scale);
+	else
+		gns_core.steps.overhead_ns += cost * call->scale;
 }
 
 void gns_core_after(struct gns_call *call)
@@ -144,7 +154,7 @@ void gns_core_after(struct gns_call *call)
 		while (call->n_wgrads--)
 			last |= gns_steps_gradient(&gns_core.steps);
 		account(call, returned);
-		if (last) {
+		if (last && !gns_core.aside) {
 			uint64_t from = gns_now();
 			gns_stepping_close(false);
 			gns_core.steps.overhead_ns += gns_now() - from;

@@ -24,7 +24,7 @@ struct gns_call {
 	uint64_t entered_ns, called_ns;
 	uint64_t step;        /* that its gradients belong to */
 	struct gns_product product; /* the first */
-	uint32_t role;
+	uint32_t role;        /* or family */
 	uint32_t n_products, n_wgrads;
 	struct gns_pending *pending;
 	uint32_t scale;       /* how many calls this one's timed cost stands for */

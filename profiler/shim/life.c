@@ -17,8 +17,10 @@ static void after_fork(void)
 	/* The ring is the parent's: the child lets go of it and is asleep until it multiplies matrices itself. */
 	static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
 	memcpy(&gns_core.lock, &fresh, sizeof fresh);
-	if (gns_core.state == GNS_AWAKE)
+	if (gns_core.state == GNS_AWAKE) {
 		gns_core.state = GNS_FORKED;
+		gns_core.generation++;
+	}
 }
 
 int gns_life_state(void)
@@ -41,6 +43,11 @@ static void forget_parent(void)
 	gns_roles_free(&gns_core.roles);
 	if (gns_core.measure)
 		gns_measure_free(gns_core.measure);
+	if (gns_core.feed)
+		gns_feed_free(gns_core.feed);
+	gns_pages_free(gns_core.feed, sizeof *gns_core.feed);
+	gns_core.feed = NULL;
+	gns_core.aside = gns_core.feeding = false;
 	gns_pages_free(gns_core.measure, sizeof *gns_core.measure);
 	gns_pages_free(gns_core.kernels, sizeof *gns_core.kernels);
 	gns_pages_free((void *)gns_core.ours, PAGE);
@@ -52,6 +59,13 @@ static void forget_parent(void)
 	memset(gns_core.refused, 0, sizeof gns_core.refused);
 	memset(gns_core.last_why, 0, sizeof gns_core.last_why);
 	gns_core.n_boundaries = gns_core.early_marks = 0;
+	gns_core.steps_base = 0;
+}
+
+/* Not the time: the same training gives the same numbers. Ranks draw apart. */
+uint64_t gns_core_seed(int32_t rank)
+{
+	return 0x676e7363ull ^ (uint64_t)rank << 40;
 }
 
 static bool set_up(void)
@@ -70,8 +84,7 @@ static bool set_up(void)
 	gns_core.measure->samples = gns_core.config.samples;
 	gns_core.measure->probes = gns_core.config.probes;
 	gns_core.first_ns = gns_now();
-	/* Not the time: the same training gives the same numbers. Ranks draw apart. */
-	gns_core.measure->seed = 0x676e7363ull ^ (uint64_t)gns_core.config.rank << 40;
+	gns_core.measure->seed = gns_core_seed(gns_core.config.rank);
 	gns_steps_init(&gns_core.steps, gns_core.first_ns);
 	gns_core.learning = true;
 	gns_core.measured = false;
@@ -109,7 +122,8 @@ __attribute__((destructor)) static void at_exit(void)
 		gns_stepping_close(true);
 	/* A program that multiplied matrices but was never seen to train is told about only where somebody asked (`gnscope run`). */
 	if (gns_core.publish.link == GNS_LINK_OPEN || (gns_core.config.session && gns_publish_open(&gns_core.publish, &gns_core.config))) {
-		gns_publish_rest(&gns_core.publish, &gns_core.config, 0, GNS_UNIT_ROWS, list, gns_stepping_counters(list));
+		gns_publish_rest(&gns_core.publish, &gns_core.config, gns_core.aside ? gns_core.measure->samples : 0,
+				 gns_core.aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS, list, gns_stepping_counters(list));
 		gns_ring_close(&gns_core.publish.ring);
 	}
 	gns_core.publish.link = GNS_LINK_OFF; /* a thread that is in a product now may still come to the end of its step */

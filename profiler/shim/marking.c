@@ -34,7 +34,9 @@ void gns_core_mark_step(void)
 	if (!mark_begin())
 		return;
 	gns_core.steps.marked = true;
-	if (!gns_core.steps.step) {
+	if (gns_core.aside) {
+		/* The optimizer's own steps are known. */
+	} else if (!gns_core.steps.step) {
 		gns_core.early_marks++;
 	} else {
 		unsigned fpu = gns_fpu_begin();
@@ -65,9 +67,14 @@ void gns_core_mark_loss(double loss)
 	int saved = errno;
 	if (!mark_begin())
 		return;
+	if (gns_core.aside && gns_core.feed->n_streams) {
+		gns_publish_loss(&gns_core.publish, 0, gns_feed_mark_loss(gns_core.feed), loss);
+		mark_end(saved);
+		return;
+	}
 	/* Before the weights are known only marks tell which step this is; without them such a loss belongs nowhere. */
 	if (gns_core.steps.step || gns_core.steps.marked)
-		gns_publish_loss(&gns_core.publish, 0, gns_core.steps.step ? gns_core.steps.step : gns_core.early_marks + 1, loss);
+		gns_publish_loss(&gns_core.publish, 0, gns_core.steps.step ? gns_core.steps.step : gns_core.steps_base + gns_core.early_marks + 1, loss);
 	mark_end(saved);
 }
 
@@ -77,5 +84,7 @@ void gns_core_mark_param(const char *name, const void *data, uint64_t rows, uint
 	if (!name || !mark_begin())
 		return;
 	gns_measure_name(gns_core.measure, name, data, rows, cols);
+	if (gns_core.feed)
+		gns_feed_given(gns_core.feed, name, data, rows, cols);
 	mark_end(saved);
 }

@@ -1,10 +1,11 @@
-/* The shim's one static context, shared by core.c, life.c, stepping.c and marking.c and by nobody else. */
+/* The shim's one static context, shared by core.c, life.c, stepping.c, marking.c and feeding.c and by nobody else. */
 #ifndef GNS_STATE_H
 #define GNS_STATE_H
 
 #include <pthread.h>
 
 #include "config.h"
+#include "feed.h"
 #include "kernels.h"
 #include "measure.h"
 #include "publish.h"
@@ -20,6 +21,10 @@ enum { GNS_COUNT_PRODUCTS = 0, GNS_COUNT_FORWARD, GNS_COUNT_DGRAD, GNS_COUNT_WGR
 struct gns_core {
 	_Atomic int state;
 	_Atomic bool measured, learning; /* of steps and roles, for those who do not hold the lock */
+	_Atomic bool aside;              /* a collector that knows the layers is at work: products are timed, no more */
+	_Atomic bool feeding;            /* some stream of the feed is in a measured step */
+	_Atomic uint32_t part;           /* family of the products of this part of the step, while aside */
+	_Atomic uint32_t generation;     /* changes in a child */
 	_Atomic uint32_t *ours; /* 0 in a child, however it was made; atfork handlers run for fork() alone */
 	pthread_mutex_t lock;
 	struct gns_config config;
@@ -28,6 +33,8 @@ struct gns_core {
 	struct gns_kernels *kernels;
 	struct gns_publish publish;
 	struct gns_steps steps;
+	uint64_t steps_base;             /* steps of stream 0 that another collector has counted before */
+	struct gns_feed *feed;           /* NULL until a collector feeds */
 	uint64_t first_ns, counts[GNS_COUNTS], refused[GNS_REFUSALS];
 	struct { uint32_t m, n, k; } last_why[GNS_WHYS];
 	uint64_t boundary_ns[GNS_BOUNDARY_TIMES], boundary_real[GNS_BOUNDARY_TIMES];
@@ -41,6 +48,7 @@ extern struct gns_core gns_core;
 extern __thread int gns_inside __attribute__((tls_model("initial-exec")));
 
 /* life.c */
+uint64_t gns_core_seed(int32_t rank);
 int gns_life_state(void); /* enum gns_state; notices that this process is a child */
 void gns_life_wake(void); /* afterwards gns_core.state is GNS_AWAKE or GNS_OFF */
 

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "publish_blas.h"
+#include "publish_feed.h"
 #include "state.h"
 
 size_t gns_stepping_counters(struct gns_counter *out)
@@ -23,10 +24,12 @@ size_t gns_stepping_counters(struct gns_counter *out)
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "kernels_not_listed", .value = gns_core.kernels->overflow };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "uses_forgotten", .value = gns_core.roles.uses.lost };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "scan_not_permitted", .value = !gns_core.roles.scan_works };
+	if (gns_core.feed)
+		n += gns_feed_counters(gns_core.feed, out + n);
 	return n;
 }
 
-_Static_assert(GNS_COUNTS + GNS_WHYS + GNS_REFUSALS + 4 <= GNS_COUNTERS_MAX, "room for all gns_stepping_counters");
+_Static_assert(GNS_COUNTS + GNS_WHYS + GNS_REFUSALS + 4 + GNS_FEED_COUNTS <= GNS_COUNTERS_MAX, "room for all gns_stepping_counters");
 
 /* Ends the present step and hands it over. */
 void gns_stepping_close(bool all_counters)
@@ -83,7 +86,7 @@ static void report_learned_steps(void)
 		return;
 	for (uint32_t i = 0; i < steps; i++) {
 		uint64_t from = i ? gns_core.boundary_ns[i - 1] : gns_core.first_ns;
-		struct gns_step_report report = { .step = i + 1, .overhead_ns = i + 1 == steps ? spent : 0 };
+		struct gns_step_report report = { .step = gns_core.steps_base + i + 1, .overhead_ns = i + 1 == steps ? spent : 0 };
 		if (times) {
 			report.dur_ns = gns_core.boundary_ns[i] - from;
 			report.start_ns = gns_core.boundary_real[i] - report.dur_ns;
@@ -103,7 +106,7 @@ void gns_stepping_boundary(const struct gns_verdict *v)
 		s->began_real_ns = gns_realtime();
 		s->expected = gns_core.roles.expected_gradients;
 		s->unsure = s->expected == 0;
-		gns_stepping_begin(steps_before() + 1);
+		gns_stepping_begin(gns_core.steps_base + steps_before() + 1);
 		return;
 	}
 	if (v->learned)

@@ -1,0 +1,95 @@
+/* Where `import torch` passes: initModule, which torch/_C*.so calls in libtorch_python.so, with the GIL held. */
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectors/collector.h"
+#include "collectors/torch/torch.h"
+#include "profiler/shim/config.h"
+#include "profiler/shim/feeding.h"
+#include "profiler/shim/real.h"
+
+/* Another library may have an initModule of its own, which ours must not bend: arguments and result go through untouched. */
+typedef long (*init_fn)(long, long, long, long, long, long);
+
+static PyObject *namespace;
+
+static bool wanted(void)
+{
+	struct gns_config config;
+	gns_config_read(&config);
+	return !config.off && !config.no_torch;
+}
+
+static bool is_torch(void *function)
+{
+	Dl_info from;
+	if (!dladdr(function, &from) || !from.dli_fname)
+		return false;
+	const char *slash = strrchr(from.dli_fname, '/');
+	return strncmp(slash ? slash + 1 : from.dli_fname, "libtorch_python.", 16) == 0;
+}
+
+static bool make_namespace(void)
+{
+	PyObject *builtins = gns_py.PyImport_ImportModule("builtins"), *native = gns_torch_native();
+	PyObject *name = gns_py.PyUnicode_InternFromString("gnscope");
+	namespace = gns_py.PyDict_New();
+	bool made = builtins && native && name && namespace && !gns_py.PyDict_SetItemString(namespace, "__builtins__", builtins) &&
+		    !gns_py.PyDict_SetItemString(namespace, "__name__", name) && !gns_py.PyDict_SetItemString(namespace, "_g", native);
+	gns_py.Py_DecRef(name);
+	gns_py.Py_DecRef(native);
+	gns_py.Py_DecRef(builtins);
+	return made;
+}
+
+static bool exec(const struct gns_torch_file *file)
+{
+	PyObject *code = gns_py.Py_CompileString(file->text, file->name, GNS_PY_FILE_INPUT);
+	PyObject *done = code ? gns_py.PyEval_EvalCode(code, namespace, namespace) : NULL;
+	gns_py.Py_DecRef(code);
+	gns_py.Py_DecRef(done);
+	return done != NULL;
+}
+
+PyObject *gns_torch_load(void)
+{
+	for (const struct gns_torch_file *file = gns_torch_files + 1; file->name; file++)
+		if (!exec(file))
+			return NULL;
+	gns_py.Py_IncRef(gns_py.none);
+	return gns_py.none;
+}
+
+/* Whatever fails here fails silently: `import torch` has nothing to do with it. */
+static void install(void)
+{
+	struct gns_feeding_time time;
+	if (namespace || !wanted() || !gns_python_find())
+		return;
+	gns_feeding_time_begin(&time);
+	if (!make_namespace() || !exec(&gns_torch_files[0])) {
+		if (gns_py.PyErr_Occurred())
+			gns_torch_failed();
+		gns_py.PyErr_Clear();
+	}
+	gns_feeding_time_end(&time);
+}
+
+__attribute__((visibility("default"))) long initModule(long, long, long, long, long, long);
+
+long initModule(long a, long b, long c, long d, long e, long f)
+{
+	static struct gns_real real = { .name = "initModule", .self = (void *)initModule };
+	init_fn next = (init_fn)gns_real_find(&real, __builtin_return_address(0));
+	if (!next)
+		return 0;
+	long result = next(a, b, c, d, e, f);
+	if (result && is_torch((void *)next))
+		install();
+	return result;
+}
+
+static const char *const symbols[] = { "initModule", NULL };
+
+const struct gns_collector gns_torch_collector = { .name = "torch", .symbols = symbols };

@@ -1,0 +1,38 @@
+/* The PyTorch collector. PyTorch's wheels carry their BLAS inside, where no wrapper can stand, and what a parameter of any kind has
+ * met is known to autograd alone: so this collector is told by Python.
+ *
+ *     entry.c    initModule of libtorch_python.so: where `import torch` passes; execs the first embedded file
+ *     python.c   the C API of the Python in this process, by dlsym: nothing is linked, nothing needed at build
+ *     wrap.c     callables that stand before PyTorch's own without a frame of ours
+ *     native.c   the functions that the embedded files call: object `_g`
+ *     py/        the embedded files: which node of the graph has which parameter's operands
+ *
+ * Behind it: collectors/sketch/layers.h measures, profiler/shim/feeding.h has streams, steps and records. Everything here runs with the
+ * GIL held, but for long measurements. An error of ours never becomes the trainer's: the collector gives up and says so. */
+#ifndef GNS_TORCH_H
+#define GNS_TORCH_H
+
+#include "collectors/torch/python.h"
+
+struct gns_collector;
+extern const struct gns_collector gns_torch_collector;
+
+/* The embedded files in order, ends with NULL: the first runs as torch is imported, the others at _g.load(). */
+struct gns_torch_file {
+	const char *name; /* "<gnscope>/stub.py" */
+	const char *text;
+};
+extern const struct gns_torch_file gns_torch_files[];
+
+/* The object `_g`; NULL with a Python error set. Its functions are in native.c, and in docs/collectors.md. */
+PyObject *gns_torch_native(void);
+PyObject *gns_torch_load(void);       /* execs the files after the first. None; NULL with an error set */
+
+/* wrap.c. A callable before(args, kwargs), original(*args, **kwargs), after(token, result or None, failed); `replace`: before gives
+ * (token, args, kwargs). original NULL: a hook, which calls before(*args) and gives None. */
+PyObject *gns_torch_wrap(PyObject *original, PyObject *before, PyObject *after, bool replace);
+/* After a call of our own Python has failed. True: it was an Exception; it is gone and the collector has given up. False: it is a
+ * KeyboardInterrupt or the like and stays, without our frames. */
+bool gns_torch_failed(void);
+
+#endif

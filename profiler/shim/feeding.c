@@ -1,0 +1,568 @@
+/* The feed in this process. */
+#include "feeding.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "arena.h"
+#include "clock.h"
+#include "fpu.h"
+#include "publish_feed.h"
+#include "state.h"
+
+static _Atomic bool gave_up;
+static __thread bool timed __attribute__((tls_model("initial-exec")));
+static __thread int64_t timed_stream __attribute__((tls_model("initial-exec")));
+
+struct hold {
+	int inside, saved_errno;
+	unsigned fpu;
+};
+
+/* Takes the lock, if there is a feed (or one may be made). */
+static bool begin(struct hold *h, bool wake)
+{
+	int saved = errno;
+	int state = gave_up ? GNS_OFF : gns_life_state();
+	if (state == GNS_OFF || (state != GNS_AWAKE && !wake))
+		return false;
+	*h = (struct hold){ .inside = gns_inside, .saved_errno = saved };
+	gns_inside = 1;
+	if (state != GNS_AWAKE)
+		gns_life_wake();
+	h->fpu = gns_fpu_begin();
+	pthread_mutex_lock(&gns_core.lock);
+	if (gns_core.state == GNS_AWAKE && !gns_core.config.no_torch && (gns_core.feed || wake))
+		return true;
+	pthread_mutex_unlock(&gns_core.lock);
+	gns_fpu_end(h->fpu);
+	gns_inside = h->inside;
+	errno = saved;
+	return false;
+}
+
+static void end(const struct hold *h)
+{
+	pthread_mutex_unlock(&gns_core.lock);
+	gns_fpu_end(h->fpu);
+	gns_inside = h->inside;
+	errno = h->saved_errno;
+}
+
+static void show_measuring(void)
+{
+	atomic_store_explicit(&gns_core.measured, gns_feed_measuring(gns_core.feed, 0), memory_order_relaxed);
+	atomic_store_explicit(&gns_core.feeding, gns_feed_any_measuring(gns_core.feed), memory_order_relaxed);
+}
+
+static bool take_over(void)
+{
+	if (gns_core.feed)
+		return true;
+	struct gns_feed *feed = gns_pages(sizeof *feed);
+	if (gns_core.steps.step && !gns_core.steps.published && gns_core.steps.gradients)
+		gns_stepping_close(false);
+	uint64_t steps = gns_core.steps.step ? gns_core.steps.step - !gns_core.steps.published : 0;
+	if (!feed || !gns_feed_init(feed, gns_core.roles.ids + 1, steps + 1)) {
+		gns_pages_free(feed, sizeof *feed);
+		return false;
+	}
+	gns_core.feed = feed;
+	gns_core.steps.step = 0;
+	gns_core.steps.measured = false;
+	gns_measure_clear(gns_core.measure);
+	gns_kernels_clear(gns_core.kernels);
+	gns_core.learning = false;
+	gns_core.part = GNS_ROLE_FORWARD;
+	gns_core.aside = true;
+	show_measuring();
+	return true;
+}
+
+/* The collector of products begins anew, with other ids and where the steps are now. */
+static void resume_products(void)
+{
+	const struct gns_feed *feed = gns_core.feed;
+	uint32_t ids = feed->first_id + feed->n_params - 1;
+	if (feed->n_streams)
+		gns_core.steps_base = feed->stream[0].clock.step - 1;
+	else
+		gns_core.steps_base = feed->first_step - 1;
+	gns_core.feeding = gns_core.measured = false;
+	gns_roles_free(&gns_core.roles);
+	if (!gns_roles_init(&gns_core.roles))
+		return;
+	gns_core.roles.ids = ids;
+	bool marked = gns_core.steps.marked;
+	gns_steps_init(&gns_core.steps, gns_now());
+	gns_core.steps.marked = marked;
+	gns_core.first_ns = gns_now();
+	gns_core.n_boundaries = gns_core.early_marks = 0;
+	gns_kernels_clear(gns_core.kernels);
+	gns_core.learning = true;
+	gns_core.aside = false;
+}
+
+bool gns_feeding_on(void)
+{
+	if (gave_up || gns_life_state() == GNS_OFF)
+		return false;
+	if (gns_core.state == GNS_AWAKE)
+		return !gns_core.config.no_torch;
+	struct gns_config config;
+	gns_config_read(&config);
+	return !config.off && !config.no_torch;
+}
+
+bool gns_feeding_given_up(void)
+{
+	return atomic_load_explicit(&gave_up, memory_order_relaxed);
+}
+
+uint32_t gns_feeding_generation(void)
+{
+	gns_life_state();
+	return gns_core.generation;
+}
+
+void gns_feeding_take_over(void)
+{
+	struct hold h;
+	if (!begin(&h, true))
+		return;
+	take_over();
+	end(&h);
+}
+
+void gns_feeding_give_up(const char *reason)
+{
+	struct hold h;
+	if (atomic_load(&gave_up))
+		return;
+	if (begin(&h, false)) {
+		gns_publish_event(&gns_core.publish, 0, gns_core.feed->n_streams ? gns_core.feed->stream[0].clock.step : 0, "torch_off", reason);
+		gns_feed_count(gns_core.feed, "given_up");
+		resume_products();
+		end(&h);
+	}
+	atomic_store(&gave_up, true);
+}
+
+int gns_feeding_stream(const char *optimizer)
+{
+	struct hold h;
+	int stream = -1;
+	if (!begin(&h, true))
+		return -1;
+	if (take_over())
+		stream = gns_feed_stream(gns_core.feed, optimizer, &gns_core.config, gns_publish_control(&gns_core.publish));
+	if (gns_core.feed)
+		show_measuring();
+	end(&h);
+	return stream;
+}
+
+static void use_given_names(void)
+{
+	for (uint32_t i = 0; i < gns_core.measure->n_given; i++) {
+		const struct gns_given_name *g = &gns_core.measure->given[i];
+		gns_feed_given(gns_core.feed, g->name, g->data, g->rows, g->cols);
+	}
+}
+
+uint32_t gns_feeding_param(int64_t stream, const char *name, unsigned dims, const uint64_t *size, uint32_t dtype, const void *data)
+{
+	struct hold h;
+	if (!begin(&h, false))
+		return 0;
+	uint32_t id = gns_feed_param(gns_core.feed, stream, name, dims, size, dtype, data);
+	if (id)
+		use_given_names();
+	end(&h);
+	return id;
+}
+
+/* The parameter, and the lock, if there is one. */
+static struct gns_feed_param *begin_param(struct hold *h, int64_t id)
+{
+	if (!begin(h, false))
+		return NULL;
+	struct gns_feed_param *p = gns_feed_param_at(gns_core.feed, id);
+	if (p)
+		timed_stream = p->stream;
+	else
+		end(h);
+	return p;
+}
+
+void gns_feeding_rename(int64_t id, const char *name)
+{
+	struct hold h;
+	struct gns_feed_param *p = begin_param(&h, id);
+	if (!p)
+		return;
+	gns_feed_rename(gns_core.feed, p, name);
+	end(&h);
+}
+
+void gns_feeding_leave_out(int64_t id, const char *reason)
+{
+	struct hold h;
+	struct gns_feed_param *p = begin_param(&h, id);
+	if (!p)
+		return;
+	gns_feed_leave_out(gns_core.feed, p, reason);
+	end(&h);
+}
+
+bool gns_feeding_measuring(int64_t stream)
+{
+	struct hold h;
+	if (!begin(&h, false))
+		return false;
+	bool measuring = gns_feed_measuring(gns_core.feed, stream);
+	end(&h);
+	return measuring;
+}
+
+bool gns_feeding_any(void)
+{
+	if (gave_up || gns_life_state() != GNS_AWAKE || !gns_core.feed)
+		return false;
+	gns_core.feed->stream[0].touched = true;
+	return atomic_load_explicit(&gns_core.feeding, memory_order_relaxed);
+}
+
+uint64_t gns_feeding_samples_told(void)
+{
+	struct hold h;
+	if (!begin(&h, false))
+		return 0;
+	uint64_t samples = gns_core.measure->samples;
+	end(&h);
+	return samples;
+}
+
+void gns_feeding_world(int32_t rank, int32_t world)
+{
+	struct hold h;
+	if (!begin(&h, false))
+		return;
+	if (gns_core.config.rank != rank || gns_core.config.world != world) {
+		gns_core.config.rank = rank;
+		gns_core.config.world = world;
+		gns_core.measure->seed = gns_core_seed(rank);
+		gns_core.publish.hello = true;
+	}
+	end(&h);
+}
+
+/* A scratch of its own for every thread that measures. */
+static struct gns_layers *borrow(struct gns_feed *feed, unsigned *slot)
+{
+	for (unsigned i = 0; i < GNS_POOL; i++) {
+		int idle = 0;
+		if (!atomic_compare_exchange_strong(&feed->pool[i].busy, &idle, 1))
+			continue;
+		if (!feed->pool[i].layers)
+			feed->pool[i].layers = gns_layers_init(gns_core.measure->isa);
+		*slot = i;
+		if (feed->pool[i].layers)
+			return feed->pool[i].layers;
+		atomic_store(&feed->pool[i].busy, 0);
+		return NULL;
+	}
+	return NULL;
+}
+
+int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_feeding_work *work)
+{
+	struct hold h;
+	int rc = 0;
+	struct gns_feed_param *p = begin_param(&h, id);
+	if (!p)
+		return -EINVAL;
+	const struct gns_feed_stream *s = &gns_core.feed->stream[p->stream];
+	if (!s->clock.measured || gns_feed_closed(p))
+		rc = -ENODATA;
+	else if (!n)
+		rc = -EINVAL;
+	else if (!(work->layers = borrow(gns_core.feed, &work->slot))) {
+		p->refused = GNS_REFUSED_MEMORY;
+		rc = -ENODATA;
+	}
+	if (!rc) {
+		p->working++;
+		work->id = id;
+		work->step = s->clock.step;
+		/* Passes of one step draw apart, too. */
+		work->samples = (struct gns_samples){ .n = n, .axis = axis, .probes = gns_core.measure->probes, .stream = (uint64_t)id,
+						      .seed = gns_core.measure->seed + s->clock.step + p->n * 0x9e3779b97f4a7c15ull,
+						      .uses = p->uses_dropped ? NULL : p->uses };
+	}
+	end(&h);
+	if (!rc)
+		work->fpu = gns_fpu_begin();
+	return rc;
+}
+
+void gns_feeding_work_end(struct gns_feeding_work *work, int rc)
+{
+	struct hold h;
+	gns_fpu_end(work->fpu);
+	struct gns_feed_param *p = begin_param(&h, work->id);
+	if (!p)
+		return; /* given up meanwhile, or the process ends */
+	p->working--;
+	atomic_store(&gns_core.feed->pool[work->slot].busy, 0);
+	if (work->step == gns_core.feed->stream[p->stream].clock.step && !rc) {
+		if (work->samples.uses)
+			gns_feed_uses_done(gns_core.feed, p);
+		else
+			gns_feed_sum(p, work->samples.sum);
+	} else if (p->uses_dropped) {
+		gns_feed_uses_drop(gns_core.feed, p);
+	}
+	end(&h);
+}
+
+int gns_feeding_big(int64_t id, const struct gns_tensor *gradient, uint32_t world)
+{
+	struct gns_feeding_work work;
+	struct hold h;
+	double norm2 = 0;
+	int rc = gns_feeding_work_begin(id, 1, 0, &work);
+	if (rc)
+		return rc == -ENODATA ? 0 : rc;
+	rc = gns_tensor_norm2(work.layers, gradient, &norm2);
+	struct gns_feed_param *p = begin_param(&h, id);
+	if (p) {
+		if (!rc && work.step == gns_core.feed->stream[p->stream].clock.step)
+			gns_feed_big(p, norm2, world);
+		end(&h);
+	}
+	work.samples.uses = NULL;
+	gns_feeding_work_end(&work, -ENODATA);
+	return rc;
+}
+
+int gns_feeding_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest)
+{
+	struct hold h;
+	struct gns_feed_param *p = begin_param(&h, id);
+	if (!p)
+		return -EINVAL;
+	const struct gns_feed_stream *s = &gns_core.feed->stream[p->stream];
+	int rc = 0;
+	if (s->clock.measured && !gns_feed_closed(p))
+		rc = gns_feed_uses(gns_core.feed, p, count, n, dim0, rest, gns_core.measure->probes,
+				   gns_core.measure->seed + s->clock.step + p->n * 0x9e3779b97f4a7c15ull, (uint64_t)id);
+	end(&h);
+	return rc;
+}
+
+void gns_feeding_backward_done(void)
+{
+	struct hold h;
+	if (!begin(&h, false))
+		return;
+	gns_feed_backward_done(gns_core.feed);
+	end(&h);
+}
+
+void gns_feeding_used(int64_t id, uint64_t n)
+{
+	struct hold h;
+	struct gns_feed_param *p = begin_param(&h, id);
+	if (!p)
+		return;
+	gns_feed_used(p, n);
+	end(&h);
+}
+
+void gns_feeding_void(int64_t id)
+{
+	struct hold h;
+	struct gns_feed_param *p = begin_param(&h, id);
+	if (!p)
+		return;
+	gns_feed_void(gns_core.feed, p);
+	end(&h);
+}
+
+void gns_feeding_skip(int64_t stream)
+{
+	struct hold h;
+	if (!begin(&h, false))
+		return;
+	gns_feed_skip(gns_core.feed, stream);
+	end(&h);
+}
+
+void gns_feeding_loss(int64_t stream, double value)
+{
+	struct hold h;
+	if (!begin(&h, false))
+		return;
+	gns_feed_loss(gns_core.feed, stream, value);
+	end(&h);
+}
+
+void gns_feeding_scale(int64_t stream, double scale)
+{
+	struct hold h;
+	if (!begin(&h, false))
+		return;
+	struct gns_feed_stream *s = gns_feed_stream_at(gns_core.feed, stream);
+	if (s && scale > 0 && isfinite(scale))
+		s->scale = scale;
+	end(&h);
+}
+
+void gns_feeding_setting(int64_t stream, const char *name, double value, const char *text)
+{
+	struct hold h;
+	if (!begin(&h, false))
+		return;
+	gns_feed_setting(gns_core.feed, stream, name, value, text);
+	end(&h);
+}
+
+void gns_feeding_event(int64_t stream, const char *name, const char *text)
+{
+	struct hold h;
+	if (!begin(&h, false))
+		return;
+	struct gns_feed_stream *s = gns_feed_stream_at(gns_core.feed, stream);
+	if (s && gns_core.publish.n_events < GNS_EVENTS_MAX && gns_feed_event_new(gns_core.feed, (uint32_t)stream, name))
+		gns_publish_event(&gns_core.publish, (uint32_t)stream, s->clock.step, name, text);
+	end(&h);
+}
+
+void gns_feeding_count(const char *name)
+{
+	struct hold h;
+	if (!begin(&h, false))
+		return;
+	gns_feed_count(gns_core.feed, name);
+	end(&h);
+}
+
+static void show_part(const char *phase)
+{
+	uint32_t part = phase[0] == 'f' ? GNS_ROLE_FORWARD : phase[0] == 'b' ? GNS_FAMILY_BACKWARD : GNS_ROLE_OTHER;
+	atomic_store_explicit(&gns_core.part, part, memory_order_relaxed);
+}
+
+void gns_feeding_phase(const char *name)
+{
+	struct hold h;
+	if (!gns_feeding_any() || !begin(&h, false))
+		return;
+	gns_feed_phase(gns_core.feed, gns_core.kernels, name, gns_now());
+	show_part(name);
+	end(&h);
+}
+
+static void publish(uint32_t stream, const struct gns_feed_report *report)
+{
+	struct gns_counter list[GNS_COUNTERS_MAX];
+	struct gns_publish *p = &gns_core.publish;
+	if (!gns_publish_open(p, &gns_core.config))
+		return;
+	if (gns_core.config.bad[0] && !gns_core.told_bad)
+		gns_publish_event(p, stream, report->step.step, "bad_setting", gns_core.config.bad);
+	gns_core.told_bad = true;
+	size_t n = gns_publish_counters_due(p) ? gns_stepping_counters(list) : 0;
+	gns_publish_feed(p, &gns_core.config, gns_core.feed, stream, report, gns_core.kernels, list, n);
+	gns_publish_revive(p);
+}
+
+/* What there is to say of the step in progress; its clock is stopped. */
+static struct gns_feed_report close_step(uint32_t stream, uint32_t micro_steps, double lr)
+{
+	struct gns_feed *feed = gns_core.feed;
+	struct gns_steps *clock = &feed->stream[stream].clock;
+	struct gns_feed_report report = { .micro_steps = micro_steps, .lr = lr, .samples = gns_core.measure->samples };
+	if (clock->measured) {
+		enum gns_refusal why = gns_feed_close(feed, stream, &report.n, &report.measured);
+		if (why)
+			gns_core.refused[why]++;
+		report.step.flags = why ? GNS_STEP_REFUSED : report.measured ? GNS_STEP_MEASURED : 0;
+	}
+	clock->overhead_ns += feed->pool_ns;
+	feed->pool_ns = 0;
+	report.step.step = clock->step;
+	report.step.start_ns = clock->began_real_ns;
+	report.step.overhead_ns = clock->overhead_ns;
+	report.step.every = clock->interval;
+	/* What it took to get in is in the first step, and says nothing about the others. */
+	report.step.dur_ns = gns_steps_close(clock, gns_now(), gns_realtime(), feed->stream[stream].first);
+	feed->stream[stream].first = false;
+	return report;
+}
+
+static int step(uint32_t stream, uint32_t micro_steps, double lr)
+{
+	struct gns_feed *feed = gns_core.feed;
+	if (stream == 0)
+		gns_feed_phase(feed, gns_core.kernels, "optimizer", gns_now());
+	struct gns_feed_report report = close_step(stream, micro_steps, lr);
+	publish(stream, &report);
+	gns_feed_next(feed, stream, &gns_core.config, gns_publish_control(&gns_core.publish), gns_core.publish.link != GNS_LINK_OFF);
+	if (stream == 0) {
+		gns_kernels_clear(gns_core.kernels);
+		show_part("optimizer");
+	}
+	show_measuring();
+	return gns_feed_measuring(feed, stream);
+}
+
+int gns_feeding_step(int64_t stream, uint32_t micro_steps, double lr)
+{
+	struct hold h;
+	if (gave_up)
+		return 0;
+	if (!begin(&h, false))
+		return -1;
+	uint64_t from = gns_now();
+	int rc = gns_feed_stream_at(gns_core.feed, stream) ? step((uint32_t)stream, micro_steps, lr) : -1;
+	timed_stream = stream;
+	if (rc >= 0 && !timed)
+		gns_feed_charge(gns_core.feed, stream, gns_now() - from);
+	end(&h);
+	return rc;
+}
+
+void gns_feeding_time_begin(struct gns_feeding_time *time)
+{
+	time->began_ns = timed ? 0 : gns_now();
+	time->inside = gns_inside;
+	if (!timed)
+		timed_stream = -1;
+	timed = true;
+	gns_inside = 1;
+}
+
+void gns_feeding_time_end(const struct gns_feeding_time *time)
+{
+	struct hold h;
+	gns_inside = time->inside;
+	if (!time->began_ns)
+		return;
+	timed = false;
+	if (!begin(&h, false))
+		return;
+	gns_feed_charge(gns_core.feed, timed_stream, gns_now() - time->began_ns);
+	end(&h);
+}
+
+void gns_feeding_cost(uint64_t ns)
+{
+	struct hold h;
+	if (timed || !begin(&h, false))
+		return;
+	gns_feed_charge(gns_core.feed, -1, ns);
+	end(&h);
+}

@@ -1,0 +1,66 @@
+/* The feed in this process: what a collector calls that knows the layers itself. While it feeds, the collector of products stands
+ * aside: it times them and learns nothing.
+ *
+ * Any thread, any state: switched off, given up or in a child that has not registered a stream, all of it does nothing. errno and the
+ * floating-point state are kept. A child (fork) begins with an empty feed: streams and parameters are to be registered again, which
+ * gns_feeding_step tells by -1. */
+#ifndef GNS_FEEDING_H
+#define GNS_FEEDING_H
+
+#include "feed.h"
+
+bool gns_feeding_on(void);             /* false: GNSCOPE_OFF, GNSCOPE_TORCH=0, or given up */
+bool gns_feeding_given_up(void);       /* one load */
+uint32_t gns_feeding_generation(void); /* changes in a child */
+void gns_feeding_take_over(void);
+/* For good; `reason` goes to the user, and the collector of products begins to learn. */
+void gns_feeding_give_up(const char *reason);
+
+int gns_feeding_stream(const char *optimizer); /* takes over, if need be; -1 none */
+uint32_t gns_feeding_param(int64_t stream, const char *name, unsigned dims, const uint64_t *size, uint32_t dtype, const void *data);
+void gns_feeding_rename(int64_t id, const char *name);
+void gns_feeding_leave_out(int64_t id, const char *reason);
+bool gns_feeding_measuring(int64_t stream);
+bool gns_feeding_any(void); /* some stream is in a measured step. One load. Notes that a backward pass begins */
+uint64_t gns_feeding_samples_told(void);
+void gns_feeding_world(int32_t rank, int32_t world);
+
+/* A measurement, outside of the lock:
+ *     gns_feeding_work_begin(id, n, axis, &work); ... a function of layers.h with work.layers and &work.samples ...; gns_feeding_work_end(&work, rc) */
+struct gns_feeding_work {
+	int64_t id;
+	uint64_t step;
+	struct gns_layers *layers;
+	struct gns_samples samples;
+	unsigned slot, fpu;
+};
+/* 0; -EINVAL no such parameter or no samples; -ENODATA nothing is to be measured now (not an error). Not nested. */
+int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_feeding_work *work);
+void gns_feeding_work_end(struct gns_feeding_work *work, int rc);
+/* The same for q_big, of which only the scratch is needed. */
+int gns_feeding_big(int64_t id, const struct gns_tensor *gradient, uint32_t world);
+
+int gns_feeding_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest);
+void gns_feeding_backward_done(void);
+void gns_feeding_used(int64_t id, uint64_t n);
+void gns_feeding_void(int64_t id);
+void gns_feeding_skip(int64_t stream);
+void gns_feeding_loss(int64_t stream, double value);
+void gns_feeding_scale(int64_t stream, double scale);
+void gns_feeding_setting(int64_t stream, const char *name, double value, const char *text);
+void gns_feeding_event(int64_t stream, const char *name, const char *text);
+void gns_feeding_count(const char *name);
+void gns_feeding_phase(const char *name);
+/* 1: the next step of this stream is measured; 0; -1: not a stream of this process. */
+int gns_feeding_step(int64_t stream, uint32_t micro_steps, double lr);
+
+/* Self-timing: whatever lies between is the collector's own, products of this thread included. Nests; the outermost pair counts. */
+struct gns_feeding_time {
+	uint64_t began_ns;
+	int inside;
+};
+void gns_feeding_time_begin(struct gns_feeding_time *time);
+void gns_feeding_time_end(const struct gns_feeding_time *time);
+void gns_feeding_cost(uint64_t ns);
+
+#endif

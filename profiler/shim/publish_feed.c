@@ -1,0 +1,118 @@
+/* From the feed to the records of a step. */
+#include "publish_feed.h"
+
+#include <string.h>
+
+size_t gns_feed_counters(const struct gns_feed *feed, struct gns_counter *out)
+{
+	for (uint32_t i = 0; i < feed->n_counts; i++)
+		out[i] = (struct gns_counter){ .collector = "torch", .name = feed->count[i].name, .value = feed->count[i].value };
+	return feed->n_counts;
+}
+
+static void stage_settings(struct gns_publish *p, const struct gns_feed_stream *s, uint32_t stream)
+{
+	for (uint32_t i = 0; i < s->n_settings; i++) {
+		const struct gns_feed_setting *setting = &s->setting[i];
+		if (setting->told)
+			continue;
+		struct gns_rec_setting *r = &gns_publish_stage(p, GNS_REC_SETTING, stream)->u.setting;
+		r->step = setting->step;
+		r->value = setting->value;
+		gns_publish_text(r->name, sizeof r->name, setting->name);
+		gns_publish_text(r->text, sizeof r->text, setting->text);
+	}
+}
+
+static void stage_params(struct gns_publish *p, const struct gns_feed *feed, uint32_t stream)
+{
+	for (uint32_t i = 0; i < feed->n_params; i++) {
+		const struct gns_feed_param *param = &feed->param[i];
+		if (param->stream != stream || param->told)
+			continue;
+		struct gns_rec_param *r = &gns_publish_stage(p, GNS_REC_PARAM, stream)->u.param;
+		r->param_id = feed->first_id + i;
+		r->dtype = param->dtype;
+		r->rows = param->rows;
+		r->cols = param->cols;
+		r->excluded = param->left_out;
+		memcpy(r->dims, param->dims, sizeof r->dims);
+		gns_publish_text(r->name, sizeof r->name, param->name);
+	}
+}
+
+static void stage_grads(struct gns_publish *p, const struct gns_feed *feed, uint32_t stream, const struct gns_feed_report *report)
+{
+	double scale = feed->stream[stream].scale;
+	for (uint32_t i = 0; i < feed->n_params; i++) {
+		const struct gns_feed_param *param = &feed->param[i];
+		if (param->stream != stream || param->left_out || !param->any_sum || !param->any_big)
+			continue;
+		struct gns_rec_grad *r = &gns_publish_stage(p, GNS_REC_GRAD, stream)->u.grad;
+		r->step = report->step.step;
+		r->param_id = feed->first_id + i;
+		r->source = GNS_SOURCE_TORCH;
+		r->n_small = 1;
+		r->n_big = report->n * param->world;
+		r->groups = report->n;
+		r->q_small = (double)report->n * param->sum / scale / scale;
+		r->q_big = param->q_big / scale / scale;
+	}
+}
+
+static void stage_loss(struct gns_publish *p, const struct gns_feed *feed, uint32_t stream, uint64_t step)
+{
+	const struct gns_feed_stream *s = &feed->stream[stream];
+	if (!s->any_loss || (stream == 0 && feed->losses_marked))
+		return;
+	struct gns_rec_loss *r = &gns_publish_stage(p, GNS_REC_LOSS, stream)->u.loss;
+	r->step = step;
+	r->loss = s->loss / s->scale;
+}
+
+static void stage_step(struct gns_publish *p, uint32_t stream, const struct gns_feed_report *report)
+{
+	uint32_t micro = report->micro_steps ? report->micro_steps : 1;
+	uint64_t samples = report->n ? report->n : report->samples * micro;
+	gns_publish_stage(p, GNS_REC_STEP, stream)->u.step = (struct gns_rec_step){
+		.step = report->step.step, .start_ns = report->step.start_ns, .dur_ns = report->step.dur_ns,
+		.overhead_ns = report->step.overhead_ns, .samples = samples, .micro_steps = micro, .flags = report->step.flags,
+		.params = report->step.flags & GNS_STEP_MEASURED ? report->measured : 0, .every = report->step.every, .lr = report->lr,
+	};
+}
+
+static void told(struct gns_feed *feed, uint32_t stream)
+{
+	struct gns_feed_stream *s = &feed->stream[stream];
+	for (uint32_t i = 0; i < s->n_settings; i++)
+		s->setting[i].told = true;
+	for (uint32_t i = 0; s->params_new && i < feed->n_params; i++)
+		feed->param[i].told |= feed->param[i].stream == stream;
+	s->params_new = false;
+}
+
+bool gns_publish_feed(struct gns_publish *p, const struct gns_config *config, struct gns_feed *feed, uint32_t stream,
+		      const struct gns_feed_report *report, struct gns_kernels *kernels, const struct gns_counter *counters, size_t n_counters)
+{
+	bool measured = report->step.flags & GNS_STEP_MEASURED;
+	if (p->link != GNS_LINK_OPEN)
+		return false;
+	gns_publish_proc(p, config, report->samples, GNS_UNIT_SAMPLES);
+	stage_settings(p, &feed->stream[stream], stream);
+	if (feed->stream[stream].params_new)
+		stage_params(p, feed, stream);
+	if (measured)
+		stage_grads(p, feed, stream, report);
+	if (measured && stream == 0)
+		gns_publish_kernels(p, kernels, report->step.step);
+	gns_publish_counters(p, counters, n_counters);
+	stage_loss(p, feed, stream, report->step.step);
+	gns_publish_notes(p);
+	stage_step(p, stream, report);
+	if (!gns_publish_send(p, 1))
+		return false;
+	told(feed, stream);
+	if (measured && stream == 0)
+		gns_kernels_told(kernels);
+	return true;
+}

@@ -1,0 +1,366 @@
+/* The feed: sums against numbers worked out by hand, and what arrives in a real ring. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "profiler/shim/publish_feed.h"
+
+static struct gns_config config = { .every = 1, .probes = 8, .world = 1 };
+static struct gns_feed *feed;
+static struct gns_publish publish;
+static struct gns_kernels kernels;
+static struct gns_session *session;
+static struct gns_ring reader;
+static char name[GNS_NAME_MAX];
+static uint64_t tail;
+
+static void set_up(void)
+{
+	snprintf(name, sizeof name, "/gnscope-test-feed-%u", (unsigned)getpid());
+	cr_assert_eq(gns_session_create(name, &session), 0);
+	config.session = name;
+	feed = calloc(1, sizeof *feed);
+	cr_assert(gns_feed_init(feed, 1, 1));
+	cr_assert(gns_publish_init(&publish));
+	cr_assert(gns_publish_open(&publish, &config));
+	cr_assert_eq(gns_ring_attach(name, session, 0, &reader), 0);
+}
+
+static void tear_down(void)
+{
+	gns_feed_free(feed);
+	free(feed);
+	gns_session_unlink(name);
+}
+
+TestSuite(feed, .init = set_up, .fini = tear_down);
+
+static uint32_t new_param(int stream, const char *label, uint64_t rows, uint64_t cols)
+{
+	return gns_feed_param(feed, stream, label, cols ? 2 : 1, (uint64_t[]){ rows, cols }, GNS_F32, NULL);
+}
+
+static struct gns_feed_param *at(uint32_t id)
+{
+	struct gns_feed_param *p = gns_feed_param_at(feed, id);
+	cr_assert_not_null(p, "parameter %u", id);
+	return p;
+}
+
+/* As feeding.c ends a step. */
+static enum gns_refusal end_step(uint32_t stream)
+{
+	struct gns_steps *clock = &feed->stream[stream].clock;
+	struct gns_feed_report report = { .micro_steps = 1, .lr = 0.5, .step.step = clock->step, .step.every = clock->interval };
+	enum gns_refusal why = gns_feed_close(feed, stream, &report.n, &report.measured);
+	if (clock->measured)
+		report.step.flags = why ? GNS_STEP_REFUSED : report.measured ? GNS_STEP_MEASURED : 0;
+	gns_steps_close(clock, 1, 1, false);
+	cr_assert(gns_publish_feed(&publish, &config, feed, stream, &report, &kernels, NULL, 0));
+	gns_feed_next(feed, stream, &config, 0, true);
+	return why;
+}
+
+/* The records since the last call. */
+static const struct gns_record *records(int64_t *n)
+{
+	static struct gns_record copy[512];
+	*n = gns_ring_ready(&reader, tail);
+	cr_assert(*n >= 0 && *n <= 512);
+	for (int64_t i = 0; i < *n; i++)
+		copy[i] = *gns_ring_read(&reader, tail + (uint64_t)i);
+	tail += (uint64_t)*n;
+	gns_ring_release(&reader, tail);
+	return copy;
+}
+
+static const struct gns_record *next_of(const struct gns_record *r, int64_t n, int kind, uint32_t nth)
+{
+	for (int64_t i = 0; i < n; i++)
+		if (r[i].kind == kind && !nth--)
+			return &r[i];
+	return NULL;
+}
+
+static const struct gns_rec_grad *grad_of(const struct gns_record *r, int64_t n, uint32_t id)
+{
+	for (int64_t i = 0; i < n; i++)
+		if (r[i].kind == GNS_REC_GRAD && r[i].u.grad.param_id == id)
+			return &r[i].u.grad;
+	return NULL;
+}
+
+Test(feed, sums_of_two_micro_steps)
+{
+	int64_t n;
+	int stream = gns_feed_stream(feed, "SGD", &config, 0);
+	uint32_t w = new_param(stream, "w", 4, 3), b = new_param(stream, "b", 4, 0);
+	cr_assert(gns_feed_measuring(feed, stream));
+	/* 8 samples and then 4; the bias met the first 8 alone. */
+	gns_feed_sum(at(w), 3);
+	gns_feed_used(at(w), 8);
+	gns_feed_big(at(w), 7, 1);
+	gns_feed_sum(at(w), 2);
+	gns_feed_used(at(w), 4);
+	gns_feed_big(at(w), 0.25, 1);
+	gns_feed_sum(at(b), 0.5);
+	gns_feed_used(at(b), 8);
+	gns_feed_big(at(b), 0.125, 1);
+	gns_feed_loss(feed, stream, 1.25);
+	gns_feed_loss(feed, stream, 0.5);
+	cr_assert_eq(end_step(0), GNS_REFUSED_NOT);
+	const struct gns_record *r = records(&n);
+	const struct gns_rec_grad *g = grad_of(r, n, w);
+	cr_assert(g && g->step == 1 && g->source == GNS_SOURCE_TORCH);
+	cr_assert(g->n_small == 1 && g->n_big == 12 && g->groups == 12);
+	cr_assert_float_eq(g->q_small, 12 * 5.0, 1e-12);
+	cr_assert_float_eq(g->q_big, 0.25, 0); /* the last one: it holds all micro-steps */
+	g = grad_of(r, n, b);
+	cr_assert_float_eq(g->q_small, 12 * 0.5, 1e-12);
+	const struct gns_record *loss = next_of(r, n, GNS_REC_LOSS, 0);
+	cr_assert_float_eq(loss->u.loss.loss, 1.75, 1e-12);
+	const struct gns_rec_step *s = &r[n - 1].u.step;
+	cr_assert(r[n - 1].kind == GNS_REC_STEP && s->flags == GNS_STEP_MEASURED && s->samples == 12 && s->params == 2);
+	cr_assert_float_eq(s->lr, 0.5, 0);
+	/* Nothing of it is left in the next step. */
+	cr_assert_eq(end_step(0), GNS_REFUSED_NOT);
+	r = records(&n);
+	cr_assert(n == 1 && r[0].u.step.step == 2 && r[0].u.step.flags == 0);
+}
+
+Test(feed, order_of_a_step)
+{
+	static const uint16_t order[] = { GNS_REC_PROC, GNS_REC_SETTING, GNS_REC_SETTING, GNS_REC_PARAM, GNS_REC_GRAD, GNS_REC_KERNEL,
+					  GNS_REC_KERNEL_STEP, GNS_REC_LOSS, GNS_REC_EVENT, GNS_REC_STEP };
+	int64_t n;
+	int stream = gns_feed_stream(feed, "AdamW", &config, 0);
+	uint32_t w = gns_feed_param(feed, stream, "conv", 4, (uint64_t[]){ 64, 3, 7, 7 }, GNS_BF16, NULL);
+	gns_feed_setting(feed, stream, "lr", 0.1, "");
+	gns_feed_sum(at(w), 1);
+	gns_feed_used(at(w), 2);
+	gns_feed_big(at(w), 1, 1);
+	gns_feed_loss(feed, stream, 1);
+	feed->phase_ns = 1;
+	gns_feed_phase(feed, &kernels, "backward", 11);
+	gns_publish_event(&publish, 0, 1, "clipping", "");
+	end_step(0);
+	const struct gns_record *r = records(&n);
+	cr_assert_eq(n, 10, "%d records", (int)n);
+	for (int64_t i = 0; i < n; i++)
+		cr_assert_eq(r[i].kind, order[i], "record %d is of kind %u", (int)i, r[i].kind);
+	cr_assert_str_eq(r[1].u.setting.text, "AdamW");
+	const struct gns_rec_param *p = &r[3].u.param;
+	cr_assert(p->rows == 64 && p->cols == 147 && p->dims[0] == 3 && p->dims[1] == 7 && p->dims[2] == 7 && !p->dims[3]);
+	cr_assert(p->dtype == GNS_BF16 && strcmp(p->name, "conv") == 0);
+	cr_assert_str_eq(r[5].u.kernel.family, "phase");
+	cr_assert_str_eq(r[5].u.kernel.name, "forward");
+	cr_assert_eq(r[6].u.kernel_step.total_ns, 10);
+}
+
+Test(feed, streams_are_apart)
+{
+	int64_t n;
+	int g = gns_feed_stream(feed, "Adam", &config, 0), d = gns_feed_stream(feed, "Adam", &config, 0);
+	uint32_t of_g = new_param(g, "g", 2, 2), of_d = new_param(d, "d", 2, 2);
+	cr_assert(g == 0 && d == 1 && of_g != of_d);
+	gns_feed_sum(at(of_g), 1);
+	gns_feed_used(at(of_g), 4);
+	gns_feed_big(at(of_g), 1, 1);
+	gns_feed_sum(at(of_d), 10);
+	gns_feed_used(at(of_d), 8);
+	gns_feed_big(at(of_d), 2, 1);
+	end_step(1); /* the second is the first to step: PROC goes before it, on stream 0 */
+	const struct gns_record *r = records(&n);
+	cr_assert(r[0].kind == GNS_REC_PROC && r[0].stream == 0);
+	for (int64_t i = 1; i < n; i++)
+		cr_assert_eq(r[i].stream, 1);
+	cr_assert(grad_of(r, n, of_d) && !grad_of(r, n, of_g));
+	cr_assert_float_eq(grad_of(r, n, of_d)->q_small, 80, 1e-12);
+	end_step(1);
+	r = records(&n);
+	cr_assert(n == 1 && r[0].u.step.step == 2);
+	end_step(0);
+	r = records(&n);
+	cr_assert_eq(r[n - 1].u.step.step, 1);
+	cr_assert_float_eq(grad_of(r, n, of_g)->q_small, 4, 1e-12);
+	while (gns_feed_stream(feed, "SGD", &config, 0) >= 0)
+		;
+	cr_assert_eq(feed->n_streams, GNS_STREAMS_MAX);
+}
+
+Test(feed, ranks_and_scale)
+{
+	int64_t n;
+	int stream = gns_feed_stream(feed, "SGD", &config, 0);
+	uint32_t w = new_param(stream, "w", 2, 2);
+	feed->stream[0].scale = 1024;
+	gns_feed_sum(at(w), 5.0 * 1024 * 1024);
+	gns_feed_used(at(w), 4);
+	gns_feed_big(at(w), 3.0 * 1024 * 1024, 2);
+	gns_feed_loss(feed, stream, 2048);
+	end_step(0);
+	const struct gns_record *r = records(&n);
+	const struct gns_rec_grad *g = grad_of(r, n, w);
+	cr_assert(g->n_big == 8 && g->groups == 4);
+	cr_assert_float_eq(g->q_small, 20, 1e-12);
+	cr_assert_float_eq(g->q_big, 3, 1e-12);
+	cr_assert_float_eq(next_of(r, n, GNS_REC_LOSS, 0)->u.loss.loss, 2, 1e-12);
+}
+
+Test(feed, voided_and_skipped)
+{
+	int64_t n;
+	int stream = gns_feed_stream(feed, "SGD", &config, 0);
+	uint32_t w = new_param(stream, "w", 2, 2), v = new_param(stream, "v", 2, 2);
+	gns_feed_sum(at(w), NAN);
+	gns_feed_used(at(w), 100);
+	gns_feed_big(at(w), INFINITY, 1);
+	gns_feed_void(feed, at(w)); /* zeroed: what was wrong with it went with it */
+	gns_feed_sum(at(w), 1);
+	gns_feed_used(at(w), 4);
+	gns_feed_big(at(w), 2, 1);
+	cr_assert_eq(end_step(0), GNS_REFUSED_NOT);
+	const struct gns_record *r = records(&n);
+	cr_assert_eq(grad_of(r, n, w)->n_big, 4);
+	cr_assert_null(grad_of(r, n, v));
+	gns_feed_sum(at(v), 1);
+	gns_feed_used(at(v), 4);
+	gns_feed_big(at(v), INFINITY, 1);
+	gns_feed_loss(feed, stream, 77);
+	gns_feed_skip(feed, stream);
+	gns_feed_sum(at(v), 1);
+	gns_feed_used(at(v), 2);
+	gns_feed_big(at(v), 1, 1);
+	gns_feed_loss(feed, stream, 1);
+	cr_assert_eq(end_step(0), GNS_REFUSED_NOT);
+	r = records(&n);
+	cr_assert_eq(grad_of(r, n, v)->n_big, 2);
+	cr_assert_float_eq(next_of(r, n, GNS_REC_LOSS, 0)->u.loss.loss, 1, 0);
+	cr_assert_eq(r[n - 1].u.step.step, 2, "a skipped step is none");
+}
+
+Test(feed, refusals)
+{
+	int64_t n;
+	int stream = gns_feed_stream(feed, "SGD", &config, 0);
+	uint32_t w = new_param(stream, "w", 2, 2), v = new_param(stream, "v", 2, 2);
+	gns_feed_sum(at(w), 1);
+	gns_feed_used(at(w), 4);
+	gns_feed_big(at(w), 1, 1);
+	gns_feed_sum(at(v), INFINITY);
+	cr_assert_eq(end_step(0), GNS_REFUSED_NOT_FINITE);
+	const struct gns_record *r = records(&n);
+	cr_assert_null(next_of(r, n, GNS_REC_GRAD, 0));
+	cr_assert_eq(r[n - 1].u.step.flags, GNS_STEP_REFUSED);
+	/* One sample, and no other rank. */
+	gns_feed_sum(at(w), 1);
+	gns_feed_used(at(w), 1);
+	gns_feed_big(at(w), 1, 1);
+	cr_assert_eq(end_step(0), GNS_REFUSED_ONE_SAMPLE);
+	gns_feed_sum(at(w), 1);
+	gns_feed_used(at(w), 1);
+	gns_feed_big(at(w), 1, 2);
+	cr_assert_eq(end_step(0), GNS_REFUSED_NOT);
+	/* A weight that is left out refuses nothing. */
+	records(&n);
+	gns_feed_sum(at(v), NAN);
+	gns_feed_leave_out(feed, at(v), "tied");
+	gns_feed_sum(at(w), 1);
+	gns_feed_used(at(w), 3);
+	gns_feed_big(at(w), 1, 1);
+	cr_assert_eq(end_step(0), GNS_REFUSED_NOT);
+	r = records(&n);
+	cr_assert_eq(next_of(r, n, GNS_REC_PARAM, 0)->u.param.excluded, GNS_LEFT_TIED);
+	cr_assert_null(next_of(r, n, GNS_REC_PARAM, 1), "nothing new of the other");
+	gns_feed_leave_out(feed, at(v), "a reason from the future");
+	end_step(0);
+	r = records(&n);
+	cr_assert_eq(next_of(r, n, GNS_REC_PARAM, 0)->u.param.excluded, GNS_LEFT_OPERATION);
+}
+
+Test(feed, one_use_after_another)
+{
+	/* dim0 x rest = 1 x 1, two uses with the same sign and opposite ones: |a + b|^2 needs the cross term. */
+	int stream = gns_feed_stream(feed, "SGD", &config, 0);
+	struct gns_layers *layers = gns_layers_init(GNS_ISA_PORTABLE);
+	uint32_t w = new_param(stream, "w", 1, 0);
+	float first[] = { 1, 2 }, second[] = { 3, -2 };
+	struct gns_tensor g = { .dtype = GNS_F32, .ndim = 2, .size = { 2, 1 }, .stride = { 1, 1 } };
+	struct gns_samples samples = { .n = 2, .probes = 8 };
+	const size_t shape[] = { 1 };
+	cr_assert_eq(gns_feed_uses(feed, at(w), 2, 2, 1, 1, 8, 1, 1), 0);
+	samples.uses = at(w)->uses;
+	g.data = first;
+	cr_assert_eq(gns_layer_reduce(layers, &samples, &g, NULL, 1, shape), 0);
+	gns_feed_uses_done(feed, at(w));
+	cr_assert_not(at(w)->any_sum);
+	g.data = second;
+	cr_assert_eq(gns_layer_reduce(layers, &samples, &g, NULL, 1, shape), 0);
+	gns_feed_uses_done(feed, at(w));
+	cr_assert_float_eq(at(w)->sum, 16, 1e-9); /* (1 + 3)^2 + (2 - 2)^2 */
+	cr_assert_null(at(w)->uses);
+	cr_assert_eq(gns_feed_uses(feed, at(w), 2, 1u << 30, 4096, 4096, 8, 1, 1), -ENOMEM);
+	gns_layers_free(layers);
+}
+
+Test(feed, told_once_and_again_when_changed)
+{
+	int64_t n;
+	int stream = gns_feed_stream(feed, "SGD", &config, 0);
+	uint32_t w = gns_feed_param(feed, stream, "p1", 2, (uint64_t[]){ 2, 3 }, GNS_F32, &config);
+	gns_feed_setting(feed, stream, "lr", 0.1, "");
+	end_step(0);
+	records(&n);
+	gns_feed_setting(feed, stream, "lr", 0.1, "");
+	gns_feed_setting(feed, stream, "optimizer", NAN, "SGD");
+	gns_feed_rename(feed, at(w), "p1");
+	end_step(0);
+	records(&n);
+	cr_assert_eq(n, 1);
+	gns_feed_setting(feed, stream, "lr", 0.2, "");
+	gns_feed_given(feed, "mine", &config, 3, 2);
+	gns_feed_rename(feed, at(w), "fc.weight");
+	end_step(0);
+	const struct gns_record *r = records(&n);
+	cr_assert_eq(n, 3);
+	cr_assert(next_of(r, n, GNS_REC_SETTING, 0)->u.setting.step == 3 && next_of(r, n, GNS_REC_SETTING, 0)->u.setting.value == 0.2);
+	cr_assert_str_eq(next_of(r, n, GNS_REC_PARAM, 0)->u.param.name, "mine", "what the trainer says wins");
+	cr_assert(gns_feed_event_new(feed, 0, "batchnorm"));
+	cr_assert_not(gns_feed_event_new(feed, 0, "batchnorm"));
+	cr_assert(gns_feed_event_new(feed, 1, "batchnorm"));
+}
+
+Test(feed, marked_losses_win)
+{
+	int64_t n;
+	int stream = gns_feed_stream(feed, "SGD", &config, 0);
+	gns_feed_loss(feed, stream, 5);
+	feed->stream[0].touched = true;
+	cr_assert_eq(gns_feed_mark_loss(feed), 1);
+	end_step(0);
+	const struct gns_record *r = records(&n);
+	cr_assert_null(next_of(r, n, GNS_REC_LOSS, 0), "the mark has been told elsewhere");
+	cr_assert_eq(gns_feed_mark_loss(feed), 2, "the last step has one: it is the next one's");
+	end_step(0);
+	end_step(0);
+	cr_assert_eq(gns_feed_mark_loss(feed), 3, "no backward pass since: the last step's");
+	cr_assert_eq(gns_feed_mark_loss(feed), 4);
+}
+
+Test(feed, ids_and_steps_of_another)
+{
+	gns_feed_free(feed);
+	cr_assert(gns_feed_init(feed, 14, 6));
+	int stream = gns_feed_stream(feed, "SGD", &config, 0);
+	cr_assert_eq(feed->stream[0].clock.step, 6);
+	cr_assert_eq(new_param(stream, "w", 1, 1), 14);
+	cr_assert_null(gns_feed_param_at(feed, 13));
+	cr_assert_null(gns_feed_param_at(feed, 15));
+	cr_assert_null(gns_feed_param_at(feed, -3));
+	cr_assert_eq(gns_feed_param(feed, 9, "w", 0, NULL, GNS_F32, NULL), 0);
+	for (uint32_t i = 1; i < GNS_PARAMS_MAX; i++)
+		cr_assert_neq(new_param(stream, "w", 1, 1), 0);
+	cr_assert_eq(new_param(stream, "w", 1, 1), 0);
+}
