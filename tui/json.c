@@ -59,14 +59,17 @@ static json_t *points(const struct gns_point *rows, size_t n)
 
 static json_t *split(const struct gns_split *s)
 {
-	json_t *object = json_object(), *families = json_object();
+	json_t *object = json_object(), *families = json_object(), *phases = json_object();
 	char safe[64];
 	number(object, "steps", s->steps);
 	number(object, "step_ms", s->step_ms);
 	number(object, "gnscope_ms", s->gnscope_ms);
 	for (size_t i = 0; i < s->n_families; i++)
 		number(families, gns_text_safe(safe, sizeof safe, s->family[i].name), s->family[i].ms);
+	for (size_t i = 0; i < s->n_phases; i++)
+		number(phases, gns_text_safe(safe, sizeof safe, s->phase[i].name), s->phase[i].ms);
 	json_object_set_new(object, "families_ms", families);
+	json_object_set_new(object, "phases_ms", phases);
 	return object;
 }
 

@@ -211,6 +211,29 @@ char *gns_say_times(char *buf, size_t size, const struct gns_range *seconds, boo
 	return buf;
 }
 
+/* By phases, which hold the products and most of gnscope's own time: only what no phase holds is the rest. */
+static char *say_phases(char *buf, size_t size, const struct gns_split *split, bool wide)
+{
+	char share[48], name[48];
+	double all = 0;
+	size_t at = 0;
+	for (size_t i = 0; i < split->n_phases && at < size; i++) {
+		const struct gns_split_phase *phase = &split->phase[i];
+		all += phase->ms;
+		at += (size_t)snprintf(buf + at, size - at, "%s%s %s", i ? " · " : "", gns_text_safe(name, sizeof name, phase->name),
+				       gns_say_percent(share, sizeof share, phase->ms / split->step_ms));
+		if (wide && phase->products_ms > 0 && at < size)
+			at += (size_t)snprintf(buf + at, size - at, " (products %s)",
+					       gns_say_percent(share, sizeof share, phase->products_ms / split->step_ms));
+	}
+	if (at < size && all <= split->step_ms)
+		at += (size_t)snprintf(buf + at, size - at, " · rest %s", gns_say_percent(share, sizeof share, 1 - all / split->step_ms));
+	if (wide && at < size)
+		snprintf(buf + at, size - at, " · of all this gnscope %s",
+			 gns_say_percent(share, sizeof share, split->gnscope_ms / split->step_ms));
+	return buf;
+}
+
 char *gns_say_split(char *buf, size_t size, const struct gns_split *split, bool wide)
 {
 	char share[48], families[256] = "", name[48];
@@ -218,6 +241,8 @@ char *gns_say_split(char *buf, size_t size, const struct gns_split *split, bool 
 	buf[0] = 0;
 	if (!(split->steps > 0) || !(split->step_ms > 0))
 		return buf;
+	if (split->n_phases > 0)
+		return say_phases(buf, size, split, wide);
 	for (size_t i = 0; i < split->n_families; i++) {
 		products += split->family[i].ms;
 		snprintf(families + strlen(families), sizeof families - strlen(families), "%s%s %.3g", i ? ", " : "",

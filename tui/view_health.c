@@ -45,6 +45,9 @@ static void write_run(struct page *page, const struct gns_model *m)
 	write_line(page, GNS_ROLE_TEXT, 2, "overhead %s of step time, by the shim's own clock", gns_say_percent(b, sizeof b, s->overhead_pct / 100));
 	write_line(page, GNS_ROLE_TEXT, 2, "source of two batch sizes: %s; a sample is one of: %s",
 		   s->sources[0] ? gns_text_safe(a, 100, s->sources) : "none yet", gns_text_safe(b, sizeof b, s->sample_unit));
+	if (s->optimizer[0] || isfinite(s->lr))
+		write_line(page, GNS_ROLE_TEXT, 2, "optimizer %s, learning rate %s",
+			   s->optimizer[0] ? gns_text_safe(a, 100, s->optimizer) : "not known", gns_text_number(b, sizeof b, s->lr));
 	write_line(page, GNS_ROLE_TEXT, 2, "host %s, ranks %s", gns_text_safe(a, 100, s->run.host),
 		   s->run.world > 0 ? gns_text_number(b, sizeof b, s->run.world) : "not known");
 	write_line(page, GNS_ROLE_FAINT, 2, "%s", gns_text_safe(a, sizeof a, s->run.command));

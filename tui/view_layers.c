@@ -41,6 +41,16 @@ static void name_text(char *buf, size_t size, const struct gns_layer_row *row)
 		snprintf(buf, size, "%s%s", row->inside ? "  " : "", safe);
 }
 
+static char *left_out_text(char *buf, size_t size, const char *why)
+{
+	char safe[32];
+	bool tied = !why[0] || strcmp(why, "tied") == 0;
+	snprintf(buf, size, "left out: %s", tied ? "used twice" : gns_text_safe(safe, sizeof safe, why));
+	for (char *c = buf; *c; c++)
+		*c = *c == '_' ? ' ' : *c;
+	return buf;
+}
+
 static void draw_row(struct gns_canvas *canvas, const struct gns_grid *grid, const struct gns_ui *ui, int y, const struct gns_layer_row *row)
 {
 	char text[240], number[48];
@@ -49,7 +59,7 @@ static void draw_row(struct gns_canvas *canvas, const struct gns_grid *grid, con
 	if (row->layer)
 		gns_grid_cell(grid, canvas, y, SHAPE, GNS_ROLE_FAINT, gns_text_safe(text, sizeof text, row->layer->shape));
 	if (row->layer && row->layer->excluded) {
-		gns_grid_cell(grid, canvas, y, NOISE, GNS_ROLE_WARN, "left out: used twice");
+		gns_grid_cell(grid, canvas, y, NOISE, GNS_ROLE_WARN, left_out_text(text, sizeof text, row->layer->left_out));
 		return;
 	}
 	gns_grid_cell(grid, canvas, y, NOISE, GNS_ROLE_TEXT, noise_text(text, sizeof text, row));

@@ -156,6 +156,19 @@ static int draw_estimates(struct gns_canvas *canvas, struct gns_rect rect, const
 	return one ? 1 : 2;
 }
 
+/* What the noise scale belongs to, as far as there is room. */
+static void draw_setting(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_summary *s)
+{
+	char optimizer[48], number[48], text[128];
+	if (!s->optimizer[0])
+		return;
+	int n = snprintf(text, sizeof text, "  · %s", gns_text_safe(optimizer, sizeof optimizer, s->optimizer));
+	if (isfinite(s->lr))
+		snprintf(text + n, sizeof text - (size_t)n, ", lr %s", gns_text_number(number, sizeof number, s->lr));
+	if (gns_canvas_columns(canvas, text) <= rect.w)
+		gns_canvas_text(canvas, rect.x, rect.y, rect.w, GNS_ROLE_FAINT, text);
+}
+
 /* The decaying estimates, shortest half-life first: they differ while the noise scale moves. */
 static int draw_live(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_model *m)
 {
@@ -172,6 +185,7 @@ static int draw_live(struct gns_canvas *canvas, struct gns_rect rect, const stru
 			break;
 		x += gns_canvas_text(canvas, x, rect.y, end - x, GNS_ROLE_TEXT, text);
 	}
+	draw_setting(canvas, (struct gns_rect){x, rect.y, end - x, 1}, &m->summary);
 	return 1;
 }
 

@@ -110,14 +110,14 @@ static void print_counters(struct gns_store *store, int64_t run_id)
 static void print_weights(struct gns_store *store, int64_t run_id, const char *unit)
 {
 	struct gns_layer *layers = NULL;
-	char name[80], shape[32], ratio[128];
+	char name[80], shape[48], ratio[128];
 	size_t n = 0;
 	if (gns_store_layers(store, run_id, 0, &layers, &n, NULL) != 0 || n == 0)
 		gns_finding(GNS_NOTE, "weights", "none was found");
 	for (size_t i = 0; i < n; i++)
 		printf("       %-9s %-28s %-12s %s\n", i ? "" : "weights", gns_text_safe(name, sizeof name, layers[i].name),
 		       gns_text_safe(shape, sizeof shape, layers[i].shape),
-		       layers[i].excluded ? "left out: used more than once in a micro-step"
+		       layers[i].excluded ? gns_words_left_out(ratio, sizeof ratio, layers[i].left_out)
 					  : gns_text_ratio(ratio, sizeof ratio, &layers[i].b_noise, unit));
 	free(layers);
 }

@@ -9,6 +9,9 @@
 #include "profiler/cli/json.h"
 #include "profiler/cli/run_json.h"
 #include "profiler/cli/words.h"
+#include "tui/say.h"
+
+#define SPLIT_STEPS 100 /* the newest measured, as the dashboard does */
 
 static const char help[] =
 	"Usage: gnscope show [OPTION]... [RUN]\n"
@@ -53,6 +56,36 @@ static int parse(int argc, char **argv, struct show *o)
 	if (optind < argc)
 		return gns_cli_usage(argv[0], "'%s' is one argument too many: one run at a time", argv[optind]);
 	return -1;
+}
+
+/* ---- JSON ---- */
+
+static json_t *json_streams(struct gns_store *store, int64_t run_id)
+{
+	struct gns_run_info *runs = NULL;
+	json_t *list = json_array();
+	size_t n = 0;
+	if (gns_store_streams(store, run_id, &runs, &n, NULL) == 0)
+		for (size_t i = 0; i < n; i++)
+			json_array_append_new(list, json_integer(runs[i].run_id));
+	free(runs);
+	return list;
+}
+
+static json_t *json_phases(struct gns_store *store, int64_t run_id)
+{
+	struct gns_split split;
+	json_t *list = json_array();
+	if (gns_store_split(store, run_id, SPLIT_STEPS, &split, NULL) != 0)
+		return list;
+	for (size_t i = 0; i < split.n_phases; i++) {
+		json_t *o = json_object();
+		json_object_set_new(o, "name", gns_json_text(split.phase[i].name));
+		json_object_set_new(o, "ms", gns_json_number(split.phase[i].ms));
+		json_object_set_new(o, "products_ms", gns_json_number(split.phase[i].products_ms));
+		json_array_append_new(list, o);
+	}
+	return list;
 }
 
 /* ---- text ---- */
@@ -123,9 +156,18 @@ static void basis(const struct gns_summary *s)
 	field("sources", s->sources[0] ? gns_text_safe(a, sizeof a, s->sources) : "none yet");
 }
 
+/* Where a measured step's time goes, where that is known by its phases. */
+static void parts(struct gns_store *store, int64_t run_id)
+{
+	struct gns_split split;
+	char text[400];
+	if (gns_store_split(store, run_id, SPLIT_STEPS, &split, NULL) == 0 && split.n_phases > 0)
+		field("a step is", gns_say_split(text, sizeof text, &split, true));
+}
+
 static void show_layers(const struct gns_layer *layers, size_t n, const char *unit)
 {
-	char name[80], shape[32], ratio[128], s[24], g2[24];
+	char name[80], shape[48], ratio[128], s[24], g2[24];
 	printf("\n%-28s %-12s %8s %8s  B_noise\n", "layer", "shape", "of S", "of |G|^2");
 	for (size_t i = 0; i < n; i++) {
 		const struct gns_layer *l = &layers[i];
@@ -133,7 +175,7 @@ static void show_layers(const struct gns_layer *layers, size_t n, const char *un
 		snprintf(g2, sizeof g2, isfinite(l->share_g2) ? "%.1f%%" : "-", 100 * l->share_g2);
 		printf("%-28s %-12s %8s %8s  %s\n", gns_text_safe(name, sizeof name, l->name),
 		       gns_text_safe(shape, sizeof shape, l->shape), s, g2,
-		       l->excluded ? "left out: used more than once in a micro-step" : gns_text_ratio(ratio, sizeof ratio, &l->b_noise, unit));
+		       l->excluded ? gns_words_left_out(ratio, sizeof ratio, l->left_out) : gns_text_ratio(ratio, sizeof ratio, &l->b_noise, unit));
 	}
 }
 
@@ -148,6 +190,9 @@ static void show_text(struct gns_store *store, const struct gns_summary *s, cons
 	head(s);
 	numbers(s);
 	basis(s);
+	parts(store, s->run.run_id);
+	if (gns_words_others(text, sizeof text, store, s->run.run_id)[0])
+		field("others", text);
 	for (size_t i = 0; i < s->n_warnings; i++) {
 		gns_text_safe(name, sizeof name, s->warnings[i].name);
 		printf("warning    %s: %s\n", name, gns_text_safe(text, sizeof text, s->warnings[i].text));
@@ -180,6 +225,8 @@ int gns_cmd_show(int argc, char **argv)
 		rc = gns_cli_fail(argv[0], "%s", err.text[0] ? err.text : strerror(-rc));
 	} else if (o.json) {
 		json_t *object = gns_run_json(&summary);
+		json_object_set_new(object, "streams", json_streams(store, run_id));
+		json_object_set_new(object, "phases", json_phases(store, run_id));
 		if (o.layers)
 			json_object_set_new(object, "layers", gns_layers_json(layers, n));
 		rc = gns_json_print(argv[0], object, stdout);

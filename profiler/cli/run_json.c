@@ -2,6 +2,7 @@
 #include "profiler/cli/run_json.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "profiler/cli/json.h"
@@ -67,6 +68,15 @@ json_t *gns_run_json(const struct gns_summary *s)
 	return o;
 }
 
+/* "64x3x7x7" as [64, 3, 7, 7] */
+static json_t *json_shape(const char *shape)
+{
+	json_t *list = json_array();
+	for (char *end; *shape >= '0' && *shape <= '9'; shape = end + (*end == 'x'))
+		json_array_append_new(list, json_integer(strtoll(shape, &end, 10)));
+	return list;
+}
+
 json_t *gns_layers_json(const struct gns_layer *layers, size_t n)
 {
 	json_t *list = json_array();
@@ -74,7 +84,7 @@ json_t *gns_layers_json(const struct gns_layer *layers, size_t n)
 		const struct gns_layer *l = &layers[i];
 		json_t *o = json_object();
 		json_object_set_new(o, "name", gns_json_text(l->name));
-		json_object_set_new(o, "shape", gns_json_text(l->shape));
+		json_object_set_new(o, "shape", json_shape(l->shape));
 		json_object_set_new(o, "numel", gns_json_count(l->numel));
 		json_object_set_new(o, "q_small", gns_json_number(l->q_small));
 		json_object_set_new(o, "q_big", gns_json_number(l->q_big));
@@ -86,6 +96,7 @@ json_t *gns_layers_json(const struct gns_layer *layers, size_t n)
 		json_object_set_new(o, "share_g2", gns_json_number(l->share_g2));
 		json_object_set_new(o, "source", gns_json_text(l->source));
 		json_object_set_new(o, "excluded", json_boolean(l->excluded));
+		json_object_set_new(o, "left_out", gns_json_text(l->left_out));
 		json_array_append_new(list, o);
 	}
 	return list;

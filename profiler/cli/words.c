@@ -38,6 +38,11 @@ static const struct {
 	{"uses_forgotten", "uses of operands forgotten because there were too many", false},
 	{"scan_not_permitted", "the kernel does not let operands be read ahead: weights cannot be told, nothing is measured", false},
 	{"malformed", "records that made no sense and were skipped", false},
+	{"skipped_steps", "steps that the loss scaler skipped: their gradients were not finite", false},
+	{"clipped_steps", "steps whose gradients were clipped", false},
+	{"gradient_not_zeroed", "steps that began with gradients of an earlier one still there: call optimizer.zero_grad()", true},
+	{"backward_without_step", "backward passes that no optimizer step followed", true},
+	{"install_failed", "PyTorch was imported, but its part of gnscope could not be put in: only matrix products are seen", true},
 };
 
 static int reason_of(const char *name)
@@ -102,6 +107,51 @@ static void main_reason(char *dst, size_t size, struct gns_store *store, int64_t
 	if (best)
 		snprintf(dst, size, "; most often (%" PRId64 " times): %s", best->value, reasons[reason_of(best->name)].words);
 	free(rows);
+}
+
+char *gns_words_left_out(char *dst, size_t size, const char *left_out)
+{
+	static const struct { const char *name, *words; } why[] = {
+		{"tied", "used more than once in a pass"},
+		{"recurrent", "in a fused recurrent layer"},
+		{"compiled", "in a compiled region"},
+		{"sparse", "its gradient is sparse"},
+		{"device", "not in the processor's memory"},
+		{"dtype", "its element type is not measured"},
+		{"operation", "in an operation that no rule is known for"},
+		{"user_hook", "a hook of the program changes its gradient"},
+		{"sharded", "each rank holds a part of it"},
+		{"unused", "it got no gradient so far"},
+		{"checkpoint", "its operands are recomputed and could not be read"},
+		{"samples", "its operands have no dimension of the samples"},
+	};
+	char safe[32];
+	const char *words = gns_text_safe(safe, sizeof safe, left_out);
+	for (size_t i = 0; i < sizeof why / sizeof why[0]; i++)
+		words = strcmp(left_out, why[i].name) == 0 ? why[i].words : words;
+	snprintf(dst, size, "left out: %s", words);
+	return dst;
+}
+
+char *gns_words_others(char *dst, size_t size, struct gns_store *store, int64_t run_id)
+{
+	struct gns_run_info *runs = NULL;
+	char name[64], optimizer[48], ratio[128];
+	size_t n = 0, at = 0;
+	dst[0] = '\0';
+	if (gns_store_streams(store, run_id, &runs, &n, NULL) != 0)
+		return dst;
+	for (size_t i = 0; i < n && at < size; i++) {
+		struct gns_summary s;
+		if (gns_store_summary(store, runs[i].run_id, 0, &s, NULL) != 0)
+			continue;
+		gns_text_safe(optimizer, sizeof optimizer, s.optimizer);
+		at += (size_t)snprintf(dst + at, size - at, "%srun %" PRId64 " (%s%s%s): B_noise %s", at ? "; " : "", runs[i].run_id,
+				       gns_text_safe(name, sizeof name, s.run.name), optimizer[0] ? ", " : "", optimizer,
+				       s.run.steps_measured > 0 ? gns_text_ratio(ratio, sizeof ratio, &s.b_noise, s.sample_unit) : "not measured");
+	}
+	free(runs);
+	return dst;
 }
 
 static bool switched_off(void)
@@ -179,6 +229,8 @@ void gns_words_closing(FILE *out, struct gns_store *store, const struct gns_summ
 		fputs("gnscope: what gnscope sees of a command, and what is missing: gnscope doctor -- COMMAND\n", out);
 	}
 	line_run(out, s);
+	if (gns_words_others(text, sizeof text, store, s->run.run_id)[0])
+		fprintf(out, "gnscope: other optimizers: %s\n", text);
 	line_losses(out, s, trouble);
 	fprintf(out, "gnscope: next: gnscope show %" PRId64 " | gnscope top %" PRId64 "\n", s->run.run_id, s->run.run_id);
 }

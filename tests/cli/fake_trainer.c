@@ -1,12 +1,15 @@
 /* A trainer that writes into the session as the shim in a real one would: two weights, a known noise scale.
  *
  *   gns_fake_trainer STEPS [sleep_us=N] [noise=B] [batch=N] [loss=1] [exit=N] [kill=SIG] [close=0] [print=0] [ask=1]
+ *                    [torch=1] [optimizers=N]
  *
  * Each step has q_small = g2 + s and q_big = g2 + s/n with g2 = 1 and s = B, +-1% in turn, so that s/g2 is B to rounding of the
  * pairs. With loss=1 it prints "step I loss L" with L = 10/I once step I has been published; with
- * ask=1 it then waits for a byte on its input. */
+ * ask=1 it then waits for a byte on its input. With torch=1 it tells what PyTorch would: its version, an optimizer, a weight left out,
+ * parts of a step; optimizers=N makes N of them, the K-th with K times the noise. */
 #include <math.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,39 +43,76 @@ static struct gns_record *next(struct gns_ring *ring, uint32_t *used, enum gns_r
 	return record;
 }
 
+static bool torch;
+static uint32_t optimizers = 1;
+
+static void introduce_torch(struct gns_ring *ring, uint32_t *used, uint32_t stream)
+{
+	static const char *const classes[] = {"AdamW", "SGD"}, *const phases[] = {"forward", "backward", "optimizer"};
+	struct gns_record *r = next(ring, used, GNS_REC_SETTING);
+	r->stream = stream;
+	r->u.setting = (struct gns_rec_setting){.step = 1, .value = NAN, .name = "optimizer"};
+	strcpy(r->u.setting.text, classes[stream > 0]);
+	r = next(ring, used, GNS_REC_PARAM);
+	r->stream = stream;
+	r->u.param = (struct gns_rec_param){.param_id = 100 + stream, .dtype = GNS_F32, .rows = 10, .cols = 36, .dims = {4, 3, 3},
+					    .excluded = GNS_LEFT_COMPILED, .name = "stem.weight"};
+	for (uint32_t i = 0; stream == 0 && i < 3; i++) {
+		r = next(ring, used, GNS_REC_KERNEL);
+		r->u.kernel = (struct gns_rec_kernel){.kernel_id = 1 + i, .family = "phase"};
+		strcpy(r->u.kernel.name, phases[i]);
+	}
+	if (stream > 0)
+		return;
+	r = next(ring, used, GNS_REC_EVENT);
+	r->u.event = (struct gns_rec_event){.time_ns = now(), .step = 1, .name = "torch", .text = "PyTorch 2.15.0"};
+}
+
 static void introduce(struct gns_ring *ring, uint32_t *used, uint32_t batch)
 {
 	struct gns_record *r = next(ring, used, GNS_REC_PROC);
 	r->u.proc = (struct gns_rec_proc){.pid = (uint32_t)getpid(), .world = 1, .unit = GNS_UNIT_SAMPLES, .samples = batch, .every = 1,
 					  .budget_pct = NAN, .start_ns = now()};
 	strcpy(r->u.proc.host, "fake");
-	for (uint32_t i = 1; i <= 2; i++) {
+	for (uint32_t i = 1; i <= 2 * optimizers; i++) {
 		r = next(ring, used, GNS_REC_PARAM);
+		r->stream = (i - 1) / 2;
 		r->u.param = (struct gns_rec_param){.param_id = i, .dtype = GNS_F32, .rows = 10, .cols = 10 * i};
 		snprintf(r->u.param.name, sizeof r->u.param.name, "layer%u.weight", i);
 	}
 }
 
-static void step(struct gns_ring *ring, uint64_t number, double noise, uint32_t batch, uint64_t start, uint64_t duration)
+static void step(struct gns_ring *ring, uint32_t stream, uint64_t number, double noise, uint32_t batch, uint64_t start, uint64_t duration)
 {
 	uint32_t used = 0;
-	if (!gns_ring_reserve(ring, 8)) {
-		gns_ring_drop(ring, 8, 1);
+	if (!gns_ring_reserve(ring, 64)) {
+		gns_ring_drop(ring, 64, 1);
 		return;
 	}
-	if (number == 1)
+	if (number == 1 && stream == 0)
 		introduce(ring, &used, batch);
+	if (number == 1 && torch)
+		introduce_torch(ring, &used, stream);
 	double wobble = number % 2 ? 1.01 : 0.99;
 	for (uint32_t i = 1; i <= 2; i++) {
 		struct gns_record *r = next(ring, &used, GNS_REC_GRAD);
+		r->stream = stream;
 		double s = wobble * noise / 2, g2 = wobble * 0.5;
-		r->u.grad = (struct gns_rec_grad){.step = number, .param_id = i, .source = GNS_SOURCE_GEMM, .n_small = 1, .n_big = batch,
+		r->u.grad = (struct gns_rec_grad){.step = number, .param_id = 2 * stream + i,
+						  .source = torch ? GNS_SOURCE_TORCH : GNS_SOURCE_GEMM, .n_small = 1, .n_big = batch,
 						  .groups = batch, .q_small = g2 + s, .q_big = g2 + s / batch};
 	}
+	for (uint32_t i = 0; torch && i < 3; i++) {
+		struct gns_record *r = next(ring, &used, GNS_REC_KERNEL_STEP);
+		uint64_t ns = duration * (3 - i) / 10;
+		r->stream = stream;
+		r->u.kernel_step = (struct gns_rec_kernel_step){.step = number, .kernel_id = 1 + i, .calls = 1, .total_ns = ns, .max_ns = ns};
+	}
 	struct gns_record *r = next(ring, &used, GNS_REC_STEP);
+	r->stream = stream;
 	r->u.step = (struct gns_rec_step){.step = number, .start_ns = start, .dur_ns = duration, .overhead_ns = duration / 200,
 					  .samples = batch, .rows = batch, .micro_steps = 1, .flags = GNS_STEP_MEASURED, .params = 2,
-					  .every = 1};
+					  .every = 1, .lr = torch ? 0.001 : NAN};
 	gns_ring_publish(ring, used);
 }
 
@@ -83,6 +123,8 @@ int main(int argc, char **argv)
 	uint32_t batch = (uint32_t)setting(argc, argv, "batch", samples ? strtol(samples, NULL, 10) : 64);
 	struct gns_session *session;
 	struct gns_ring ring = {0};
+	torch = setting(argc, argv, "torch", 0) != 0;
+	optimizers = (uint32_t)setting(argc, argv, "optimizers", 1);
 	if (!name || gns_session_attach(name, &session) != 0 || gns_ring_claim(name, session, &ring) != 0) {
 		fprintf(stderr, "fake trainer: no session\n");
 		return 99;
@@ -94,7 +136,8 @@ int main(int argc, char **argv)
 	for (long i = 1; i <= steps; i++) {
 		uint64_t start = now();
 		usleep((useconds_t)pause_us);
-		step(&ring, (uint64_t)i, (double)setting(argc, argv, "noise", 500), batch, start, now() - start);
+		for (uint32_t k = 0; k < optimizers; k++)
+			step(&ring, k, (uint64_t)i, (double)setting(argc, argv, "noise", 500) * (k + 1), batch, start, now() - start);
 		if (setting(argc, argv, "loss", 0)) {
 			printf("step %ld loss %.9g\n", i, 10.0 / (double)i);
 			fflush(stdout);

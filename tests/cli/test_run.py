@@ -26,6 +26,15 @@ def a_shell_sees_128_plus_n():
 
 
 @test
+def the_last_lines_name_the_other_optimizers():
+    words = run("--name", "gan", "--", TRAINER, 60, "torch=1", "optimizers=2").stderr.decode().split("\n")
+    equal(len(words), 7, "six lines: %r" % words)
+    contains(words[3], "gnscope: other optimizers: run %d (gan.2, SGD): B_noise 1,000 samples [" % show("gan.2")["run"], "line")
+    equal(len(run("--", TRAINER, 60, "torch=1").stderr.decode().split("\n")), 6, "five lines")
+    equal([r[0] for r in query("select status from run where name like 'gan%'")], ["finished", "finished"], "both ended")
+
+
+@test
 def missing_and_wrong_arguments():
     one_sentence(run(), 2, "command to run is missing", "none")
     one_sentence(run("--"), 2, "command to run is missing", "none after --")

@@ -2,8 +2,8 @@
 from harness import *
 
 KEYS = ("run name command status steps steps_measured samples_per_step sample_unit sources coverage b_noise b_noise_lo b_noise_hi "
-        "resolved s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct dropped optimizer lr loss warnings").split()
-LAYER_KEYS = "name shape numel q_small q_big s g2 b_noise b_noise_lo b_noise_hi resolved share_s share_g2 source excluded".split()
+        "resolved s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct dropped optimizer lr loss warnings streams phases").split()
+LAYER_KEYS = "name shape numel q_small q_big s g2 b_noise b_noise_lo b_noise_hi resolved share_s share_g2 source excluded left_out".split()
 NUMBERS = "samples_per_step coverage b_noise b_noise_lo b_noise_hi s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct lr loss".split()
 
 run("--name", "known", "--samples", 64, "--", TRAINER, 400)
@@ -84,6 +84,32 @@ def the_text():
     text = gnscope("show", "--store", store, "nothing").stdout.decode()
     contains(text.split("\n")[0], "nothing was measured", "reason first")
     equal("nan" in text.lower(), False, "no nan: " + text)
+
+
+@test
+def what_pytorch_tells():
+    run("--name", "gan", "--samples", 64, "--", TRAINER, 200, "torch=1", "optimizers=3")
+    it = show("--layers", "gan")
+    equal((it["sources"], it["optimizer"], it["lr"]), (["torch"], "AdamW", 0.001), "source, optimizer, lr")
+    equal([show(str(i))["optimizer"] for i in it["streams"]], ["SGD", "SGD"], "the others")
+    equal([p["name"] for p in it["phases"]], ["forward", "backward", "optimizer"], "phases")
+    near(it["phases"][1]["ms"] / it["step_ms"], 0.2, 0.3, "a phase's share")
+    layers = {layer["name"]: layer for layer in it["layers"]}
+    equal(layers["stem.weight"]["shape"], [10, 4, 3, 3], "shape")
+    equal((layers["stem.weight"]["excluded"], layers["stem.weight"]["left_out"]), (True, "compiled"), "left out")
+    equal((layers["layer1.weight"]["excluded"], layers["layer1.weight"]["left_out"]), (False, None), "measured")
+    near(it["coverage"], 300 / 660, 1e-9, "coverage")
+    equal("blas_only" in [w["name"] for w in it["warnings"]], False, "blas_only")
+    text = gnscope("show", "--store", store, "--layers", "gan").stdout.decode()
+    for part in ("of 660 parameters that this optimizer trains", "AdamW, learning rate 0.001", "a step is  forward 30", "10x4x3x3",
+                 "left out: in a compiled region", "others     run %d (gan.2, SGD): B_noise 1,000 samples [" % it["streams"][0],
+                 "warning    compiled: 1 weight in a compiled region, whose inner operations are not seen, is left out (55% of all): stem"):
+        contains(text, part, "text")
+    second = gnscope("show", "--store", store, "gan.2").stdout.decode()
+    contains(second, "others     run %d (gan, AdamW): B_noise 500 samples" % it["run"], "the second optimizer's")
+    equal(show()["run"], it["run"], "the newest run is the program's")
+    listed = [r["name"] for r in json.loads(gnscope("list", "--store", store, "--json").stdout)]
+    equal(listed[:3], ["gan", "gan.2", "gan.3"], "list")
 
 
 @test

@@ -215,6 +215,52 @@ Test(words, ranges)
 	cr_expect(strstr(gns_say_split(text, sizeof text, &beside, true), "side by side") && !strstr(text, "rest"));
 }
 
+Test(words, a_step_by_its_phases)
+{
+	char text[200];
+	struct gns_split split = {.steps = 1, .step_ms = 10, .gnscope_ms = 0.1, .family = {{"backward", 3}, {"forward", 1}}, .n_families = 2,
+				  .phase = {{"forward", 2, 1}, {"backward", 5, 3}, {"optimizer", 1, 0}}, .n_phases = 3};
+	cr_expect_str_eq(gns_say_split(text, sizeof text, &split, true), "forward 20.0% (products 10.0%) · backward 50.0% (products 30.0%) · "
+			 "optimizer 10.0% · rest 20.0% · of all this gnscope 1.00%");
+	cr_expect_str_eq(gns_say_split(text, sizeof text, &split, false), "forward 20.0% · backward 50.0% · optimizer 10.0% · rest 20.0%");
+	for (size_t size = 0; size <= 100; size++) {
+		char small[101];
+		memset(small, 'x', sizeof small);
+		gns_say_split(small, size < 1 ? 1 : size, &split, true);
+		cr_expect_eq(small[size < 1 ? 1 : size], 'x', "%zu", size);
+	}
+	split.phase[2].ms = 4;
+	cr_expect_null(strstr(gns_say_split(text, sizeof text, &split, true), "rest"));
+}
+
+Test(words, of_a_weight_left_out_and_of_the_optimizer)
+{
+	struct gns_model model, *m = &model;
+	struct gns_canvas canvas;
+	struct gns_ui ui = {.renderer = gns_renderer(GNS_RENDER_BRAILLE), .view = GNS_VIEW_LAYERS};
+	char *text;
+	model_training(m);
+	m->layers[1].excluded = true;
+	strcpy(m->layers[1].left_out, "user_hook");
+	m->layers[2].excluded = true;
+	strcpy(m->layers[2].left_out, "tied");
+	cr_assert_eq(gns_canvas_init(&canvas, 120, 30, false), 0);
+	gns_screen_draw(&canvas, m, &ui);
+	text = gns_canvas_dump(&canvas);
+	cr_expect_not_null(strstr(text, "left out: user hook"), "%s", text);
+	cr_expect_not_null(strstr(text, "left out: used twice"), "%s", text);
+	free(text);
+	ui.view = GNS_VIEW_NOW;
+	strcpy(m->summary.optimizer, "AdamW");
+	m->summary.lr = 0.00025;
+	gns_screen_draw(&canvas, m, &ui);
+	text = gns_canvas_dump(&canvas);
+	cr_expect_not_null(strstr(text, " AdamW, lr 0.00025"), "%s", text);
+	free(text);
+	gns_canvas_free(&canvas);
+	gns_model_free(m);
+}
+
 /* A session of our own, as a trainer has it. */
 Test(control, finds_its_session_by_key_and_sets_the_word)
 {
