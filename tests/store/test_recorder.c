@@ -13,6 +13,7 @@
 static char session_name[GNS_NAME_MAX];
 static struct gns_session *session;
 static struct gns_generate model = GNS_GENERATE_DEFAULT;
+static uint32_t streams = 1;
 static int breath; /* a trainer rests a millisecond after so many steps, 0 never */
 
 static void begin(void)
@@ -79,12 +80,24 @@ static pid_t start_trainer(int rank, int64_t steps, bool wait, bool close)
 	if (gns_ring_claim(session_name, session, &ring) != 0)
 		_exit(1);
 	records[n++] = gns_generate_proc(&model, rank);
-	for (int i = 0; i < model.layers; i++)
-		records[n++] = gns_generate_param(i);
+	for (uint32_t stream = 0; stream < streams; stream++)
+		for (int i = 0; i < model.layers; i++) {
+			records[n] = gns_generate_param(i);
+			records[n].stream = stream;
+			records[n++].u.param.param_id += stream * (uint32_t)model.layers;
+		}
 	put(&ring, records, n, true, 0);
 	for (int64_t step = 1; steps == 0 || step <= steps; step++) {
 		n = gns_generate_step(&model, rank, step, records);
 		put(&ring, records, n, wait, 1);
+		for (uint32_t stream = 1; stream < streams; stream++) {
+			for (size_t i = 0; i < n; i++) {
+				records[i].stream = stream;
+				if (records[i].kind == GNS_REC_GRAD)
+					records[i].u.grad.param_id += (uint32_t)model.layers;
+			}
+			put(&ring, records, n, wait, 1);
+		}
 		if (breath && step % breath == 0)
 			pause_ms(1);
 	}
@@ -179,6 +192,46 @@ Test(recorder, a_recorder_killed_at_any_moment_stores_nothing_twice)
 	whole(18000);
 	cr_expect_eq(query(db, "SELECT count(*) FROM run"), 1);
 	cr_expect_eq(query(db, "SELECT count(*) FROM rank"), 1);
+}
+
+/* One ring, three runs: each has all of its own steps once, and they end together. */
+Test(recorder, every_optimizer_is_whole_whoever_is_killed)
+{
+	streams = 3;
+	breath = 8;
+	pid_t recorder = start_recorder(true);
+	pid_t trainer = start_trainer(0, 0, true, false);
+	for (int round = 0; round < 12; round++) {
+		pause_ms(5 + round * 53 % 120);
+		kill(recorder, SIGKILL);
+		finish(recorder);
+		recorder = start_recorder(true);
+	}
+	struct gns_ring ring;
+	cr_assert_eq(gns_ring_attach(session_name, session, 0, &ring), 0);
+	kill(trainer, SIGKILL);
+	finish(trainer);
+	double published = (double)atomic_load(&ring.shared->head), each = model.layers + 2, all = 0;
+	cr_expect_eq(finish(recorder), 0);
+	gns_ring_detach(&ring);
+	cr_expect_eq(query(db, "SELECT count(*) FROM run WHERE status='killed' AND end_ns>0"), 3);
+	cr_expect_eq(query(db, "SELECT count(*) FROM rank"), 3);
+	cr_expect_eq(query(db, "SELECT max(ring_tail) FROM rank"), published);
+	for (int run = 1; run <= 3; run++) {
+		char where[64], sql[200];
+#define OF_RUN(what) (snprintf(where, sizeof where, "WHERE run_id=%d", run), snprintf(sql, sizeof sql, what " %s", where), query(db, sql))
+		double steps = OF_RUN("SELECT count(*) FROM step");
+		all += steps;
+		cr_expect_gt(steps, 0);
+		cr_expect_eq(OF_RUN("SELECT max(step) FROM step"), steps);
+		cr_expect_eq(OF_RUN("SELECT count(*) FROM grad"), steps * model.layers);
+		cr_expect_eq(OF_RUN("SELECT steps FROM rank"), steps);
+		cr_expect_eq(OF_RUN("SELECT rolled_step FROM run"), steps);
+		cr_expect_eq(OF_RUN("SELECT count(*) FROM param"), model.layers);
+		cr_expect_eq(OF_RUN("SELECT ended FROM rank"), 1);
+	}
+	cr_expect_eq(1 + 3 * model.layers + all * each, published, "every record is in one of the runs");
+	cr_expect_eq(query(db, "SELECT coalesce(sum(value),0) FROM collector WHERE collector='store'"), 0);
 }
 
 Test(recorder, what_is_lost_is_counted)
