@@ -32,6 +32,7 @@ int gns_cmd_top(int argc, char **argv);
 int gns_cmd_list(int argc, char **argv);
 int gns_cmd_show(int argc, char **argv);
 int gns_cmd_report(int argc, char **argv);
+int gns_cmd_export(int argc, char **argv);
 int gns_cmd_sql(int argc, char **argv);
 int gns_cmd_doctor(int argc, char **argv);
 int gns_cmd_sweep(int argc, char **argv);

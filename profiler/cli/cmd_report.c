@@ -113,6 +113,7 @@ static int add_run(struct gns_store *store, struct gns_report *report, const cha
 	if (rc != 0)
 		return rc;
 	report->n++;
+	run->left_out = gns_words_left_out;
 	if (run->summary.run.steps_measured > 0)
 		gns_words_verdict(run->verdict, sizeof run->verdict, &run->summary);
 	else

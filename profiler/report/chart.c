@@ -34,7 +34,7 @@ static void x_ticks(struct gns_picture *p, const char *title)
 	gns_picture_text(p, faint, GNS_ANCHOR_END, right, bottom + 17, title);
 }
 
-static void y_ticks(struct gns_picture *p, const char *title)
+static void y_ticks(struct gns_picture *p, double title_y, const char *title)
 {
 	double ticks[GNS_TICKS_MAX];
 	size_t n = gns_axis_ticks(&p->y, (size_t)fmax(2, p->frame.h / 34), ticks);
@@ -45,17 +45,17 @@ static void y_ticks(struct gns_picture *p, const char *title)
 		gns_picture_text(p, (struct gns_pen){.ink = GNS_INK_FAINT, .width = GNS_SMALL_SIZE}, GNS_ANCHOR_END, p->frame.x - 8, y + 4,
 				 gns_axis_label(label, sizeof label, ticks[i]));
 	}
-	gns_picture_text(p, (struct gns_pen){.ink = GNS_INK_FAINT, .width = GNS_SMALL_SIZE}, GNS_ANCHOR_START, 0, p->frame.y - 12, title);
+	gns_picture_text(p, (struct gns_pen){.ink = GNS_INK_FAINT, .width = GNS_SMALL_SIZE}, GNS_ANCHOR_START, 0, title_y, title);
 }
 
-void gns_chart_frame(struct gns_picture *p, struct gns_box frame, struct gns_axis x, struct gns_axis y, const char *x_title,
-		     const char *y_title)
+void gns_chart_frame(struct gns_picture *p, struct gns_box frame, double title_y, struct gns_axis x, struct gns_axis y,
+		     const char *x_title, const char *y_title)
 {
 	p->has_frame = true;
 	p->frame = frame;
 	p->x = x;
 	p->y = y;
-	y_ticks(p, y_title);
+	y_ticks(p, title_y, y_title);
 	x_ticks(p, x_title);
 }
 

@@ -7,9 +7,9 @@
 #define GNS_TEXT_SIZE 12.5
 #define GNS_SMALL_SIZE 11.5
 
-/* Sets the picture's frame and axes (rounded) and draws grid, ticks and titles. */
-void gns_chart_frame(struct gns_picture *p, struct gns_box frame, struct gns_axis x, struct gns_axis y, const char *x_title,
-		     const char *y_title);
+/* Sets the picture's frame and axes (rounded) and draws grid, ticks and titles; that of y stands above, on title_y. */
+void gns_chart_frame(struct gns_picture *p, struct gns_box frame, double title_y, struct gns_axis x, struct gns_axis y,
+		     const char *x_title, const char *y_title);
 double gns_chart_x(const struct gns_picture *p, double value); /* NaN: no place */
 double gns_chart_y(const struct gns_picture *p, double value);
 

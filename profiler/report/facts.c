@@ -119,6 +119,12 @@ size_t gns_report_facts(const struct gns_report_run *run, struct gns_fact facts[
 	f = fact(facts, &n, "loss", "Loss");
 	gns_text_number(f->value, sizeof f->value, s->loss);
 	snprintf(f->note, sizeof f->note, isfinite(s->loss) ? "the last" : "not told");
+	f = fact(facts, &n, "optimizer", "Optimizer");
+	snprintf(f->value, sizeof f->value, "%s", s->optimizer[0] ? gns_text_safe(note, sizeof note, s->optimizer) : "-");
+	if (isfinite(s->lr))
+		snprintf(f->note, sizeof f->note, "learning rate %s", gns_text_number(note, sizeof note, s->lr));
+	else
+		snprintf(f->note, sizeof f->note, s->optimizer[0] ? "learning rate not known" : "not known");
 	return n;
 }
 
@@ -177,7 +183,7 @@ static void of_layers(char *dst, size_t size, const struct gns_report_run *run)
 	if (most && at < size)
 		at += (size_t)snprintf(dst + at, size - at, "Most of the noise: %s, %.1f%% of S. ", gns_text_safe(name, sizeof name, most->name), 100 * most->share_s);
 	if (out > 0 && at < size)
-		snprintf(dst + at, size - at, "%zu left out: used more than once in a micro-step, so that the norms of its uses do not add.", out);
+		snprintf(dst + at, size - at, "%zu left out.", out);
 }
 
 static void of_time_split(char *dst, size_t size, const struct gns_report_run *run)

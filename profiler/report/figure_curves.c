@@ -140,9 +140,18 @@ static void draw_noise(struct gns_picture *p, const struct gns_report_run *run, 
 	}
 }
 
-static double last_height(const struct gns_picture *p, const struct gns_report_run *run)
+/* The end of the curve: the last resolved point, or the last. */
+static const struct gns_ratio *end_of(const struct gns_report_run *run)
 {
-	const struct gns_ratio *b = run->n_points ? &run->points[run->n_points - 1].b_noise : NULL;
+	for (size_t i = run->n_points; i-- > 0;)
+		if (run->points[i].b_noise.resolved)
+			return &run->points[i].b_noise;
+	return run->n_points ? &run->points[run->n_points - 1].b_noise : NULL;
+}
+
+static double end_height(const struct gns_picture *p, const struct gns_report_run *run)
+{
+	const struct gns_ratio *b = end_of(run);
 	return b ? gns_chart_y(p, b->resolved ? b->value : b->lo) : (double)NAN;
 }
 
@@ -179,17 +188,36 @@ static void describe_noise(struct gns_picture *p, const struct gns_report_run *r
 			 runs->width, open);
 }
 
+static bool one_unit(const struct gns_report_run *runs, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (strcmp(runs[i].summary.sample_unit, runs->summary.sample_unit) != 0)
+			return false;
+	return true;
+}
+
+/* The curve's name; where runs differ in unit, with its own. */
+static void name_of(char *dst, size_t size, const struct gns_report_run *run, bool with_unit)
+{
+	char name[128], unit[32];
+	gns_figure_run_name(name, sizeof name, run);
+	if (with_unit)
+		snprintf(dst, size, "%s, %s", name, gns_text_safe(unit, sizeof unit, run->summary.sample_unit));
+	else
+		snprintf(dst, size, "%s", name);
+}
+
 int gns_figure_noise(struct gns_picture *p, const struct gns_report_run *runs, size_t n, double top, struct gns_error *err)
 {
 	struct gns_chart_labels labels = {.n = 0};
-	char unit[32], title[200], name[128], text[160], number[48];
+	char unit[32], title[200], text[192], number[48];
 	struct gns_axis y = noise_axis(runs, n);
 	p->height = top + HEIGHT;
 	if (gns_axis_is_empty(&y))
 		return gns_fail(err, -ENODATA, "no stretch of the run says anything of B_noise: too few steps were measured");
 	snprintf(title, sizeof title, "B_noise, %s   (line: stretches pooled · band: 95%% limits · ↑ unresolved, at least this)",
-		 gns_text_safe(unit, sizeof unit, runs->summary.sample_unit));
-	gns_chart_frame(p, frame_of(top), step_axis(runs, n), y, "step", title);
+		 one_unit(runs, n) ? gns_text_safe(unit, sizeof unit, runs->summary.sample_unit) : "each run in its own unit");
+	gns_chart_frame(p, frame_of(top), top + 14, step_axis(runs, n), y, "step", title);
 	gns_picture_clip(p, p->frame);
 	for (size_t i = 0; i < n; i++) {
 		struct gns_pen line = {.ink = n == 1 ? GNS_INK_NOISE : gns_ink_series(i), .width = 2, .name = "b_noise",
@@ -197,14 +225,15 @@ int gns_figure_noise(struct gns_picture *p, const struct gns_report_run *runs, s
 		draw_noise(p, &runs[i], line, n == 1 ? 0.18 : 0.1);
 	}
 	gns_picture_unclip(p);
-	for (size_t i = 0; i < n && n > 1; i++)
-		gns_chart_label(&labels, p, last_height(p, &runs[i]), gns_ink_series(i), GNS_DASH_NONE,
-				gns_figure_run_name(name, sizeof name, &runs[i]));
+	for (size_t i = 0; i < n && n > 1; i++) {
+		name_of(text, sizeof text, &runs[i], !one_unit(runs, n));
+		gns_chart_label(&labels, p, end_height(p, &runs[i]), gns_ink_series(i), GNS_DASH_NONE, text);
+	}
 	if (n == 1) {
-		const struct gns_point *last = &runs->points[runs->n_points - 1];
-		snprintf(text, sizeof text, "B_noise %s%s", last->b_noise.resolved ? "" : "≥ ",
-			 gns_text_number(number, sizeof number, last->b_noise.resolved ? last->b_noise.value : last->b_noise.lo));
-		gns_chart_label(&labels, p, last_height(p, runs), GNS_INK_NOISE, GNS_DASH_NONE, text);
+		const struct gns_ratio *last = end_of(runs);
+		snprintf(text, sizeof text, "B_noise %s%s", last->resolved ? "" : "≥ ",
+			 gns_text_number(number, sizeof number, last->resolved ? last->value : last->lo));
+		gns_chart_label(&labels, p, end_height(p, runs), GNS_INK_NOISE, GNS_DASH_NONE, text);
 		references(p, &labels, &runs->summary);
 	}
 	gns_chart_write_labels(p, &labels);
@@ -218,9 +247,9 @@ static struct gns_axis loss_axis(const struct gns_report_run *runs, size_t n)
 {
 	double lo = NAN, hi = NAN;
 	for (size_t r = 0; r < n; r++)
-		for (size_t i = 0; i < runs[r].n_points; i++) {
-			lo = fmin(lo, runs[r].points[i].loss);
-			hi = fmax(hi, runs[r].points[i].loss);
+		for (size_t i = 0; i < runs[r].n_fine; i++) {
+			lo = fmin(lo, runs[r].fine[i].loss);
+			hi = fmax(hi, runs[r].fine[i].loss);
 		}
 	struct gns_axis y = {lo, hi, lo > 0 && hi > 8 * lo};
 	if (!y.log && isfinite(lo)) {
@@ -234,11 +263,11 @@ static struct gns_axis loss_axis(const struct gns_report_run *runs, size_t n)
 
 static void draw_loss(struct gns_picture *p, const struct gns_report_run *run, struct gns_pen pen)
 {
-	struct gns_spot *spots = malloc((run->n_points + 1) * sizeof *spots);
+	struct gns_spot *spots = malloc((run->n_fine + 1) * sizeof *spots);
 	size_t n = 0;
-	for (size_t i = 0; spots && i < run->n_points; i++)
-		if (isfinite(run->points[i].loss))
-			spots[n++] = (struct gns_spot){gns_chart_x(p, middle(&run->points[i])), gns_chart_y(p, run->points[i].loss)};
+	for (size_t i = 0; spots && i < run->n_fine; i++)
+		if (isfinite(run->fine[i].loss))
+			spots[n++] = (struct gns_spot){gns_chart_x(p, middle(&run->fine[i])), gns_chart_y(p, run->fine[i].loss)};
 	if (n > 1)
 		gns_picture_line(p, pen, spots, n);
 	else if (n == 1)
@@ -257,19 +286,19 @@ int gns_figure_loss(struct gns_picture *p, const struct gns_report_run *runs, si
 	p->height = top + HEIGHT - 90;
 	if (gns_axis_is_empty(&y))
 		return gns_fail(err, -ENODATA, "the loss is not known: tell it with --loss-regex or gns_loss");
-	gns_chart_frame(p, frame, step_axis(runs, n), y, "step", "loss   (mean of those known in each stretch)");
+	gns_chart_frame(p, frame, top + 14, step_axis(runs, n), y, "step", "loss   (mean of those known in each stretch)");
 	gns_picture_clip(p, p->frame);
 	for (size_t i = 0; i < n; i++)
 		draw_loss(p, &runs[i], (struct gns_pen){.ink = n == 1 ? GNS_INK_TEXT : gns_ink_series(i), .width = 1.8, .name = "loss",
 							.dash = i < 2 ? GNS_DASH_NONE : (enum gns_dash)(i % GNS_DASHES)});
 	gns_picture_unclip(p);
 	for (size_t i = 0; i < n; i++) {
-		size_t last = runs[i].n_points;
-		while (last > 0 && !isfinite(runs[i].points[last - 1].loss))
+		size_t last = runs[i].n_fine;
+		while (last > 0 && !isfinite(runs[i].fine[last - 1].loss))
 			last--;
 		if (last == 0)
 			continue;
-		double loss = runs[i].points[last - 1].loss;
+		double loss = runs[i].fine[last - 1].loss;
 		snprintf(text, sizeof text, "%s %s", n == 1 ? "loss" : gns_figure_run_name(name, sizeof name, &runs[i]),
 			 gns_text_number(number, sizeof number, loss));
 		gns_chart_label(&labels, p, gns_chart_y(p, loss), n == 1 ? GNS_INK_TEXT : gns_ink_series(i), GNS_DASH_NONE, text);

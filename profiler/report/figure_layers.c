@@ -70,18 +70,25 @@ static void row_name(struct gns_picture *p, const struct gns_layer *l, double y)
 	gns_picture_text(p, (struct gns_pen){.ink = GNS_INK_FAINT, .width = 11, .mono = true}, GNS_ANCHOR_END, NAMES - 14, y + 4, shape);
 }
 
-static void row_interval(struct gns_picture *p, const struct gns_layer *l, double y)
+static void row_words(struct gns_picture *p, double y, const char *words)
 {
-	struct gns_pen faint = {.ink = GNS_INK_FAINT, .width = GNS_SMALL_SIZE};
+	double x = p->frame.x + 8, width = gns_picture_text_width(words, GNS_SMALL_SIZE);
+	gns_picture_rect(p, (struct gns_pen){.ink = GNS_INK_PAPER}, (struct gns_box){x - 4, y - 9, width + 8, 18});
+	gns_picture_text(p, (struct gns_pen){.ink = GNS_INK_FAINT, .width = GNS_SMALL_SIZE}, GNS_ANCHOR_START, x, y + 4, words);
+}
+
+static void row_interval(struct gns_picture *p, const struct gns_report_run *run, const struct gns_layer *l, double y)
+{
+	char why[96];
 	const struct gns_ratio *b = &l->b_noise;
 	double right = p->frame.x + p->frame.w, left = p->frame.x;
 	if (l->excluded || !(l->count > 0)) {
-		gns_picture_text(p, faint, GNS_ANCHOR_START, left + 8, y + 4, l->excluded ? "left out: used more than once in a micro-step" : "not measured");
+		row_words(p, y, l->excluded ? run->left_out(why, sizeof why, l->left_out) : "not measured");
 		return;
 	}
 	double lo = gns_chart_x(p, b->lo), hi = gns_chart_x(p, b->hi), x = gns_chart_x(p, b->value);
 	if (!b->resolved && isnan(lo)) {
-		gns_picture_text(p, faint, GNS_ANCHOR_START, left + 8, y + 4, "unresolved");
+		row_words(p, y, "unresolved");
 		return;
 	}
 	lo = isnan(lo) ? left - 10 : lo;
@@ -166,7 +173,7 @@ int gns_figure_layers(struct gns_picture *p, const struct gns_report_run *runs, 
 	for (size_t i = 0; i < n; i++) {
 		double y = p->frame.y + ROW * ((double)i + 0.5);
 		row_name(p, rows[i], y);
-		row_interval(p, rows[i], y);
+		row_interval(p, runs, rows[i], y);
 		row_bars(p, rows[i], y, widest);
 	}
 	snprintf(p->title, sizeof p->title, "B_noise of the weights of %s", gns_figure_run_name(name, sizeof name, runs));

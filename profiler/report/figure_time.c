@@ -39,7 +39,7 @@ static void legend(struct gns_picture *p, const struct part *part, double step_m
 	gns_picture_rect(p, (struct gns_pen){.ink = part->ink, .alpha = part->alpha}, (struct gns_box){x, y - 10, 12, 12});
 	gns_picture_text(p, (struct gns_pen){.ink = GNS_INK_TEXT, .width = GNS_TEXT_SIZE, .bold = true}, GNS_ANCHOR_START, x + 19, y, part->name);
 	snprintf(text, sizeof text, "%s ms · %.3g%%", gns_text_number(ms, sizeof ms, part->ms), 100 * part->ms / step_ms);
-	gns_picture_text(p, (struct gns_pen){.ink = GNS_INK_FAINT, .width = GNS_TEXT_SIZE}, GNS_ANCHOR_START, x + 118, y, text);
+	gns_picture_text(p, (struct gns_pen){.ink = GNS_INK_FAINT, .width = GNS_TEXT_SIZE}, GNS_ANCHOR_START, x + 19 + gns_picture_text_width(part->name, GNS_TEXT_SIZE) * 1.1 + 10, y, text);
 }
 
 int gns_figure_time(struct gns_picture *p, const struct gns_report_run *runs, size_t n_runs, double top, struct gns_error *err)

@@ -6,10 +6,10 @@
 #include "profiler/report/figures.h"
 
 #define POINTS 96
-#define HEIGHT 330
+#define HEIGHT 346
 #define LEFT 56
 #define RIGHT 176
-#define ABOVE 30
+#define ABOVE 50
 #define BELOW 26
 #define MOST 50.0 /* times the fewest: what lies above is cut off */
 
@@ -46,28 +46,32 @@ static void uprights(struct gns_picture *p, double batch, const struct gns_ratio
 	double value = crit->resolved ? crit->value : crit->lo, top = p->frame.y, bottom = top + p->frame.h;
 	double x_batch = gns_chart_x(p, batch), x_crit = gns_chart_x(p, value);
 	bool left = x_batch <= x_crit;
-	if (crit->resolved)
-		gns_picture_area(p, (struct gns_pen){.ink = GNS_INK_CRIT, .alpha = 0.1},
-				 (struct gns_spot[]){{gns_chart_x(p, crit->lo), top}, {gns_chart_x(p, crit->hi), top},
-						     {gns_chart_x(p, crit->hi), bottom}, {gns_chart_x(p, crit->lo), bottom}}, 4);
+	if (crit->resolved) {
+		double lo = fmax(gns_chart_x(p, crit->lo), p->frame.x), hi = fmin(gns_chart_x(p, crit->hi), p->frame.x + p->frame.w);
+		gns_picture_rect(p, (struct gns_pen){.ink = GNS_INK_CRIT, .alpha = 0.1}, (struct gns_box){lo, top, hi - lo, bottom - top});
+	}
 	gns_picture_segment(p, (struct gns_pen){.ink = GNS_INK_CRIT, .width = 1.6, .dash = crit->resolved ? GNS_DASH_NONE : GNS_DASH_DOTS, .name = "b_crit"},
 			    x_crit, top, x_crit, bottom);
 	gns_picture_segment(p, (struct gns_pen){.ink = GNS_INK_BATCH, .width = 1.6, .dash = GNS_DASH_LONG, .name = "batch"}, x_batch, top, x_batch, bottom);
 	snprintf(text, sizeof text, "B_crit %s%s", crit->resolved ? "" : "≥ ", gns_text_number(number, sizeof number, value));
 	gns_picture_text(p, (struct gns_pen){.ink = GNS_INK_CRIT, .width = GNS_TEXT_SIZE, .bold = true}, left ? GNS_ANCHOR_START : GNS_ANCHOR_END,
-			 x_crit + (left ? 7 : -7), top + 14, text);
+			 x_crit + (left ? 7 : -7), top - 7, text);
 	snprintf(text, sizeof text, "your batch %s", gns_text_number(number, sizeof number, batch));
 	gns_picture_text(p, (struct gns_pen){.ink = GNS_INK_BATCH, .width = GNS_TEXT_SIZE, .bold = true}, left ? GNS_ANCHOR_END : GNS_ANCHOR_START,
-			 x_batch + (left ? -7 : 7), top + 14, text);
+			 x_batch + (left ? -7 : 7), top - 7, text);
 }
 
+/* The point of the batch in use, with its number where the curve is not: steps fall, samples rise. */
 static void here(struct gns_picture *p, factor_fn factor, double batch, double crit, enum gns_ink ink, const char *name)
 {
 	char text[64];
+	bool falls = factor == gns_steps_factor;
 	double value = factor(batch, crit), x = gns_chart_x(p, batch), y = gns_chart_y(p, value);
+	bool low = !falls && y + 24 > p->frame.y + p->frame.h; /* no room below */
 	gns_picture_dot(p, (struct gns_pen){.ink = ink, .name = name}, x, y, 4.5);
 	snprintf(text, sizeof text, "× %.3g", value);
-	gns_picture_text(p, (struct gns_pen){.ink = ink, .width = GNS_TEXT_SIZE, .bold = true}, GNS_ANCHOR_START, x + 9, y - 7, text);
+	gns_picture_text(p, (struct gns_pen){.ink = ink, .width = GNS_TEXT_SIZE, .bold = true}, low ? GNS_ANCHOR_END : GNS_ANCHOR_START,
+			 x + (low ? -9 : 9), y + (falls || low ? -9 : 19), text);
 }
 
 static void name_curves(struct gns_picture *p, double crit, const char *words)
@@ -95,8 +99,9 @@ int gns_figure_tradeoff(struct gns_picture *p, const struct gns_report_run *runs
 	struct gns_axis x = {fmin(batch, known) / 16, fmax(batch, known) * 16, true}, y = {1, MOST, true};
 	gns_axis_round(&x);
 	snprintf(title, sizeof title, "batch, %s a step", gns_text_safe(unit, sizeof unit, s->sample_unit));
-	gns_chart_frame(p, (struct gns_box){LEFT, top + ABOVE, GNS_FIGURE_WIDTH - LEFT - RIGHT, HEIGHT - ABOVE - BELOW}, x, y, title,
+	gns_chart_frame(p, (struct gns_box){LEFT, top + ABOVE, GNS_FIGURE_WIDTH - LEFT - RIGHT, HEIGHT - ABOVE - BELOW}, top + 14, x, y, title,
 			"times the fewest possible, to the loss reached   (band: 95% limits of B_crit)");
+	uprights(p, batch, crit);
 	gns_picture_clip(p, p->frame);
 	if (crit->resolved) {
 		band(p, gns_steps_factor, crit, GNS_INK_NOISE);
@@ -105,7 +110,6 @@ int gns_figure_tradeoff(struct gns_picture *p, const struct gns_report_run *runs
 	enum gns_dash dash = crit->resolved ? GNS_DASH_NONE : GNS_DASH_DOTS;
 	curve(p, gns_steps_factor, known, (struct gns_pen){.ink = GNS_INK_NOISE, .width = 2, .dash = dash, .name = "steps"});
 	curve(p, gns_samples_factor, known, (struct gns_pen){.ink = GNS_INK_FIRST + 3, .width = 2, .dash = dash, .name = "samples"});
-	uprights(p, batch, crit);
 	if (crit->resolved) {
 		here(p, gns_steps_factor, batch, known, GNS_INK_NOISE, "steps_here");
 		here(p, gns_samples_factor, batch, known, GNS_INK_FIRST + 3, "samples_here");

@@ -21,12 +21,9 @@ static int read_extent(struct gns_store *store, int64_t run_id, struct gns_repor
 	return gns_store_sql(store, query, take_numbers, run, err);
 }
 
-/* So many that a point pools eight measured steps or more, and two steps at least. */
-static size_t curve_points(const struct gns_report_run *run)
+static size_t within(int64_t value, int64_t most)
 {
-	int64_t points = run->summary.run.steps_measured / 8;
-	points = points > run->rolled / 2 ? run->rolled / 2 : points;
-	return points < 1 ? 1 : points > GNS_REPORT_POINTS ? GNS_REPORT_POINTS : (size_t)points;
+	return value < 1 ? 1 : value > most ? (size_t)most : (size_t)value;
 }
 
 /* How many steps a stretch has: the widths that gns_store_series cuts a curve of at most `points` into. */
@@ -41,17 +38,46 @@ static int64_t stretch_width(int64_t steps, int64_t points)
 	return width;
 }
 
+static bool mostly_resolved(const struct gns_point *points, size_t n)
+{
+	size_t open = 0;
+	for (size_t i = 0; i < n; i++)
+		open += !points[i].b_noise.resolved;
+	return open * 20 <= n;
+}
+
+/* From points of eight measured steps or more to ever fewer ones, until nearly all are resolved or few are left. A point of one
+ * step alone would be the live estimate, which is another number. */
+static int read_noise(struct gns_store *store, int64_t run_id, struct gns_report_run *run, struct gns_error *err)
+{
+	size_t points = within(run->summary.run.steps_measured / 8, GNS_REPORT_POINTS);
+	points = within(run->rolled / 2, (int64_t)points);
+	for (;; points = points * 2 / 3) {
+		free(run->points);
+		run->width = stretch_width(run->rolled, (int64_t)points);
+		int rc = gns_store_series(store, run_id, 1, run->rolled, points, &run->points, &run->n_points, err);
+		if (rc != 0 || points * 2 / 3 < GNS_REPORT_FEW || mostly_resolved(run->points, run->n_points))
+			return rc;
+	}
+}
+
+static int read_loss(struct gns_store *store, int64_t run_id, struct gns_report_run *run, struct gns_error *err)
+{
+	size_t points = within(run->rolled / 2, GNS_REPORT_POINTS);
+	run->fine_width = stretch_width(run->rolled, (int64_t)points);
+	return gns_store_series(store, run_id, 1, run->rolled, points, &run->fine, &run->n_fine, err);
+}
+
 int gns_report_read(struct gns_store *store, int64_t run_id, struct gns_report_run *out, struct gns_error *err)
 {
 	*out = (struct gns_report_run){0};
 	int rc = gns_store_summary(store, run_id, 0, &out->summary, err);
 	if (rc == 0)
 		rc = read_extent(store, run_id, out, err);
-	if (rc == 0 && out->rolled > 0) {
-		size_t points = curve_points(out);
-		out->width = stretch_width(out->rolled, (int64_t)points);
-		rc = gns_store_series(store, run_id, 1, out->rolled, points, &out->points, &out->n_points, err);
-	}
+	if (rc == 0 && out->rolled > 0)
+		rc = read_noise(store, run_id, out, err);
+	if (rc == 0 && out->rolled > 0)
+		rc = read_loss(store, run_id, out, err);
 	if (rc == 0)
 		rc = gns_store_live(store, run_id, out->live, sizeof out->live / sizeof *out->live, &out->n_live, err);
 	if (rc == 0)
@@ -73,6 +99,7 @@ void gns_report_free(struct gns_report *report)
 {
 	for (size_t i = 0; i < report->n; i++) {
 		free(report->run[i].points);
+		free(report->run[i].fine);
 		free(report->run[i].layers);
 		free(report->run[i].kernels);
 		free(report->run[i].settings);

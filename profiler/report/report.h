@@ -12,6 +12,7 @@
 
 #define GNS_REPORT_RUNS 8      /* side by side: as many as there are inks */
 #define GNS_REPORT_POINTS 160  /* of a curve */
+#define GNS_REPORT_FEW 16      /* fewer points are no curve: some may then stay unresolved */
 #define GNS_REPORT_LAYERS 500  /* rows of a table; what is left out is counted */
 #define GNS_REPORT_KERNELS 100
 #define GNS_REPORT_SETTINGS 60
@@ -21,10 +22,12 @@
 struct gns_report_run {
 	struct gns_summary summary;
 	char verdict[768];         /* the first line of `gnscope show` */
-	/* The curve: pooled steps of stretches of `width` steps, up to step `rolled`. */
-	struct gns_point *points;
-	size_t n_points;
-	int64_t width, rolled, thinned;
+	char *(*left_out)(char *dst, size_t size, const char *reason); /* why a weight is left out, in words */
+	/* Up to step `rolled`: B_noise of stretches of `width` steps, as short as most of them resolve, and for the loss shorter
+	 * ones of `fine_width`. */
+	struct gns_point *points, *fine;
+	size_t n_points, n_fine;
+	int64_t width, fine_width, rolled, thinned;
 	struct gns_live live[4];
 	size_t n_live;
 	struct gns_split split;    /* steps 0: not known */
@@ -43,7 +46,7 @@ struct gns_report {
 	size_t n;
 };
 
-/* Reads one run; `verdict` is for the caller to fill. On an error nothing is left to free. */
+/* Reads one run; `verdict` and `left_out` are for the caller to fill. On an error nothing is left to free. */
 int gns_report_read(struct gns_store *store, int64_t run_id, struct gns_report_run *out, struct gns_error *err);
 void gns_report_free(struct gns_report *report);
 

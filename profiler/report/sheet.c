@@ -173,10 +173,11 @@ struct gns_sheet gns_sheet_layers(const struct gns_report_run *run)
 	column(&sheet, "source", false);
 	for (size_t i = 0; i < run->n_layers && i < GNS_REPORT_LAYERS; i++) {
 		const struct gns_layer *l = &run->layers[i];
+		char why[96];
 		text(&sheet, l->name);
 		text(&sheet, l->shape);
 		if (l->excluded)
-			cell(&sheet, "left out: used more than once in a micro-step");
+			cell(&sheet, "%s", run->left_out(why, sizeof why, l->left_out));
 		else if (!(l->count > 0))
 			cell(&sheet, "not measured");
 		else

@@ -32,7 +32,7 @@ static void noise(char *dst, size_t size, const struct gns_report_run *run)
 
 static void loss(char *dst, size_t size, const struct gns_report_run *run)
 {
-	int64_t w = run->width;
+	int64_t w = run->fine_width;
 	if (w < 32)
 		snprintf(dst, size,
 			 "SELECT (step - 1) / %" PRId64 " * %" PRId64 " + 1 AS from_step, avg(loss) AS loss\n"

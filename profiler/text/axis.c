@@ -84,7 +84,7 @@ static size_t linear_ticks(const struct gns_axis *axis, size_t max, double *tick
 			continue;
 		size_t n = 0;
 		for (double k = first; k <= last; k++)
-			ticks[n++] = k * step;
+			ticks[n++] = k * step + 0.0; /* no -0 */
 		return n;
 	}
 }
