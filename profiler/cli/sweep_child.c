@@ -21,6 +21,7 @@
 #define SILENCE_SECONDS 10u /* steps go on for so long without a loss: it is no number any more */
 #define SILENCE_STEPS 50
 #define DIVERGED 3          /* the last losses' median over that of the first */
+#define PATIENCE 100        /* losses before that counts: many a start overshoots and recovers */
 #define FETCH 1024
 
 /* ---- its start ---- */
@@ -232,7 +233,7 @@ static bool diverged(const struct gns_sweep_child *c)
 {
 	if (c->not_finite)
 		return true;
-	if (c->n < 2 * GNS_CROSSING_LOSSES)
+	if (c->n < PATIENCE)
 		return false;
 	double first = median(c->losses), last = median(c->losses + c->n - GNS_CROSSING_LOSSES);
 	double every = c->steps[c->n - 1] / (double)c->n, silent = (double)c->newest_step - c->steps[c->n - 1];
