@@ -6,7 +6,7 @@ import torch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HALF = os.path.join(os.path.dirname(os.path.dirname(HERE)), "collectors", "torch", "py")
-FILES = ("stub", "params", "graph", "layout", "layers", "run", "steps", "samples", "names", "settings", "amp", "ranks", "saved")
+FILES = ("stub", "layout", "params", "graph", "layers", "samples", "names", "settings", "ranks", "saved", "amp", "steps", "run")
 
 
 class Taken:
@@ -64,6 +64,14 @@ class Mock:
     def wrap(self, original, before, after):
         return Wrapped(self, original, before, after)
 
+    def hook(self, f):
+        return f
+
+    def skip(self, stream):
+        for number in [k for k in self.data if self.params[k][0] == stream]:
+            del self.data[number]
+        self.losses.pop(stream, None)
+
     def state(self):
         return int(self.gave_up is None)
 
@@ -92,7 +100,7 @@ class Mock:
         self.begun[len(self.streams) - 1] = 0
         return len(self.streams) - 1
 
-    def param(self, stream, name, shape, code):
+    def param(self, stream, name, shape, code, data_ptr=0):
         assert isinstance(shape, tuple) and isinstance(name, str)
         number = len(self.params) + 1
         self.params[number] = (stream, shape, code)
@@ -182,14 +190,14 @@ class Mock:
         return self._add(number, y.transpose(1, 2) @ x, n)
 
     def conv(self, number, x, y, n, stride, padding, dilation, groups, transposed, kernel):
-        assert type(transposed) is bool and x.shape[0] == n
+        assert type(transposed) is bool and x.shape[0] % n == 0
         dims = len(kernel)
         f = (torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d)[dims - 1]
         ft = (torch.nn.functional.conv_transpose1d, torch.nn.functional.conv_transpose2d, torch.nn.functional.conv_transpose3d)[dims - 1]
         x, y = x.detach().double(), y.detach().double()
         each = []
         with torch.enable_grad():
-            for i in range(n):
+            for i in range(x.shape[0]):
                 shape = (x.shape[1], y.shape[1] // groups) if transposed else (y.shape[1], x.shape[1] // groups)
                 w = torch.zeros(shape + tuple(kernel), dtype=torch.float64, requires_grad=True)
                 if transposed:
@@ -200,7 +208,7 @@ class Mock:
                 else:
                     out = f(x[i:i + 1], w, None, stride, padding, dilation, groups)
                 each.append(torch.autograd.grad(out, w, y[i:i + 1])[0])
-        return self._add(number, torch.stack(each), n)
+        return self._add(number, torch.stack(each).unflatten(0, (n, -1)).sum(1), n)
 
     def embedding(self, number, ids, y, n, axis, padding_idx):
         shape = self.params[number][1]
@@ -266,6 +274,7 @@ class Mock:
         self.history.append(dict(stream=stream, micro_steps=micro_steps, lr=lr, got=got, loss=self.losses.pop(stream, None),
                                  measured=self.measuring(stream)))
         self.begun[stream] += 1
+        return int(self.measuring(stream))
 
 
 def execute(name, space):
@@ -275,6 +284,7 @@ def execute(name, space):
 
 
 KEEP = {"autograd.backward": (torch.autograd, "backward"), "__init__": (torch.optim.Optimizer, "__init__"),
+        "hooks": (torch.autograd.graph.saved_tensors_hooks, "__init__"),
         "__call__": (torch.nn.Module, "__call__")}
 CLIPS = ("clip_grad_norm_", "clip_grad_value_")
 _originals = {k: getattr(o, n) for k, (o, n) in KEEP.items()}

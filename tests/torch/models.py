@@ -289,9 +289,12 @@ case("gru two layers", lambda: Recurrent(nn.GRU, layers=2, both=True), sequences
 case("gru square", lambda: Recurrent(nn.GRU), sequences(t=4), classify)
 case("rnn", lambda: Recurrent(nn.RNN), sequences(), classify)
 FUSED = hasattr(torch, "mkldnn_rnn_layer")
+# PyTorch 2 has a fused kernel for float32.
 LSTM = {f"rnn.{k}_l0": "recurrent" for k in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")} if FUSED else {}
-case("lstm", lambda: Recurrent(nn.LSTM), sequences(), classify, left=LSTM)
-case("lstm time-major", lambda: Recurrent(nn.LSTM, batch_first=False), sequences(), time_major_rnn, left=LSTM)
+case("lstm", lambda: Recurrent(nn.LSTM), sequences(), classify)
+case("lstm time-major", lambda: Recurrent(nn.LSTM, batch_first=False), sequences(), time_major_rnn)
+case("lstm float32", lambda: Recurrent(nn.LSTM).float(), lambda i: (torch.randn(4, 6, 8, dtype=torch.float32), torch.randint(0, 4, (4,))),
+     classify, left=LSTM, tolerance=1e-4)
 case("attention", lambda: Net(lambda m, x: m.h(m.a(x, x, x)[0]), a=nn.MultiheadAttention(8, 2, batch_first=True), h=L(8, 4)),
      sequences(), pooled)
 case("attention square", lambda: Net(lambda m, x: m.h(m.a(x, x, x)[0]), a=nn.MultiheadAttention(8, 2, batch_first=True), h=L(8, 4)),
@@ -301,7 +304,7 @@ case("attention crossed", lambda: Net(lambda m, x: m.h(m.a(x[:, :2], x, x)[0]), 
 case("encoder", lambda: Transformer(), sequences(), pooled)
 case("encoder time-major", lambda: Transformer(batch_first=False), sequences(), time_major)
 case("encoder turned", lambda: Transformer(batch_first=False, turn=True), sequences(), pooled)
-case("experts", lambda: Experts(), sequences(), pooled, left={f"experts.{e}.{k}": "samples" for e in range(3) for k in ("weight", "bias")})
+case("experts", lambda: Experts(), sequences(t=24), pooled, left={f"experts.{e}.{k}": "samples" for e in range(3) for k in ("weight", "bias")})
 case("sparse", lambda: Net(lambda m, x: m.h(m.e(x)), e=nn.Embedding(11, 8, sparse=True), h=L(8, 11)), tokens(), predict,
      left={"e.weight": "sparse"}, optimizer=lambda m: torch.optim.SGD(m.parameters(), lr=0.05))
 

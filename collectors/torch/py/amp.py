@@ -50,8 +50,7 @@ def watch_scaler():
     for name, before, after in (("scale", _before_scale, _after_scale), ("step", _before_scaled_step, _after_scaled_step)):
         original = cls.__dict__.get(name)
         if original is not None:
-            wrapped = _g.wrap(original, before, after)
-            setattr(cls, name, wrapped if hasattr(wrapped, "__get__") else Method(wrapped, original))
+            _stand_before(cls, name, before, after)
             undo.append(functools.partial(setattr, cls, name, original))
 
 
@@ -89,5 +88,6 @@ def _after_scaled_step(token, result, failed):
     stream, step = token
     if stream.step == step:
         stream.backwards = stream.micro_steps = 0
+        _g.skip(stream.id)
         _g.count("skipped_steps")
         _g.event(stream.id, "skipped_steps", "GradScaler found inf or nan")

@@ -41,21 +41,26 @@ def _left(site, use, other, y):
     return _product(site, use, x, y)
 
 
+def _matrix(site, use, name):
+    sizes = tuple(getattr(site.node, "_saved_%s_sym_sizes" % name, None) or getattr(site.node, "_saved_%s_sizes" % name))
+    return site.saved(use, name, lambda t: tuple(t.shape) == sizes)
+
+
 def addmm(site, use, y, grads):
     node = site.node
     if node._saved_alpha != 1 or node._saved_beta != 1:
         return "operation"
     if use.index == 2:
-        return _right(site, use, node._saved_mat1, y)
+        return _right(site, use, _matrix(site, use, "mat1"), y)
     if use.index == 1:
-        return _left(site, use, node._saved_mat2, y)
+        return _left(site, use, _matrix(site, use, "mat2"), y)
     return _flat_sum(site, use, y, grads)
 
 
 def mm(site, use, y, grads):
     if use.index == 1:
-        return _right(site, use, site.node._saved_self, y)
-    return _left(site, use, site.node._saved_mat2, y)
+        return _right(site, use, _matrix(site, use, "self"), y)
+    return _left(site, use, _matrix(site, use, "mat2"), y)
 
 
 def bmm(site, use, y, grads):
@@ -63,14 +68,14 @@ def bmm(site, use, y, grads):
     if y.dim() != 3 or y.shape[0] != 1:
         return "operation"
     if use.index == 1:
-        return _right(site, use, site.node._saved_self[0], y[0])
-    return _left(site, use, site.node._saved_mat2[0], y[0])
+        return _right(site, use, site.saved(use, "self", lambda t: t.dim() == 3 and t.shape[:2] == y.shape[:2])[0], y[0])
+    return _left(site, use, site.saved(use, "mat2", lambda t: t.dim() == 3 and t.shape[2] == y.shape[2])[0], y[0])
 
 
 def mv(site, use, y, grads):
     if use.index != 1:
         return "samples"
-    x = site.node._saved_self
+    x = site.saved(use, "self", lambda t: t.dim() == 2 and t.shape[0] == y.shape[0])
     return _summed(site, use, y.unsqueeze(1).expand(x.shape), tuple(grads[1].shape), x)
 
 
@@ -116,8 +121,8 @@ def add(site, use, y, grads):
 
 
 def mul(site, use, y, grads):
-    node = site.node
-    return _broadcast(site, use, y, grads, node._saved_other if use.index == 0 else node._saved_self)
+    other = site.saved(use, "self" if use.index else "other", lambda t: t.dim() <= y.dim())
+    return _broadcast(site, use, y, grads, other)
 
 
 def expand(site, use, y, grads):
@@ -136,7 +141,7 @@ def repeat(site, use, y, grads):
 
 
 def prelu(site, use, y, grads):
-    x = site.node._saved_self
+    x = site.saved(use, "self", lambda t: t.shape == y.shape)
     shape = tuple(grads[use.index].shape)
     if len(shape) == 1 and x.dim() > 1:  # of channels, in dimension 1
         shape = shape + (1,) * (x.dim() - 2)
@@ -149,21 +154,16 @@ def convolution(site, use, y, grads):
         return _summed(site, use, y, (y.shape[1],) + (1,) * (y.dim() - 2))
     if use.index != 1:
         return "operation"
-    x, weight = node._saved_input, node._saved_weight
+    x = site.saved(use, "input", lambda t: t.dim() == y.dim() and t.shape[0] == y.shape[0])
     where = place(run, (x.shape[0],), p.hint, site.tainted)
     if where is None or x.shape[0] != y.shape[0]:
         return "samples"
     if any(kind_of(n) not in WHOLE for n, _ in use.chain):
         return "operation"
-    stride, padding, dilation = tuple(node._saved_stride), tuple(node._saved_padding), tuple(node._saved_dilation)
-    kernel = tuple(weight.shape[2:])
-    if where in (GROUPS, ROUND) and x.shape[0] != run.n:
-        # Several images a sample: one more dimension of space, along which the kernel is of size 1.
-        x, y = (samples_first(t, where, run.n).transpose(1, 2) for t in (x, y))
-        stride, padding, dilation, kernel = (1,) + stride, (0,) + padding, (1,) + dilation, (1,) + kernel
-        if len(kernel) > 3:
-            return "samples"
-    return told(_g.conv(p.id, x, y, run.n, stride, padding, dilation, node._saved_groups, bool(node._saved_transposed), kernel))
+    if where == ROUND:
+        x, y = (samples_first(t, where, run.n).flatten(0, 1) for t in (x, y))
+    return told(_g.conv(p.id, x, y, run.n, tuple(node._saved_stride), tuple(node._saved_padding), tuple(node._saved_dilation),
+                        node._saved_groups, bool(node._saved_transposed), tuple(grads[1].shape[2:])))
 
 
 def embedding(site, use, y, grads):
@@ -172,7 +172,7 @@ def embedding(site, use, y, grads):
         return ""
     if getattr(node, "_saved_sparse", False):
         return "sparse"
-    ids = node._saved_indices
+    ids = site.saved(use, "indices", lambda t: not t.is_floating_point() and t.shape == y.shape[:-1])
     if node._saved_scale_grad_by_freq or tuple(y.shape[:-1]) != tuple(ids.shape) or use.chain and turned(use) is not False:
         return "operation"
     where = place(run, tuple(ids.shape), p.hint, site.tainted)
@@ -193,7 +193,9 @@ def _looked_up(site, use, y, grads):
     if tuple(below.shape) == tuple(y.shape):
         return ""  # one row for each sample: the embedding itself will tell
     use.lookup.done = True
-    ids = node._saved_indices
+    ids = peek(node, "indices")
+    if ids is None:
+        return "checkpoint"
     if node._saved_scale_grad_by_freq or below.shape[-1] != y.shape[-1] or below.numel() != ids.numel() * y.shape[-1]:
         return "operation"
     if _of_parameters(site.other_input(use.index)):
@@ -208,9 +210,11 @@ def _looked_up(site, use, y, grads):
 
 def embedding_bag(site, use, y, grads):
     run, p, node = site.run, use.p, site.node
-    mode, ids, offsets = node._saved_mode, node._saved_indices, node._saved_offsets
     if node._saved_sparse:
         return "sparse"
+    if site.unpacked or packed(node, "indices"):
+        return "checkpoint"
+    mode, ids, offsets = node._saved_mode, node._saved_indices, node._saved_offsets
     if mode not in (0, 1) or node._saved_scale_grad_by_freq or node._saved_per_sample_weights is not None:
         return "operation"
     if y.shape[0] != run.n or site.tainted:
@@ -228,16 +232,24 @@ def embedding_bag(site, use, y, grads):
     return told(_g.embedding(p.id, ids.view(run.n, size), y, run.n, 0, _padding(node)))
 
 
+def _normalised(site, use, y, shape):
+    """The operand, its means and their inverse deviations, which are saved last."""
+    x = site.saved(use, "input", lambda t: t.shape == y.shape)
+    mean, rstd = (site.saved(use, name, lambda t: tuple(t.shape) == shape, nth) for name, nth in (("result1", -2), ("result2", -1)))
+    return x, mean, rstd
+
+
 def layer_norm(site, use, y, grads):
     run, p, node = site.run, use.p, site.node
-    x, own = node._saved_input, len(node._saved_normalized_shape)
+    own = len(node._saved_normalized_shape)
     if use.index == 2:
-        return _summed(site, use, y, tuple(x.shape[x.dim() - own:]))
-    lead = tuple(x.shape[:x.dim() - own])
+        return _summed(site, use, y, tuple(y.shape[y.dim() - own:]))
+    lead = tuple(y.shape[:y.dim() - own])
     where = place(run, lead, p.hint, site.tainted)
     if where is None:
         return "samples"
-    parts = [samples_first(t, where, run.n) for t in (x, node._saved_result1, node._saved_result2, y)]
+    x, mean, rstd = _normalised(site, use, y, lead + (1,) * own)
+    parts = [samples_first(t, where, run.n) for t in (x, mean, rstd, y)]
     size = p_size(x, own)
     x, y = (parts[i].reshape(run.n, -1, size) for i in (0, 3))
     mean, rstd = (parts[i].reshape(run.n, -1) for i in (1, 2))
@@ -253,10 +265,10 @@ def p_size(x, own):
 
 def group_norm(site, use, y, grads):
     run, p, node = site.run, use.p, site.node
-    x, channels = node._saved_input, (y.shape[1],) + (1,) * (y.dim() - 2)
+    channels, groups = (y.shape[1],) + (1,) * (y.dim() - 2), node._saved_group
     if use.index == 2:
         return _summed(site, use, y, channels)
-    mean, rstd, groups = node._saved_result1, node._saved_result2, node._saved_group
+    x, mean, rstd = _normalised(site, use, y, (y.shape[0], groups))
     if x.shape[0] == run.n and not site.tainted:
         return told(_g.gain(p.id, x.contiguous(), mean.contiguous(), rstd.contiguous(), y.contiguous(), run.n, 1, groups))
     with torch.no_grad():
@@ -267,15 +279,19 @@ def group_norm(site, use, y, grads):
 
 def batch_norm(site, use, y, grads):
     run, p, node = site.run, use.p, site.node
-    x, channels = node._saved_input, (y.shape[1],) + (1,) * (y.dim() - 2)
+    channels = (y.shape[1],) + (1,) * (y.dim() - 2)
+    if node._saved_training:
+        run.note("batchnorm", p.name.rpartition(".")[0])
     if use.index == 2:
         return _summed(site, use, y, channels)
     if node._saved_training:
-        run.note("batchnorm", p.name)
-        mean, rstd = node._saved_result1, node._saved_result2
+        x, mean, rstd = _normalised(site, use, y, (y.shape[1],))
     else:
+        if site.unpacked:
+            return "checkpoint"
+        x, mean = node._saved_input, node._saved_running_mean
         with torch.no_grad():
-            mean, rstd = node._saved_running_mean, torch.rsqrt(node._saved_running_var + node._saved_eps)
+            rstd = torch.rsqrt(node._saved_running_var + node._saved_eps)
     if x.shape[0] == run.n and not site.tainted:
         return told(_g.gain(p.id, x.contiguous(), mean.contiguous(), rstd.contiguous(), y.contiguous(), run.n, 2, 0))
     with torch.no_grad():
@@ -291,7 +307,8 @@ def _of_parameters(node, depth=0):
     if kind == "AccumulateGrad":
         return True
     if kind == "Embedding":
-        return node._saved_indices.dim() == 1 or node._saved_indices.shape[0] == 1
+        ids = peek(node, "indices")
+        return ids is not None and (ids.dim() == 1 or ids.shape[0] == 1)
     if kind not in PASSING and kind not in ("Add", "Sub", "Mul", "Expand"):
         return False
     below = [n for n, _ in node.next_functions]

@@ -66,7 +66,7 @@ def tainted_nodes(run):
 
 def _restores_rows(node):
     if kind_of(node) == "IndexPut":
-        indices = node._saved_indices
+        indices = peek(node, "indices")
         return not indices or indices[0] is not None
     return signed(getattr(node, "_saved_dim", 0)) == 0
 
@@ -74,16 +74,16 @@ def _restores_rows(node):
 def _scrambles(run, node):
     kind = kind_of(node)
     if kind == "Index":
-        indices = node._saved_indices
-        return bool(indices) and indices[0] is not None and not _each_once(run, indices[0])
+        indices = peek(node, "indices")
+        return not indices or indices[0] is not None and not _each_once(run, indices[0])
     if kind == "IndexSelect":
-        return signed(node._saved_dim) == 0 and not _each_once(run, node._saved_index)
+        return signed(node._saved_dim) == 0 and not _each_once(run, peek(node, "index"))
     return signed(getattr(node, "_saved_dim", 0)) == 0
 
 
 def _each_once(run, index):
     """Picking every sample once, in whatever order, leaves a sample's row a sample's row."""
-    if index.dim() != 1 or index.shape[0] != run.n or index.dtype != torch.int64:
+    if index is None or index.dim() != 1 or index.shape[0] != run.n or index.dtype != torch.int64:
         return False
     with torch.no_grad():
         return torch.unique(index).shape[0] == run.n

@@ -29,7 +29,7 @@ def _is_module(t):
 
 
 def _name_under(root, best):
-    found, seen, todo = [], set(), [(root, "", None)]
+    found, seen, todo = [], set(), [(root, "", None)]  # last in, first out: the first name of a tied parameter is its name
     while todo:
         module, path, hint = todo.pop()
         if id(module) in seen or "_parameters" not in module.__dict__:
@@ -43,7 +43,7 @@ def _name_under(root, best):
                 p.hint = hint
                 p.recurrent = isinstance(module, torch.nn.RNNBase)
         hidden = WRAPPERS.get(type(module).__name__)
-        for name, child in module._modules.items():
+        for name, child in reversed(list(module._modules.items())):
             if child is not None:
                 todo.append((child, path if name == hidden else path + name + ".", hint))
     for p, name in found:

@@ -21,7 +21,7 @@ class Param:
         self.recurrent = False
         self.hint = None      # the samples' dimension inside the module it belongs to, where the module says so
         self.reached = False  # it had a gradient at least once
-        self.id = _g.param(stream.id, name, self.shape, code)
+        self.id = _g.param(stream.id, name, self.shape, code, tensor.data_ptr() if code else 0)
 
     def leave(self, reason):
         if reason != self.left:
@@ -75,7 +75,13 @@ def param_of(tensor):
 
 def stream_of(optimizer):
     s = streams.get(id(optimizer))
-    return s if s is not None and s.ref() is optimizer and era["generation"] == _g.generation() else None
+    return s if s is not None and s.ref() is optimizer else None
+
+
+def forget_all():
+    known.clear()
+    streams.clear()
+    era["generation"] = None
 
 
 def _begin():
@@ -88,8 +94,7 @@ def _begin():
 def adopt(optimizer):
     """Registers an optimizer, or what a later add_param_group brought."""
     if era["generation"] != _g.generation():
-        known.clear()
-        streams.clear()
+        forget_all()
         era["generation"] = _g.generation()
         _begin()
     stream = stream_of(optimizer)
@@ -99,6 +104,8 @@ def adopt(optimizer):
             return None
         stream = streams[id(optimizer)] = Stream(optimizer, number)
         watch_step(type(optimizer))
+        if number == 0:
+            _g.event(0, "torch", "PyTorch " + str(torch.__version__))
     _adopt_groups(stream, optimizer)
     open_doors()
     expect_first_call()

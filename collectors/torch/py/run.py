@@ -4,7 +4,7 @@
 class Site:
     """One operation that parameters enter, and the hook that looks on while it passes its gradient down."""
 
-    __slots__ = ("run", "node", "uses", "lead", "rows", "tainted")
+    __slots__ = ("run", "node", "uses", "lead", "rows", "tainted", "unpacked")
 
     def __init__(self, run, node):
         self.run = run
@@ -13,6 +13,7 @@ class Site:
         self.lead = None     # the dimensions that were flattened to the rows of a product
         self.rows = 0
         self.tainted = False # rows that were picked from the batch
+        self.unpacked = ()   # what the engine was given for this node by hooks of the trainer's
 
     def lead_of(self, rows):
         """What the rows of a product were flattened from, or just their number."""
@@ -26,19 +27,30 @@ class Site:
         edges = self.node.next_functions
         return edges[1 - index][0] if len(edges) == 2 else None
 
+    def saved(self, use, name, fits, nth=None):
+        """A saved operand."""
+        if self.unpacked:
+            return pick(self.unpacked, use.p.ref(), fits, nth)
+        return getattr(self.node, "_saved_" + name)
+
     def __call__(self, grads, outputs):
         run, y = self.run, outputs[0]
+        if packing["seen"]:
+            self.unpacked = done_unpacking()
         for use in self.uses:
             p = use.p
             if p in run.failed:
                 continue
             try:
                 reason = "unused" if y is None else MEASURES[use.kind](self, use, y, grads)
+            except Unread:
+                reason = "checkpoint"
             except Exception as error:
                 reason = "operation"
-                run.note("torch_operation", "%s of %s: %s" % (use.kind, p.name, type(error).__name__))
+                run.note("operation", "%s, %s" % (type(self.node).__name__, type(error).__name__))
             if reason:
                 run.failed[p] = reason
+        self.unpacked = ()
 
 
 class Run:
@@ -89,7 +101,9 @@ class Run:
         tainted = tainted_nodes(self)
         for node, site in self.sites.items():
             site.tainted = node in tainted
-            self.handles.append(node.register_hook(site))
+            if packing["seen"]:
+                self.handles.append(node.register_prehook(_g.hook(start_unpacking)))
+            self.handles.append(node.register_hook(_g.hook(site)))
 
     def _open(self, p, tensor):
         """Whether this backward can be measured for a parameter; it is told of afterwards in any case."""
@@ -157,7 +171,8 @@ class Run:
     def _unknown(self, use):
         name = type(use.node).__name__
         reason = REASONS.get(use.kind or name[:-8], "operation")
-        self.note("torch_" + reason, "%s: %s" % (name, use.p.name))
+        if reason == "operation":
+            self.note(reason, name)
         return reason
 
     def _site(self, use):
@@ -170,8 +185,8 @@ class Run:
 
     def _lookup(self, use):
         """Positions are looked up once and added to every sample: the sum is where the samples still are apart."""
-        ids = use.node._saved_indices
-        if ids.dim() > 1 and ids.shape[0] != 1:
+        ids = peek(use.node, "indices")
+        if ids is None or ids.dim() > 1 and ids.shape[0] != 1:
             return
         above = self.graph.uses(use.node)
         if above and len(above) == 1 and above[0].kind in ("Add", "Sub", "Expand") and not use.chain:
@@ -199,7 +214,7 @@ class Run:
             if kind_of(above) in VIEWS:
                 sizes = shape_of(above)
                 if sizes is None:
-                    self.handles.append(above.register_hook(functools.partial(_note_lead, site)))
+                    self.handles.append(above.register_hook(_g.hook(functools.partial(_note_lead, site))))
                 site.lead = unflattened(sizes, site.rows)
                 return
 

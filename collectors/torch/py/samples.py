@@ -11,9 +11,8 @@ def expect_first_call():
         original = torch.nn.Module.__dict__.get("__call__")
         if original is None:
             return
-        wrapped = _g.wrap(original, _before_call, None)
         first_call["original"] = original
-        torch.nn.Module.__call__ = wrapped if hasattr(wrapped, "__get__") else Method(wrapped, original)
+        torch.nn.Module.__call__ = _g.wrap(original, _before_call, None)
 
 
 def forget_first_call():
@@ -94,9 +93,9 @@ def _guess(run):
     for site in run.sites.values():
         kind, size = kind_of(site.node), 0
         if kind == "Convolution":
-            size = site.node._saved_input.shape[0]
-        elif kind == "Embedding" and site.node._saved_indices.dim() > 1:
-            size = site.node._saved_indices.shape[0]
+            size = _leading(site.node, "input", 3)
+        elif kind == "Embedding":
+            size = _leading(site.node, "indices", 2)
         elif site.lead and len(site.lead) > 1:
             size = site.lead[0]
         if size > 1:
@@ -105,3 +104,8 @@ def _guess(run):
         return max(votes, key=votes.get)
     rows = [site.rows for site in run.sites.values() if site.rows]
     return min(rows) if rows else 0
+
+
+def _leading(node, name, least):
+    operand = peek(node, name)
+    return operand.shape[0] if operand is not None and operand.dim() >= least else 0

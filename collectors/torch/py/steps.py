@@ -1,5 +1,4 @@
 # The doors: backward() and step(), and between them what belongs to which step.
-progress = threading.local()  # .run: the innermost backward of this thread
 
 
 def open_doors():
@@ -74,6 +73,7 @@ def watch_step(cls):
         if name == "func" and getattr(step, "hooked", False):
             if not any(cell.cell_contents is w for w in watched):
                 cell.cell_contents = _g.wrap(cell.cell_contents, before_step, after_step)
+                cell.cell_contents._torchdynamo_disable = True
                 watched.append(cell.cell_contents)
             return
     if any(getattr(step, "__wrapped__", None) is w for w in watched):
@@ -102,8 +102,6 @@ def before_step(args, kwargs):
     stream.closure = (args[1] if len(args) > 1 else kwargs.get("closure")) is not None
     if not stream.closure:
         close_step(stream, optimizer)
-    if _g.any_measuring():
-        _g.phase("optimizer")
     return stream
 
 
@@ -127,9 +125,11 @@ def close_step(stream, optimizer):
     micro = stream.micro_steps if _g.measuring(stream.id) or len(streams) > 1 else stream.backwards
     lr = optimizer.param_groups[0].get("lr") if optimizer.param_groups else None
     tell_settings(stream, optimizer)
-    _g.step(stream.id, micro, float("nan") if lr is None else _number(lr))
+    again = _g.step(stream.id, micro, None if lr is None else _number(lr)) < 0
     stream.step += 1
     stream.backwards = stream.micro_steps = 0
+    if again:  # a forked child that trains
+        forget_all()
 
 
 def _number(value):

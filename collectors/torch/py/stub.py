@@ -1,4 +1,4 @@
-# Waits for the end of `import torch`, then stands at the three doors through which every trainer goes.
+# Waits for the end of `import torch`, then stands at the doors through which every trainer goes.
 # Runs in a namespace of its own that holds `_g` (the functions in C) and nothing of the trainer's.
 import sys
 
@@ -22,54 +22,13 @@ def _once_imported(spec, act):
     spec.__class__ = Waiting
 
 
-class Method:
-    """A builtin does not bind to an instance by itself; this does, and puts no frame of ours under the trainer's."""
-
-    def __init__(self, wrapped, original):
-        self.wrapped = wrapped
-        self.__wrapped__ = original
-        for name in ("__name__", "__qualname__", "__doc__"):
-            setattr(self, name, getattr(original, name, ""))
-
-    def __get__(self, instance, owner=None):
-        return self.wrapped if instance is None else types.MethodType(self.wrapped, instance)
-
-    def __call__(self, *args, **kwargs):
-        return self.wrapped(*args, **kwargs)
-
-
 def _ignore(*_):
     pass
 
 
-def _optimizer_made(token, result, failed):
-    """The first optimizer brings in the rest of this half; every one is taken in."""
-    if failed or token is None or not _g.state():
-        return
-    if "adopt" not in globals():
-        _g.load()
-    adopt(token)
-
-
-def _ready():
-    global torch, gc, weakref, threading, types, functools
-    import gc, weakref, threading, types, functools
-    torch = sys.modules.get("torch")
-    try:
-        made = torch.optim.Optimizer.__init__
-        wrapped = _g.wrap(made, lambda args, kwargs: args[0] if args else None, _optimizer_made)
-        torch.optim.Optimizer.__init__ = wrapped if hasattr(wrapped, "__get__") else Method(wrapped, made)
-        torch.autograd.backward = _g.wrap(torch.autograd.backward, _before_backward, _after_backward)
-        for name, after in (("clip_grad_norm_", _after_clip), ("clip_grad_value_", _after_clip_value)):
-            clip = _g.wrap(getattr(torch.nn.utils, name), _before_clip, after)
-            setattr(torch.nn.utils, name, clip)
-            setattr(sys.modules["torch.nn.utils.clip_grad"], name, clip)
-    except AttributeError:
-        pass  # an import that failed half way, or a PyTorch without these
-
-
 # Before there is an optimizer these do nothing; the rest of this half puts its own in their places.
 doors = {"before_backward": _ignore, "after_backward": _ignore, "after_clip": _ignore, "after_clip_value": _ignore}
+packing = {"seen": False}  # saved tensors go through hooks of the trainer's, as in a checkpoint
 
 
 def _before_backward(args, kwargs):
@@ -80,7 +39,7 @@ def _after_backward(token, result, failed):
     doors["after_backward"](token, result, failed)
 
 
-def _before_clip(args, kwargs):
+def _both(args, kwargs):
     return (args, kwargs)
 
 
@@ -90,6 +49,57 @@ def _after_clip(token, result, failed):
 
 def _after_clip_value(token, result, failed):
     doors["after_clip_value"](token, result, failed)
+
+
+def _first(args, kwargs):
+    return args[0] if args else None
+
+
+def _optimizer_made(optimizer, result, failed):
+    """The first optimizer brings in the rest of this half; every one is taken in."""
+    if failed or optimizer is None or not _g.state():
+        return
+    if "adopt" not in globals():
+        _g.load()
+    adopt(optimizer)
+
+
+def _hooks_made(hooks, result, failed):
+    if failed or hooks is None:
+        return
+    packing["seen"] = True
+    hooks.unpack_hook = _g.wrap(hooks.unpack_hook, None, _unpacked)
+
+
+def _unpacked(token, tensor, failed):
+    """What the engine itself gets of a packed tensor; nobody may ask for it twice."""
+    packing["seen"] = True
+    found = getattr(progress, "unpacked", None)
+    if found is not None and not failed:
+        found.append(tensor)
+
+
+def _stand_before(owner, name, before, after):
+    wrapped = _g.wrap(getattr(owner, name), before, after)
+    wrapped._torchdynamo_disable = True
+    setattr(owner, name, wrapped)
+    return wrapped
+
+
+def _ready():
+    global torch, gc, weakref, threading, types, functools, progress
+    import gc, weakref, threading, types, functools
+    torch = sys.modules.get("torch")
+    progress = threading.local()  # .run: the innermost backward of this thread; .unpacked: for the node at work
+    try:
+        _stand_before(torch.optim.Optimizer, "__init__", _first, _optimizer_made)
+        _stand_before(torch.autograd, "backward", _before_backward, _after_backward)
+        _stand_before(torch.autograd.graph.saved_tensors_hooks, "__init__", _first, _hooks_made)
+        utils, clip = torch.nn.utils, sys.modules["torch.nn.utils.clip_grad"]
+        clip.clip_grad_norm_ = _stand_before(utils, "clip_grad_norm_", _both, _after_clip)
+        clip.clip_grad_value_ = _stand_before(utils, "clip_grad_value_", _both, _after_clip_value)
+    except (AttributeError, KeyError):
+        pass  # an import that failed half way, or a PyTorch without these
 
 
 _spec = getattr(sys.modules.get("torch"), "__spec__", None)
