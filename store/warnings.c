@@ -107,7 +107,7 @@ static void one_reason(struct gns_store *store, struct gns_summary *sum, uint32_
 		gns_column_text(stmt, 0, text, 40);
 	sqlite3_reset(stmt);
 	if (known > 0)
-		snprintf(share, sizeof share, " (%.2g%% of all)", 100 * left->numel / known);
+		snprintf(share, sizeof share, left->numel >= 0.995 * known ? " (%.0f%% of all)" : " (%.2g%% of all)", 100 * left->numel / known);
 	warn(sum, name, "%" PRId64 " weight%s %s%s%s%s %s left out%s: %s%s", left->n, left->n == 1 ? "" : "s", why_left_out[reason],
 	     text[0] ? " (" : "", text, text[0] ? ")" : "", left->n == 1 ? "is" : "are", share, left->names,
 	     left->n > 3 && !strstr(left->names, "...") ? ", ..." : "");

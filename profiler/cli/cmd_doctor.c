@@ -13,16 +13,24 @@
 #include "profiler/cli/launch.h"
 #include "profiler/cli/words.h"
 
+#define WEIGHTS 100 /* listed one by one */
+
 static const char help[] =
 	"Usage: gnscope doctor [OPTION]... [RUN]\n"
 	"       gnscope doctor [OPTION]... -- COMMAND [ARGUMENT]...\n"
 	"Why is there data, or why not. Looks at the shim library, the store, running\n"
-	"sessions and a run (absent: the newest); or runs COMMAND for a moment with a\n"
-	"store of its own and tells which libraries, products and weights were seen.\n"
+	"sessions and a run (absent: the newest); or runs COMMAND for a few steps and\n"
+	"tells what is measured of it, by which source, what is left out and why.\n"
 	"Exit status 1 when something needs to be done.\n"
 	"\n"
+	"COMMAND is really run: what it writes it writes. After a few measured steps it\n"
+	"is stopped with SIGTERM and, if it goes on for three seconds, with SIGKILL. What\n"
+	"was measured is kept in a store of its own, which is removed; its output is\n"
+	"not shown, but for its last words when it fails.\n"
+	"\n"
 	"      --samples N      samples in a micro-step of COMMAND      (GNSCOPE_SAMPLES)\n"
-	"      --seconds N      stop COMMAND after N seconds; default 20\n"
+	"      --steps N        stop COMMAND once N steps are measured; default 20\n"
+	"      --seconds N      or after N seconds; default 60\n"
 	"      --lib FILE       the shim library                            (GNSCOPE_LIB)\n"
 	"      --store FILE     the store to read                         (GNSCOPE_STORE)\n"
 	"  -h, --help           this text\n";
@@ -112,13 +120,15 @@ static void print_weights(struct gns_store *store, int64_t run_id, const char *u
 	struct gns_layer *layers = NULL;
 	char name[80], shape[48], ratio[128];
 	size_t n = 0;
-	if (gns_store_layers(store, run_id, 0, &layers, &n, NULL) != 0 || n == 0)
-		gns_finding(GNS_NOTE, "weights", "none was found");
-	for (size_t i = 0; i < n; i++)
+	if (gns_store_layers(store, run_id, 0, &layers, &n, NULL) != 0)
+		n = 0;
+	for (size_t i = 0; i < n && i < WEIGHTS; i++)
 		printf("       %-9s %-28s %-12s %s\n", i ? "" : "weights", gns_text_safe(name, sizeof name, layers[i].name),
 		       gns_text_safe(shape, sizeof shape, layers[i].shape),
 		       layers[i].excluded ? gns_words_left_out(ratio, sizeof ratio, layers[i].left_out)
 					  : gns_text_ratio(ratio, sizeof ratio, &layers[i].b_noise, unit));
+	if (n > WEIGHTS)
+		printf("       %-9s and %zu more: gnscope show --layers\n", "", n - WEIGHTS);
 	free(layers);
 }
 
@@ -147,6 +157,7 @@ int gns_doctor_run(struct gns_store *store, int64_t run_id, int processes)
 	for (size_t i = 0; i < s.n_warnings; i++)
 		if (strcmp(s.warnings[i].name, "dropped") != 0)
 			gns_finding(GNS_NOTE, "warning", "%s: %s", s.warnings[i].name, s.warnings[i].text);
+	gns_doctor_explain(store, &s);
 	print_weights(store, run_id, s.sample_unit);
 	print_counters(store, run_id);
 	if (gns_store_events(store, run_id, &events, &n, NULL) == 0)
@@ -181,13 +192,13 @@ static int look_at_store(const char *given, const char *ref)
 
 int gns_cmd_doctor(int argc, char **argv)
 {
-	enum { STORE = 256, SAMPLES, SECONDS, LIB };
+	enum { STORE = 256, SAMPLES, SECONDS, STEPS, LIB };
 	static const struct option longs[] = {
 		{"store", required_argument, NULL, STORE}, {"samples", required_argument, NULL, SAMPLES},
 		{"seconds", required_argument, NULL, SECONDS}, {"lib", required_argument, NULL, LIB},
-		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
+		{"steps", required_argument, NULL, STEPS}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
 	};
-	struct gns_doctor_command command = {.seconds = 20};
+	struct gns_doctor_command command = {.seconds = 60, .steps = 20};
 	const char *store = NULL;
 	int64_t samples;
 	opterr = 0;
@@ -203,6 +214,10 @@ int gns_cmd_doctor(int argc, char **argv)
 		case SECONDS:
 			if (gns_cli_integer(optarg, 1, 86400, &command.seconds) != 0)
 				return gns_cli_usage(argv[0], "--seconds '%s' is not a whole number from 1 to 86400", optarg);
+			break;
+		case STEPS:
+			if (gns_cli_integer(optarg, 1, INT64_MAX, &command.steps) != 0)
+				return gns_cli_usage(argv[0], "--steps '%s' is not a whole number from 1", optarg);
 			break;
 		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
 		default: return gns_cli_bad_option(argv, c);

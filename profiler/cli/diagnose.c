@@ -12,7 +12,6 @@
 #include "profiler/cli/doctor.h"
 #include "profiler/cli/launch.h"
 
-#define ENOUGH_STEPS 50
 #define LIBRARIES 32
 
 /* What a mapped library means for us. */
@@ -25,8 +24,9 @@ static const struct {
 	{"libmkl_rt", "MKL, dynamic: its products are seen"},
 	{"libcblas.so", "CBLAS: its products are seen"},
 	{"libblas.so", "BLAS: its products are seen"},
-	{"libtorch_cpu", "PyTorch for the CPU: seen where it calls a dynamic BLAS; wheels from PyPI have MKL built in and hide it"},
-	{"libtorch_cuda", "PyTorch for the GPU: the CPU collector does not see its products"},
+	{"libtorch_python", "PyTorch for Python: its layers are seen"},
+	{"libtorch_cpu", "PyTorch's products: timed where it calls a dynamic BLAS; wheels from PyPI have MKL built in, which hides them"},
+	{"libtorch_cuda", "PyTorch for the GPU: weights on a GPU are left out"},
 	{"libcublasLt", "cuBLASLt: not collected yet"},
 	{"libcublas.so", "cuBLAS: not collected yet"},
 	{"libdnnl", "oneDNN: its own products are not seen"},
@@ -40,7 +40,8 @@ static const struct {
 struct watch {
 	struct { char path[PATH_MAX]; const char *words; } libraries[LIBRARIES];
 	int n, looks;
-	bool shim;
+	bool shim, torch;
+	char python[PATH_MAX]; /* the interpreter, "" none seen */
 };
 
 static void note_library(struct watch *w, const char *path)
@@ -54,8 +55,20 @@ static void note_library(struct watch *w, const char *path)
 			snprintf(w->libraries[w->n].path, PATH_MAX, "%s", path);
 			w->libraries[w->n++].words = known[k].words;
 			w->shim |= k == 0;
+			w->torch |= strcmp(known[k].part, "libtorch_python") == 0;
 			return;
 		}
+}
+
+static void note_interpreter(struct watch *w, pid_t pid)
+{
+	char name[64], path[PATH_MAX];
+	snprintf(name, sizeof name, "/proc/%ld/exe", (long)pid);
+	ssize_t n = readlink(name, path, sizeof path - 1);
+	path[n > 0 ? n : 0] = '\0';
+	const char *file = strrchr(path, '/');
+	if (file && strncmp(file + 1, "python", 6) == 0)
+		memcpy(w->python, path, (size_t)n + 1);
 }
 
 static void look_at_process(struct watch *w, pid_t pid)
@@ -72,6 +85,7 @@ static void look_at_process(struct watch *w, pid_t pid)
 	}
 	if (maps)
 		fclose(maps);
+	note_interpreter(w, pid);
 }
 
 static void look(struct watch *w, const struct gns_launch *l)
@@ -98,7 +112,7 @@ static int64_t measured(const struct gns_launch *l)
 }
 
 /* Until it ends, has shown enough, or its time is up. Returns whether we stopped it. */
-static bool follow(struct gns_launch *l, struct watch *w, int64_t seconds)
+static bool follow(struct gns_launch *l, struct watch *w, const struct gns_doctor_command *command)
 {
 	uint64_t start = gns_clock_ns(CLOCK_MONOTONIC), stopped = 0, last = 0;
 	while (!l->trainer_ended) {
@@ -111,7 +125,7 @@ static bool follow(struct gns_launch *l, struct watch *w, int64_t seconds)
 			continue;
 		last = now;
 		look(w, l);
-		if (!stopped && ((int64_t)((now - start) / 1000000000u) >= seconds || measured(l) >= ENOUGH_STEPS)) {
+		if (!stopped && ((int64_t)((now - start) / 1000000000u) >= command->seconds || measured(l) >= command->steps)) {
 			stopped = now;
 			kill(l->trainer, SIGTERM);
 		} else if (stopped && now - stopped > 3000000000u) {
@@ -165,6 +179,25 @@ static int print_libraries(const struct watch *w)
 	return 0;
 }
 
+static int event_text(void *arg, bool is_header, int n, const char *const *texts, const int *types)
+{
+	if (!is_header && texts[0])
+		snprintf(arg, 80, "%s", texts[0]);
+	return 0;
+}
+
+/* PyTorch's part of the shim starts with the first optimizer, and tells its version then. */
+static void print_torch(struct gns_store *store, int64_t run_id, const struct watch *w)
+{
+	char query[160], version[80] = "";
+	snprintf(query, sizeof query, "SELECT text FROM event WHERE name='torch' AND run_id=%" PRId64 " LIMIT 1", run_id);
+	gns_store_sql(store, query, event_text, version, NULL);
+	if (version[0])
+		gns_finding(GNS_OK, "torch", "%s: its layers are measured by way of its own graph", version);
+	else if (w->torch)
+		gns_finding(GNS_NOTE, "torch", "PyTorch is loaded, but no optimizer of torch.optim was made: only matrix products can be seen");
+}
+
 static void clean(const char *folder)
 {
 	static const char *const files[] = {"doctor.db", "doctor.db-wal", "doctor.db-shm", "output.log"};
@@ -185,13 +218,17 @@ static int report(struct gns_launch *l, const struct watch *w, bool stopped, con
 	gns_launch_finish(l, &run_id);
 	print_end(l, stopped, log);
 	faults = print_libraries(w);
-	gns_finding(processes ? GNS_OK : GNS_NOTE, "processes", "%d called a product that is collected", processes);
+	if (w->python[0])
+		gns_finding(GNS_OK, "python", "%s", w->python);
+	gns_finding(processes ? GNS_OK : GNS_NOTE, "processes", "%d called something that is collected", processes);
 	if (l->trouble[0])
 		faults += gns_finding(GNS_FAULT, "recorder", "%s", l->trouble);
-	if (run_id && gns_store_open_read(l->store, &store, &err) == 0)
+	if (run_id && gns_store_open_read(l->store, &store, &err) == 0) {
+		print_torch(store, run_id, w);
 		faults += gns_doctor_run(store, run_id, processes);
-	else
+	} else {
 		faults += gns_finding(GNS_FAULT, "run", "nothing was stored: %s", err.text);
+	}
 	gns_store_close(store);
 	return faults;
 }
@@ -220,7 +257,7 @@ int gns_doctor_command(const struct gns_doctor_command *command)
 		gns_cli_fail("doctor", "%s", err.text);
 		return rc == -ENOENT ? -GNS_EXIT_NOT_FOUND : -GNS_EXIT_CANNOT_RUN;
 	}
-	bool stopped = follow(&launch, &watch, command->seconds);
+	bool stopped = follow(&launch, &watch, command);
 	rc = report(&launch, &watch, stopped, log);
 	clean(folder);
 	return rc;

@@ -12,10 +12,13 @@ __attribute__((format(printf, 3, 4))) int gns_finding(enum gns_finding kind, con
 /* A stored run: what was measured, what was not and why. `processes`: that claimed a place, -1 unknown. */
 int gns_doctor_run(struct gns_store *store, int64_t run_id, int processes);
 
+/* Of one run, its other optimizers' included: source, reason, samples, optimizer, each with its share. */
+void gns_doctor_explain(struct gns_store *store, const struct gns_summary *summary);
+
 struct gns_doctor_command {
 	char *const *argv;
 	const char *samples, *lib;
-	int64_t seconds; /* the command is stopped after so long */
+	int64_t seconds, steps; /* the command is stopped after so long, or once so many steps are measured */
 };
 /* A command under the shim with a store of its own, for a moment. A negative value: could not be run, as an exit status. */
 int gns_doctor_command(const struct gns_doctor_command *command);

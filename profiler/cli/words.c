@@ -160,12 +160,31 @@ static bool switched_off(void)
 	return off && *off && strcmp(off, "0") != 0;
 }
 
+/* Every weight that is known is left out: the first of the reasons, "" otherwise. */
+static void all_left_out(char *dst, size_t size, struct gns_store *store, int64_t run_id)
+{
+	struct gns_layer *layers = NULL;
+	size_t n = 0;
+	dst[0] = '\0';
+	if (!store || gns_store_layers(store, run_id, 0, &layers, &n, NULL) != 0)
+		return;
+	bool all = n > 0;
+	for (size_t i = 0; i < n; i++)
+		all = all && layers[i].excluded;
+	if (all)
+		gns_words_left_out(dst, size, layers[0].left_out);
+	free(layers);
+}
+
 char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, const struct gns_summary *s, int processes)
 {
-	char reason[256];
+	char reason[256], left_out[128];
+	all_left_out(left_out, sizeof left_out, store, s->run.run_id);
 	main_reason(reason, sizeof reason, store, s->run.run_id, s->steps_refused > 0);
 	if (s->run.steps_measured > 0)
 		dst[0] = '\0';
+	else if (left_out[0])
+		snprintf(dst, size, "nothing was measured: all %" PRId64 " weights are %s", s->params, left_out);
 	else if (s->steps_refused > 0)
 		snprintf(dst, size, "nothing was measured: %" PRId64 " steps were chosen but could not be%s", s->steps_refused, reason);
 	else if (s->run.steps > 0)

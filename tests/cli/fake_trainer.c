@@ -1,7 +1,7 @@
 /* A trainer that writes into the session as the shim in a real one would: two weights, a known noise scale.
  *
  *   gns_fake_trainer STEPS [sleep_us=N] [noise=B] [batch=N] [loss=1] [exit=N] [kill=SIG] [close=0] [print=0] [ask=1]
- *                    [torch=1] [optimizers=N]
+ *                    [torch=1] [optimizers=N] [left_out=REASON]
  *
  * Each step has q_small = g2 + s and q_big = g2 + s/n with g2 = 1 and s = B, +-1% in turn, so that s/g2 is B to rounding of the
  * pairs. With loss=1 it prints "step I loss L" with L = 10/I once step I has been published; with
@@ -44,7 +44,7 @@ static struct gns_record *next(struct gns_ring *ring, uint32_t *used, enum gns_r
 }
 
 static bool torch;
-static uint32_t optimizers = 1;
+static uint32_t optimizers = 1, left_out; /* left_out: every weight for this reason */
 
 static void introduce_torch(struct gns_ring *ring, uint32_t *used, uint32_t stream)
 {
@@ -56,7 +56,7 @@ static void introduce_torch(struct gns_ring *ring, uint32_t *used, uint32_t stre
 	r = next(ring, used, GNS_REC_PARAM);
 	r->stream = stream;
 	r->u.param = (struct gns_rec_param){.param_id = 100 + stream, .dtype = GNS_F32, .rows = 10, .cols = 36, .dims = {4, 3, 3},
-					    .excluded = GNS_LEFT_COMPILED, .name = "stem.weight"};
+					    .excluded = left_out ? left_out : GNS_LEFT_COMPILED, .name = "stem.weight"};
 	for (uint32_t i = 0; stream == 0 && i < 3; i++) {
 		r = next(ring, used, GNS_REC_KERNEL);
 		r->u.kernel = (struct gns_rec_kernel){.kernel_id = 1 + i, .family = "phase"};
@@ -77,7 +77,7 @@ static void introduce(struct gns_ring *ring, uint32_t *used, uint32_t batch)
 	for (uint32_t i = 1; i <= 2 * optimizers; i++) {
 		r = next(ring, used, GNS_REC_PARAM);
 		r->stream = (i - 1) / 2;
-		r->u.param = (struct gns_rec_param){.param_id = i, .dtype = GNS_F32, .rows = 10, .cols = 10 * i};
+		r->u.param = (struct gns_rec_param){.param_id = i, .dtype = GNS_F32, .rows = 10, .cols = 10 * i, .excluded = left_out};
 		snprintf(r->u.param.name, sizeof r->u.param.name, "layer%u.weight", i);
 	}
 }
@@ -94,7 +94,7 @@ static void step(struct gns_ring *ring, uint32_t stream, uint64_t number, double
 	if (number == 1 && torch)
 		introduce_torch(ring, &used, stream);
 	double wobble = number % 2 ? 1.01 : 0.99;
-	for (uint32_t i = 1; i <= 2; i++) {
+	for (uint32_t i = 1; i <= 2 && !left_out; i++) {
 		struct gns_record *r = next(ring, &used, GNS_REC_GRAD);
 		r->stream = stream;
 		double s = wobble * noise / 2, g2 = wobble * 0.5;
@@ -123,6 +123,7 @@ int main(int argc, char **argv)
 	uint32_t batch = (uint32_t)setting(argc, argv, "batch", samples ? strtol(samples, NULL, 10) : 64);
 	struct gns_session *session;
 	struct gns_ring ring = {0};
+	left_out = (uint32_t)setting(argc, argv, "left_out", 0);
 	torch = setting(argc, argv, "torch", 0) != 0;
 	optimizers = (uint32_t)setting(argc, argv, "optimizers", 1);
 	if (!name || gns_session_attach(name, &session) != 0 || gns_ring_claim(name, session, &ring) != 0) {

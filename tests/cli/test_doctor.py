@@ -43,10 +43,42 @@ def a_command_that_does_not_train():
 def a_command_that_trains_is_stopped_when_enough_was_seen():
     answer = gnscope("doctor", "--", TRAINER, "100000", "sleep_us=5000")
     equal(answer.returncode, 0, answer.stdout.decode())
-    for part in ("stopped after", "layer2.weight", "measured", "1 called a product"):
+    for part in ("stopped after", "layer2.weight", "measured", "1 called something that is collected"):
         contains(answer.stdout, part, "doctor")
     answer = gnscope("doctor", "--seconds", "1", "--", "sleep", "60")
     contains(answer.stdout, "stopped after", "time is up")
+
+
+@test
+def a_command_under_pytorch_is_explained():
+    answer = gnscope("doctor", "--steps", "5", "--", TRAINER, "100000", "sleep_us=5000", "torch=1", "optimizers=2", "batch=32")
+    equal(answer.returncode, 0, answer.stdout.decode())
+    text = answer.stdout.decode()
+    for part in ("torch     PyTorch 2.15.0: its layers are measured", "stopped after", "optimizer AdamW, learning rate 0.001",
+                 "measured  45.5% from PyTorch's own graph, one sample at a time, 2 weights: layer1.weight, layer2.weight\n",
+                 "left out  54.5% in a compiled region, 1 weight: stem.weight; run it once without torch.compile",
+                 "samples   32 a step: 32 in a micro-step of one process were told", "another   optimizer of this program has run 2 (doctor.2)",
+                 "optimizer SGD, learning rate 0.001", "of 660 parameters that this optimizer trains"):
+        contains(text, part, "doctor")
+    steps = int(text.split("steps     ")[1].split(" ")[0])
+    equal(5 <= steps < 2000, True, "stopped early: %d" % steps)
+    one_sentence(gnscope("doctor", "--steps", "0", "--", "true"), 2, "not a whole number", "--steps 0")
+
+
+@test
+def a_stubborn_command_is_killed():
+    answer = gnscope("doctor", "--steps", "1", "--", "sh", "-c", "trap '' TERM; \"$0\" 1000000 sleep_us=2000", TRAINER)
+    contains(answer.stdout, "stopped after", "killed")
+    equal(sessions_left() if os.path.exists(sessions) else [], [], "shared memory")
+
+
+@test
+def all_left_out_is_said():
+    run("--name", "gpu", "--", TRAINER, 30, "torch=1", "left_out=5")
+    text = gnscope("show", "--store", store, "gpu").stdout.decode()
+    contains(text.split("\n")[0], "nothing was measured: all 3 weights are left out: not in the processor's memory", "reason")
+    contains(text, "0% of 660 trainable parameters", "coverage")
+    contains(text, "warning    device: 3 weights not in the processor's memory, as on a GPU, are left out (100% of all)", "warning")
 
 
 @test
