@@ -237,6 +237,12 @@ static void line_losses(FILE *out, const struct gns_summary *s, const char *trou
 	fputc('\n', out);
 }
 
+/* What to type next: what another batch would cost, once that can be said; else what there is, or why there is nothing. */
+static const char *next_command(const struct gns_summary *s)
+{
+	return s->run.steps_measured == 0 ? "doctor" : s->b_crit.resolved ? "advise" : "show";
+}
+
 void gns_words_closing(FILE *out, struct gns_store *store, const struct gns_summary *s, int processes, const char *trouble)
 {
 	char text[768];
@@ -251,5 +257,5 @@ void gns_words_closing(FILE *out, struct gns_store *store, const struct gns_summ
 	if (gns_words_others(text, sizeof text, store, s->run.run_id)[0])
 		fprintf(out, "gnscope: other optimizers: %s\n", text);
 	line_losses(out, s, trouble);
-	fprintf(out, "gnscope: next: gnscope show %" PRId64 " | gnscope top %" PRId64 "\n", s->run.run_id, s->run.run_id);
+	fprintf(out, "gnscope: next: gnscope %s %" PRId64 "\n", next_command(s), s->run.run_id);
 }

@@ -130,7 +130,7 @@ def what_a_trainer_measures_is_stored_and_told():
     contains(lines[1], "B_noise 500 samples [", "numbers")
     contains(lines[2], "200 of 200 steps measured", "steps")
     contains(lines[3], "dropped nothing", "losses")
-    contains(lines[4], "gnscope show", "next")
+    equal(lines[4], "gnscope: next: gnscope advise %d" % show("known")["run"], "next")
     run_of = show("known")
     near(run_of["b_noise"], 500, 1e-9, "b_noise")
     equal(run_of["steps_measured"], 200, "steps")
