@@ -22,7 +22,7 @@ BATCHES = "8,16,32,64,128,256,512,1024,2048"
 RATES = "0.4,0.25,0.64,0.16,1.0"  # eps_max of eps_max / (1 + B_noise/B), McCandlish et al. 2018, eq. 2.6
 NOISE = 100                       # the B_noise of that rule, from one short run
 OTHER_TARGETS = (0.7, 0.6, 0.5, 0.45)
-BINS = 20
+BINS = 10
 TABLE_1 = (("MNIST", 900, 200), ("SVHN", 4e3, 500), ("CIFAR10", 2e3, 900), ("ImageNet", 30e3, 15e3),
            ("Billion Word, tokens", 150e3, 100e3), ("SVHN autoencoder", 2, 40))  # B_simple, B_crit, run averages
 MARKS = ("<!-- bcrit_sweep.py begins -->", "<!-- bcrit_sweep.py ends -->")
@@ -84,7 +84,7 @@ def noise_along(db, points):
         for total, column in ((s, 1), (g2, 2), (q, 3)):
             total += np.bincount(at, rows[:, column] / p["steps"], BINS)
     curve = s / g2
-    return {"curve": curve, "pooled": s.sum() / g2.sum(), "mean": curve.mean(), "start": curve[0], "end": curve[-4:].mean(),
+    return {"curve": curve, "pooled": s.sum() / g2.sum(), "mean": curve.mean(), "start": curve[0], "end": curve[-2:].mean(),
             "e_over_s": (s / q).sum() / (g2 / q).sum()}
 
 
@@ -123,7 +123,7 @@ def section(args, result, fit, best, noise, others, device):
             f"{RATES.replace(',', ', ')}, each over 1 + {NOISE}/B, tried with seed 0, the quickest with seeds 1 to {args.seeds - 1}, too: {len(points)} trainings, "
             f"{seconds / 60:.0f} minutes of them, {args.jobs} at a time, a thread each. Every step measured.", ""]
     out += ["![Samples against steps, and B_noise along the way](img/bcrit_vs_bnoise.svg)", ""]
-    out += ["| batch | learning rate | steps, mean +- sd of seeds | samples | law | B_noise, mean of the way | of the first 5% | of the last 20% | pooled, sum S / sum G2 | "
+    out += ["| batch | learning rate | steps, mean +- sd of seeds | samples | law | B_noise, mean of the way | of the first 10% | of the last 20% | pooled, sum S / sum G2 | "
             "E_min/S_min of the run |", "|---|---|---|---|---|---|---|---|---|---|"]
     for b, ps in best.items():
         steps, n = [p["steps"] for p in ps], noise[b]
