@@ -37,7 +37,6 @@ def missing_and_unknown_commands():
     one_sentence(gnscope("shwo"), 2, "'show'", "nearest")
     one_sentence(gnscope("lst"), 2, "'list'", "nearest")
     one_sentence(gnscope("zzzzzzzz"), 2, "no such command 'zzzzzzzz'", "unknown")
-    one_sentence(gnscope("report"), 2, "no such command", "of later")
     one_sentence(gnscope("--frobnicate"), 2, "no such option", "option before a command")
     one_sentence(gnscope("help", "nothing"), 2, "no such command", "help of nothing")
 
