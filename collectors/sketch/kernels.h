@@ -51,8 +51,15 @@ struct gns_kernels {
 	/* z[j * z_step + l * z_map] += sum over q of map[l][q] base[shift[j] + q], l < maps, which is 1 or 8; map l is at l * GNS_MAP. */
 	void (*shift_dots[2])(const void *base, const ptrdiff_t *shift, size_t count, size_t n, const void *map, size_t maps,
 			      double *z, size_t z_step, size_t z_map);
-	/* Rows of cols elements from distance from_ld to distance to_ld; writes up to 15 zeros beyond each row. */
+	/* Rows of cols elements from distance from_ld to distance to_ld; writes up to 15 zeros beyond each row. copy_second takes
+	 * every second element. */
 	void (*copy_rows[2])(const void *from, ptrdiff_t from_ld, size_t rows, size_t cols, void *to, size_t to_ld);
+	void (*copy_second[2])(const void *from, ptrdiff_t from_ld, size_t rows, size_t cols, void *to, size_t to_ld);
+	/* Sums of contiguous runs in double: a[i] += y[i]; a[i] += y[i] (x[i] - mean) rstd; sum of y; sum of y (x - mean). */
+	void (*add_run[2])(const void *y, size_t n, double *a);
+	void (*add_gain[2])(const void *x, const void *y, double mean, double rstd, size_t n, double *a);
+	double (*sum_run[2])(const void *y, size_t n);
+	double (*sum_gain[2])(const void *x, const void *y, double mean, size_t n);
 	/* out[row] += sum over columns of x[row][i]^2, feature-major. */
 	void (*row_norms_feature[2])(const void *x, ptrdiff_t ld, size_t rows, size_t cols, double *out);
 };
@@ -78,6 +85,9 @@ size_t gns_pack(const struct gns_kernels *kernels, const struct gns_mat *m, size
 
 static inline size_t gns_dtype_size(uint32_t dtype) { return dtype == GNS_F64 ? 8 : dtype == GNS_F32 ? 4 : 2; }
 static inline bool gns_is_half(uint32_t dtype) { return dtype == GNS_F16 || dtype == GNS_BF16; }
+
+/* Four columns, `ld` apart, of 4n rows, to rows `to_ld` apart. */
+void gns_transpose_f32(const void *from, ptrdiff_t ld, size_t rows, float *to, size_t to_ld);
 
 static inline const void *gns_mat_at(const struct gns_mat *m, size_t row, size_t col)
 {

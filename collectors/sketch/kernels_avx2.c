@@ -45,6 +45,8 @@ static inline __attribute__((always_inline)) void sum8(const __m256 v[8], double
 #define K_SIGN(w) _mm256_or_ps(_mm256_and_ps(_mm256_castsi256_ps(w), _mm256_set1_ps(-0.0f)), _mm256_set1_ps(1))
 #define K_PERM(v, w) _mm256_permutevar8x32_ps(v, w)
 #define K_SUM8(v, s) sum8(v, s)
+#define K_EVEN(a, b) \
+	_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88)), 0xd8))
 #include "kernels_template.h"
 
 #define K_T double
@@ -86,5 +88,10 @@ const struct gns_kernels gns_kernels_avx2 = {
 	.shift_sum = {shift_sum_f32, shift_sum_f64},
 	.shift_dots = {shift_dots_f32, shift_dots_f64},
 	.copy_rows = {copy_rows_f32, copy_rows_f64},
+	.copy_second = {copy_second_f32, copy_second_f64},
+	.add_run = {add_run_f32, add_run_f64},
+	.add_gain = {add_gain_f32, add_gain_f64},
+	.sum_run = {sum_run_f32, sum_run_f64},
+	.sum_gain = {sum_gain_f32, sum_gain_f64},
 	.row_norms_feature = {row_norms_feature_f32, row_norms_feature_f64},
 };

@@ -54,6 +54,7 @@ static inline __attribute__((always_inline)) void sum8_wide(const __m512 v[8], d
 	w, _mm512_set1_epi32(INT32_MIN), _mm512_set1_epi32(0x3f800000), 0xea))
 #define K_PERM(v, w) _mm512_permutexvar_ps(w, v)
 #define K_SUM8(v, s) sum8_wide(v, s)
+#define K_EVEN(a, b) _mm512_permutex2var_ps(a, _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0), b)
 #include "kernels_template.h"
 
 #define K_T double
@@ -100,5 +101,10 @@ const struct gns_kernels gns_kernels_avx512 = {
 	.shift_sum = {shift_sum_f32, shift_sum_f64},
 	.shift_dots = {shift_dots_f32, shift_dots_f64},
 	.copy_rows = {copy_rows_f32, copy_rows_f64},
+	.copy_second = {copy_second_f32, copy_second_f64},
+	.add_run = {add_run_f32, add_run_f64},
+	.add_gain = {add_gain_f32, add_gain_f64},
+	.sum_run = {sum_run_f32, sum_run_f64},
+	.sum_gain = {sum_gain_f32, sum_gain_f64},
 	.row_norms_feature = {row_norms_feature_f32, row_norms_feature_f64},
 };

@@ -67,6 +67,7 @@ static inline v2d widen_f32(v4f v, int part)
 #define K_ZV 2
 #define K_ZB 4
 #define K_PAIR 1
+#define K_EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
 #include "kernels_template.h"
 
 #define K_T double
@@ -108,5 +109,10 @@ const struct gns_kernels gns_kernels_portable = {
 	.shift_sum = {shift_sum_f32, shift_sum_f64},
 	.shift_dots = {shift_dots_f32, shift_dots_f64},
 	.copy_rows = {copy_rows_f32, copy_rows_f64},
+	.copy_second = {copy_second_f32, copy_second_f64},
+	.add_run = {add_run_f32, add_run_f64},
+	.add_gain = {add_gain_f32, add_gain_f64},
+	.sum_run = {sum_run_f32, sum_run_f64},
+	.sum_gain = {sum_gain_f32, sum_gain_f64},
 	.row_norms_feature = {row_norms_feature_f32, row_norms_feature_f64},
 };

@@ -8,6 +8,7 @@
  *   K_ZV, K_ZB    fold: vectors of columns by buckets kept in registers
  *   K_PAIR        shift_dots: pieces whose products with 8 maps are kept in registers
  *   K_SUM8(v, s)  if there is a quick one: the lane sums of eight vectors as doubles
+ *   K_EVEN(a, b)  if there is a quick one: lanes 0, 2, 4, ... of a and then of b
  *   K_PERM        if there is a lane permutation: K_WORDS type, K_WORD(p) table bytes as lanes, K_SIGN(w) +-1,
  *                 K_PERM(v, w); K_W is then 8 or 16
  * and undefines them afterwards. */
@@ -502,6 +503,24 @@ static void K_NAME(copy_rows)(const void *data, ptrdiff_t from_ld, size_t rows, 
 	}
 }
 
+static void K_NAME(copy_second)(const void *data, ptrdiff_t from_ld, size_t rows, size_t cols, void *out, size_t to_ld)
+{
+	const K_U *from = data;
+	K_T *to = out;
+
+	for (; rows; rows--, from += from_ld, to += to_ld) {
+		size_t i = 0;
+#ifdef K_EVEN
+		for (; i + K_W < cols; i += K_W) { /* the last element read is one that is not wanted */
+			const K_V value = K_EVEN(K_LOAD(from + 2 * i), K_LOAD(from + 2 * i + K_W));
+			K_STORE(to + i, value);
+		}
+#endif
+		for (; i < cols; i++)
+			to[i] = from[2 * i];
+	}
+}
+
 /* ---- exact sums: every element is widened first ---- */
 
 #define SUM_OVER(PRODUCT_OF_LANES, PRODUCT)                                                                            \
@@ -539,6 +558,44 @@ static double K_NAME(diff_norm2)(const void *first, const void *second, double s
 	const K_U *a = first, *b = second;
 	SUM_OVER(const K_D d = K_WIDE(a + at) - scale * K_WIDE(b + at); acc[v] = K_DFMA(d, d, acc[v]),
 		 sum += ((double)a[i] - scale * (double)b[i]) * ((double)a[i] - scale * (double)b[i]))
+}
+
+static double K_NAME(sum_run)(const void *data, size_t n)
+{
+	const K_U *a = data;
+	SUM_OVER(acc[v] += K_WIDE(a + at), sum += (double)a[i])
+}
+
+static double K_NAME(sum_gain)(const void *first, const void *second, double mean, size_t n)
+{
+	const K_U *x = first, *y = second;
+	SUM_OVER(acc[v] = K_DFMA(K_WIDE(x + at) - mean, K_WIDE(y + at), acc[v]), sum += ((double)x[i] - mean) * (double)y[i])
+}
+
+static void K_NAME(add_run)(const void *data, size_t n, double *a)
+{
+	const K_U *y = data;
+	size_t i = 0;
+
+	for (; i + K_DW <= n; i += K_DW) {
+		const K_D sum = K_DLOAD(a + i) + K_WIDE(y + i);
+		K_DSTORE(a + i, sum);
+	}
+	for (; i < n; i++)
+		a[i] += (double)y[i];
+}
+
+static void K_NAME(add_gain)(const void *first, const void *second, double mean, double rstd, size_t n, double *a)
+{
+	const K_U *x = first, *y = second;
+	size_t i = 0;
+
+	for (; i + K_DW <= n; i += K_DW) {
+		const K_D sum = K_DFMA((K_WIDE(x + i) - mean) * rstd, K_WIDE(y + i), K_DLOAD(a + i));
+		K_DSTORE(a + i, sum);
+	}
+	for (; i < n; i++)
+		a[i] += ((double)x[i] - mean) * rstd * (double)y[i];
 }
 
 static void K_NAME(row_norms_feature)(const void *data, ptrdiff_t ld, size_t rows, size_t cols, double *out)
@@ -579,3 +636,4 @@ static void K_NAME(row_norms_feature)(const void *data, ptrdiff_t ld, size_t row
 #undef K_WORD
 #undef K_SIGN
 #undef K_SUM8
+#undef K_EVEN

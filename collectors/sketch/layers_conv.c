@@ -18,9 +18,11 @@ struct axis {
 	size_t phases;  /* that the kernel meets */
 };
 
-/* One side of the products: `count` pieces of an array, each at its shift. */
+/* One side of the products: `count` pieces of the array at `base`, each at its shift. */
 struct side {
-	void *base;
+	const void *base;
+	void *room; /* where an image is laid out */
+	bool in_place;
 	ptrdiff_t *shift;
 	size_t count;
 };
@@ -106,9 +108,10 @@ static void fill_shifts(struct conv *job)
 		for (k[0] = 0; k[0] < axis[0].kernel; k[0]++)
 			for (k[1] = 0; k[1] < axis[1].kernel; k[1]++)
 				for (k[2] = 0; k[2] < axis[2].kernel; k[2]++)
-					job->in.shift[at++] = (ptrdiff_t)(c * job->plane + tap_shift(job, k));
+					job->in.shift[at++] = job->in.in_place ? (ptrdiff_t)c * job->x.stride[1] :
+										 (ptrdiff_t)(c * job->plane + tap_shift(job, k));
 	for (size_t o = 0; o < job->out.count; o++)
-		job->out.shift[o] = (ptrdiff_t)(o * job->map_pitch);
+		job->out.shift[o] = (ptrdiff_t)o * (job->out.in_place ? job->y.stride[1] : (ptrdiff_t)job->map_pitch);
 }
 
 static int measure(struct conv *job, const struct gns_conv *conv)
@@ -162,11 +165,14 @@ static int take_memory(struct conv *job)
 	struct gns_arena arena = {.layers = job->layers};
 	const size_t channels = job->in.count / job->taps, table = job->samples->uses ? job->y.size[1] : job->b->count;
 
-	job->in.base = gns_arena_take(&arena, channels * job->plane + 64, job->item);
-	job->out.base = gns_arena_take(&arena, job->out.count * job->map_pitch + 64, job->item);
+	const size_t in_room = job->in.in_place ? 0 : channels * job->plane + 64;
+	const size_t out_room = job->out.in_place ? 0 : job->out.count * job->map_pitch + 64;
+
+	job->in.room = gns_arena_take(&arena, in_room, job->item);
+	job->out.room = gns_arena_take(&arena, out_room, job->item);
 	job->in.shift = gns_arena_take(&arena, job->in.count, sizeof(ptrdiff_t));
 	job->out.shift = gns_arena_take(&arena, job->out.count, sizeof(ptrdiff_t));
-	job->list_room = job->b->count / GNS_BUCKETS + 2;
+	job->list_room = job->b->count / GNS_BUCKETS + 3;
 	for (unsigned g = 0; g < job->probe_groups; g++) {
 		job->list[g] = gns_arena_take(&arena, GNS_BUCKETS * job->list_room, sizeof(ptrdiff_t));
 		job->list_sign[g] = gns_arena_take(&arena, GNS_BUCKETS * job->list_room, job->item);
@@ -182,8 +188,8 @@ static int take_memory(struct conv *job)
 	const int rc = gns_arena_check(&arena);
 	if (rc)
 		return rc;
-	memset(job->in.base, 0, (channels * job->plane + 64) * job->item);
-	memset(job->out.base, 0, (job->out.count * job->map_pitch + 64) * job->item);
+	memset(job->in.room, 0, in_room * job->item);
+	memset(job->out.room, 0, out_room * job->item);
 	for (size_t q = 0; q < GNS_MAP; q++) {
 		if (job->type)
 			((double *)job->ones)[q] = 1;
@@ -228,7 +234,7 @@ static void put_block(const struct conv *job, const struct gns_tensor *t, ptrdif
 		      const ptrdiff_t step[3], char *to)
 {
 	const size_t row = job->axis[2].length, plane = row * job->axis[1].length;
-	const bool same = t->dtype == (job->type ? GNS_F64 : GNS_F32) && step[2] == 1;
+	const bool own = t->dtype == (job->type ? GNS_F64 : GNS_F32), same = own && step[2] == 1;
 
 	for (size_t i = 0; i < n[0]; i++) {
 		char *out = to + i * plane * job->item;
@@ -237,6 +243,8 @@ static void put_block(const struct conv *job, const struct gns_tensor *t, ptrdif
 			job->kernels->copy_rows[job->type](gns_tensor_at(t, start), 0, 1, n[1] * n[2], out, 0);
 		else if (same)
 			job->kernels->copy_rows[job->type](gns_tensor_at(t, start), step[1], n[1], n[2], out, row);
+		else if (own && step[2] == 2)
+			job->kernels->copy_second[job->type](gns_tensor_at(t, start), step[1], n[1], n[2], out, row);
 		else
 			for (size_t j = 0; j < n[1]; j++)
 				put_row(job, t, start + (ptrdiff_t)j * step[1], step[2], n[2], out + j * row * job->item);
@@ -255,6 +263,30 @@ static size_t phase_range(const struct axis *axis, size_t slot, size_t *first, s
 	return stop < *first ? 0 : (stop < axis->length ? stop : axis->length) - (*first < axis->length ? *first : axis->length);
 }
 
+/* A block as of put_block, of all channels at once, which lie side by side: four positions by four channels at a time. */
+static void put_channels(const struct conv *job, const struct gns_tensor *t, ptrdiff_t from, const size_t n[3],
+			 const ptrdiff_t step[3], float *to, size_t channels, size_t channel_ld)
+{
+	const size_t row = job->axis[2].length, plane = row * job->axis[1].length, whole = channels / 4 * 4;
+
+	for (size_t line = 0; line < n[0] * n[1]; line++) {
+		const size_t i = line / n[1], j = line % n[1];
+		const gns_f32 *source = gns_tensor_at(t, from + (ptrdiff_t)i * step[0] + (ptrdiff_t)j * step[1]);
+		float *out = to + i * plane + j * row;
+		size_t k = 0;
+		for (; k + 4 <= n[2]; k += 4)
+			gns_transpose_f32(source + (ptrdiff_t)k * step[2], step[2], whole, out + k, channel_ld);
+		for (size_t c = 0; c < channels; c++)
+			for (size_t rest = c < whole ? k : 0; rest < n[2]; rest++)
+				out[c * channel_ld + rest] = source[(ptrdiff_t)rest * step[2] + (ptrdiff_t)c];
+	}
+}
+
+static bool is_channels_last(const struct conv *job, const struct gns_tensor *t)
+{
+	return !job->type && t->dtype == GNS_F32 && t->stride[1] == 1 && t->stride[4] != 1;
+}
+
 static void put_phase(const struct conv *job, ptrdiff_t channel, char *to, const size_t slot[3])
 {
 	size_t n[3], first[3], at = 0;
@@ -270,59 +302,112 @@ static void put_phase(const struct conv *job, ptrdiff_t channel, char *to, const
 		from += (ptrdiff_t)source * job->x.stride[2 + d];
 		at = at * axis->length + first[d];
 	}
-	put_block(job, &job->x, from, n, step, to + at * job->item);
+	if (is_channels_last(job, &job->x))
+		put_channels(job, &job->x, from, n, step, (float *)(void *)to + at, job->in.count / job->taps, job->plane);
+	else
+		put_block(job, &job->x, from, n, step, to + at * job->item);
 }
 
-static void put_image(const struct conv *job, size_t image, size_t group)
+static void put_input(const struct conv *job, size_t image, size_t group)
 {
 	const struct axis *axis = job->axis;
 	const size_t channels = job->in.count / job->taps, volume = axis[0].length * axis[1].length * axis[2].length;
-	const size_t positions[3] = {axis[0].out, axis[1].out, axis[2].out};
+	const size_t turns = is_channels_last(job, &job->x) ? 1 : channels;
 	size_t slot[3];
 
-	for (size_t c = 0; c < channels; c++) {
+	for (size_t c = 0; c < turns; c++) {
 		const ptrdiff_t from = (ptrdiff_t)image * job->x.stride[0] + (ptrdiff_t)(group * channels + c) * job->x.stride[1];
-		char *to = (char *)job->in.base + c * job->plane * job->item;
+		char *to = (char *)job->in.room + c * job->plane * job->item;
 		for (slot[0] = 0; slot[0] < axis[0].phases; slot[0]++)
 			for (slot[1] = 0; slot[1] < axis[1].phases; slot[1]++)
 				for (slot[2] = 0; slot[2] < axis[2].phases; slot[2]++, to += volume * job->item)
 					put_phase(job, from, to, slot);
 	}
-	for (size_t o = 0; o < job->out.count; o++)
-		put_block(job, &job->y,
-			  (ptrdiff_t)image * job->y.stride[0] + (ptrdiff_t)(group * job->out.count + o) * job->y.stride[1],
-			  positions, &job->y.stride[2], (char *)job->out.base + o * job->map_pitch * job->item);
+}
+
+static void put_output(const struct conv *job, size_t image, size_t group)
+{
+	const size_t positions[3] = {job->axis[0].out, job->axis[1].out, job->axis[2].out}, count = job->out.count;
+	const ptrdiff_t from = (ptrdiff_t)image * job->y.stride[0] + (ptrdiff_t)(group * count) * job->y.stride[1];
+
+	if (is_channels_last(job, &job->y)) {
+		put_channels(job, &job->y, from, positions, &job->y.stride[2], job->out.room, count, job->map_pitch);
+		return;
+	}
+	for (size_t o = 0; o < count; o++)
+		put_block(job, &job->y, from + (ptrdiff_t)o * job->y.stride[1], positions, &job->y.stride[2],
+			  (char *)job->out.room + o * job->map_pitch * job->item);
+}
+
+/* An operand whose channels already are runs of positions is read where it lies. */
+static void put_image(struct conv *job, size_t image, size_t group)
+{
+	if (!job->in.in_place)
+		put_input(job, image, group);
+	if (!job->out.in_place)
+		put_output(job, image, group);
+	job->in.base = job->in.in_place ?
+			       gns_tensor_at(&job->x, (ptrdiff_t)image * job->x.stride[0] +
+							      (ptrdiff_t)(group * job->in.count) * job->x.stride[1]) :
+			       job->in.room;
+	job->out.base = job->out.in_place ?
+				gns_tensor_at(&job->y, (ptrdiff_t)image * job->y.stride[0] +
+							       (ptrdiff_t)(group * job->out.count) * job->y.stride[1]) :
+				job->out.room;
 }
 
 /* ---- the products ---- */
 
-static void add_to_list(struct conv *job, unsigned group, unsigned bucket, size_t piece, double sign)
+/* Every piece its own bucket: exact. */
+static void fill_single_lists(struct conv *job)
 {
-	const size_t at = bucket * job->list_room + job->list_count[group][bucket]++;
+	memset(job->list_count, 0, sizeof job->list_count);
+	for (size_t l = 0; l < job->b->count; l++) {
+		const size_t at = l * job->list_room;
+		job->list_count[0][l] = 1;
+		job->list[0][at] = job->b->shift[l];
+		if (job->type)
+			((double *)job->list_sign[0])[at] = 1;
+		else
+			((float *)job->list_sign[0])[at] = 1;
+	}
+}
 
-	job->list[group][at] = job->b->shift[piece];
-	if (job->type)
-		((double *)job->list_sign[group])[at] = sign;
-	else
-		((float *)job->list_sign[group])[at] = (float)sign;
+/* Bucket l of one group: from every block of 8 columns one, those outside `first` to `first` + count left out. No branch on random
+ * bits. */
+static size_t fill_list(struct conv *job, unsigned group, unsigned l, size_t first)
+{
+	const size_t count = job->b->count, at = l * job->list_room;
+	const ptrdiff_t *shift = job->b->shift;
+	ptrdiff_t *list = job->list[group] + at;
+	float *narrow = (float *)job->list_sign[group] + at;
+	double *wide = (double *)job->list_sign[group] + at;
+	size_t n = 0;
+
+	for (size_t block = first / 8 * 8; block < first + count; block += 8) {
+		const int8_t entry = job->table[block + l];
+		const size_t piece = block + (size_t)(entry & 7) - first; /* huge where before the first */
+		list[n] = shift[piece < count ? piece : 0];
+		if (job->type)
+			wide[n] = entry < 0 ? -1 : 1;
+		else
+			narrow[n] = entry < 0 ? -1 : 1;
+		n += piece < count;
+	}
+	return n;
 }
 
 /* Pieces of b by bucket. `first`: the column of the table that piece 0 is. */
 static void fill_lists(struct conv *job, uint64_t seed, uint64_t stream, uint64_t key, size_t first)
 {
-	const size_t count = job->b->count;
-
-	memset(job->list_count, 0, sizeof job->list_count);
-	for (size_t j = 0; job->exact && j < count; j++)
-		add_to_list(job, 0, (unsigned)j, j, 1);
-	for (unsigned g = 0; g < job->probe_groups && !job->exact; g++) {
-		gns_sketch_table(job->table, first + count, seed, stream, key, g);
-		for (size_t block = first / 8 * 8; block < first + count; block += 8)
-			for (unsigned l = 0; l < GNS_BUCKETS; l++) {
-				const size_t column = block + (size_t)(job->table[block + l] & 7);
-				if (column >= first && column < first + count)
-					add_to_list(job, g, l, column - first, job->table[block + l] < 0 ? -1 : 1);
-			}
+	if (job->exact) {
+		fill_single_lists(job);
+		return;
+	}
+	for (unsigned g = 0; g < job->probe_groups; g++) {
+		gns_sketch_table(job->table, first + job->b->count, seed, stream, key, g);
+		for (unsigned l = 0; l < GNS_BUCKETS; l++)
+			job->list_count[g][l] = fill_list(job, g, l, first);
 	}
 }
 
@@ -468,6 +553,19 @@ static void add_sample(struct conv *job, size_t sample, size_t group)
 	}
 }
 
+/* Whether a tensor's channels are gapless runs of the positions, whole vectors long. */
+static bool is_in_place(const struct conv *job, const struct gns_tensor *t)
+{
+	size_t run = 1;
+
+	for (unsigned d = 5; d-- > 2;) {
+		if (t->size[d] != job->axis[d - 2].length || (t->size[d] != 1 && t->stride[d] != (ptrdiff_t)run))
+			return false;
+		run *= t->size[d];
+	}
+	return run % 16 == 0 && t->dtype == (job->type ? GNS_F64 : GNS_F32);
+}
+
 static int set_up(struct conv *job, const struct gns_tensor *x, const struct gns_tensor *y, const struct gns_conv *conv)
 {
 	if (!gns_samples_are_sound(job->samples) || !gns_tensor_is_sound(x) || !gns_tensor_is_sound(y) || !conv || conv->dims < 1 ||
@@ -484,6 +582,8 @@ static int set_up(struct conv *job, const struct gns_tensor *x, const struct gns
 	job->map_pitch = job->positions + 16;
 	job->type = x->dtype == GNS_F64 || y->dtype == GNS_F64;
 	job->item = job->type ? 8 : 4;
+	job->out.in_place = is_in_place(job, &job->y);
+	job->in.in_place = job->taps == 1 && job->out.in_place && is_in_place(job, &job->x);
 	return 0;
 }
 

@@ -48,6 +48,49 @@ static const double *load_factor(const struct reduction *job, size_t sample, con
 	return factor;
 }
 
+/* Whether what a run needs lies side by side in one element type, and its statistics are one number each. */
+static bool is_plain(const struct reduction *job, const struct gns_walk *walk)
+{
+	const unsigned inner = walk->ndim - 1;
+	const struct gns_tensor *x = job->tensor[X], *y = job->tensor[Y];
+	const ptrdiff_t a = walk->stride[A][inner];
+
+	return walk->stride[Y][inner] == 1 && !gns_is_half(y->dtype) && (a == 0 || a == 1) &&
+	       (!x || (x->dtype == y->dtype && walk->stride[X][inner] == 1)) && walk->stride[MEAN][inner] == 0 &&
+	       walk->stride[RSTD][inner] == 0;
+}
+
+static double statistic(const struct reduction *job, size_t sample, const struct gns_walk *walk, int what, double absent)
+{
+	if (job->tensor[what])
+		gns_load(job->layers, job->tensor[what], (ptrdiff_t)sample * job->step[what] + walk->offset[what], 1, 1, &absent);
+	return absent;
+}
+
+static void add_plain(const struct reduction *job, size_t sample, const struct gns_walk *walk)
+{
+	const struct gns_kernels *kernels = job->layers->kernels;
+	const unsigned inner = walk->ndim - 1;
+	const int type = job->tensor[Y]->dtype == GNS_F64;
+	const size_t n = walk->size[inner];
+	const void *y = gns_tensor_at(job->tensor[Y], (ptrdiff_t)sample * job->step[Y] + walk->offset[Y]);
+	double *a = job->a + walk->offset[A];
+
+	if (!job->tensor[X]) {
+		if (walk->stride[A][inner])
+			kernels->add_run[type](y, n, a);
+		else
+			*a += kernels->sum_run[type](y, n);
+		return;
+	}
+	const void *x = gns_tensor_at(job->tensor[X], (ptrdiff_t)sample * job->step[X] + walk->offset[X]);
+	const double mean = statistic(job, sample, walk, MEAN, 0), rstd = statistic(job, sample, walk, RSTD, 1);
+	if (walk->stride[A][inner])
+		kernels->add_gain[type](x, y, mean, rstd, n, a);
+	else
+		*a += rstd * kernels->sum_gain[type](x, y, mean, n);
+}
+
 static void add_run(const struct reduction *job, size_t sample, const struct gns_walk *walk)
 {
 	const struct gns_kernels *kernels = job->layers->kernels;
@@ -84,12 +127,16 @@ static int reduce(struct reduction *job, bool empty)
 	if (rc)
 		return rc;
 	gns_walk_start(&job->walk, false);
+	const bool plain = is_plain(job, &job->walk);
 	for (size_t i = 0; i < samples->n && !empty; i++) {
 		struct gns_walk walk = job->walk;
 		memset(job->a, 0, job->count * sizeof *job->a);
-		do
-			add_run(job, i, &walk);
-		while (gns_walk_next(&walk));
+		do {
+			if (plain)
+				add_plain(job, i, &walk);
+			else
+				add_run(job, i, &walk);
+		} while (gns_walk_next(&walk));
 		if (samples->uses)
 			gns_uses_add(samples->uses, i, job->a);
 		else

@@ -28,9 +28,10 @@ static inline void hint_column(const void *column, size_t bytes)
 		__builtin_prefetch((const char *)column + i, 0, 2);
 }
 
-/* Four columns of 4n rows. */
-static void transpose_f32(const gns_f32 *from, ptrdiff_t ld, size_t rows, float *to, size_t to_ld)
+void gns_transpose_f32(const void *columns, ptrdiff_t ld, size_t rows, float *to, size_t to_ld)
 {
+	const gns_f32 *from = columns;
+
 	for (size_t t = 0; t + 4 <= rows; t += 4, from += 4, to += 4 * to_ld) {
 		const v4f a = load4(from), b = load4(from + ld), c = load4(from + 2 * ld), d = load4(from + 3 * ld);
 		const v4f ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
@@ -108,7 +109,7 @@ size_t gns_pack(const struct gns_kernels *kernels, const struct gns_mat *m, size
 		if (wide)
 			transpose_f64(from, m->col_stride, whole_rows, (double *)out + i, ld);
 		else
-			transpose_f32(from, m->col_stride, whole_rows, (float *)out + i, ld);
+			gns_transpose_f32(from, m->col_stride, whole_rows, (float *)out + i, ld);
 	}
 	copy_elements(m, row, whole_rows, whole_cols, m->cols - whole_cols, out, ld, 0);
 	copy_elements(m, row + whole_rows, rows - whole_rows, 0, m->cols, out, ld, whole_rows);
