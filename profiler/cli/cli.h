@@ -37,6 +37,7 @@ int gns_cmd_sql(int argc, char **argv);
 int gns_cmd_doctor(int argc, char **argv);
 int gns_cmd_sweep(int argc, char **argv);
 int gns_cmd_fit(int argc, char **argv);
+int gns_cmd_advise(int argc, char **argv);
 int gns_cmd_record(int argc, char **argv);
 int gns_cmd_help(int argc, char **argv);
 

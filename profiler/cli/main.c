@@ -11,6 +11,7 @@ const struct gns_command gns_commands[] = {
 	{"show", gns_cmd_show, "one run: its noise scale and what it means for the batch"},
 	{"report", gns_cmd_report, "runs as a page, a picture or numbers to send around"},
 	{"fit", gns_cmd_fit, "B_crit measured, from a sweep or from saved runs"},
+	{"advise", gns_cmd_advise, "what another batch would cost, and the settings for it"},
 	{"export", gns_cmd_export, "runs for other programs: CSV, JSON, OpenMetrics, TensorBoard"},
 	{"sql", gns_cmd_sql, "ask the store in SQL, or open the sqlite3 shell on it"},
 	{"sweep", gns_cmd_sweep, "train at several batch sizes to one loss: B_crit measured"},
