@@ -114,6 +114,7 @@ static int add_run(struct gns_store *store, struct gns_report *report, const cha
 		return rc;
 	report->n++;
 	run->left_out = gns_words_left_out;
+	gns_words_others(run->others, sizeof run->others, store, id);
 	if (run->summary.run.steps_measured > 0)
 		gns_words_verdict(run->verdict, sizeof run->verdict, &run->summary);
 	else

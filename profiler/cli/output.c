@@ -26,11 +26,13 @@ static bool is_ours(const char *path, const char *mark)
 static int folder_trouble(const char *path, int code, struct gns_error *err)
 {
 	const char *slash = strrchr(path, '/');
-	int length = slash ? (int)(slash - path) : 1;
-	if (code == ENOENT)
-		return gns_fail(err, -code, "cannot write '%s': there is no folder '%.*s'", path, length ? length : 1, slash ? path : ".");
-	return gns_fail(err, -code, "cannot write '%s': the folder '%.*s' cannot be written to: %s", path, length ? length : 1, slash ? path : ".",
-			strerror(code));
+	char folder[4096] = ".";
+	struct stat st;
+	if (slash)
+		snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	if (code == ENOENT && stat(folder, &st) != 0)
+		return gns_fail(err, -code, "cannot write '%s': there is no folder '%s'", path, folder);
+	return gns_fail(err, -code, "cannot write '%s': the folder '%s' cannot be written to: %s", path, folder, strerror(code));
 }
 
 static int open_beside(struct gns_output *o, struct gns_error *err)

@@ -6,18 +6,21 @@
 
 #include "gnscope/text.h"
 
-/* gns_text_safe never makes a text longer. XML forbids U+FFFE and U+FFFF, too. NULL: no memory. */
+char *gns_escape_safe(char *dst, size_t size, const char *text)
+{
+	gns_text_safe(dst, size, text);
+	for (char *at = dst; (at = strstr(at, "\xef\xbf")); at += 3)
+		if ((unsigned char)at[2] >= 0xbe) /* U+FFFE, U+FFFF */
+			memcpy(at, "???", 3);
+	return dst;
+}
+
+/* NULL: no memory. */
 static char *harmless(const char *text)
 {
 	size_t size = strlen(text) + 1;
 	char *safe = malloc(size);
-	if (!safe)
-		return NULL;
-	gns_text_safe(safe, size, text);
-	for (char *at = safe; (at = strstr(at, "\xef\xbf")); at += 3)
-		if ((unsigned char)at[2] >= 0xbe)
-			memcpy(at, "???", 3);
-	return safe;
+	return safe ? gns_escape_safe(safe, size, text) : NULL;
 }
 
 static const char *entity(char c)
@@ -43,6 +46,18 @@ void gns_escape_html(FILE *out, const char *text)
 			fputc(*c, out);
 	}
 	free(safe);
+}
+
+void gns_escape_html_lines(FILE *out, const char *text)
+{
+	for (const char *end; *text; text = end) {
+		char line[512];
+		end = text + strcspn(text, "\n");
+		snprintf(line, sizeof line, "%.*s", (int)(end - text), text);
+		gns_escape_html(out, line);
+		if (*end == '\n')
+			fputc(*end++, out);
+	}
 }
 
 void gns_escape_markdown(FILE *out, const char *text)

@@ -81,7 +81,7 @@ static void element(struct page *page, const char *open, const char *text, const
 static void sql(struct page *page, const char *name, int64_t run_id, const char *query)
 {
 	fprintf(page->out, "<details><summary>SQL that gives these numbers</summary>\n<pre><code data-sql=\"%s\" data-run=\"%" PRId64 "\">", name, run_id);
-	put(page, query);
+	gns_escape_html_lines(page->out, query);
 	fputs("</code></pre></details>\n", page->out);
 }
 
@@ -220,6 +220,8 @@ static void one_run(struct page *page, const struct gns_report_run *run, bool on
 	fprintf(page->out, "<section class=\"run\" data-run=\"%" PRId64 "\">\n", run->summary.run.run_id);
 	head_of_run(page, run, only);
 	facts(page, run);
+	if (run->others[0])
+		element(page, "<p class=\"about\">Other optimizers of the program: ", run->others, ".</p>\n");
 	section(page, "How noisy the gradients were", GNS_FIGURE_NOISE, run);
 	section(page, "What another batch would cost", GNS_FIGURE_TRADEOFF, run);
 	sheet(page, gns_sheet_batches(run), "batches");

@@ -61,6 +61,8 @@ static void one_run(FILE *out, const struct gns_report_run *run)
 	line(out, "", gns_report_status(text, sizeof text, &s->run), "");
 	line(out, s->run.command[0] ? ": " : "", s->run.command, "\n\n");
 	facts(out, run);
+	if (run->others[0])
+		line(out, "Other optimizers of the program: ", run->others, ".\n\n");
 	sheet(out, "What another batch would cost", gns_sheet_batches(run));
 	if (s->b_crit.lo > 0)
 		line(out, "", gns_report_caption(text, sizeof text, GNS_FIGURE_TRADEOFF, run), "\n\n");

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "profiler/report/escape.h"
 #include "profiler/report/picture.h"
 
 static void set_ink(cairo_t *c, const struct gns_pen *pen)
@@ -157,9 +158,10 @@ int gns_png_file(FILE *out, const struct gns_picture *p, double scale, struct gn
 int gns_pdf_file(FILE *out, const struct gns_picture *p, struct gns_error *err)
 {
 	double points = 72.0 / 96;
+	char title[sizeof p->title];
 	cairo_surface_t *surface = cairo_pdf_surface_create_for_stream(write_out, out, p->width * points, p->height * points);
 	cairo_pdf_surface_set_metadata(surface, CAIRO_PDF_METADATA_CREATOR, "gnscope " GNS_VERSION);
-	cairo_pdf_surface_set_metadata(surface, CAIRO_PDF_METADATA_TITLE, p->title);
+	cairo_pdf_surface_set_metadata(surface, CAIRO_PDF_METADATA_TITLE, gns_escape_safe(title, sizeof title, p->title));
 	int rc = draw(surface, p, points, err);
 	cairo_surface_finish(surface);
 	if (rc == 0 && cairo_surface_status(surface) != CAIRO_STATUS_SUCCESS)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gnscope/text.h"
+#include "profiler/report/escape.h"
 
 void gns_picture_start(struct gns_picture *p, double width, double height)
 {
@@ -114,7 +114,7 @@ void gns_picture_text(struct gns_picture *p, struct gns_pen pen, enum gns_anchor
 	stroke->anchor = anchor;
 	stroke->box = (struct gns_box){x, y, 0, 0};
 	stroke->text = p->n_texts;
-	gns_text_safe(p->texts + p->n_texts, size, text);
+	gns_escape_safe(p->texts + p->n_texts, size, text);
 	p->n_texts += size;
 }
 

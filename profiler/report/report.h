@@ -22,6 +22,7 @@
 struct gns_report_run {
 	struct gns_summary summary;
 	char verdict[768];         /* the first line of `gnscope show` */
+	char others[768];          /* the runs of the program's other optimizers, in words; "" none */
 	char *(*left_out)(char *dst, size_t size, const char *reason); /* why a weight is left out, in words */
 	/* Up to step `rolled`: B_noise of stretches of `width` steps, as short as most of them resolve, and for the loss shorter
 	 * ones of `fine_width`. */
@@ -46,7 +47,7 @@ struct gns_report {
 	size_t n;
 };
 
-/* Reads one run; `verdict` and `left_out` are for the caller to fill. On an error nothing is left to free. */
+/* Reads one run; `verdict`, `others` and `left_out` are for the caller to fill. On an error nothing is left to free. */
 int gns_report_read(struct gns_store *store, int64_t run_id, struct gns_report_run *out, struct gns_error *err);
 void gns_report_free(struct gns_report *report);
 

@@ -6,10 +6,10 @@
 
 #define ID run->summary.run.run_id
 
-/* Steps that no complete block of `size` holds. */
+/* The last step that a stored block of `size` holds: the block of the last step is not stored, even when it is full. */
 static int64_t blocks_end(const struct gns_report_run *run, int64_t size)
 {
-	return run->rolled / size * size;
+	return run->rolled > 0 ? (run->rolled - 1) / size * size : 0;
 }
 
 static void noise(char *dst, size_t size, const struct gns_report_run *run)
