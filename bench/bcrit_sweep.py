@@ -8,6 +8,7 @@ import argparse
 import json
 import math
 import os
+import re
 import sqlite3
 import statistics
 import subprocess
@@ -166,14 +167,18 @@ def noise_at_loss(db, points, target):
 
 # ---- the picture ----
 
-STYLE = """
-  svg { --ground: #ffffff; --ink: #1f2328; --soft: #656d76; --line: #d0d7de; --a: #0969da; --b: #bc4c00; }
-  @media (prefers-color-scheme: dark) { svg { --ground: #0d1117; --ink: #e6edf3; --soft: #9198a1; --line: #30363d; --a: #58a6ff; --b: #f0883e; } }
-  text { font: 13px system-ui, sans-serif; fill: var(--ink); } .soft { fill: var(--soft); font-size: 12px; } .title { font-weight: 600; font-size: 14px; }
-  .grid { stroke: var(--line); stroke-width: 1; } .law { stroke: var(--a); stroke-width: 2; fill: none; } .point { fill: var(--a); }
-  .asymptote { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 4 4; } .noise { stroke: var(--b); stroke-width: 2; fill: none; }
-  .band { fill: var(--a); opacity: 0.18; } .crit { stroke: var(--a); stroke-width: 2; } .thin { stroke-width: 1; opacity: 0.45; }
-"""
+INK = {"ground": ("#ffffff", "#0d1117"), "ink": ("#1f2328", "#e6edf3"), "soft": ("#656d76", "#9198a1"), "line": ("#d0d7de", "#30363d"),
+       "a": ("#0969da", "#58a6ff"), "b": ("#bc4c00", "#f0883e")}  # light, dark
+COLOURS = """ .ground { fill: ground } text { fill: ink } .soft { fill: soft } .grid { stroke: line } .law, .crit { stroke: a } .point, .band { fill: a }
+ .asymptote { stroke: soft } .noise { stroke: b }"""
+SHAPES = """ text { font: 13px system-ui, sans-serif } .soft { font-size: 12px } .title { font-weight: 600; font-size: 14px }
+ .grid { stroke-width: 1 } .law, .noise { stroke-width: 2; fill: none } .asymptote { stroke-width: 1; stroke-dasharray: 4 4 }
+ .band { opacity: 0.18 } .crit { stroke-width: 2; fill: none } .thin { stroke-width: 1; opacity: 0.45 }"""
+
+
+def style():
+    light, dark = (re.sub(r"(fill|stroke): (\w+)", lambda m: f"{m[1]}: {INK[m[2]][k]}", COLOURS) for k in (0, 1))
+    return f"\n{SHAPES}\n{light}\n @media (prefers-color-scheme: dark) {{\n{dark}\n }}\n"
 
 
 class Panel:
@@ -234,8 +239,8 @@ def front(fit, best):
             p.out.append(f'<circle class="point" cx="{p.px(q["steps"]):.1f}" cy="{p.py(q["samples"]):.1f}" r="3"/>')
         right = max(q["steps"] for q in ps)
         p.text(p.px(right) + 7, p.py(statistics.mean(q["samples"] for q in ps)) - 6, f"{b:,}")
-    p.text(p.px(fit["s_min"] * 2) + 16, p.py(fit["e_min"] * 2) - 22, f"B_crit {number(fit['b_crit'])}", "title")
-    p.out.append(f'<circle cx="{p.px(fit["s_min"] * 2):.1f}" cy="{p.py(fit["e_min"] * 2):.1f}" r="7" fill="none" class="crit"/>')
+    p.text(p.px(fit["s_min"] * 2) + 16, p.py(fit["e_min"] * 2) + 4, f"B_crit {number(fit['b_crit'])}", "title")
+    p.out.append(f'<circle cx="{p.px(fit["s_min"] * 2):.1f}" cy="{p.py(fit["e_min"] * 2):.1f}" r="7" class="crit"/>')
     return p.out
 
 
@@ -252,15 +257,15 @@ def along(fit, noise, at):
     for b, n in noise.items():
         good = [(x, y) for x, y in zip(middle, n["curve"]) if y > 0]
         p.path(*zip(*good), "noise" if b == at else "noise thin")
-    p.text(904, p.py(noise[at]["curve"][-1]) + 18, f"B_noise, batch {at}; thin: the others", "", "end")
+    p.text(904, 350, f"B_noise, batch {at}; thin: the others", "", "end")
     return p.out
 
 
 def picture(fit, best, noise, at):
     body = front(fit, best) + along(fit, noise, at)
     words = f"Samples against steps to a loss of {TARGET:g} at {len(best)} batch sizes with the fitted hyperbola, and B_noise along the same trainings"
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 940 420" role="img" aria-label="{words}">\n<style>{STYLE}</style>\n'
-            '<rect width="940" height="420" style="fill:var(--ground)"/>\n' + "\n".join(body) + "\n</svg>\n")
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 940 420" role="img" aria-label="{words}">\n<style>{style()}</style>\n'
+            '<rect width="940" height="420" class="ground"/>\n' + "\n".join(body) + "\n</svg>\n")
 
 
 def device():

@@ -360,6 +360,17 @@ static enum gns_sweep_status outcome(const struct gns_sweep_child *c, int status
 	return status == 0 && c->n >= GNS_CROSSING_LOSSES ? GNS_SWEEP_ENDED : GNS_SWEEP_FAILED;
 }
 
+/* A batch that every rank took for itself is not the step's. */
+static void mention_ranks(struct gns_sweep_point *p, struct gns_store *store)
+{
+	struct gns_summary summary;
+	if (p->run_id < 0 || gns_store_summary(store, p->run_id, 0, &summary, NULL) != 0 || summary.run.world < 2)
+		return;
+	if (summary.samples_per_step >= 2 * (double)p->batch)
+		snprintf(p->note, sizeof p->note, "%d ranks took %.0f samples a step, not %" PRId64 ": {batch} must be that of the step",
+			 summary.run.world, summary.samples_per_step, p->batch);
+}
+
 void gns_sweep_child_finish(struct gns_sweep_child *c, const struct gns_sweep_settings *s, const struct gns_sweep_reader *reader,
 			    struct gns_store *store, int status)
 {
@@ -388,6 +399,8 @@ void gns_sweep_child_finish(struct gns_sweep_child *c, const struct gns_sweep_se
 		explain_failure(c, s, status);
 	else if (p->reached && c->crossing.early)
 		snprintf(p->note, sizeof p->note, "the target was reached before it could be judged: the steps are an upper limit");
+	else
+		mention_ranks(p, store);
 	if (p->status != GNS_SWEEP_FAILED)
 		unlink(c->log);
 }
