@@ -12,8 +12,8 @@
 static const char help[] =
 	"Usage: gnscope report [OPTION]... [RUN]... -o FILE\n"
 	"Runs as one file to send around. Its name says what it is:\n"
-	"  .html            a page that needs nothing else: verdict, curves, weights, time,\n"
-	"                   settings, warnings, and the SQL behind each picture\n"
+	"  .html            a page that needs nothing else: verdict, curves, weights,\n"
+	"                   time, settings, warnings, and the SQL behind each picture\n"
 	"  .svg .pdf .png   one picture\n"
 	"  .md              the words and tables\n"
 	"  .json            all the numbers\n"
