@@ -178,6 +178,7 @@ static const struct {
 	const char *name, *before, *after;
 } events[] = {
 	{ "torch", "", "" },
+	{ "operation", "", "" }, /* told with the weights that it leaves out */
 	{ "clipping", "the gradients are clipped (", "): these numbers are of the gradients before that" },
 	{ "batchnorm", "BatchNorm ties the samples of a batch together (", "): a sample's gradient is that within its batch, so B_noise holds "
 	  "for batches near this size" },

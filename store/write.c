@@ -264,7 +264,9 @@ static int own_end(struct gns_store *store, bool own, int rc, struct gns_error *
 /* "python3 examples/mnist.py --lr 1" -> "mnist": the first word that is not an interpreter or an option. */
 static void name_of_command(const char *command, char *out, size_t size)
 {
-	static const char *const skipped[] = { "python", "python3", "bash", "sh", "env", "torchrun", "mpirun", "mpiexec", "time", "nice" };
+	/* A number is an option's value, and no name: it would be taken for a run's id. */
+	static const char *const skipped[] = { "bash", "sh", "env", "torchrun", "mpirun", "mpiexec", "time", "nice",
+		"torch.distributed.run", "torch.distributed.launch", "accelerate", "launch" };
 	snprintf(out, size, "run");
 	for (const char *word = command ? command + strspn(command, " ") : ""; *word; word += strspn(word, " ")) {
 		size_t length = strcspn(word, " ");
@@ -273,13 +275,15 @@ static void name_of_command(const char *command, char *out, size_t size)
 			if (*c == '/' && c + 1 < word + length)
 				base = c + 1;
 		size_t n = (size_t)(word + length - base);
-		bool skip = word[0] == '-' || memchr(word, '=', length) != NULL;
+		bool number = strspn(word, "0123456789.") == length;
+		bool skip = number || word[0] == '-' || memchr(word, '=', length) != NULL ||
+			    (n >= 6 && memcmp(base, "python", 6) == 0 && strspn(base + 6, "0123456789.") == n - 6);
 		for (size_t i = 0; i < sizeof skipped / sizeof *skipped; i++)
 			skip = skip || (strlen(skipped[i]) == n && memcmp(skipped[i], base, n) == 0);
 		word += length;
 		if (base[0] == '\'' || base[0] == '"')
 			return; /* a script in the command line itself: its interpreter's name will do */
-		if (skip && base[0] != '-')
+		if (skip && base[0] != '-' && !number)
 			snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), base);
 		if (skip)
 			continue;

@@ -160,7 +160,7 @@ static void print_optimizer(struct gns_store *store, const struct gns_summary *s
 		return;
 	for (size_t i = 0; i < n && at < sizeof text; i++) {
 		bool newest = i + 1 == n || strcmp(rows[i].name, rows[i + 1].name) != 0;
-		if (!newest || strcmp(rows[i].name, "optimizer") == 0)
+		if (!newest || strcmp(rows[i].name, "optimizer") == 0 || strcmp(rows[i].name, "lr") == 0)
 			continue;
 		if (isfinite(rows[i].value))
 			gns_text_number(value, sizeof value, rows[i].value);

@@ -330,7 +330,7 @@ Test(open, a_store_of_version_1_becomes_one_of_today)
 	cr_expect_eq(gns_store_open_read(db, &store, &err), -EPROTO, "reading never writes");
 	cr_assert_eq(gns_store_open_write(db, &store, &err), 0, "%s", err.text);
 	struct gns_generate o = { .name = "second", .steps = 40, .first_step = 21, .layers = 2, .ranks = 1, .every = 4, .batch = 128,
-		.b_from = 200, .b_to = 2000, .noise = 0.05, .seed = 9 };
+		.b_from = 200, .b_to = 2000, .noise = 0.05, .seed = 9, .streams = 2 };
 	int64_t id;
 	cr_assert_eq(gns_generate_run(store, &o, &id, &err), 0, "the run left open goes on: %s", err.text);
 	cr_expect_eq(id, 2);
@@ -347,8 +347,9 @@ Test(open, a_store_of_version_1_becomes_one_of_today)
 	gns_store_close(store);
 	cr_expect_eq(query(db, "PRAGMA user_version"), GNS_SCHEMA_VERSION);
 	cr_expect_eq(query(db, "SELECT sum(s)+sum(g2) FROM estimate WHERE step<=40 AND (run_id=1 OR step<=20)"), s);
-	cr_expect_eq(query(db, "SELECT sum(start_ns)+sum(session_key%1000) FROM run"), start);
+	cr_expect_eq(query(db, "SELECT sum(start_ns)+sum(session_key%1000) FROM run WHERE stream=0"), start);
 	cr_expect_eq(query(db, "SELECT steps FROM rank WHERE run_id=2"), 40);
+	cr_expect_eq(query(db, "SELECT count(*) FROM run WHERE stream=1 AND main_run_id=2 AND name='second.2'"), 1);
 	cr_expect_eq(query(db, "SELECT count(*) FROM param WHERE left_out='tied' AND shape='256x512'"), 1);
 	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
 	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"), 1);

@@ -351,7 +351,10 @@ Test(torch, a_rank_that_learns_its_number_late_takes_its_streams_along)
 	}
 	hello(other, 0, 2);
 	hello(row, 1, 2);
+	param(row, 1, 2, "b", 3, 5, NULL, 0);
+	param(other, 1, 2, "b", 3, 5, NULL, 0);
 	commit();
+	cr_expect_eq(query(db, "SELECT count(*) FROM param WHERE run_id=2 AND name='b'"), 1, "now that they are ranks they share");
 	cr_expect_eq(query(db, "SELECT count(*) FROM rank WHERE slot=1 AND rank=0 AND pooled AND world=2"), 2);
 	cr_expect_eq(query(db, "SELECT count(*) FROM rank WHERE slot=0 AND rank=1 AND pooled AND world=2"), 2);
 	cr_expect_eq(query(db, "SELECT count(*) FROM step WHERE run_id=2 AND rank IN (0,1)"), 6);

@@ -130,6 +130,24 @@ Test(writing, the_same_key_goes_on_with_the_same_run)
 	cr_expect_eq(query(db, "SELECT exit_code FROM run"), -9);
 }
 
+Test(writing, what_starts_a_script_gives_no_name)
+{
+	static const struct { const char *command, *name; } cases[] = {
+		{ "/usr/bin/python3 -u dir/train.py --lr 1", "train" }, { "torchrun --nproc_per_node 2 train.py", "train" },
+		{ "python3.11 -m torch.distributed.run --nproc_per_node 4 ddp.py 8", "ddp" }, { "env A=1 nice ./mlp 64", "mlp" },
+		{ "python3 -m torch.distributed.launch --nproc_per_node 4 ddp.py 8", "ddp" }, { "python3 -c 'import x'", "python3" },
+		{ "mpirun -n 4 ./train", "train" }, { "python_trainer.py --lr 1", "python_trainer" }, { "python3 -i --x 0.5", "python3" }, { "", "run" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct gns_run_start start = { .key = 100 + i, .command = cases[i].command, .start_ns = 1 };
+		struct gns_run_info info;
+		int64_t id;
+		cr_assert_eq(gns_store_run_begin(store, &start, &id, &err), 0, "%s", err.text);
+		cr_assert_eq(gns_store_run_info(store, id, &info, &err), 0);
+		cr_expect_str_eq(info.name, cases[i].name, "%s: %s", cases[i].command, info.name);
+	}
+}
+
 Test(writing, a_loss_may_come_before_or_after_its_step_and_change)
 {
 	begin();
