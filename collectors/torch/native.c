@@ -162,13 +162,13 @@ static PyObject *g_setup(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	if (!take_count(n, 1, 1))
 		return NULL;
 	Py_ssize_t count = gns_py.PyTuple_Size(args[0]);
-	if (count < 0)
+	if (count < 0 && !type_error("a tuple is wanted"))
 		return NULL;
 	dtypes.n = 0;
 	for (Py_ssize_t i = 0; i < count && dtypes.n < DTYPES; i++) {
 		PyObject *pair = gns_py.PyTuple_GetItem(args[0], i), *dtype = gns_py.PyTuple_GetItem(pair, 0);
 		PyObject *of = dtype ? gns_py.PyTuple_GetItem(pair, 1) : NULL;
-		if (!of || !take_int(of, &code))
+		if ((!of && !type_error("pairs of a dtype and a code are wanted")) || !take_int(of, &code))
 			return NULL;
 		gns_py.Py_IncRef(dtype);
 		dtypes.dtype[dtypes.n] = dtype;

@@ -12,6 +12,7 @@
 #include "state.h"
 
 static _Atomic bool gave_up;
+static _Atomic uint64_t unmeasured_ns; /* cost of steps that nobody measures: the next stream to end one bears it */
 static __thread bool timed __attribute__((tls_model("initial-exec")));
 static __thread int64_t timed_stream __attribute__((tls_model("initial-exec")));
 
@@ -480,7 +481,7 @@ static void publish(uint32_t stream, const struct gns_feed_report *report)
 }
 
 /* What there is to say of the step in progress; its clock is stopped. */
-static struct gns_feed_report close_step(uint32_t stream, uint32_t micro_steps, double lr)
+static struct gns_feed_report close_step(uint32_t stream, uint32_t micro_steps, double lr, uint64_t now)
 {
 	struct gns_feed *feed = gns_core.feed;
 	struct gns_steps *clock = &feed->stream[stream].clock;
@@ -491,24 +492,24 @@ static struct gns_feed_report close_step(uint32_t stream, uint32_t micro_steps, 
 			gns_core.refused[why]++;
 		report.step.flags = why ? GNS_STEP_REFUSED : report.measured ? GNS_STEP_MEASURED : 0;
 	}
-	clock->overhead_ns += feed->pool_ns;
+	clock->overhead_ns += feed->pool_ns + atomic_exchange_explicit(&unmeasured_ns, 0, memory_order_relaxed);
 	feed->pool_ns = 0;
 	report.step.step = clock->step;
 	report.step.start_ns = clock->began_real_ns;
 	report.step.overhead_ns = clock->overhead_ns;
 	report.step.every = clock->interval;
 	/* What it took to get in is in the first step, and says nothing about the others. */
-	report.step.dur_ns = gns_steps_close(clock, gns_now(), gns_realtime(), feed->stream[stream].first);
+	report.step.dur_ns = gns_steps_close(clock, now, gns_realtime(), feed->stream[stream].first);
 	feed->stream[stream].first = false;
 	return report;
 }
 
-static int step(uint32_t stream, uint32_t micro_steps, double lr)
+static int step(uint32_t stream, uint32_t micro_steps, double lr, uint64_t now)
 {
 	struct gns_feed *feed = gns_core.feed;
 	if (stream == 0)
-		gns_feed_phase(feed, gns_core.kernels, "optimizer", gns_now());
-	struct gns_feed_report report = close_step(stream, micro_steps, lr);
+		gns_feed_phase(feed, gns_core.kernels, "optimizer", now);
+	struct gns_feed_report report = close_step(stream, micro_steps, lr, now);
 	publish(stream, &report);
 	gns_feed_next(feed, stream, &gns_core.config, gns_publish_control(&gns_core.publish), gns_core.publish.link != GNS_LINK_OFF);
 	if (stream == 0) {
@@ -527,7 +528,7 @@ int gns_feeding_step(int64_t stream, uint32_t micro_steps, double lr)
 	if (!begin(&h, false))
 		return -1;
 	uint64_t from = gns_now();
-	int rc = gns_feed_stream_at(gns_core.feed, stream) ? step((uint32_t)stream, micro_steps, lr) : -1;
+	int rc = gns_feed_stream_at(gns_core.feed, stream) ? step((uint32_t)stream, micro_steps, lr, from) : -1;
 	timed_stream = stream;
 	if (rc >= 0 && !timed)
 		gns_feed_charge(gns_core.feed, stream, gns_now() - from);
@@ -552,9 +553,14 @@ void gns_feeding_time_end(const struct gns_feeding_time *time)
 	if (!time->began_ns)
 		return;
 	timed = false;
+	uint64_t ns = gns_now() - time->began_ns;
+	if (!atomic_load_explicit(&gns_core.feeding, memory_order_relaxed)) {
+		atomic_fetch_add_explicit(&unmeasured_ns, ns, memory_order_relaxed);
+		return;
+	}
 	if (!begin(&h, false))
 		return;
-	gns_feed_charge(gns_core.feed, timed_stream, gns_now() - time->began_ns);
+	gns_feed_charge(gns_core.feed, timed_stream, ns);
 	end(&h);
 }
 
