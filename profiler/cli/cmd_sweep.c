@@ -44,7 +44,8 @@ static const char help[] =
 	"      --jobs N            so many at once; default 1\n"
 	"      --name S            call the sweep S; default: after command and target\n"
 	"      --every K, --budget PCT, --lib FILE\n"
-	"                          as of 'gnscope run', for every run\n"
+	"                          as of 'gnscope run', for every run; where the loss\n"
+	"                          comes from the store, every step is measured\n"
 	"      --dry-run           print the commands, run nothing\n"
 	"      --show NAME         what a sweep has found so far\n"
 	"      --json              the result as one object\n"
@@ -210,6 +211,9 @@ static int compile_both(struct sweep *o, struct gns_error *err)
 		snprintf(w->loss_regex, sizeof w->loss_regex, "%s", env);
 	if (w->step_regex[0] && !w->loss_regex[0])
 		return gns_fail(err, -EINVAL, "--step-regex needs --loss-regex: both are read from the output");
+	/* A collector tells the loss of the steps that it measures. */
+	if (!w->loss_regex[0] && !o->s.every && !o->s.budget && !getenv("GNSCOPE_EVERY") && !getenv("GNSCOPE_BUDGET"))
+		o->s.every = "1";
 	o->reader.from_output = w->step_regex[0] != '\0';
 	int rc = w->loss_regex[0] ? compile("--loss-regex", w->loss_regex, &o->reader.loss, err) : 0;
 	return rc || !o->reader.from_output ? rc : compile("--step-regex", w->step_regex, &o->reader.step, err);
