@@ -10,70 +10,7 @@
 #include "gnscope/sweep.h"
 #include "gnscope/text.h"
 
-/* ---- the step's parts ---- */
-
-/* The last word of a kernel's name as three sizes. */
-static bool sizes_of(const char *name, double size[3])
-{
-	const char *last = strrchr(name, ' ');
-	return last && sscanf(last, " %lfx%lfx%lf", &size[0], &size[1], &size[2]) == 3;
-}
-
-static bool is_wgrad(const char *family, const char *name)
-{
-	return strcmp(family, "wgrad") == 0 || (strcmp(family, "backward") == 0 && strstr(name, " NT "));
-}
-
-double gns_advice_rows(const char *family, const char *name, double rows)
-{
-	double size[3];
-	if (!sizes_of(name, size) || strcmp(family, "other") == 0)
-		return NAN;
-	if (is_wgrad(family, name))
-		return size[2];
-	for (int i = 0; i < 3; i++)
-		if (size[i] == rows)
-			return rows;
-	return NAN;
-}
-
-/* Rows of the weight gradient that takes most time: kernels come with most time first. */
-static double rows_of_run(const struct gns_kernel_row *kernels, size_t n)
-{
-	double size[3];
-	for (size_t i = 0; i < n; i++)
-		if (is_wgrad(kernels[i].family, kernels[i].name) && sizes_of(kernels[i].name, size))
-			return size[2];
-	return NAN;
-}
-
-int gns_advice_step(struct gns_store *store, const struct gns_summary *summary, double world, struct gns_step_model *out,
-		    struct gns_error *err)
-{
-	struct gns_kernel_row *kernels = NULL;
-	struct gns_split split;
-	struct gns_step_product product[GNS_ADVICE_PARTS];
-	size_t n = 0;
-	struct gns_step_seen seen = {.batch = summary->samples_per_step / world, .step_ms = summary->step_ms, .optimizer_ms = NAN,
-				     .product = product};
-	int rc = gns_store_kernels(store, summary->run.run_id, 0, &kernels, &n, err);
-	if (rc < 0)
-		return rc;
-	double rows = rows_of_run(kernels, n);
-	for (size_t i = 0; i < n; i++) {
-		const struct gns_kernel_row *k = &kernels[i];
-		if (seen.n < GNS_ADVICE_PARTS)
-			product[seen.n++] = (struct gns_step_product){k->ms_per_step, k->calls_per_step,
-								      gns_advice_rows(k->family, k->name, rows)};
-	}
-	free(kernels);
-	rc = gns_store_split(store, summary->run.run_id, 1000, &split, err);
-	for (size_t i = 0; rc == 0 && i < split.n_phases; i++)
-		if (strcmp(split.phase[i].name, "optimizer") == 0)
-			seen.optimizer_ms = split.phase[i].ms;
-	gns_step_from_parts(&seen, out);
-	return rc;
-}
+/* ---- the step time ---- */
 
 /* Other finished runs of the program on this machine at other batches. */
 static int refine(struct gns_store *store, struct gns_advice *a, struct gns_error *err)
