@@ -401,6 +401,24 @@ Test(torch, settings_are_kept_with_their_changes)
 	cr_expect_eq(query(db, "SELECT value FROM setting WHERE name='lr.1' ORDER BY step DESC LIMIT 1"), 0.5);
 }
 
+Test(torch, settings_of_a_process_that_trains_apart_are_not_the_runs)
+{
+	int64_t other = another_rank(1);
+	begin();
+	hello(row, 0, 1);
+	hello(other, 0, 1);
+	setting(row, 0, 1, "optimizer", NAN, "SGD");
+	setting(other, 0, 1, "optimizer", NAN, "Adam");
+	param(other, 0, 1, "w", 4, 8, NULL, 0);
+	grad(other, 0, 1, 1, GNS_SOURCE_TORCH, 8, 10, 2);
+	step(other, 0, 1, 8, 0.5);
+	commit();
+	struct gns_summary s = summary(run_id);
+	cr_expect_str_eq(s.optimizer, "SGD");
+	cr_expect(isnan(s.lr));
+	cr_expect_eq(query(db, "SELECT count(*) FROM setting"), 1);
+}
+
 /* ---- weights ---- */
 
 Test(torch, shapes_are_the_weights_own)
