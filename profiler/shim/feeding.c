@@ -523,10 +523,8 @@ static int step(uint32_t stream, uint32_t micro_steps, double lr, uint64_t now)
 int gns_feeding_step(int64_t stream, uint32_t micro_steps, double lr)
 {
 	struct hold h;
-	if (gave_up)
-		return 0;
 	if (!begin(&h, false))
-		return -1;
+		return gave_up || gns_core.state == GNS_OFF || gns_core.config.no_torch ? 0 : -1;
 	uint64_t from = gns_now();
 	int rc = gns_feed_stream_at(gns_core.feed, stream) ? step((uint32_t)stream, micro_steps, lr, from) : -1;
 	timed_stream = stream;
