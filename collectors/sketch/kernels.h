@@ -45,16 +45,18 @@ struct gns_kernels {
 	void (*add_product)(double *sum, const double *a, const double *b, size_t n);
 	void (*add_scaled)(double *sum, const double *a, double s, size_t n);
 	double (*total)(const double *a, size_t n);
-	/* Convolutions: maps of positions, each a shifted piece of one array, n a multiple of 16 positions.
-	 * out[q] = sum over j < count of weight[j] base[shift[j] + q]. */
+	/* Convolutions: maps of positions, each a shifted piece of one array.
+	 * out[q] = sum over j < count of weight[j] base[shift[j] + q]; out may be written up to n rounded up to 16. */
 	void (*shift_sum[2])(const void *base, const ptrdiff_t *shift, const void *weight, size_t count, size_t n, void *out);
-	/* z[j * z_step + l * z_map] += sum over q of map[l][q] base[shift[j] + q], l < maps, which is 1 or 8; map l is at l * GNS_MAP. */
-	void (*shift_dots[2])(const void *base, const ptrdiff_t *shift, size_t count, size_t n, const void *map, size_t maps,
-			      double *z, size_t z_step, size_t z_map);
+	/* z[j * z_step + l * z_map] += sum over q of map[l][q] base[shift[j] + q], l < maps, which is 1 or 8; map l is at
+	 * l * GNS_MAP and finite up to n rounded up to 16. `ahead`: elements to what is worth a hint. */
+	void (*shift_dots[2])(const void *base, const ptrdiff_t *shift, size_t count, size_t n, ptrdiff_t ahead, const void *map,
+			      size_t maps, double *z, size_t z_step, size_t z_map);
 	/* Rows of cols elements from distance from_ld to distance to_ld; writes up to 15 zeros beyond each row. copy_second takes
-	 * every second element. */
-	void (*copy_rows[2])(const void *from, ptrdiff_t from_ld, size_t rows, size_t cols, void *to, size_t to_ld);
-	void (*copy_second[2])(const void *from, ptrdiff_t from_ld, size_t rows, size_t cols, void *to, size_t to_ld);
+	 * every second element. `ahead`: elements to what is worth a hint. */
+	void (*copy_rows[2])(const void *from, ptrdiff_t from_ld, size_t rows, size_t cols, ptrdiff_t ahead, void *to, size_t to_ld);
+	void (*copy_second[2])(const void *from, ptrdiff_t from_ld, size_t rows, size_t cols, ptrdiff_t ahead, void *to,
+			       size_t to_ld);
 	/* Sums of contiguous runs in double: a[i] += y[i]; a[i] += y[i] (x[i] - mean) rstd; sum of y; sum of y (x - mean). */
 	void (*add_run[2])(const void *y, size_t n, double *a);
 	void (*add_gain[2])(const void *x, const void *y, double mean, double rstd, size_t n, double *a);

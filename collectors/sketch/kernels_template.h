@@ -382,7 +382,9 @@ static double K_NAME(fold)(const void *data, ptrdiff_t ld, size_t rows, size_t c
 
 #define K_SHIFT_RUN 64 /* terms of a lane before it is folded */
 
-INLINE void K_NAME(shift_tile)(const K_U *base, const ptrdiff_t *shift, const K_T *weight, size_t count, K_T *out, const int vectors)
+/* Whole vectors, or the first n elements of one. */
+INLINE void K_NAME(shift_tile)(const K_U *base, const ptrdiff_t *shift, const K_T *weight, size_t count, size_t n, K_T *out,
+			       const int vectors)
 {
 	K_V sum[4];
 
@@ -396,7 +398,8 @@ INLINE void K_NAME(shift_tile)(const K_U *base, const ptrdiff_t *shift, const K_
 		for (; j < stop; j++) {
 			const K_V w = K_SET(weight[j]);
 			UNROLL for (int v = 0; v < vectors; v++)
-				run[v] = K_FMA(K_LOAD(base + shift[j] + v * K_W), w, run[v]);
+				run[v] = K_FMA(vectors == 1 ? K_LOADN(base + shift[j], n) : K_LOAD(base + shift[j] + v * K_W), w,
+					       run[v]);
 		}
 		UNROLL for (int v = 0; v < vectors; v++)
 			sum[v] += run[v];
@@ -412,9 +415,9 @@ static void K_NAME(shift_sum)(const void *data, const ptrdiff_t *shift, const vo
 	size_t q = 0;
 
 	for (; q + 4 * K_W <= n; q += 4 * K_W)
-		K_NAME(shift_tile)(base + q, shift, weights, count, out + q, 4);
+		K_NAME(shift_tile)(base + q, shift, weights, count, K_W, out + q, 4);
 	for (; q < n; q += K_W)
-		K_NAME(shift_tile)(base + q, shift, weights, count, out + q, 1);
+		K_NAME(shift_tile)(base + q, shift, weights, count, n - q < K_W ? n - q : K_W, out + q, 1);
 }
 
 INLINE void K_NAME(sum_eight)(const K_V v[8], double sum[8])
@@ -428,8 +431,8 @@ INLINE void K_NAME(sum_eight)(const K_V v[8], double sum[8])
 }
 
 /* `maps` maps by `pieces` pieces. */
-INLINE void K_NAME(dot_tile)(const K_U *base, const ptrdiff_t *shift, size_t n, const K_T *map, double *z, size_t z_step,
-			     size_t z_map, const int maps, const int pieces)
+INLINE void K_NAME(dot_tile)(const K_U *base, const ptrdiff_t *shift, size_t n, ptrdiff_t ahead, const K_T *map, double *z,
+			     size_t z_step, size_t z_map, const int maps, const int pieces)
 {
 	K_V acc[8][K_PIECES], column[8];
 	double sum[8];
@@ -439,8 +442,11 @@ INLINE void K_NAME(dot_tile)(const K_U *base, const ptrdiff_t *shift, size_t n, 
 			acc[l][j] = K_SET(0);
 	for (size_t q = 0; q < n; q += K_W) {
 		K_V value[K_PIECES];
-		UNROLL for (int j = 0; j < pieces; j++)
-			value[j] = K_LOAD(base + shift[j] + q);
+		UNROLL for (int j = 0; j < pieces; j++) {
+			value[j] = n - q < K_W ? K_LOADN(base + shift[j] + q, n - q) : K_LOAD(base + shift[j] + q);
+			if (maps > 1)
+				__builtin_prefetch(base + shift[j] + q + ahead, 0, 2);
+		}
 		UNROLL for (int l = 0; l < maps; l++) {
 			const K_V m = K_LOAD((const K_U *)map + l * GNS_MAP + q);
 			UNROLL for (int j = 0; j < pieces; j++)
@@ -465,8 +471,8 @@ INLINE void K_NAME(dot_tile)(const K_U *base, const ptrdiff_t *shift, size_t n, 
 	}
 }
 
-static void K_NAME(shift_dots)(const void *data, const ptrdiff_t *shift, size_t count, size_t n, const void *maps_at, size_t maps,
-			       double *z, size_t z_step, size_t z_map)
+static void K_NAME(shift_dots)(const void *data, const ptrdiff_t *shift, size_t count, size_t n, ptrdiff_t ahead,
+			       const void *maps_at, size_t maps, double *z, size_t z_step, size_t z_map)
 {
 	const K_U *base = data;
 	const K_T *map = maps_at;
@@ -474,18 +480,19 @@ static void K_NAME(shift_dots)(const void *data, const ptrdiff_t *shift, size_t 
 
 	if (maps == 1) {
 		for (; j + K_PIECES <= count; j += K_PIECES)
-			K_NAME(dot_tile)(base, shift + j, n, map, z + j * z_step, z_step, z_map, 1, K_PIECES);
+			K_NAME(dot_tile)(base, shift + j, n, ahead, map, z + j * z_step, z_step, z_map, 1, K_PIECES);
 		for (; j < count; j++)
-			K_NAME(dot_tile)(base, shift + j, n, map, z + j * z_step, z_step, z_map, 1, 1);
+			K_NAME(dot_tile)(base, shift + j, n, ahead, map, z + j * z_step, z_step, z_map, 1, 1);
 		return;
 	}
 	for (; j + K_PAIR <= count; j += K_PAIR)
-		K_NAME(dot_tile)(base, shift + j, n, map, z + j * z_step, z_step, z_map, 8, K_PAIR);
+		K_NAME(dot_tile)(base, shift + j, n, ahead, map, z + j * z_step, z_step, z_map, 8, K_PAIR);
 	for (; j < count; j++)
-		K_NAME(dot_tile)(base, shift + j, n, map, z + j * z_step, z_step, z_map, 8, 1);
+		K_NAME(dot_tile)(base, shift + j, n, ahead, map, z + j * z_step, z_step, z_map, 8, 1);
 }
 
-static void K_NAME(copy_rows)(const void *data, ptrdiff_t from_ld, size_t rows, size_t cols, void *out, size_t to_ld)
+static void K_NAME(copy_rows)(const void *data, ptrdiff_t from_ld, size_t rows, size_t cols, ptrdiff_t ahead, void *out,
+			      size_t to_ld)
 {
 	const K_U *from = data;
 	K_T *to = out;
@@ -494,16 +501,19 @@ static void K_NAME(copy_rows)(const void *data, ptrdiff_t from_ld, size_t rows, 
 		size_t i = 0;
 		for (; i + K_W <= cols; i += K_W) {
 			const K_V value = K_LOAD(from + i);
+			__builtin_prefetch(from + i + ahead, 0, 2);
 			K_STORE(to + i, value);
 		}
 		if (i < cols) {
+			__builtin_prefetch(from + i + ahead, 0, 2);
 			const K_V value = K_LOADN(from + i, cols - i);
 			K_STORE(to + i, value);
 		}
 	}
 }
 
-static void K_NAME(copy_second)(const void *data, ptrdiff_t from_ld, size_t rows, size_t cols, void *out, size_t to_ld)
+static void K_NAME(copy_second)(const void *data, ptrdiff_t from_ld, size_t rows, size_t cols, ptrdiff_t ahead, void *out,
+				size_t to_ld)
 {
 	const K_U *from = data;
 	K_T *to = out;
@@ -511,13 +521,22 @@ static void K_NAME(copy_second)(const void *data, ptrdiff_t from_ld, size_t rows
 	for (; rows; rows--, from += from_ld, to += to_ld) {
 		size_t i = 0;
 #ifdef K_EVEN
-		for (; i + K_W < cols; i += K_W) { /* the last element read is one that is not wanted */
+		for (; i + K_W < cols; i += K_W) {
 			const K_V value = K_EVEN(K_LOAD(from + 2 * i), K_LOAD(from + 2 * i + K_W));
+			__builtin_prefetch(from + 2 * i + ahead, 0, 2);
+			__builtin_prefetch(from + 2 * i + K_W + ahead, 0, 2);
 			K_STORE(to + i, value);
 		}
-#endif
+		__builtin_prefetch(from + 2 * i + ahead, 0, 2);
+		__builtin_prefetch(from + 2 * i + K_W + ahead, 0, 2);
+		const size_t span = 2 * (cols - i) - 1; /* the last element read is one that is wanted */
+		const K_V value = K_EVEN(K_LOADN(from + 2 * i, span < K_W ? span : K_W),
+					 K_LOADN(from + 2 * i + K_W, span < K_W ? 0 : span - K_W));
+		K_STORE(to + i, value);
+#else
 		for (; i < cols; i++)
 			to[i] = from[2 * i];
+#endif
 	}
 }
 
