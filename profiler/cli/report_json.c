@@ -28,6 +28,18 @@ static json_t *series(const struct gns_report_run *run)
 	return list;
 }
 
+static json_t *losses(const struct gns_report_run *run)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < run->n_losses; i++) {
+		json_t *o = json_object();
+		json_object_set_new(o, "step", gns_json_number(run->losses[i].step));
+		json_object_set_new(o, "loss", gns_json_number(run->losses[i].loss));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
 static json_t *live(const struct gns_report_run *run)
 {
 	json_t *list = json_array();
@@ -124,6 +136,7 @@ static json_t *run_json(const struct gns_report_run *run)
 	json_object_set_new(o, "verdict", gns_json_text(run->verdict));
 	json_object_set_new(o, "live", live(run));
 	json_object_set_new(o, "series", series(run));
+	json_object_set_new(o, "losses", losses(run));
 	json_object_set_new(o, "split", split(run));
 	json_object_set_new(o, "kernels", kernels(run));
 	json_object_set_new(o, "settings", settings(run));

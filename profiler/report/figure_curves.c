@@ -247,9 +247,9 @@ static struct gns_axis loss_axis(const struct gns_report_run *runs, size_t n)
 {
 	double lo = NAN, hi = NAN;
 	for (size_t r = 0; r < n; r++)
-		for (size_t i = 0; i < runs[r].n_fine; i++) {
-			lo = fmin(lo, runs[r].fine[i].loss);
-			hi = fmax(hi, runs[r].fine[i].loss);
+		for (size_t i = 0; i < runs[r].n_losses; i++) {
+			lo = fmin(lo, runs[r].losses[i].loss);
+			hi = fmax(hi, runs[r].losses[i].loss);
 		}
 	struct gns_axis y = {lo, hi, lo > 0 && hi > 8 * lo};
 	if (!y.log && isfinite(lo)) {
@@ -263,11 +263,10 @@ static struct gns_axis loss_axis(const struct gns_report_run *runs, size_t n)
 
 static void draw_loss(struct gns_picture *p, const struct gns_report_run *run, struct gns_pen pen)
 {
-	struct gns_spot *spots = malloc((run->n_fine + 1) * sizeof *spots);
-	size_t n = 0;
-	for (size_t i = 0; spots && i < run->n_fine; i++)
-		if (isfinite(run->fine[i].loss))
-			spots[n++] = (struct gns_spot){gns_chart_x(p, middle(&run->fine[i])), gns_chart_y(p, run->fine[i].loss)};
+	struct gns_spot *spots = malloc((run->n_losses + 1) * sizeof *spots);
+	size_t n = spots ? run->n_losses : 0;
+	for (size_t i = 0; i < n; i++)
+		spots[i] = (struct gns_spot){gns_chart_x(p, run->losses[i].step), gns_chart_y(p, run->losses[i].loss)};
 	if (n > 1)
 		gns_picture_line(p, pen, spots, n);
 	else if (n == 1)
@@ -293,12 +292,9 @@ int gns_figure_loss(struct gns_picture *p, const struct gns_report_run *runs, si
 							.dash = i < 2 ? GNS_DASH_NONE : (enum gns_dash)(i % GNS_DASHES)});
 	gns_picture_unclip(p);
 	for (size_t i = 0; i < n; i++) {
-		size_t last = runs[i].n_fine;
-		while (last > 0 && !isfinite(runs[i].fine[last - 1].loss))
-			last--;
-		if (last == 0)
+		if (runs[i].n_losses == 0)
 			continue;
-		double loss = runs[i].fine[last - 1].loss;
+		double loss = runs[i].losses[runs[i].n_losses - 1].loss;
 		snprintf(text, sizeof text, "%s %s", n == 1 ? "loss" : gns_figure_run_name(name, sizeof name, &runs[i]),
 			 gns_text_number(number, sizeof number, loss));
 		gns_chart_label(&labels, p, gns_chart_y(p, loss), n == 1 ? GNS_INK_TEXT : gns_ink_series(i), GNS_DASH_NONE, text);

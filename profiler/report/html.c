@@ -46,7 +46,7 @@ static const char style[] =
 	"white-space:nowrap;vertical-align:bottom}\n"
 	"td{border-bottom:1px solid var(--grid);padding:5px 12px 5px 0;vertical-align:top;overflow-wrap:anywhere}\n"
 	"th.n,td.n{text-align:right;padding:5px 0 5px 14px;white-space:nowrap}\n"
-	"td:first-child.n,th:first-child.n{padding-left:0}\n"
+	"td:first-child.n,th:first-child.n{padding-left:0}td.n+td:not(.n),th.n+th:not(.n){padding-left:24px}\n"
 	"tr.now td{font-weight:640;background:color-mix(in srgb,var(--batch) 9%,transparent)}\n"
 	"ul.warnings{list-style:none;margin:12px 0 0;padding:0}\n"
 	"ul.warnings li{padding:8px 14px;margin:6px 0 0;border-left:3px solid var(--crit);background:color-mix(in srgb,var(--crit) 7%,transparent);"

@@ -1,4 +1,5 @@
 /* From the store into a report. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,11 +62,28 @@ static int read_noise(struct gns_store *store, int64_t run_id, struct gns_report
 	}
 }
 
-static int read_loss(struct gns_store *store, int64_t run_id, struct gns_report_run *run, struct gns_error *err)
+static int take_loss(void *arg, bool is_header, int n, const char *const *texts, const int *types)
+{
+	struct gns_report_run *run = arg;
+	if (is_header || n != 2 || !texts[0] || !texts[1] || run->n_losses == GNS_REPORT_POINTS)
+		return 0;
+	int64_t from = strtoll(texts[0], NULL, 10), to = from + run->fine_width - 1;
+	double loss = strtod(texts[1], NULL);
+	if (isfinite(loss))
+		run->losses[run->n_losses++] = (struct gns_report_loss){(double)(from + (to > run->rolled ? run->rolled : to)) / 2, loss};
+	return 0;
+}
+
+/* The picture is drawn from the query that stands under it. */
+static int read_loss(struct gns_store *store, struct gns_report_run *run, struct gns_error *err)
 {
 	size_t points = within(run->rolled / 2, GNS_REPORT_POINTS);
+	char query[GNS_SQL_SIZE];
 	run->fine_width = stretch_width(run->rolled, (int64_t)points);
-	return gns_store_series(store, run_id, 1, run->rolled, points, &run->fine, &run->n_fine, err);
+	run->losses = calloc(GNS_REPORT_POINTS, sizeof *run->losses);
+	if (!run->losses)
+		return gns_fail(err, -ENOMEM, "no memory left");
+	return gns_store_sql(store, gns_figure_sql(query, sizeof query, GNS_FIGURE_LOSS, run), take_loss, run, err);
 }
 
 int gns_report_read(struct gns_store *store, int64_t run_id, struct gns_report_run *out, struct gns_error *err)
@@ -77,7 +95,7 @@ int gns_report_read(struct gns_store *store, int64_t run_id, struct gns_report_r
 	if (rc == 0 && out->rolled > 0)
 		rc = read_noise(store, run_id, out, err);
 	if (rc == 0 && out->rolled > 0)
-		rc = read_loss(store, run_id, out, err);
+		rc = read_loss(store, out, err);
 	if (rc == 0)
 		rc = gns_store_live(store, run_id, out->live, sizeof out->live / sizeof *out->live, &out->n_live, err);
 	if (rc == 0)
@@ -99,7 +117,7 @@ void gns_report_free(struct gns_report *report)
 {
 	for (size_t i = 0; i < report->n; i++) {
 		free(report->run[i].points);
-		free(report->run[i].fine);
+		free(report->run[i].losses);
 		free(report->run[i].layers);
 		free(report->run[i].kernels);
 		free(report->run[i].settings);

@@ -11,7 +11,7 @@
 #include "profiler/report/picture.h"
 
 #define GNS_REPORT_RUNS 8      /* side by side: as many as there are inks */
-#define GNS_REPORT_POINTS 160  /* of a curve */
+#define GNS_REPORT_POINTS 160  /* of a curve at most */
 #define GNS_REPORT_FEW 16      /* fewer points are no curve: some may then stay unresolved */
 #define GNS_REPORT_LAYERS 500  /* rows of a table; what is left out is counted */
 #define GNS_REPORT_KERNELS 100
@@ -24,10 +24,11 @@ struct gns_report_run {
 	char verdict[768];         /* the first line of `gnscope show` */
 	char others[768];          /* the runs of the program's other optimizers, in words; "" none */
 	char *(*left_out)(char *dst, size_t size, const char *reason); /* why a weight is left out, in words */
-	/* Up to step `rolled`: B_noise of stretches of `width` steps, as short as most of them resolve, and for the loss shorter
-	 * ones of `fine_width`. */
-	struct gns_point *points, *fine;
-	size_t n_points, n_fine;
+	/* Up to step `rolled`: B_noise of stretches of `width` steps, as short as most of them resolve, and the loss of shorter ones of
+	 * `fine_width`, measured or not. */
+	struct gns_point *points;
+	struct gns_report_loss { double step, loss; } *losses; /* step: the middle of the stretch */
+	size_t n_points, n_losses;
 	int64_t width, fine_width, rolled, thinned;
 	struct gns_live live[4];
 	size_t n_live;

@@ -140,7 +140,8 @@ def unresolved_stretches_are_open_above():
 
 @test
 def the_loss_picture_shows_what_its_sql_gives():
-    for path in (short, long):
+    rare = generate("--store", "PATH", "--steps", "3000", "--every", "100")
+    for path in (short, long, rare):
         root = page("loss.html", path=path)
         rows, shown = query(sql_of(root, "loss"), path), figures(root)["loss"].points("loss")
         same([y for _, y in shown], [r[1] for r in rows], 2e-3, "losses")
