@@ -210,6 +210,7 @@ def conv_net(conv, *more):
 
 
 CASES = {}
+V2 = int(torch.__version__.split(".")[0]) >= 2
 
 
 def case(name, *args, **kwargs):
@@ -269,6 +270,30 @@ case("positions looked up 2", lambda: LM(position="arange2", tied=True), tokens(
 case("positions expanded", lambda: LM(position="arange3"), tokens(), predict)
 case("positions square", lambda: LM(position="arange", t=4), tokens(t=4), predict)
 case("transformer rms", lambda: LM(norm=RMSNorm), tokens(), predict)
+case("gain plus one", lambda: Net(lambda m, x: m.b((1 + m.w) * m.a(x)), w=nn.Parameter(torch.randn(8)), a=L(8, 8), b=L(8, 4)), sequences(),
+     pooled, left={} if V2 else {"w": "operation"})
+
+
+class Distances(nn.Module):
+    """A bias of attention looked up by the distance of positions, which are as many as samples, or twice."""
+
+    def __init__(self, t):
+        super().__init__()
+        self.bias, self.qkv, self.head = nn.Embedding(2 * t, 2), nn.Linear(8, 24), nn.Linear(8, 4)
+
+    def forward(self, x):
+        n, t, d = x.shape
+        q, k, v = (z.view(n, t, 2, -1).transpose(1, 2) for z in self.qkv(x).split(d, 2))
+        where = torch.arange(t)[:, None] - torch.arange(t)[None] + t
+        scores = q @ k.transpose(2, 3) + self.bias(where).permute(2, 0, 1).unsqueeze(0)
+        return self.head((scores.softmax(-1) @ v).transpose(1, 2).reshape(n, t, d))
+
+
+case("distances", lambda: Distances(4), sequences(t=4), pooled, left={"bias.weight": "samples"})
+case("distances twice", lambda: Distances(8), sequences(t=8), pooled, left={"bias.weight": "samples"})
+case("conv twice", conv_net(lambda: Net(lambda m, x: m.c(m.c(x).tanh()), c=nn.Conv2d(3, 3, 3, groups=3))), images(), classify)
+case("windows", lambda: Net(lambda m, x: m.h(m.a(x.reshape(4, 3, 2, 8).flatten(0, 1)).tanh()).view(4, 6, 4), a=L(8, 8), h=L(8, 4)), sequences(),
+     pooled)
 case("padding", lambda: Net(lambda m, x: m.h(m.e(x)), e=nn.Embedding(11, 8, padding_idx=2), h=L(8, 11)), tokens(), predict)
 case("class token", lambda: Net(lambda m, x: m.h(torch.cat([m.c.expand(len(x), -1, -1), x], 1)), c=nn.Parameter(torch.randn(1, 1, 8)),
                                 h=L(8, 4)), sequences(), pooled)

@@ -59,7 +59,7 @@ class Graph:
             if kind_of(node) == "AccumulateGrad":
                 self.leaves.append(node)
 
-    def uses(self, leaf, limit=4096):
+    def uses(self, leaf, shape=None, limit=4096):
         """All Uses of a leaf, or None where there are too many to follow."""
         found, todo = [], [(leaf, ())]
         while todo:
@@ -67,13 +67,18 @@ class Graph:
             for node, index, output in self.users.get(below, ()):
                 kind = kind_of(node)
                 passed = chain + ((below, output),) if chain or below is not leaf else ()
-                if kind in PASSING:
+                if kind in PASSING or kind == "Add" and not chain and _plus_constant(node, index, shape):
                     todo.append((node, passed))
                 else:
                     found.append(Use(node, index, passed, kind))
             if len(found) + len(todo) > limit:
                 return None
         return found
+
+
+def _plus_constant(node, index, shape):
+    """1 + w: nothing that asks for a gradient is added, nor anything larger. Only where PyTorch tells shapes."""
+    return index == 0 and len(node.next_functions) == 2 and node.next_functions[1][0] is None and shape_of(node) == shape
 
 
 def signed(value):

@@ -176,8 +176,8 @@ def embedding(site, use, y, grads):
     if node._saved_scale_grad_by_freq or tuple(y.shape[:-1]) != tuple(ids.shape) or use.chain and turned(use) is not False:
         return "operation"
     where = place(run, tuple(ids.shape), p.hint, site.tainted)
-    if where is None:
-        return "samples"
+    if where not in (0, 1) and run.n > 1:
+        return "samples"  # a multiple of n may be something else, such as distances between positions
     ids, axis = arrange(ids, where, run.n)
     return told(_g.embedding(p.id, ids, arrange(y, where, run.n)[0], run.n, axis, _padding(node)))
 
@@ -193,6 +193,8 @@ def _looked_up(site, use, y, grads):
     if tuple(below.shape) == tuple(y.shape):
         return ""  # one row for each sample: the embedding itself will tell
     use.lookup.done = True
+    if not all(kind_of(n) in WHOLE | VIEWS | {"Squeeze", "Unsqueeze"} for n, _ in use.chain):
+        return "samples"
     ids = peek(node, "indices")
     if ids is None:
         return "checkpoint"

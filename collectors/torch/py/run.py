@@ -54,7 +54,8 @@ class Site:
 
 
 class Run:
-    __slots__ = ("graph", "outer", "n", "axis", "other", "params", "failed", "handles", "sites", "streams", "retain", "skipped")
+    __slots__ = ("graph", "outer", "n", "axis", "other", "params", "failed", "handles", "sites", "streams", "retain", "skipped", "inner",
+                 "loss")
 
     def __init__(self, outer):
         self.outer = outer
@@ -69,6 +70,8 @@ class Run:
         self.streams = set()
         self.retain = False
         self.skipped = False
+        self.inner = set() # parameters that a backward inside this one (a reentrant checkpoint's) has reached
+        self.loss = None
 
     def note(self, name, text):
         for stream in self.streams:
@@ -86,7 +89,7 @@ class Run:
             return
         self.streams = {p.stream for p in self.params}
         named(self)
-        uses = [(p, self.graph.uses(leaf)) for p, leaf in todo]
+        uses = [(p, self.graph.uses(leaf, p.shape)) for p, leaf in todo]
         for p, found in uses:
             reason = self._declare(p, found)
             if reason:
@@ -116,7 +119,11 @@ class Run:
             p.step, p.n, p.spoiled, p.retained = stream.step, 0, False, False
         grad = tensor.grad
         clean = grad is None or grad.layout is torch.strided and _g.is_zero(grad)
-        if clean and not fresh and not self._nested(p):
+        if self._around(p):
+            self.failed[p] = "tied"
+            self.params.append(p)
+            return False
+        if clean and not fresh:
             if p.n and stream.closure and stream.depth:
                 return False  # the closure's first evaluation counts
             _g.void(p.id)
@@ -127,15 +134,19 @@ class Run:
         if p.spoiled:
             return False
         self.params.append(p)
-        if p.retained or self._nested(p):
+        if p.retained:
             self.failed[p] = "tied"
             return False
         return True
 
-    def _nested(self, p):
+    def _around(self, p):
+        """A backward around this one reaches the same parameter, or another inside it has: these uses belong together."""
         outer = self.outer
         while outer is not None:
             if p in outer.params:
+                outer.failed[p] = "tied"
+                return True
+            if p in outer.inner:
                 return True
             outer = outer.outer
         return False
@@ -185,15 +196,13 @@ class Run:
 
     def _lookup(self, use):
         """Positions are looked up once and added to every sample: the sum is where the samples still are apart."""
-        ids = peek(use.node, "indices")
-        if ids is None or ids.dim() > 1 and ids.shape[0] != 1:
+        if packed(use.node, "indices"):
             return
         above = self.graph.uses(use.node)
         if above and len(above) == 1 and above[0].kind in ("Add", "Sub", "Expand") and not use.chain:
             there = above[0]
-            if all(kind_of(n) in WHOLE | VIEWS | {"Squeeze", "Unsqueeze"} for n, _ in there.chain):
-                there.p, there.lookup = use.p, use
-                self._site(there)
+            there.p, there.lookup = use.p, use
+            self._site(there)
 
     def _find_leads(self):
         """The rows of a product mostly are flattened dimensions: the view under its operand or over its result tells which."""
@@ -239,10 +248,10 @@ class Run:
                 p.n += self.n
                 p.retained = self.retain
                 _g.used(p.id, self.n)
-                if self.outer is None:
-                    _g.grad(p.id, grad, world_of(p))
-                else:
-                    self.outer.params.append(p)
+                _g.grad(p.id, grad, world_of(p))
+        if self.outer is not None:
+            self.outer.inner.update(self.params, self.inner)
+            self.outer.streams |= self.streams
 
     def _lose(self, p, reason):
         p.leave(reason)

@@ -30,7 +30,7 @@ def before_backward(args, kwargs):
     forget_first_call()
     run.begin([t.grad_fn for t in tensors if isinstance(t, torch.Tensor) and t.grad_fn is not None])
     if outer is None:
-        _tell_loss(run, tensors)
+        run.loss = _loss_of(tensors)
     return run
 
 
@@ -45,21 +45,29 @@ def after_backward(run, result, failed):
         return
     for stream in run.streams:
         stream.micro_steps += 1
+        _tell_loss(stream, run.loss)
     _g.phase("forward")
     expect_first_call()
 
 
-def _tell_loss(run, tensors):
+def _loss_of(tensors):
+    """(the sum of the roots as the trainer means it, the factor by which they are scaled), None where it is not on this processor."""
     value = 0.0
     for t in tensors:
         if not isinstance(t, torch.Tensor) or t.numel() != 1 or t.device.type != "cpu":
-            return
+            return None
         value += float(t.detach())
     scale = scale_of(tensors)
-    for stream in run.streams:
-        _g.loss(stream.id, value / scale)
-        if scale != 1.0 or stream.loss_scale is not None:
-            tell_scale(stream, scale)
+    return value / scale, scale
+
+
+def _tell_loss(stream, loss):
+    if loss is None:
+        return
+    value, scale = loss
+    _g.loss(stream.id, value)
+    if scale != 1.0 or stream.loss_scale is not None:
+        tell_scale(stream, scale)
 
 
 watched = []  # the functions that stand in for an optimizer's own; kept, so that their ids stay theirs
