@@ -84,7 +84,8 @@ static void set_shape(struct gns_feed_param *p, unsigned dims, const uint64_t *s
 	p->cols = 1;
 	for (unsigned i = 1; i < dims; i++)
 		p->cols *= size[i];
-	if (dims < 3 || dims > 5)
+	bool plain = dims < 2 || (dims == 2 && p->cols != 1); /* a column is no vector */
+	if (plain || dims > 5)
 		return;
 	for (unsigned i = 1; i < dims; i++)
 		if (size[i] > UINT16_MAX)

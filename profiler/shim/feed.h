@@ -51,7 +51,7 @@ struct gns_feed_setting {
 
 struct gns_feed_stream {
 	struct gns_steps clock;
-	double loss, scale;
+	double loss, scale;         /* the gradients are `scale` times those of the loss */
 	bool first;                 /* the step in progress is the first */
 	bool any_loss, touched;     /* a loss was told; a backward pass has begun in this step */
 	bool marked, marked_before; /* the trainer has marked a loss of this step, of the last */
@@ -118,7 +118,7 @@ void gns_feed_uses_done(struct gns_feed *feed, struct gns_feed_param *param); /*
 void gns_feed_backward_done(struct gns_feed *feed);                           /* no more will come */
 void gns_feed_uses_drop(struct gns_feed *feed, struct gns_feed_param *param);
 
-void gns_feed_loss(struct gns_feed *feed, int64_t stream, double value);
+void gns_feed_loss(struct gns_feed *feed, int64_t stream, double value); /* adds; without the scale */
 /* The step that a marked loss belongs to: the present one, or the one before where no backward pass has begun since. */
 uint64_t gns_feed_mark_loss(struct gns_feed *feed);
 void gns_feed_setting(struct gns_feed *feed, int64_t stream, const char *name, double value, const char *text);

@@ -67,7 +67,7 @@ static void stage_loss(struct gns_publish *p, const struct gns_feed *feed, uint3
 		return;
 	struct gns_rec_loss *r = &gns_publish_stage(p, GNS_REC_LOSS, stream)->u.loss;
 	r->step = step;
-	r->loss = s->loss / s->scale;
+	r->loss = s->loss;
 }
 
 static void stage_step(struct gns_publish *p, uint32_t stream, const struct gns_feed_report *report)

@@ -159,6 +159,30 @@ Test(feed, order_of_a_step)
 	cr_assert_eq(r[6].u.kernel_step.total_ns, 10);
 }
 
+Test(feed, shapes)
+{
+	static const struct {
+		unsigned dims;
+		uint64_t size[6], rows, cols, factors[4];
+	} cases[] = {
+		{ 0, { 0 }, 1, 1, { 0 } },
+		{ 1, { 7 }, 7, 1, { 0 } },
+		{ 2, { 7, 3 }, 7, 3, { 0 } },
+		{ 2, { 7, 1 }, 7, 1, { 1 } },
+		{ 3, { 7, 3, 5 }, 7, 15, { 3, 5 } },
+		{ 5, { 2, 3, 4, 5, 6 }, 2, 360, { 3, 4, 5, 6 } },
+		{ 6, { 2, 3, 4, 5, 6, 7 }, 2, 2520, { 0 } },
+		{ 3, { 2, 70000, 2 }, 2, 140000, { 0 } },
+	};
+	int stream = gns_feed_stream(feed, "SGD", &config, 0);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const struct gns_feed_param *p = at(gns_feed_param(feed, stream, "w", cases[i].dims, cases[i].size, GNS_F32, NULL));
+		cr_assert(p->rows == cases[i].rows && p->cols == cases[i].cols, "case %zu", i);
+		for (int j = 0; j < 4; j++)
+			cr_assert_eq(p->dims[j], cases[i].factors[j], "case %zu", i);
+	}
+}
+
 Test(feed, streams_are_apart)
 {
 	int64_t n;
@@ -199,7 +223,7 @@ Test(feed, ranks_and_scale)
 	gns_feed_sum(at(w), 5.0 * 1024 * 1024);
 	gns_feed_used(at(w), 4);
 	gns_feed_big(at(w), 3.0 * 1024 * 1024, 2);
-	gns_feed_loss(feed, stream, 2048);
+	gns_feed_loss(feed, stream, 2);
 	end_step(0);
 	const struct gns_record *r = records(&n);
 	const struct gns_rec_grad *g = grad_of(r, n, w);
@@ -274,6 +298,17 @@ Test(feed, refusals)
 	r = records(&n);
 	cr_assert_eq(next_of(r, n, GNS_REC_PARAM, 0)->u.param.excluded, GNS_LEFT_TIED);
 	cr_assert_null(next_of(r, n, GNS_REC_PARAM, 1), "nothing new of the other");
+	/* "unused" keeps what comes, in case it is used after all, and tells nothing of it. */
+	gns_feed_leave_out(feed, at(v), "unused");
+	gns_feed_sum(at(v), INFINITY);
+	gns_feed_used(at(v), 3);
+	gns_feed_big(at(v), 1, 1);
+	gns_feed_sum(at(w), 1);
+	gns_feed_used(at(w), 3);
+	gns_feed_big(at(w), 1, 1);
+	cr_assert_eq(end_step(0), GNS_REFUSED_NOT);
+	r = records(&n);
+	cr_assert(grad_of(r, n, w) && !grad_of(r, n, v));
 	gns_feed_leave_out(feed, at(v), "a reason from the future");
 	end_step(0);
 	r = records(&n);
@@ -347,6 +382,10 @@ Test(feed, marked_losses_win)
 	end_step(0);
 	cr_assert_eq(gns_feed_mark_loss(feed), 3, "no backward pass since: the last step's");
 	cr_assert_eq(gns_feed_mark_loss(feed), 4);
+	end_step(0);
+	end_step(0);
+	feed->stream[0].touched = true;
+	cr_assert_eq(gns_feed_mark_loss(feed), 6, "after a backward pass: this one's");
 }
 
 Test(feed, ids_and_steps_of_another)
