@@ -15,12 +15,13 @@ struct gns_fit_point {
 	double batch;  /* samples a step */
 	double steps;  /* to the target; censored: trained without reaching it */
 	double lr;     /* learning rate, NaN unknown: such runs count as one learning rate */
-	int64_t seed, run_id; /* not used by the fit, for the caller's tables; negative: unknown */
+	int64_t seed;  /* negative: unknown */
+	int64_t run_id; /* for the caller, not used by the fit */
 	bool censored;
 };
 
-/* A batch size of the sweep and the learning rate that was taken there: the one of the least median of steps over its runs, a
- * censored run counting as longer than any; between rates without a finite median that of the lesser share of censored runs,
+/* A batch size of the sweep and the learning rate that was taken there: the one of the least median of steps, a censored run
+ * counting as longer than any, over the seeds that all its rates have (over all runs where there is none such); between rates without a finite median that of the lesser share of censored runs,
  * then the one that was given up first (a bound that holds whatever the best rate is). */
 struct gns_fit_batch {
 	double batch, lr;

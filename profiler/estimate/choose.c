@@ -23,22 +23,58 @@ static int by_batch(const void *a, const void *b)
 	return c ? c : compare((double)x->index, (double)y->index);
 }
 
+/* The runs of one batch: sorted[from, to), rate after rate. */
+struct batch {
+	const struct gns_fit_point *points;
+	const struct key *sorted;
+	size_t from, to;
+};
+
 /* The runs of one batch and one learning rate: sorted[from, to). */
 struct rate {
 	size_t from, to, censored;
 	double lr, median, bound; /* bound: the fewest steps of a censored run */
 };
 
-static struct rate rate_of(const struct gns_fit_point *points, const struct key *sorted, size_t from, size_t end)
+/* Whether every rate of the batch has a run of this seed. */
+static bool has_all(const struct batch *b, int64_t seed)
 {
-	struct rate r = {.from = from, .lr = sorted[from].lr, .bound = INFINITY};
-	for (r.to = from; r.to < end && sorted[r.to].lr == r.lr; r.to++) {
-		const struct gns_fit_point *p = &points[sorted[r.to].index];
+	for (size_t i = b->from, j; i < b->to; i = j) {
+		bool found = false;
+		for (j = i; j < b->to && b->sorted[j].lr == b->sorted[i].lr; j++)
+			found |= b->points[b->sorted[j].index].seed == seed;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* Rates are compared on the seeds that all of them have, where there are such: the best of a few is often given more. */
+static double median_of(const struct batch *b, const struct rate *r, bool common)
+{
+	double lo = NAN, hi = NAN;
+	size_t n = 0, seen = 0;
+	for (size_t i = r->from; i < r->to; i++)
+		n += !common || has_all(b, b->points[b->sorted[i].index].seed);
+	for (size_t i = r->from; i < r->to; i++) {
+		if (common && !has_all(b, b->points[b->sorted[i].index].seed))
+			continue;
+		lo = seen == (n - 1) / 2 ? b->sorted[i].steps : lo;
+		hi = seen == n / 2 ? b->sorted[i].steps : hi;
+		seen++;
+	}
+	return (lo + hi) / 2;
+}
+
+static struct rate rate_of(const struct batch *b, size_t from, bool common)
+{
+	struct rate r = {.from = from, .lr = b->sorted[from].lr, .bound = INFINITY};
+	for (r.to = from; r.to < b->to && b->sorted[r.to].lr == r.lr; r.to++) {
+		const struct gns_fit_point *p = &b->points[b->sorted[r.to].index];
 		r.censored += p->censored;
 		r.bound = p->censored ? fmin(r.bound, p->steps) : r.bound;
 	}
-	size_t n = r.to - from;
-	r.median = (sorted[from + (n - 1) / 2].steps + sorted[from + n / 2].steps) / 2;
+	r.median = median_of(b, &r, common);
 	return r;
 }
 
@@ -50,20 +86,36 @@ static bool better(const struct rate *a, const struct rate *b)
 	return x != y ? x < y : a->bound < b->bound;
 }
 
-static void take(struct gns_choice *out, const struct gns_fit_point *points, const struct key *sorted, const struct rate *best, size_t lrs,
-		 bool edge)
+static void take(struct gns_choice *out, const struct batch *b, const struct rate *best, size_t lrs, bool edge)
 {
-	double lr = best->lr;
+	double lr = best->lr, median = median_of(b, best, false);
 	out->table[out->n_table++] = (struct gns_fit_batch){
-		.batch = sorted[best->from].batch, .lr = isfinite(lr) ? lr : (double)NAN, .lrs = lrs, .lr_edge = lrs > 1 && edge,
-		.runs = best->to - best->from, .censored = best->censored, .steps = isfinite(best->median) ? best->median : (double)NAN,
-		.fitted = NAN,
+		.batch = b->sorted[best->from].batch, .lr = isfinite(lr) ? lr : (double)NAN, .lrs = lrs, .lr_edge = lrs > 1 && edge,
+		.runs = best->to - best->from, .censored = best->censored, .steps = isfinite(median) ? median : (double)NAN, .fitted = NAN,
 	};
 	out->batches_reached += best->censored < best->to - best->from;
 	for (size_t i = best->from; i < best->to; i++) {
-		out->point[out->n++] = points[sorted[i].index];
-		out->taken[sorted[i].index] = true;
+		out->point[out->n++] = b->points[b->sorted[i].index];
+		out->taken[b->sorted[i].index] = true;
 	}
+}
+
+static void choose_rate(struct gns_choice *out, const struct batch *b)
+{
+	bool common = false, edge = true;
+	for (size_t i = b->from; i < b->to && !common; i++)
+		common = has_all(b, b->points[b->sorted[i].index].seed);
+	struct rate best = rate_of(b, b->from, common), r;
+	size_t lrs = 1;
+	for (size_t i = best.to; i < b->to; i = r.to) {
+		r = rate_of(b, i, common);
+		lrs++;
+		if (better(&r, &best)) {
+			best = r;
+			edge = r.to == b->to;
+		}
+	}
+	take(out, b, &best, lrs, edge);
 }
 
 static void choose_batches(const struct gns_fit_point *points, const struct key *sorted, size_t n, struct gns_choice *out)
@@ -71,18 +123,7 @@ static void choose_batches(const struct gns_fit_point *points, const struct key 
 	for (size_t from = 0, end; from < n; from = end) {
 		for (end = from; end < n && sorted[end].batch == sorted[from].batch; end++)
 			;
-		struct rate best = rate_of(points, sorted, from, end), r;
-		size_t lrs = 1;
-		bool edge = true;
-		for (size_t i = best.to; i < end; i = r.to) {
-			r = rate_of(points, sorted, i, end);
-			lrs++;
-			if (better(&r, &best)) {
-				best = r;
-				edge = r.to == end;
-			}
-		}
-		take(out, points, sorted, &best, lrs, edge);
+		choose_rate(out, &(struct batch){points, sorted, from, end});
 	}
 }
 

@@ -143,6 +143,22 @@ Test(fit, takes_the_best_learning_rate_of_each_batch)
 	cr_assert(f.runs == 6 && f.censored == 0);
 }
 
+/* The best of two tuning seeds was given three more, which came out longer: it stays the best. */
+Test(fit, rates_are_compared_on_the_seeds_they_share)
+{
+	struct gns_fit_point p[8];
+	struct gns_fit_batch table[8];
+	struct gns_fit f;
+	size_t rows;
+	for (int seed = 0; seed < 5; seed++)
+		p[seed] = (struct gns_fit_point){.batch = 100, .steps = seed < 2 ? 3000 : 4000, .lr = 0.1, .seed = seed};
+	for (int seed = 0; seed < 2; seed++)
+		p[5 + seed] = (struct gns_fit_point){.batch = 100, .steps = 3500, .lr = 0.2, .seed = seed};
+	p[7] = run(1000, 600);
+	cr_assert_eq(gns_fit_hyperbola(p, 8, &f, table, &rows, NULL), 0);
+	cr_assert(table[0].lr == 0.1 && table[0].runs == 5 && table[0].steps == 4000);
+}
+
 /* ---- coverage ---- */
 
 struct design {
