@@ -155,7 +155,7 @@ int gns_doctor_run(struct gns_store *store, int64_t run_id, int processes)
 	if (s.dropped > 0)
 		faults += gns_finding(GNS_FAULT, "dropped", "%" PRId64 " steps were lost: the recorder was behind or could not write", s.dropped);
 	for (size_t i = 0; i < s.n_warnings; i++)
-		if (strcmp(s.warnings[i].name, "dropped") != 0)
+		if (strcmp(s.warnings[i].name, "dropped") != 0 && !gns_doctor_explains(s.warnings[i].name))
 			gns_finding(GNS_NOTE, "warning", "%s: %s", s.warnings[i].name, s.warnings[i].text);
 	gns_doctor_explain(store, &s);
 	print_weights(store, run_id, s.sample_unit);

@@ -15,6 +15,9 @@ int gns_doctor_run(struct gns_store *store, int64_t run_id, int processes);
 /* Of one run, its other optimizers' included: source, reason, samples, optimizer, each with its share. */
 void gns_doctor_explain(struct gns_store *store, const struct gns_summary *summary);
 
+/* Whether it tells what this warning tells. */
+bool gns_doctor_explains(const char *warning);
+
 struct gns_doctor_command {
 	char *const *argv;
 	const char *samples, *lib;

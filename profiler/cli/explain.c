@@ -180,6 +180,15 @@ static void explain_one(struct gns_store *store, const struct gns_summary *s)
 	print_groups(store, s->run.run_id);
 }
 
+bool gns_doctor_explains(const char *warning)
+{
+	static const char *const reasons[] = GNS_LEFT_OUT_NAMES;
+	bool told = strcmp(warning, "tied_weight") == 0 || strcmp(warning, "left_out") == 0;
+	for (size_t i = 1; i < GNS_LEFT_OUTS; i++)
+		told = told || strcmp(warning, reasons[i]) == 0;
+	return told;
+}
+
 void gns_doctor_explain(struct gns_store *store, const struct gns_summary *summary)
 {
 	struct gns_run_info *runs = NULL;

@@ -60,6 +60,7 @@ def a_command_under_pytorch_is_explained():
                  "samples   32 a step: 32 in a micro-step of one process were told", "another   optimizer of this program has run 2 (doctor.2)",
                  "optimizer SGD, learning rate 0.001", "of 660 parameters that this optimizer trains"):
         contains(text, part, "doctor")
+    equal("warning   compiled" in text, False, "told once")
     steps = int(text.split("steps     ")[1].split(" ")[0])
     equal(5 <= steps < 2000, True, "stopped early: %d" % steps)
     one_sentence(gnscope("doctor", "--steps", "0", "--", "true"), 2, "not a whole number", "--steps 0")
