@@ -6,22 +6,24 @@
 #include "profiler/cli/json.h"
 #include "profiler/cli/output.h"
 #include "profiler/cli/report_json.h"
+#include "profiler/cli/report_sweep.h"
 #include "profiler/cli/words.h"
 #include "profiler/report/report.h"
 
 static const char help[] =
-	"Usage: gnscope report [OPTION]... [RUN]... -o FILE\n"
+	"Usage: gnscope report [OPTION]... [--sweep NAME] [RUN]... -o FILE\n"
 	"Runs as one file to send around. Its name says what it is:\n"
 	"  .html            a page that needs nothing else: verdict, curves, weights,\n"
 	"                   time, settings, warnings, and the SQL behind each picture\n"
 	"  .svg .pdf .png   one picture\n"
 	"  .md              the words and tables\n"
 	"  .json            all the numbers\n"
-	"Up to 8 runs are shown side by side; without RUN: the newest.\n"
+	"Up to 8 runs are shown side by side; without RUN and sweep: the newest.\n"
 	"\n"
 	"  -o, --output FILE  where to; - is standard output, as HTML or as --format says\n"
 	"      --format F     html, svg, pdf, png, md or json, whatever the name\n"
-	"      --figure P     the picture: noise, loss, tradeoff, layers or time (noise)\n"
+	"      --figure P     the picture: noise, loss, tradeoff, layers, time or sweep\n"
+	"      --sweep NAME   the runs of this sweep and the law fitted to them\n"
 	"      --force        replace a file that is not a report\n"
 	"      --store FILE   the store to read                           (GNSCOPE_STORE)\n"
 	"  -h, --help         this text\n";
@@ -31,9 +33,17 @@ static const char *const formats[FORMATS] = {"html", "svg", "pdf", "png", "md", 
 static const char *const marks[FORMATS] = {"<meta name=\"generator\" content=\"gnscope", "<!-- gnscope report -->", "/Creator (gnscope",
 					   "tEXtgnscope", "<!-- gnscope report -->", "\"gnscope_report\": 1"};
 
+#define SWEEP_FIGURE GNS_FIGURES
+
+/* What was read. */
+struct content {
+	struct gns_report report;
+	struct gns_report_sweep sweep;
+};
+
 struct options {
-	const char *store, *output;
-	int format, figure; /* -1 not told */
+	const char *store, *output, *sweep;
+	int format, figure; /* -1 not told; figure SWEEP_FIGURE: of the sweep */
 	bool force;
 	char **runs;
 	int n;
@@ -59,17 +69,21 @@ static int format_of_name(const char *command, struct options *o)
 	bool picture = o->format == SVG || o->format == PDF || o->format == PNG;
 	if (o->figure >= 0 && !picture)
 		return gns_cli_usage(command, "--figure is for .svg, .pdf and .png, which hold one picture");
+	if (o->figure == SWEEP_FIGURE && !o->sweep)
+		return gns_cli_usage(command, "the picture of a sweep needs --sweep NAME");
 	if (o->figure < 0)
-		o->figure = GNS_FIGURE_NOISE;
+		o->figure = o->sweep && !o->n ? SWEEP_FIGURE : GNS_FIGURE_NOISE;
+	if (picture && o->figure != SWEEP_FIGURE && o->sweep && !o->n)
+		return gns_cli_usage(command, "this picture is of a run: name it");
 	return -1;
 }
 
 static int parse(int argc, char **argv, struct options *o)
 {
-	enum { STORE = 256, FORMAT, FIGURE, FORCE };
+	enum { STORE = 256, FORMAT, FIGURE, SWEEP, FORCE };
 	static const struct option longs[] = {
 		{"store", required_argument, NULL, STORE}, {"output", required_argument, NULL, 'o'}, {"format", required_argument, NULL, FORMAT},
-		{"figure", required_argument, NULL, FIGURE}, {"force", no_argument, NULL, FORCE}, {"help", no_argument, NULL, 'h'},
+		{"figure", required_argument, NULL, FIGURE}, {"sweep", required_argument, NULL, SWEEP}, {"force", no_argument, NULL, FORCE}, {"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	opterr = 0;
@@ -77,14 +91,16 @@ static int parse(int argc, char **argv, struct options *o)
 		switch (c) {
 		case STORE: o->store = optarg; break;
 		case 'o': o->output = optarg; break;
+		case SWEEP: o->sweep = optarg; break;
 		case FORCE: o->force = true; break;
 		case FORMAT:
 			if ((o->format = index_of(optarg, formats, FORMATS)) < 0)
 				return gns_cli_usage(argv[0], "no such format '%s': html, svg, pdf, png, md or json", optarg);
 			break;
 		case FIGURE:
-			if ((o->figure = index_of(optarg, gns_figure_names, GNS_FIGURES)) < 0)
-				return gns_cli_usage(argv[0], "no such picture '%s': noise, loss, tradeoff, layers or time", optarg);
+			o->figure = strcasecmp(optarg, "sweep") == 0 ? (int)SWEEP_FIGURE : index_of(optarg, gns_figure_names, GNS_FIGURES);
+			if (o->figure < 0)
+				return gns_cli_usage(argv[0], "no such picture '%s': noise, loss, tradeoff, layers, time or sweep", optarg);
 			break;
 		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
 		default: return gns_cli_bad_option(argv, c);
@@ -122,10 +138,11 @@ static int add_run(struct gns_store *store, struct gns_report *report, const cha
 	return 0;
 }
 
-static int write_picture(FILE *out, const struct options *o, const struct gns_report *report, struct gns_error *err)
+static int write_picture(FILE *out, const struct options *o, const struct content *content, struct gns_error *err)
 {
 	struct gns_picture picture;
-	int rc = gns_figure_draw(&picture, (enum gns_figure)o->figure, report->run, report->n, true, err);
+	int rc = o->figure == SWEEP_FIGURE ? gns_figure_sweep(&picture, &content->sweep, true, err)
+					   : gns_figure_draw(&picture, (enum gns_figure)o->figure, content->report.run, content->report.n, true, err);
 	if (rc == 0 && o->format == SVG)
 		gns_svg_file(out, &picture);
 	else if (rc == 0)
@@ -134,26 +151,27 @@ static int write_picture(FILE *out, const struct options *o, const struct gns_re
 	return rc;
 }
 
-static int write_report(FILE *out, const struct options *o, const struct gns_report *report, struct gns_error *err)
+static int write_report(FILE *out, const struct options *o, const struct content *content, struct gns_error *err)
 {
+	const struct gns_report_sweep *sweep = content->sweep.there ? &content->sweep : NULL;
 	if (o->format == HTML)
-		gns_report_html(out, report);
+		gns_report_html(out, &content->report, sweep);
 	else if (o->format == MARKDOWN)
-		gns_report_markdown(out, report);
+		gns_report_markdown(out, &content->report, sweep);
 	else if (o->format == JSON)
-		return gns_json_print("report", gns_report_json(report), out) == GNS_EXIT_OK ? 0 : gns_fail(err, -EIO, "the JSON could not be written");
+		return gns_json_print("report", gns_report_json(&content->report, sweep), out) == GNS_EXIT_OK ? 0 : gns_fail(err, -EIO, "the JSON could not be written");
 	else
-		return write_picture(out, o, report, err);
+		return write_picture(out, o, content, err);
 	return 0;
 }
 
-static int write_file(const struct options *o, const struct gns_report *report, struct gns_error *err)
+static int write_file(const struct options *o, const struct content *content, struct gns_error *err)
 {
 	struct gns_output output;
 	int rc = gns_output_open(&output, o->output, marks[o->format], o->force, err);
 	if (rc != 0)
 		return rc;
-	rc = write_report(output.file, o, report, err);
+	rc = write_report(output.file, o, content, err);
 	int closed = gns_output_close(&output, rc == 0, rc == 0 ? err : NULL);
 	return rc ? rc : closed;
 }
@@ -169,17 +187,21 @@ int gns_cmd_report(int argc, char **argv)
 	rc = gns_cli_open_read(argv[0], o.store, &store);
 	if (rc)
 		return rc;
-	struct gns_report *report = calloc(1, sizeof *report);
-	rc = report ? 0 : gns_fail(&err, -ENOMEM, "no memory left");
-	for (int i = 0; rc == 0 && (i < o.n || i == 0); i++)
-		rc = add_run(store, report, o.n ? o.runs[i] : NULL, &err);
+	struct content *content = calloc(1, sizeof *content);
+	rc = content ? 0 : gns_fail(&err, -ENOMEM, "no memory left");
+	if (rc == 0 && o.sweep)
+		rc = gns_report_sweep_read(store, o.sweep, &content->sweep, &err);
+	for (int i = 0; rc == 0 && (i < o.n || (i == 0 && !o.sweep)); i++)
+		rc = add_run(store, &content->report, o.n ? o.runs[i] : NULL, &err);
 	gns_store_close(store);
 	if (rc == 0)
-		rc = write_file(&o, report, &err);
+		rc = write_file(&o, content, &err);
 	if (rc != 0)
 		rc = gns_cli_fail(argv[0], "%s", err.text[0] ? err.text : strerror(-rc));
-	if (report)
-		gns_report_free(report);
-	free(report);
+	if (content) {
+		gns_report_free(&content->report);
+		gns_report_sweep_free(&content->sweep);
+	}
+	free(content);
 	return rc;
 }

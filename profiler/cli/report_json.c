@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "profiler/cli/json.h"
+#include "profiler/cli/report_sweep.h"
 #include "profiler/cli/run_json.h"
 
 static json_t *series(const struct gns_report_run *run)
@@ -145,7 +146,7 @@ static json_t *run_json(const struct gns_report_run *run)
 	return o;
 }
 
-json_t *gns_report_json(const struct gns_report *report)
+json_t *gns_report_json(const struct gns_report *report, const struct gns_report_sweep *sweep)
 {
 	json_t *o = json_object(), *runs = json_array();
 	json_object_set_new(o, "gnscope_report", json_integer(1));
@@ -153,5 +154,7 @@ json_t *gns_report_json(const struct gns_report *report)
 	for (size_t i = 0; i < report->n; i++)
 		json_array_append_new(runs, run_json(&report->run[i]));
 	json_object_set_new(o, "runs", runs);
+	if (sweep)
+		json_object_set_new(o, "sweep", gns_report_sweep_json(sweep));
 	return o;
 }

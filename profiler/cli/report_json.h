@@ -6,6 +6,7 @@
 
 #include "profiler/report/report.h"
 
-json_t *gns_report_json(const struct gns_report *report);
+struct gns_report_sweep;
+json_t *gns_report_json(const struct gns_report *report, const struct gns_report_sweep *sweep); /* sweep may be NULL */
 
 #endif

@@ -40,15 +40,15 @@ char *gns_report_status(char *dst, size_t size, const struct gns_run_info *run)
 	return dst;
 }
 
-static struct gns_fact *fact(struct gns_fact *facts, size_t *n, const char *key, const char *label)
+static struct gns_report_fact *fact(struct gns_report_fact *facts, size_t *n, const char *key, const char *label)
 {
-	struct gns_fact *f = &facts[(*n)++];
-	*f = (struct gns_fact){.key = key};
+	struct gns_report_fact *f = &facts[(*n)++];
+	*f = (struct gns_report_fact){.key = key};
 	snprintf(f->label, sizeof f->label, "%s", label);
 	return f;
 }
 
-static void of_ratio(struct gns_fact *f, const struct gns_ratio *r, const char *unit)
+static void of_ratio(struct gns_report_fact *f, const struct gns_ratio *r, const char *unit)
 {
 	char lo[48], hi[48];
 	gns_text_number(lo, sizeof lo, r->lo);
@@ -67,9 +67,9 @@ static void of_ratio(struct gns_fact *f, const struct gns_ratio *r, const char *
 	}
 }
 
-static void of_batch(struct gns_fact *facts, size_t *n, const struct gns_summary *s, const char *unit)
+static void of_batch(struct gns_report_fact *facts, size_t *n, const struct gns_summary *s, const char *unit)
 {
-	struct gns_fact *f = fact(facts, n, "samples_per_step", "Your batch");
+	struct gns_report_fact *f = fact(facts, n, "samples_per_step", "Your batch");
 	gns_text_number(f->value, sizeof f->value, s->samples_per_step);
 	snprintf(f->unit, sizeof f->unit, "%s", unit);
 	if (s->b_crit.resolved && s->samples_per_step > 0)
@@ -79,9 +79,9 @@ static void of_batch(struct gns_fact *facts, size_t *n, const struct gns_summary
 		snprintf(f->note, sizeof f->note, "at most %.2g of B_crit", s->samples_per_step / s->b_crit.lo);
 }
 
-static void of_time(struct gns_fact *facts, size_t *n, const struct gns_summary *s)
+static void of_time(struct gns_report_fact *facts, size_t *n, const struct gns_summary *s)
 {
-	struct gns_fact *f = fact(facts, n, "step_ms", "Step time");
+	struct gns_report_fact *f = fact(facts, n, "step_ms", "Step time");
 	char overhead[48];
 	gns_text_number(f->value, sizeof f->value, s->step_ms);
 	snprintf(f->unit, sizeof f->unit, "ms");
@@ -89,9 +89,9 @@ static void of_time(struct gns_fact *facts, size_t *n, const struct gns_summary 
 		snprintf(f->note, sizeof f->note, "of which gnscope %s%%", gns_text_number(overhead, sizeof overhead, s->overhead_pct));
 }
 
-static void of_steps(struct gns_fact *facts, size_t *n, const struct gns_summary *s)
+static void of_steps(struct gns_report_fact *facts, size_t *n, const struct gns_summary *s)
 {
-	struct gns_fact *f = fact(facts, n, "steps", "Steps");
+	struct gns_report_fact *f = fact(facts, n, "steps", "Steps");
 	char a[48], more[96] = "";
 	gns_text_number(f->value, sizeof f->value, (double)s->run.steps);
 	if (s->steps_refused > 0 || s->dropped > 0)
@@ -99,7 +99,7 @@ static void of_steps(struct gns_fact *facts, size_t *n, const struct gns_summary
 	snprintf(f->note, sizeof f->note, "%s measured%s", gns_text_number(a, sizeof a, (double)s->run.steps_measured), more);
 }
 
-size_t gns_report_facts(const struct gns_report_run *run, struct gns_fact facts[GNS_FACTS])
+size_t gns_report_facts(const struct gns_report_run *run, struct gns_report_fact facts[GNS_FACTS])
 {
 	const struct gns_summary *s = &run->summary;
 	size_t n = 0;
@@ -110,7 +110,7 @@ size_t gns_report_facts(const struct gns_report_run *run, struct gns_fact facts[
 	of_batch(facts, &n, s, unit);
 	of_steps(facts, &n, s);
 	of_time(facts, &n, s);
-	struct gns_fact *f = fact(facts, &n, "coverage", "Coverage");
+	struct gns_report_fact *f = fact(facts, &n, "coverage", "Coverage");
 	if (isfinite(s->coverage))
 		snprintf(f->value, sizeof f->value, "%.3g%%", 100 * s->coverage);
 	else

@@ -37,7 +37,7 @@ static void heading(struct gns_picture *p, const struct gns_report_run *runs, si
 }
 
 /* The drawing is moved inward, so that it does not touch the edge of its page. */
-static void add_margin(struct gns_picture *p, double margin)
+void gns_figure_margin(struct gns_picture *p, double margin)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		p->strokes[i].box.x += margin;
@@ -63,6 +63,6 @@ int gns_figure_draw(struct gns_picture *p, enum gns_figure figure, const struct 
 		heading(p, runs, n);
 	int rc = kinds[figure].draw(p, runs, n, alone ? GNS_HEADING : 0, err);
 	if (rc == 0 && alone)
-		add_margin(p, 24);
+		gns_figure_margin(p, 24);
 	return rc == 0 && p->failed ? gns_fail(err, -ENOMEM, "no memory left for the picture") : rc;
 }

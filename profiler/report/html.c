@@ -7,7 +7,7 @@
 #include "gnscope/text.h"
 #include "profiler/report/escape.h"
 #include "profiler/report/figures.h"
-#include "profiler/report/sheet.h"
+#include "profiler/report/sweep.h"
 
 static const char style[] =
 	"*{box-sizing:border-box}\n"
@@ -52,7 +52,7 @@ static const char style[] =
 	"ul.warnings li{padding:8px 14px;margin:6px 0 0;border-left:3px solid var(--crit);background:color-mix(in srgb,var(--crit) 7%,transparent);"
 	"border-radius:0 6px 6px 0;font-size:14px}\n"
 	"ul.warnings b{font-weight:640}\n"
-	"section.run+section.run,section.compare+section.run{margin-top:72px;padding-top:44px;border-top:1px solid var(--frame)}\n"
+	"section.run+section.run,section.compare+section{margin-top:72px;padding-top:44px;border-top:1px solid var(--frame)}\n"
 	"footer{margin-top:64px;padding-top:14px;border-top:1px solid var(--grid);font-size:12.5px;color:var(--faint)}\n"
 	"@media (max-width:600px){main{padding:24px 16px 48px}.verdict{font-size:18px}h1{font-size:25px}}\n"
 	"@media print{main{max-width:none;padding:0}body{font-size:11pt}figure,.facts,tr,ul.warnings li{break-inside:avoid}h2{break-after:avoid}"
@@ -130,7 +130,7 @@ static void figure(struct page *page, enum gns_figure kind, const struct gns_rep
 
 static void facts(struct page *page, const struct gns_report_run *run)
 {
-	struct gns_fact fact[GNS_FACTS];
+	struct gns_report_fact fact[GNS_FACTS];
 	size_t n = gns_report_facts(run, fact);
 	fputs("<dl class=\"facts\">\n", page->out);
 	for (size_t i = 0; i < n; i++) {
@@ -256,17 +256,55 @@ static void compare(struct page *page, const struct gns_report *report)
 	fputs("</section>\n", page->out);
 }
 
-static void page_title(struct page *page, const struct gns_report *report)
+static void sweep_notes(struct page *page, const struct gns_report_sweep *sweep)
+{
+	if (sweep->n_notes)
+		fputs("<ul class=\"warnings\">\n", page->out);
+	for (size_t i = 0; i < sweep->n_notes; i++) {
+		element(page, "<li><b>", sweep->notes[i].name, "</b>: ");
+		element(page, "", sweep->notes[i].text, "</li>\n");
+	}
+	if (sweep->n_notes)
+		fputs("</ul>\n", page->out);
+}
+
+static void of_sweep(struct page *page, const struct gns_report_sweep *sweep)
+{
+	struct gns_picture picture;
+	struct gns_error err = {""};
+	char text[1200];
+	fprintf(page->out, "<section class=\"compare\" data-sweep=\"%" PRId64 "\">\n<p class=\"kicker\">gnscope · Sweep</p>\n", sweep->sweep_id);
+	element(page, "<h1>", sweep->name, "</h1>\n");
+	element(page, "<p class=\"verdict\">", gns_sweep_verdict(text, sizeof text, sweep), "</p>\n");
+	fputs("<h2>Steps to the loss, by batch</h2>\n", page->out);
+	if (gns_figure_sweep(&picture, sweep, false, &err) == 0) {
+		fputs("<figure data-figure=\"sweep\"><div class=\"picture\">\n", page->out);
+		gns_svg_inline(page->out, &picture, page->pictures++);
+		element(page, "</div><figcaption>", gns_sweep_caption(text, sizeof text, sweep), "</figcaption>");
+		sql(page, "sweep", 0, gns_sweep_sql(text, sizeof text, sweep));
+		fputs("</figure>\n", page->out);
+	} else {
+		element(page, "<p class=\"note\">No picture: ", err.text, ".</p>\n");
+	}
+	gns_picture_free(&picture);
+	sheet(page, gns_sheet_sweep(sweep), "sweep");
+	sweep_notes(page, sweep);
+	fputs("</section>\n", page->out);
+}
+
+static void page_title(struct page *page, const struct gns_report *report, const struct gns_report_sweep *sweep)
 {
 	char name[128], title[200];
-	if (report->n == 1)
+	if (sweep)
+		snprintf(title, sizeof title, "%s · gnscope report", gns_text_safe(name, sizeof name, sweep->name));
+	else if (report->n == 1)
 		snprintf(title, sizeof title, "%s · gnscope report", gns_figure_run_name(name, sizeof name, report->run));
 	else
 		snprintf(title, sizeof title, "%zu runs · gnscope report", report->n);
 	element(page, "<title>", title, "</title>\n");
 }
 
-void gns_report_html(FILE *out, const struct gns_report *report)
+void gns_report_html(FILE *out, const struct gns_report *report, const struct gns_report_sweep *sweep)
 {
 	struct page page = {.out = out};
 	char now[32] = "";
@@ -278,15 +316,17 @@ void gns_report_html(FILE *out, const struct gns_report *report)
 	      "<meta name=\"generator\" content=\"gnscope " GNS_VERSION "\">\n"
 	      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
 	      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n", out);
-	page_title(&page, report);
+	page_title(&page, report, sweep);
 	fputs("<style>\n", out);
 	gns_svg_style(out);
 	fputs(style, out);
 	fputs("</style>\n</head>\n<body>\n<main>\n", out);
+	if (sweep)
+		of_sweep(&page, sweep);
 	if (report->n > 1)
 		compare(&page, report);
 	for (size_t i = 0; i < report->n; i++)
-		one_run(&page, &report->run[i], report->n == 1);
+		one_run(&page, &report->run[i], report->n == 1 && !sweep);
 	fprintf(out, "<footer>Written by gnscope " GNS_VERSION " on %s. B_noise: noise of one sample's gradient over the gradient itself, in samples "
 		"(McCandlish et al. 2018). Every query above is asked with <code>gnscope sql '...'</code> or sqlite3 of the run database.</footer>\n", now);
 	fputs("</main>\n</body>\n</html>\n", out);

@@ -4,7 +4,7 @@
 
 #include "profiler/report/escape.h"
 #include "profiler/report/figures.h"
-#include "profiler/report/sheet.h"
+#include "profiler/report/sweep.h"
 
 static void line(FILE *out, const char *before, const char *text, const char *after)
 {
@@ -39,7 +39,7 @@ static void query(FILE *out, const char *text)
 
 static void facts(FILE *out, const struct gns_report_run *run)
 {
-	struct gns_fact fact[GNS_FACTS];
+	struct gns_report_fact fact[GNS_FACTS];
 	size_t n = gns_report_facts(run, fact);
 	fputs("| | | |\n|---|---:|---|\n", out);
 	for (size_t i = 0; i < n; i++) {
@@ -84,9 +84,25 @@ static void one_run(FILE *out, const struct gns_report_run *run)
 	sheet(out, "Events", gns_sheet_events(run));
 }
 
-void gns_report_markdown(FILE *out, const struct gns_report *report)
+static void of_sweep(FILE *out, const struct gns_report_sweep *sweep)
+{
+	char text[1200];
+	line(out, "# Sweep ", sweep->name, "\n\n");
+	line(out, "**", gns_sweep_verdict(text, sizeof text, sweep), "**\n\n");
+	line(out, "", gns_sweep_caption(text, sizeof text, sweep), "\n\n");
+	sheet(out, NULL, gns_sheet_sweep(sweep));
+	for (size_t i = 0; i < sweep->n_notes; i++) {
+		line(out, "- **", sweep->notes[i].name, "**: ");
+		line(out, "", sweep->notes[i].text, i + 1 == sweep->n_notes ? "\n\n" : "\n");
+	}
+	query(out, gns_sweep_sql(text, sizeof text, sweep));
+}
+
+void gns_report_markdown(FILE *out, const struct gns_report *report, const struct gns_report_sweep *sweep)
 {
 	fputs("<!-- gnscope report -->\n", out);
+	if (sweep)
+		of_sweep(out, sweep);
 	if (report->n > 1)
 		sheet(out, "Runs", gns_sheet_runs(report));
 	for (size_t i = 0; i < report->n; i++)

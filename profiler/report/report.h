@@ -64,6 +64,8 @@ extern const char *const gns_figure_names[GNS_FIGURES];
 int gns_figure_draw(struct gns_picture *p, enum gns_figure figure, const struct gns_report_run *runs, size_t n, bool alone,
 		    struct gns_error *err);
 
+void gns_figure_margin(struct gns_picture *p, double margin); /* around a picture that is done */
+
 /* The query that gives a picture's numbers, to be asked of the same database. */
 #define GNS_SQL_SIZE 2048
 char *gns_figure_sql(char *dst, size_t size, enum gns_figure figure, const struct gns_report_run *run);
@@ -71,7 +73,9 @@ char *gns_kernels_sql(char *dst, size_t size, const struct gns_report_run *run);
 
 /* ---- the pages ---- */
 
-void gns_report_html(FILE *out, const struct gns_report *report);
-void gns_report_markdown(FILE *out, const struct gns_report *report);
+/* `sweep` may be NULL. */
+struct gns_report_sweep;
+void gns_report_html(FILE *out, const struct gns_report *report, const struct gns_report_sweep *sweep);
+void gns_report_markdown(FILE *out, const struct gns_report *report, const struct gns_report_sweep *sweep);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "gnscope/text.h"
+#include "profiler/report/cells.h"
 
 void gns_sheet_free(struct gns_sheet *sheet)
 {
@@ -17,7 +18,7 @@ void gns_sheet_free(struct gns_sheet *sheet)
 	*sheet = (struct gns_sheet){0};
 }
 
-__attribute__((format(printf, 2, 3))) static void cell(struct gns_sheet *sheet, const char *fmt, ...)
+void gns_cell(struct gns_sheet *sheet, const char *fmt, ...)
 {
 	char text[700];
 	va_list ap;
@@ -40,24 +41,24 @@ __attribute__((format(printf, 2, 3))) static void cell(struct gns_sheet *sheet, 
 		sheet->cells[sheet->n++] = copy;
 }
 
-static void column(struct gns_sheet *sheet, const char *title, bool right)
+void gns_cell_column(struct gns_sheet *sheet, const char *title, bool right)
 {
 	sheet->title[sheet->columns] = title;
 	sheet->right[sheet->columns++] = right;
 }
 
-static void number(struct gns_sheet *sheet, double value)
+void gns_cell_number(struct gns_sheet *sheet, double value)
 {
 	char text[48];
-	cell(sheet, "%s", gns_text_number(text, sizeof text, value));
+	gns_cell(sheet, "%s", gns_text_number(text, sizeof text, value));
 }
 
 static void percent(struct gns_sheet *sheet, double share)
 {
 	if (isfinite(share))
-		cell(sheet, "%.*f%%", fabs(share) >= 0.1 ? 1 : 2, 100 * share);
+		gns_cell(sheet, "%.*f%%", fabs(share) >= 0.1 ? 1 : 2, 100 * share);
 	else
-		cell(sheet, "-");
+		gns_cell(sheet, "-");
 }
 
 /* "4.85 [4.33 to 5.54]", "≥ 4.33", "≤ 5.54", "-" */
@@ -69,9 +70,9 @@ static void range(struct gns_sheet *sheet, double value, double a, double b)
 	gns_text_number(x, sizeof x, lo);
 	gns_text_number(y, sizeof y, hi);
 	if (isfinite(value) && strcmp(x, y))
-		cell(sheet, "%s [%s to %s]", v, x, y);
+		gns_cell(sheet, "%s [%s to %s]", v, x, y);
 	else
-		cell(sheet, "%s", v);
+		gns_cell(sheet, "%s", v);
 }
 
 static void ratio(struct gns_sheet *sheet, const struct gns_ratio *r)
@@ -80,15 +81,15 @@ static void ratio(struct gns_sheet *sheet, const struct gns_ratio *r)
 	if (r->resolved)
 		range(sheet, r->value, r->lo, r->hi);
 	else if (isfinite(r->lo))
-		cell(sheet, "≥ %s", gns_text_number(value, sizeof value, r->lo));
+		gns_cell(sheet, "≥ %s", gns_text_number(value, sizeof value, r->lo));
 	else
-		cell(sheet, "unresolved");
+		gns_cell(sheet, "unresolved");
 }
 
 static void text(struct gns_sheet *sheet, const char *words)
 {
 	char safe[640];
-	cell(sheet, "%s", gns_text_safe(safe, sizeof safe, words));
+	gns_cell(sheet, "%s", gns_text_safe(safe, sizeof safe, words));
 }
 
 /* ---- what another batch would cost ---- */
@@ -100,7 +101,7 @@ static void factor(struct gns_sheet *sheet, const struct gns_ratio *crit, double
 	if (crit->resolved)
 		range(sheet, at, lo, hi);
 	else
-		cell(sheet, "%s %s", grows ? "≥" : "≤", gns_text_number(value, sizeof value, lo));
+		gns_cell(sheet, "%s %s", grows ? "≥" : "≤", gns_text_number(value, sizeof value, lo));
 }
 
 static double steps_ratio(double batch, double now, double crit)
@@ -110,15 +111,15 @@ static double steps_ratio(double batch, double now, double crit)
 
 static void batch_row(struct gns_sheet *sheet, const struct gns_ratio *c, double batch, double now)
 {
-	number(sheet, batch);
+	gns_cell_number(sheet, batch);
 	factor(sheet, c, gns_steps_factor(batch, c->value), gns_steps_factor(batch, c->lo), gns_steps_factor(batch, c->hi), true);
 	factor(sheet, c, gns_samples_factor(batch, c->value), gns_samples_factor(batch, c->lo), gns_samples_factor(batch, c->hi), false);
 	char value[48];
 	double count = 100 * gns_sample_efficiency(batch, c->resolved ? c->value : c->lo);
-	cell(sheet, "%s%.0f%%", c->resolved ? "" : "≥ ", count);
+	gns_cell(sheet, "%s%.0f%%", c->resolved ? "" : "≥ ", count);
 	if (batch == now) {
-		cell(sheet, "1 (now)");
-		cell(sheet, "1 (now)");
+		gns_cell(sheet, "1 (now)");
+		gns_cell(sheet, "1 (now)");
 	} else if (c->resolved) {
 		range(sheet, steps_ratio(batch, now, c->value), steps_ratio(batch, now, c->lo), steps_ratio(batch, now, c->hi));
 		double k = batch / now;
@@ -126,8 +127,8 @@ static void batch_row(struct gns_sheet *sheet, const struct gns_ratio *c, double
 	} else { /* B_crit anywhere above its limit */
 		double k = batch / now, a = steps_ratio(batch, now, c->lo), b = 1 / k;
 		char other[48];
-		cell(sheet, "%s to %s", gns_text_number(value, sizeof value, fmin(a, b)), gns_text_number(other, sizeof other, fmax(a, b)));
-		cell(sheet, "%s to %s", gns_text_number(value, sizeof value, fmin(a * k, 1)), gns_text_number(other, sizeof other, fmax(a * k, 1)));
+		gns_cell(sheet, "%s to %s", gns_text_number(value, sizeof value, fmin(a, b)), gns_text_number(other, sizeof other, fmax(a, b)));
+		gns_cell(sheet, "%s to %s", gns_text_number(value, sizeof value, fmin(a * k, 1)), gns_text_number(other, sizeof other, fmax(a * k, 1)));
 	}
 }
 
@@ -136,12 +137,12 @@ struct gns_sheet gns_sheet_batches(const struct gns_report_run *run)
 	struct gns_sheet sheet = {.marked = -1};
 	const struct gns_ratio *crit = &run->summary.b_crit;
 	double now = run->summary.samples_per_step;
-	column(&sheet, "batch", true);
-	column(&sheet, "steps / fewest", true);
-	column(&sheet, "samples / fewest", true);
-	column(&sheet, "samples that count", true);
-	column(&sheet, "steps × now", true);
-	column(&sheet, "samples × now", true);
+	gns_cell_column(&sheet, "batch", true);
+	gns_cell_column(&sheet, "steps / fewest", true);
+	gns_cell_column(&sheet, "samples / fewest", true);
+	gns_cell_column(&sheet, "samples that count", true);
+	gns_cell_column(&sheet, "steps × now", true);
+	gns_cell_column(&sheet, "samples × now", true);
 	if (!(now > 0) || !(crit->lo > 0))
 		return sheet;
 	long row = 0;
@@ -162,31 +163,31 @@ struct gns_sheet gns_sheet_batches(const struct gns_report_run *run)
 struct gns_sheet gns_sheet_layers(const struct gns_report_run *run)
 {
 	struct gns_sheet sheet = {.marked = -1};
-	column(&sheet, "weight", false);
-	column(&sheet, "shape", true);
-	column(&sheet, "B_noise", true);
-	column(&sheet, "of S", true);
-	column(&sheet, "of |G|²", true);
-	column(&sheet, "S", true);
-	column(&sheet, "|G|²", true);
-	column(&sheet, "measured", true);
-	column(&sheet, "source", false);
+	gns_cell_column(&sheet, "weight", false);
+	gns_cell_column(&sheet, "shape", true);
+	gns_cell_column(&sheet, "B_noise", true);
+	gns_cell_column(&sheet, "of S", true);
+	gns_cell_column(&sheet, "of |G|²", true);
+	gns_cell_column(&sheet, "S", true);
+	gns_cell_column(&sheet, "|G|²", true);
+	gns_cell_column(&sheet, "measured", true);
+	gns_cell_column(&sheet, "source", false);
 	for (size_t i = 0; i < run->n_layers && i < GNS_REPORT_LAYERS; i++) {
 		const struct gns_layer *l = &run->layers[i];
 		char why[96];
 		text(&sheet, l->name);
 		text(&sheet, l->shape);
 		if (l->excluded)
-			cell(&sheet, "%s", run->left_out(why, sizeof why, l->left_out));
+			gns_cell(&sheet, "%s", run->left_out(why, sizeof why, l->left_out));
 		else if (!(l->count > 0))
-			cell(&sheet, "not measured");
+			gns_cell(&sheet, "not measured");
 		else
 			ratio(&sheet, &l->b_noise);
 		percent(&sheet, l->excluded ? NAN : l->share_s);
 		percent(&sheet, l->excluded ? NAN : l->share_g2);
-		number(&sheet, l->s);
-		number(&sheet, l->g2);
-		number(&sheet, l->count);
+		gns_cell_number(&sheet, l->s);
+		gns_cell_number(&sheet, l->g2);
+		gns_cell_number(&sheet, l->count);
 		text(&sheet, l->source);
 	}
 	sheet.left_out = run->n_layers > GNS_REPORT_LAYERS ? run->n_layers - GNS_REPORT_LAYERS : 0;
@@ -196,22 +197,22 @@ struct gns_sheet gns_sheet_layers(const struct gns_report_run *run)
 struct gns_sheet gns_sheet_kernels(const struct gns_report_run *run)
 {
 	struct gns_sheet sheet = {.marked = -1};
-	column(&sheet, "kernel", false);
-	column(&sheet, "family", false);
-	column(&sheet, "ms a step", true);
-	column(&sheet, "of the step", true);
-	column(&sheet, "calls a step", true);
-	column(&sheet, "GFLOP/s", true);
-	column(&sheet, "longest, ms", true);
+	gns_cell_column(&sheet, "kernel", false);
+	gns_cell_column(&sheet, "family", false);
+	gns_cell_column(&sheet, "ms a step", true);
+	gns_cell_column(&sheet, "of the step", true);
+	gns_cell_column(&sheet, "calls a step", true);
+	gns_cell_column(&sheet, "GFLOP/s", true);
+	gns_cell_column(&sheet, "longest, ms", true);
 	for (size_t i = 0; i < run->n_kernels && i < GNS_REPORT_KERNELS; i++) {
 		const struct gns_kernel_row *k = &run->kernels[i];
 		text(&sheet, k->name);
 		text(&sheet, k->family);
-		number(&sheet, k->ms_per_step);
+		gns_cell_number(&sheet, k->ms_per_step);
 		percent(&sheet, k->share);
-		number(&sheet, k->calls_per_step);
-		number(&sheet, k->gflops);
-		number(&sheet, k->max_ms);
+		gns_cell_number(&sheet, k->calls_per_step);
+		gns_cell_number(&sheet, k->gflops);
+		gns_cell_number(&sheet, k->max_ms);
 	}
 	sheet.left_out = run->n_kernels > GNS_REPORT_KERNELS ? run->n_kernels - GNS_REPORT_KERNELS : 0;
 	return sheet;
@@ -221,11 +222,11 @@ struct gns_sheet gns_sheet_kernels(const struct gns_report_run *run)
 struct gns_sheet gns_sheet_settings(const struct gns_report_run *run)
 {
 	struct gns_sheet sheet = {.marked = -1};
-	column(&sheet, "setting", false);
-	column(&sheet, "value", true);
-	column(&sheet, "since step", true);
-	column(&sheet, "changes", true);
-	column(&sheet, "from", true);
+	gns_cell_column(&sheet, "setting", false);
+	gns_cell_column(&sheet, "value", true);
+	gns_cell_column(&sheet, "since step", true);
+	gns_cell_column(&sheet, "changes", true);
+	gns_cell_column(&sheet, "from", true);
 	for (size_t i = 0; i < run->n_settings;) {
 		size_t last = i;
 		while (last + 1 < run->n_settings && strcmp(run->settings[last + 1].name, run->settings[i].name) == 0)
@@ -240,15 +241,15 @@ struct gns_sheet gns_sheet_settings(const struct gns_report_run *run)
 		if (isnan(now->value))
 			text(&sheet, now->text);
 		else
-			cell(&sheet, "%.6g", now->value);
-		number(&sheet, (double)now->step);
-		number(&sheet, (double)(last - i));
+			gns_cell(&sheet, "%.6g", now->value);
+		gns_cell_number(&sheet, (double)now->step);
+		gns_cell_number(&sheet, (double)(last - i));
 		if (last == i)
-			cell(&sheet, "-");
+			gns_cell(&sheet, "-");
 		else if (isnan(first->value))
 			text(&sheet, first->text);
 		else
-			cell(&sheet, "%.6g", first->value);
+			gns_cell(&sheet, "%.6g", first->value);
 		i = last + 1;
 	}
 	return sheet;
@@ -257,11 +258,11 @@ struct gns_sheet gns_sheet_settings(const struct gns_report_run *run)
 struct gns_sheet gns_sheet_events(const struct gns_report_run *run)
 {
 	struct gns_sheet sheet = {.marked = -1};
-	column(&sheet, "step", true);
-	column(&sheet, "event", false);
-	column(&sheet, "what", false);
+	gns_cell_column(&sheet, "step", true);
+	gns_cell_column(&sheet, "event", false);
+	gns_cell_column(&sheet, "what", false);
 	for (size_t i = 0; i < run->n_events && i < GNS_REPORT_EVENTS; i++) {
-		number(&sheet, run->events[i].step >= 0 ? (double)run->events[i].step : (double)NAN);
+		gns_cell_number(&sheet, run->events[i].step >= 0 ? (double)run->events[i].step : (double)NAN);
 		text(&sheet, run->events[i].name);
 		text(&sheet, run->events[i].text);
 	}
@@ -272,28 +273,28 @@ struct gns_sheet gns_sheet_events(const struct gns_report_run *run)
 struct gns_sheet gns_sheet_runs(const struct gns_report *report)
 {
 	struct gns_sheet sheet = {.marked = -1};
-	column(&sheet, "run", false);
-	column(&sheet, "batch", true);
-	column(&sheet, "B_noise", true);
-	column(&sheet, "B_crit of the run", true);
-	column(&sheet, "samples that count", true);
-	column(&sheet, "steps", true);
-	column(&sheet, "ms a step", true);
-	column(&sheet, "loss", true);
+	gns_cell_column(&sheet, "run", false);
+	gns_cell_column(&sheet, "batch", true);
+	gns_cell_column(&sheet, "B_noise", true);
+	gns_cell_column(&sheet, "B_crit of the run", true);
+	gns_cell_column(&sheet, "samples that count", true);
+	gns_cell_column(&sheet, "steps", true);
+	gns_cell_column(&sheet, "ms a step", true);
+	gns_cell_column(&sheet, "loss", true);
 	for (size_t i = 0; i < report->n; i++) {
 		const struct gns_summary *s = &report->run[i].summary;
 		char name[128], value[48], unit[32];
-		cell(&sheet, "%" PRId64 " %s", s->run.run_id, gns_text_safe(name, sizeof name, s->run.name));
-		cell(&sheet, "%s %s", gns_text_number(value, sizeof value, s->samples_per_step), gns_text_safe(unit, sizeof unit, s->sample_unit));
+		gns_cell(&sheet, "%" PRId64 " %s", s->run.run_id, gns_text_safe(name, sizeof name, s->run.name));
+		gns_cell(&sheet, "%s %s", gns_text_number(value, sizeof value, s->samples_per_step), gns_text_safe(unit, sizeof unit, s->sample_unit));
 		ratio(&sheet, &s->b_noise);
 		ratio(&sheet, &s->b_crit);
 		if (s->b_crit.resolved && s->samples_per_step > 0)
-			cell(&sheet, "%.0f%%", 100 * gns_sample_efficiency(s->samples_per_step, s->b_crit.value));
+			gns_cell(&sheet, "%.0f%%", 100 * gns_sample_efficiency(s->samples_per_step, s->b_crit.value));
 		else
-			cell(&sheet, "-");
-		number(&sheet, (double)s->run.steps);
-		number(&sheet, s->step_ms);
-		number(&sheet, s->loss);
+			gns_cell(&sheet, "-");
+		gns_cell_number(&sheet, (double)s->run.steps);
+		gns_cell_number(&sheet, s->step_ms);
+		gns_cell_number(&sheet, s->loss);
 	}
 	return sheet;
 }

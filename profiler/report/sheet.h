@@ -27,9 +27,9 @@ struct gns_sheet gns_sheet_events(const struct gns_report_run *run);
 struct gns_sheet gns_sheet_runs(const struct gns_report *report);
 
 /* One number of a run with what makes it whole. */
-struct gns_fact { const char *key; char label[48], value[96], unit[40], note[240]; };
+struct gns_report_fact { const char *key; char label[48], value[96], unit[40], note[240]; };
 #define GNS_FACTS 8
-size_t gns_report_facts(const struct gns_report_run *run, struct gns_fact facts[GNS_FACTS]);
+size_t gns_report_facts(const struct gns_report_run *run, struct gns_report_fact facts[GNS_FACTS]);
 
 /* "finished after 3 min 12 s", "running", "failed with exit status 1", ... */
 char *gns_report_status(char *dst, size_t size, const struct gns_run_info *run);

@@ -235,6 +235,61 @@ def runs_side_by_side():
     equal(len(ids), len(set(ids)), "ids on the page")
 
 
+# ---- a sweep ----
+
+def sweep(name, points):
+    """Points are (batch, lr, seed, steps or -steps when censored); 0 steps: not done."""
+    path = shutil.copy(short, os.path.join(folder, "sweep-%s.db" % name))
+    with sqlite3.connect(path) as db:
+        db.execute("insert into sweep(sweep_id,name,command,target_loss,window,lr_rule,start_ns) values(1,?,'[]',0.45,1.5,'none',1)", (name,))
+        for batch, lr, seed, steps in points:
+            word = "reached" if steps > 0 else "capped" if steps < 0 else "waiting"
+            db.execute("insert into sweep_run(sweep_id,batch,lr,seed,status,steps,samples) values(1,?,?,?,?,?,?)",
+                       (batch, lr, seed, word, abs(steps) or None, abs(steps) * batch or None))
+    return path
+
+
+@test
+def a_sweep_and_the_law_through_it():
+    law = lambda b: 321 * (1 + 300 / b)
+    path = sweep("mlp", [(b, lr, s, law(b) * (1 + 0.02 * (s - 1)) * k) for b in (16, 64, 256, 1024) for lr, k in ((0.1, 1), (0.2, 1.5)) for s in range(3)] +
+                 [(4096, 0.1, 0, -200), (8192, 0.1, 0, 0)])
+    root = page("sweep.html", "--sweep", "mlp", path=path)
+    answer = gnscope("fit", "--store", path, "--json")
+    equal((answer.returncode, answer.stderr), (0, b""), "fit")
+    it = json.loads(answer.stdout)
+    near(number(root.one("p", **{"class": "verdict"}).text().split(": ")[1].split(" ")[0]), it["b_crit"], 1e-2, "verdict")
+    picture, rows = figures(root)["sweep"], query(sql_of(root, "sweep"), path)
+    reached = sorted((r[0], r[4]) for r in rows if r[3] == "reached")
+    same(sorted(y for _, y in picture.points("run")), sorted(s for _, s in reached), 2e-3, "steps of runs")
+    same(sorted(x for x, _ in picture.points("run")), sorted(b for b, _ in reached), 2e-3, "batches of runs")
+    equal(len(list(picture.svg.all("path", data_name="censored"))), sum(r[3] == "capped" for r in rows), "runs that did not get there")
+    for x, y in picture.points("law"):
+        near(y, it["s_min"] + it["e_min"] / x, 5e-3, "law")
+    near(picture.points("b_crit")[0][0], it["b_crit"], 2e-3, "B_crit")
+    table = [[c.text() for c in r.all("td")] for r in root.one("table", data_table="sweep").all("tr")][1:]
+    same([number(c[5]) for c in table if c[5] != "-"], [b["steps"] for b in it["batches"] if b["steps"]], 1e-2, "medians")
+    equal([s.attrs["class"] for s in root.all("section")], ["compare"], "no run was named")
+    equal([s.attrs["class"] for s in page("both.html", "--sweep", "1", "short", path=path).all("section")], ["compare", "run"], "sweep and run")
+    numbers = json.load(open(report("sweep.json", "--sweep", "mlp", path=path)))["sweep"]
+    for key in ("s_min", "s_min_lo", "e_min", "e_min_hi", "b_crit", "b_crit_lo", "b_crit_hi", "target_loss"):
+        equal(numbers[key], it[key], key)
+    xml.etree.ElementTree.parse(report("sweep.svg", "--sweep", "mlp", path=path))
+    contains(open(report("sweep.md", "--sweep", "mlp", path=path)).read(), "# Sweep mlp", "Markdown")
+
+
+@test
+def sweeps_without_an_answer():
+    contains(page("never.html", "--sweep", "never", path=sweep("never", [(16, 0.1, 0, -50), (64, 0.1, 0, -50)])).text(), "none of 2 runs reached", "never")
+    contains(page("one.html", "--sweep", "one", path=sweep("one", [(16, 0.1, s, 90 + s) for s in range(3)])).text(), "at one batch size only", "one batch")
+    empty = sweep("none", [(16, 0.1, 0, 0)])
+    contains(page("none.html", "--sweep", "none", path=empty).text(), "no run of the sweep is done yet", "none")
+    one_sentence(gnscope("report", "--store", empty, "--sweep", "none", "-o", os.path.join(out, "none.svg")), 1, "no run of the sweep has steps", "picture")
+    one_sentence(gnscope("report", "--store", short, "--sweep", "unheard", "-o", os.path.join(out, "x.html")), 1, "", "unknown sweep")
+    one_sentence(gnscope("report", "--store", short, "--figure", "sweep", "-o", "x.svg"), 2, "needs --sweep NAME", "no sweep")
+    one_sentence(gnscope("report", "--store", empty, "--sweep", "none", "--figure", "loss", "-o", "x.svg"), 2, "of a run", "no run")
+
+
 # ---- the other formats ----
 
 @test

@@ -1,0 +1,11 @@
+/* Filling a sheet cell by cell, row by row; for those who make one. */
+#ifndef GNS_CELLS_H
+#define GNS_CELLS_H
+
+#include "profiler/report/sheet.h"
+
+void gns_cell_column(struct gns_sheet *sheet, const char *title, bool right); /* all columns before the first cell */
+__attribute__((format(printf, 2, 3))) void gns_cell(struct gns_sheet *sheet, const char *fmt, ...);
+void gns_cell_number(struct gns_sheet *sheet, double value);
+
+#endif
