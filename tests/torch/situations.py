@@ -2,6 +2,10 @@
 import copy
 import gc
 import importlib
+import os
+import subprocess
+import sys
+import tempfile
 import warnings
 import weakref
 
@@ -782,3 +786,16 @@ def compiled(g):
         check(backend == "eager" and not left or set(left.values()) == {"compiled"}, f"{backend}: {left}")
         torch._dynamo.reset()
     return f"left out {left}"
+
+
+@test
+def replicas(g):
+    """Two processes: each tells of its own samples, and of the gradient that both have."""
+    if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
+        return "no gloo here"
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "replica.py")]
+        procs = [subprocess.Popen(words + [str(r), os.path.join(folder, "meet")], stderr=subprocess.PIPE, text=True) for r in range(2)]
+        said = [p.communicate(timeout=300)[1] for p in procs]
+    check(not any(p.returncode for p in procs), "\n".join(said))
+    return "DistributedDataParallel of 2, with no_sync()"
