@@ -217,6 +217,19 @@ int gns_canvas_text(struct gns_canvas *canvas, int x, int y, int max, enum gns_r
 	return columns + put_run(canvas, x + columns, y, role, "…", strlen("…"));
 }
 
+int gns_canvas_path(struct gns_canvas *canvas, int x, int y, int max, enum gns_role role, const char *text)
+{
+	if (max > canvas->width - x)
+		max = canvas->width - x;
+	if (max < 3 || !text[fitting(canvas, text, max)])
+		return gns_canvas_text(canvas, x, y, max, role, text);
+	int columns = put_run(canvas, x, y, role, text, fitting(canvas, text, (max - 1) / 2));
+	columns += put_run(canvas, x + columns, y, role, "…", strlen("…"));
+	while (text[fitting(canvas, text, max - columns)])
+		text += next_piece(canvas, text).bytes;
+	return columns + put_run(canvas, x + columns, y, role, text, strlen(text));
+}
+
 int gns_canvas_printf(struct gns_canvas *canvas, int x, int y, int max, enum gns_role role, const char *fmt, ...)
 {
 	char text[1024];

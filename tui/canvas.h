@@ -67,6 +67,8 @@ void gns_canvas_flag(struct gns_canvas *canvas, struct gns_rect rect, unsigned f
 int gns_canvas_columns(const struct gns_canvas *canvas, const char *text);
 /* One line, in at most `max` columns: what does not fit is cut and ends in an ellipsis. Returns the columns drawn. */
 int gns_canvas_text(struct gns_canvas *canvas, int x, int y, int max, enum gns_role role, const char *text);
+/* The same, but cut in the middle: the two ends of a path say most. */
+int gns_canvas_path(struct gns_canvas *canvas, int x, int y, int max, enum gns_role role, const char *text);
 __attribute__((format(printf, 6, 7))) int gns_canvas_printf(struct gns_canvas *canvas, int x, int y, int max, enum gns_role role,
 							    const char *fmt, ...);
 /* The same, ending in column x + max - 1. Returns the first column. */

@@ -51,8 +51,10 @@ void gns_grid_cell(const struct gns_grid *t, struct gns_canvas *canvas, int row,
 {
 	if (t->w[column] < 1 || row < 0 || row >= t->frame.h)
 		return;
-	if (t->column[column].right)
+	if (t->column[column].align == GNS_ALIGN_RIGHT)
 		gns_canvas_right(canvas, t->x[column], t->frame.y + row, t->w[column], role, text);
+	else if (t->column[column].align == GNS_ALIGN_PATH)
+		gns_canvas_path(canvas, t->x[column], t->frame.y + row, t->w[column], role, text);
 	else
 		gns_canvas_text(canvas, t->x[column], t->frame.y + row, t->w[column], role, text);
 }

@@ -7,11 +7,14 @@
 
 #define GNS_GRID_COLUMNS 12
 
+/* PATH: from the left, and what does not fit is cut in the middle. */
+enum gns_align { GNS_ALIGN_LEFT = 0, GNS_ALIGN_RIGHT, GNS_ALIGN_PATH };
+
 struct gns_column {
 	const char *title;
 	int width;    /* columns it needs */
 	bool grows;   /* takes what is left over (one of them, or shared evenly) */
-	bool right;   /* right-aligned */
+	enum gns_align align;
 	int keep;     /* the higher, the longer it stays; columns of equal `keep` leave from the right */
 };
 

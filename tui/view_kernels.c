@@ -57,14 +57,14 @@ static struct gns_grid grid_of(struct gns_rect frame)
 	struct gns_grid table = {
 		.frame = frame, .n = COLUMNS,
 		.column = {
-			[NAME] = {"call", 22, true, false, 9},
-			[FAMILY] = {"family", 7, false, false, 4},
-			[MS] = {"ms/step", 7, false, true, 8},
-			[SHARE] = {"of step", 7, false, true, 7},
-			[BAR] = {"share", 8, true, false, 3},
-			[CALLS] = {"calls/step", 10, false, true, 2},
-			[GFLOPS] = {"GFLOP/s", 7, false, true, 5},
-			[MAX] = {"max ms", 7, false, true, 1},
+			[NAME] = {"call", 22, true, GNS_ALIGN_LEFT, 9},
+			[FAMILY] = {"family", 7, false, GNS_ALIGN_LEFT, 4},
+			[MS] = {"ms/step", 7, false, GNS_ALIGN_RIGHT, 8},
+			[SHARE] = {"of step", 7, false, GNS_ALIGN_RIGHT, 7},
+			[BAR] = {"share", 8, true, GNS_ALIGN_LEFT, 3},
+			[CALLS] = {"calls/step", 10, false, GNS_ALIGN_RIGHT, 2},
+			[GFLOPS] = {"GFLOP/s", 7, false, GNS_ALIGN_RIGHT, 5},
+			[MAX] = {"max ms", 7, false, GNS_ALIGN_RIGHT, 1},
 		},
 	};
 	gns_grid_fit(&table);

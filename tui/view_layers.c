@@ -126,16 +126,16 @@ static struct gns_grid grid_of(struct gns_rect frame, const char *title, bool pa
 	struct gns_grid grid = {
 		.frame = frame, .n = COLUMNS,
 		.column = {
-			[NAME] = {"layer", frame.w >= 70 ? 18 : 11, true, false, 9},
-			[SHAPE] = {"shape", 9, false, true, 4},
-			[NOISE] = {title, 22, false, true, 8},
-			[PAST] = {"its past", 12, false, false, 5},
-			[SHARE_S] = {"of S", 6, false, true, 7},
-			[BAR] = {"share of S", 10, true, false, 3},
-			[SHARE_G2] = {"of |G|²", 8, false, true, 6},
-			[GRADIENT] = {"|G|", 8, false, true, 2},
-			[GSNR] = {"GSNR", 9, false, true, 1},
-			[COUNT] = {"measured", 8, false, true, 1},
+			[NAME] = {"layer", frame.w >= 70 ? 18 : 11, true, GNS_ALIGN_PATH, 9},
+			[SHAPE] = {"shape", 9, false, GNS_ALIGN_RIGHT, 4},
+			[NOISE] = {title, 22, false, GNS_ALIGN_RIGHT, 8},
+			[PAST] = {"its past", 12, false, GNS_ALIGN_LEFT, 5},
+			[SHARE_S] = {"of S", 6, false, GNS_ALIGN_RIGHT, 7},
+			[BAR] = {"share of S", 10, true, GNS_ALIGN_LEFT, 3},
+			[SHARE_G2] = {"of |G|²", 8, false, GNS_ALIGN_RIGHT, 6},
+			[GRADIENT] = {"|G|", 8, false, GNS_ALIGN_RIGHT, 2},
+			[GSNR] = {"GSNR", 9, false, GNS_ALIGN_RIGHT, 1},
+			[COUNT] = {"measured", 8, false, GNS_ALIGN_RIGHT, 1},
 		},
 	};
 	if (!past)

@@ -145,14 +145,14 @@ static struct gns_grid grid_of(struct gns_rect frame)
 	struct gns_grid table = {
 		.frame = frame, .n = COLUMNS,
 		.column = {
-			[ID] = {"run", 12, false, false, 8},
-			[NAME] = {"name", 12, true, false, 9},
-			[STATUS] = {"status", 8, false, false, 7},
-			[STEPS] = {"steps", 9, false, true, 6},
-			[MEASURED] = {"measured", 9, false, true, 5},
-			[STARTED] = {"started", 16, false, false, 3},
-			[TOOK] = {"took", 13, false, false, 2},
-			[COMMAND] = {"command", 24, true, false, 1},
+			[ID] = {"run", 12, false, GNS_ALIGN_LEFT, 8},
+			[NAME] = {"name", 12, true, GNS_ALIGN_LEFT, 9},
+			[STATUS] = {"status", 8, false, GNS_ALIGN_LEFT, 7},
+			[STEPS] = {"steps", 9, false, GNS_ALIGN_RIGHT, 6},
+			[MEASURED] = {"measured", 9, false, GNS_ALIGN_RIGHT, 5},
+			[STARTED] = {"started", 16, false, GNS_ALIGN_LEFT, 3},
+			[TOOK] = {"took", 13, false, GNS_ALIGN_LEFT, 2},
+			[COMMAND] = {"command", 24, true, GNS_ALIGN_LEFT, 1},
 		},
 	};
 	gns_grid_fit(&table);

@@ -85,13 +85,13 @@ static const char *status_of(const struct gns_cost *c)
 static void steps_columns(struct gns_grid *g, bool wide)
 {
 	struct gns_column columns[] = {
-		{"batch", 7, false, true, 9},
+		{"batch", 7, false, GNS_ALIGN_RIGHT, 9},
 		{wide ? "steps / fewest" : "steps", wide ? 19 : 7, false, true, 8},
 		{wide ? "samples / fewest" : "samples", wide ? 19 : 7, false, true, 7},
-		{"count", wide ? 14 : 5, false, true, 6},
-		{"", 9, false, false, 5},
-		{"steps", 8, false, true, 3},
-		{"samples", 11, false, true, 2},
+		{"count", wide ? 14 : 5, false, GNS_ALIGN_RIGHT, 6},
+		{"", 9, false, GNS_ALIGN_LEFT, 5},
+		{"steps", 8, false, GNS_ALIGN_RIGHT, 3},
+		{"samples", 11, false, GNS_ALIGN_RIGHT, 2},
 	};
 	g->n = sizeof columns / sizeof *columns;
 	memcpy(g->column, columns, sizeof columns);
@@ -112,13 +112,13 @@ static void steps_cells(const struct tables *t, struct gns_canvas *canvas, const
 static void hours_columns(struct gns_grid *g, bool wide)
 {
 	struct gns_column columns[] = {
-		{"batch", 7, false, true, 9},
-		{"step time", wide ? 16 : 9, false, true, 5},
-		{"time to the loss", wide ? 21 : 16, false, true, 8},
-		{"× now", wide ? 14 : 12, false, true, 7},
-		{"", 9, false, false, 6},
-		{"steps", wide ? 22 : 8, false, true, 3},
-		{"device-hours", 16, false, true, 4},
+		{"batch", 7, false, GNS_ALIGN_RIGHT, 9},
+		{"step time", wide ? 16 : 9, false, GNS_ALIGN_RIGHT, 5},
+		{"time to the loss", wide ? 21 : 16, false, GNS_ALIGN_RIGHT, 8},
+		{"× now", wide ? 14 : 12, false, GNS_ALIGN_RIGHT, 7},
+		{"", 9, false, GNS_ALIGN_LEFT, 6},
+		{"steps", wide ? 22 : 8, false, GNS_ALIGN_RIGHT, 3},
+		{"device-hours", 16, false, GNS_ALIGN_RIGHT, 4},
 	};
 	g->n = sizeof columns / sizeof *columns;
 	memcpy(g->column, columns, sizeof columns);
@@ -138,11 +138,11 @@ static void hours_cells(const struct tables *t, struct gns_canvas *canvas, const
 static void money_columns(struct gns_grid *g, bool wide)
 {
 	struct gns_column columns[] = {
-		{"batch", 7, false, true, 9},
-		{"device-hours", wide ? 20 : 14, false, true, 6},
-		{"money", wide ? 20 : 14, false, true, 8},
-		{"× now", wide ? 14 : 12, false, true, 7},
-		{"", 9, false, false, 5},
+		{"batch", 7, false, GNS_ALIGN_RIGHT, 9},
+		{"device-hours", wide ? 20 : 14, false, GNS_ALIGN_RIGHT, 6},
+		{"money", wide ? 20 : 14, false, GNS_ALIGN_RIGHT, 8},
+		{"× now", wide ? 14 : 12, false, GNS_ALIGN_RIGHT, 7},
+		{"", 9, false, GNS_ALIGN_LEFT, 5},
 	};
 	g->n = sizeof columns / sizeof *columns;
 	memcpy(g->column, columns, sizeof columns);
