@@ -9,6 +9,8 @@
 #include "arena.h"
 #include "clock.h"
 
+#define TURNS 32
+
 static void copy(char *dst, size_t size, const char *src)
 {
 	snprintf(dst, size, "%s", src ? src : "");
@@ -34,11 +36,24 @@ void gns_feed_free(struct gns_feed *feed)
 	memset(feed, 0, sizeof *feed);
 }
 
+/* Streams that step in turns: those that have done so within this one's last steps. An optimizer that has come and gone is none. */
+static uint32_t in_turns(const struct gns_feed *feed, const struct gns_feed_stream *s)
+{
+	const struct gns_recent *wall = &s->clock.wall;
+	double span = wall->n ? TURNS * wall->value[(wall->n - 1) % GNS_RECENT] : 0;
+	uint32_t n = 1;
+	for (uint32_t i = 0; i < feed->n_streams; i++) {
+		const struct gns_steps *other = &feed->stream[i].clock;
+		n += other != &s->clock && other->began_ns && (double)s->clock.began_ns - (double)other->began_ns < span;
+	}
+	return n;
+}
+
 /* Streams share the budget. */
 static void begin_step(struct gns_feed *feed, struct gns_feed_stream *s, const struct gns_config *config, uint32_t control, uint64_t step)
 {
 	struct gns_config share = *config;
-	share.budget_pct /= feed->n_streams;
+	share.budget_pct /= in_turns(feed, s);
 	gns_steps_begin(&s->clock, &share, control, step);
 	s->loss = 0;
 	s->any_loss = s->touched = false;

@@ -214,6 +214,36 @@ Test(feed, streams_are_apart)
 	cr_assert_eq(feed->n_streams, GNS_STREAMS_MAX);
 }
 
+/* Ends `steps` steps, of 1 ms each, of which 16 us are ours when measured. */
+static uint64_t last_interval(uint32_t stream, unsigned steps, uint64_t *now)
+{
+	static const struct gns_config by_budget = { .budget_pct = 1, .probes = 8 };
+	struct gns_steps *clock = &feed->stream[stream].clock;
+	for (unsigned i = 0; i < steps; i++) {
+		*now += 1000000;
+		clock->overhead_ns = clock->measured ? 16000 : 0;
+		gns_steps_close(clock, *now, *now, false);
+		gns_feed_next(feed, stream, &by_budget, 0, true);
+	}
+	return clock->interval;
+}
+
+Test(feed, streams_share_the_budget)
+{
+	static const struct gns_config by_budget = { .budget_pct = 1, .probes = 8 };
+	uint64_t now = 1000000000, alone, shared = 0;
+	gns_feed_stream(feed, "SGD", &by_budget, 0);
+	gns_feed_stream(feed, "SGD", &by_budget, 0);
+	alone = last_interval(0, 200, &now);
+	cr_assert_eq(alone, 2, "every %d steps; 0.8%% of 1 ms is half of what one takes", (int)alone);
+	for (int i = 0; i < 200; i++) {
+		last_interval(1, 1, &now);
+		shared = last_interval(0, 1, &now);
+	}
+	cr_assert_eq(shared, 2, "every %d steps; a step is twice as long, but half of the budget is the other's", (int)shared);
+	cr_assert_eq(last_interval(1, 200, &now), alone, "the other one steps no more");
+}
+
 Test(feed, ranks_and_scale)
 {
 	int64_t n;
