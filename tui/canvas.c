@@ -223,7 +223,8 @@ int gns_canvas_path(struct gns_canvas *canvas, int x, int y, int max, enum gns_r
 		max = canvas->width - x;
 	if (max < 3 || !text[fitting(canvas, text, max)])
 		return gns_canvas_text(canvas, x, y, max, role, text);
-	int columns = put_run(canvas, x, y, role, text, fitting(canvas, text, (max - 1) / 2));
+	int before = max < 18 ? max * 2 / 3 : (max - 1) / 2; /* where there is little room, what tells blocks apart */
+	int columns = put_run(canvas, x, y, role, text, fitting(canvas, text, before));
 	columns += put_run(canvas, x + columns, y, role, "…", strlen("…"));
 	while (text[fitting(canvas, text, max - columns)])
 		text += next_piece(canvas, text).bytes;
