@@ -61,17 +61,17 @@ static void uprights(struct gns_picture *p, double batch, const struct gns_ratio
 			 x_batch + (left ? -7 : 7), top - 7, text);
 }
 
-/* The point of the batch in use, with its number where the curve is not: steps fall, samples rise. */
+/* The point of the batch in use, with its number where neither curve is: steps fall, samples rise. */
 static void here(struct gns_picture *p, factor_fn factor, double batch, double crit, enum gns_ink ink, const char *name)
 {
 	char text[64];
-	bool falls = factor == gns_steps_factor;
+	bool falls = factor == gns_steps_factor, upper = falls == (batch <= crit);
 	double value = factor(batch, crit), x = gns_chart_x(p, batch), y = gns_chart_y(p, value);
-	bool low = !falls && y + 24 > p->frame.y + p->frame.h; /* no room below */
+	bool above = upper || y + 24 > p->frame.y + p->frame.h, right = falls == above;
 	gns_picture_dot(p, (struct gns_pen){.ink = ink, .name = name}, x, y, 4.5);
 	snprintf(text, sizeof text, "× %.3g", value);
-	gns_picture_text(p, (struct gns_pen){.ink = ink, .width = GNS_TEXT_SIZE, .bold = true}, low ? GNS_ANCHOR_END : GNS_ANCHOR_START,
-			 x + (low ? -9 : 9), y + (falls || low ? -9 : 19), text);
+	gns_picture_text(p, (struct gns_pen){.ink = ink, .width = GNS_TEXT_SIZE, .bold = true}, right ? GNS_ANCHOR_START : GNS_ANCHOR_END,
+			 x + (right ? 9 : -9), y + (above ? -9 : 19), text);
 }
 
 static void name_curves(struct gns_picture *p, double crit, const char *words)
