@@ -18,6 +18,7 @@ os.environ["LSAN_OPTIONS"] = "print_suppressions=0:suppressions=" + os.path.join
 short = generate("--store", "PATH", "--steps", "900", "--layers", "9", "--warnings", "--noise", "0.3", "--name", "short")
 long = generate("--store", "PATH", "--steps", "40960", "--every", "4", "--layers", "5", "--from", "100", "--to", "20000", "--name", "long")
 noisy = generate("--store", "PATH", "--steps", "200", "--noise", "40", "--batch", "16", "--name", "noisy")
+ranks = generate("--store", "PATH", "--steps", "700", "--ranks", "2", "--layers", "3", "--name", "two ranks")
 run("--name", "known", "--samples", 64, "--", TRAINER, 400)
 run("--name", "nothing", "--", "true")
 
@@ -94,7 +95,7 @@ def the_page_says_what_show_says():
 
 @test
 def the_noise_picture_shows_what_its_sql_gives():
-    for path in (short, long, store):
+    for path in (short, long, ranks, store):
         root = page("noise.html", *(["known"] if path == store else []), path=path)
         rows = query(sql_of(root, "noise"), path)
         numbers = json.load(open(report("noise.json", "--force", *(["known"] if path == store else []), path=path)))["runs"][0]
@@ -141,7 +142,7 @@ def unresolved_stretches_are_open_above():
 @test
 def the_loss_picture_shows_what_its_sql_gives():
     rare = generate("--store", "PATH", "--steps", "3000", "--every", "100")
-    for path in (short, long, rare):
+    for path in (short, long, ranks, rare):
         root = page("loss.html", path=path)
         rows, shown = query(sql_of(root, "loss"), path), figures(root)["loss"].points("loss")
         same([y for _, y in shown], [r[1] for r in rows], 2e-3, "losses")
@@ -151,7 +152,7 @@ def the_loss_picture_shows_what_its_sql_gives():
 
 @test
 def the_tradeoff_shows_what_its_sql_gives():
-    for path in (short, long):
+    for path in (short, long, ranks):
         root = page("tradeoff.html", path=path)
         rows, picture, it = query(sql_of(root, "tradeoff"), path), figures(root)["tradeoff"], show(path=path)
         same([r[0] for r in rows], [it["samples_per_step"] * 2 ** i for i in range(-3, 4)], 1e-12, "batches")
@@ -171,7 +172,7 @@ def the_tradeoff_shows_what_its_sql_gives():
 
 @test
 def the_weights_show_what_their_sql_gives():
-    for path in (short, long):
+    for path in (short, long, ranks):
         root = page("layers.html", path=path)
         rows = {r[0]: r for r in query(sql_of(root, "layers"), path) if r[1] == "gemm"}
         layers = [l for l in show("--layers", path=path)["layers"]]
@@ -194,7 +195,7 @@ def the_weights_show_what_their_sql_gives():
 
 @test
 def the_time_shows_what_its_sql_gives():
-    for path in (short, long):
+    for path in (short, long, ranks):
         root = page("time.html", path=path)
         rows = dict(query(sql_of(root, "time"), path))
         step = rows.pop("step")
