@@ -69,6 +69,7 @@ CREATE TABLE IF NOT EXISTS param (
 	shape    TEXT,             -- "64x3x7x7"
 	PRIMARY KEY (run_id, param_id)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS param_name ON param(run_id, name);
 
 -- What a process calls its weights and kernels, in the run's numbers.
 CREATE TABLE IF NOT EXISTS rank_param (
