@@ -370,15 +370,17 @@ static const char *phase_name(const char *name)
 
 void gns_feed_phase(struct gns_feed *feed, struct gns_kernels *kernels, const char *name, uint64_t now)
 {
-	bool measured = gns_feed_measuring(feed, 0);
-	if (measured && feed->phase_ns && now > feed->phase_ns)
-		gns_kernels_add_phase(kernels, phase_name(feed->phase), now - feed->phase_ns);
+	uint64_t ours = feed->spent_ns - feed->phase_spent_ns;
+	if (gns_feed_measuring(feed, 0) && feed->phase_ns && now > feed->phase_ns + ours)
+		gns_kernels_add_phase(kernels, phase_name(feed->phase), now - feed->phase_ns - ours);
 	copy(feed->phase, sizeof feed->phase, name);
 	feed->phase_ns = now;
+	feed->phase_spent_ns = feed->spent_ns;
 }
 
 void gns_feed_charge(struct gns_feed *feed, int64_t stream, uint64_t ns)
 {
+	feed->spent_ns += ns;
 	for (uint32_t i = 0; stream < 0 && i < feed->n_streams; i++)
 		if (feed->stream[i].clock.measured)
 			stream = i;

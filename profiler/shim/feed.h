@@ -75,6 +75,7 @@ struct gns_feed {
 	} pool[GNS_POOL];             /* scratch, for those who measure outside of the lock */
 	char phase[16];
 	uint64_t phase_ns;            /* when it began, 0 not known */
+	uint64_t spent_ns, phase_spent_ns; /* all that was charged, and how much of it before the phase */
 	uint32_t n_events, n_counts;
 	char event[GNS_FEED_EVENTS][32];
 	struct { char name[40]; uint64_t value; } count[GNS_FEED_COUNTS];
@@ -125,7 +126,7 @@ void gns_feed_setting(struct gns_feed *feed, int64_t stream, const char *name, d
 bool gns_feed_event_new(struct gns_feed *feed, uint32_t stream, const char *name); /* true once a name and stream */
 void gns_feed_count(struct gns_feed *feed, const char *name);
 
-/* A part of the step begins; the one before goes to the kernels if stream 0's step is measured. */
+/* A part of the step begins; the one before goes to the kernels if stream 0's step is measured, without what was charged in it. */
 void gns_feed_phase(struct gns_feed *feed, struct gns_kernels *kernels, const char *name, uint64_t now);
 /* stream -1: nobody's; a measured stream bears it, or the next to end a step. */
 void gns_feed_charge(struct gns_feed *feed, int64_t stream, uint64_t ns);

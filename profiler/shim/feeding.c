@@ -13,7 +13,7 @@
 
 static _Atomic bool gave_up;
 static _Atomic uint64_t unmeasured_ns; /* cost of steps that nobody measures: the next stream to end one bears it */
-static __thread bool timed __attribute__((tls_model("initial-exec")));
+static __thread uint64_t timed_from __attribute__((tls_model("initial-exec"))); /* 0: not between a pair */
 static __thread int64_t timed_stream __attribute__((tls_model("initial-exec")));
 
 struct hold {
@@ -456,12 +456,23 @@ static void show_part(const char *phase)
 	atomic_store_explicit(&gns_core.part, part, memory_order_relaxed);
 }
 
+/* Where a part or a step ends within a timed pair, what has passed of it belongs to what ends. The time. */
+static uint64_t charge_so_far(void)
+{
+	uint64_t now = gns_now();
+	if (timed_from) {
+		gns_feed_charge(gns_core.feed, timed_stream, now - timed_from);
+		timed_from = now;
+	}
+	return now;
+}
+
 void gns_feeding_phase(const char *name)
 {
 	struct hold h;
 	if (!gns_feeding_any() || !begin(&h, false))
 		return;
-	gns_feed_phase(gns_core.feed, gns_core.kernels, name, gns_now());
+	gns_feed_phase(gns_core.feed, gns_core.kernels, name, charge_so_far());
 	show_part(name);
 	end(&h);
 }
@@ -525,10 +536,10 @@ int gns_feeding_step(int64_t stream, uint32_t micro_steps, double lr)
 	struct hold h;
 	if (!begin(&h, false))
 		return gave_up || gns_core.state == GNS_OFF || gns_core.config.no_torch ? 0 : -1;
-	uint64_t from = gns_now();
+	uint64_t from = charge_so_far();
 	int rc = gns_feed_stream_at(gns_core.feed, stream) ? step((uint32_t)stream, micro_steps, lr, from) : -1;
 	timed_stream = stream;
-	if (rc >= 0 && !timed)
+	if (rc >= 0 && !timed_from)
 		gns_feed_charge(gns_core.feed, stream, gns_now() - from);
 	end(&h);
 	return rc;
@@ -536,22 +547,22 @@ int gns_feeding_step(int64_t stream, uint32_t micro_steps, double lr)
 
 void gns_feeding_time_begin(struct gns_feeding_time *time)
 {
-	time->began_ns = timed ? 0 : gns_now();
-	time->inside = gns_inside;
-	if (!timed)
-		timed_stream = -1;
-	timed = true;
+	*time = (struct gns_feeding_time){ .outermost = !timed_from, .inside = gns_inside };
 	gns_inside = 1;
+	if (!time->outermost)
+		return;
+	timed_stream = -1;
+	timed_from = gns_now();
 }
 
 void gns_feeding_time_end(const struct gns_feeding_time *time)
 {
 	struct hold h;
 	gns_inside = time->inside;
-	if (!time->began_ns)
+	if (!time->outermost)
 		return;
-	timed = false;
-	uint64_t ns = gns_now() - time->began_ns;
+	uint64_t ns = gns_now() - timed_from;
+	timed_from = 0;
 	if (!atomic_load_explicit(&gns_core.feeding, memory_order_relaxed)) {
 		atomic_fetch_add_explicit(&unmeasured_ns, ns, memory_order_relaxed);
 		return;
@@ -565,7 +576,7 @@ void gns_feeding_time_end(const struct gns_feeding_time *time)
 void gns_feeding_cost(uint64_t ns)
 {
 	struct hold h;
-	if (timed || !begin(&h, false))
+	if (timed_from || !begin(&h, false))
 		return;
 	gns_feed_charge(gns_core.feed, -1, ns);
 	end(&h);

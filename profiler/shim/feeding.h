@@ -56,7 +56,7 @@ int gns_feeding_step(int64_t stream, uint32_t micro_steps, double lr);
 
 /* Self-timing: whatever lies between is the collector's own, products of this thread included. Nests; the outermost pair counts. */
 struct gns_feeding_time {
-	uint64_t began_ns;
+	bool outermost;
 	int inside;
 };
 void gns_feeding_time_begin(struct gns_feeding_time *time);

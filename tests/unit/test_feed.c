@@ -143,7 +143,8 @@ Test(feed, order_of_a_step)
 	gns_feed_big(at(w), 1, 1);
 	gns_feed_loss(feed, stream, 1);
 	feed->phase_ns = 1;
-	gns_feed_phase(feed, &kernels, "backward", 11);
+	gns_feed_charge(feed, -1, 4);
+	gns_feed_phase(feed, &kernels, "backward", 15);
 	gns_publish_event(&publish, 0, 1, "clipping", "");
 	end_step(0);
 	const struct gns_record *r = records(&n);
