@@ -229,16 +229,26 @@ static double median(const double *values)
 	return (copy[(GNS_CROSSING_LOSSES - 1) / 2] + copy[GNS_CROSSING_LOSSES / 2]) / 2;
 }
 
-static bool diverged(const struct gns_sweep_child *c)
+/* Where the expression does not match what stands for no number, steps go on and losses do not. */
+static bool silent(const struct gns_sweep_child *c)
 {
-	if (c->not_finite)
-		return true;
+	if (c->n < GNS_CROSSING_LOSSES || gns_clock_ns(CLOCK_MONOTONIC) - c->loss_ns < (uint64_t)SILENCE_SECONDS * SECOND)
+		return false;
+	double every = c->steps[c->n - 1] / (double)c->n, missing = (double)c->newest_step - c->steps[c->n - 1];
+	return missing > SILENCE_STEPS && missing > 10 * every;
+}
+
+static bool grown(const struct gns_sweep_child *c)
+{
 	if (c->n < PATIENCE)
 		return false;
 	double first = median(c->losses), last = median(c->losses + c->n - GNS_CROSSING_LOSSES);
-	double every = c->steps[c->n - 1] / (double)c->n, silent = (double)c->newest_step - c->steps[c->n - 1];
-	bool silence = gns_clock_ns(CLOCK_MONOTONIC) - c->loss_ns > (uint64_t)SILENCE_SECONDS * SECOND;
-	return (first > 0 && last > DIVERGED * first) || (silence && silent > SILENCE_STEPS && silent > 10 * every);
+	return first > 0 && last > DIVERGED * first;
+}
+
+static bool diverged(const struct gns_sweep_child *c)
+{
+	return c->not_finite || silent(c) || grown(c);
 }
 
 static bool at_limit(const struct gns_sweep_child *c, const struct gns_sweep_settings *s)

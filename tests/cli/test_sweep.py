@@ -160,6 +160,13 @@ def a_target_that_is_not_reached_is_censored():
 
 
 @test
+def a_loss_that_is_no_longer_matched_has_diverged():
+    sweep("--name", "silent", "--batch", "50,200", "--target-loss", 0.5, "--loss-regex", "loss ([0-9.e+-]+)", "--step-regex", "step ([0-9]+)",
+          *TRAIN, "diverge=50", "nan=1", "sleep=0.001")
+    equal([p["status"] for p in found("silent")["points"]], ["diverged", "reached"], "status")
+
+
+@test
 def no_run_that_reaches_the_target_is_told():
     answer = sweep("--name", "floor", "--batch", "50,200", "--target-loss", 0.1, "--max-steps", 400, *READ, *TRAIN, "floor=0.4")
     equal(answer.returncode, 1, "status")
