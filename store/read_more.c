@@ -6,7 +6,7 @@
 
 #define PILE_BLOCKS 4096
 #define NEWEST 1000      /* steps behind the step time of a stretch */
-#define LOSS_REACH 4096  /* how far back a loss is looked for */
+#define REACH 4096       /* how far back a loss or a learning rate is looked for */
 
 static sqlite3_stmt *prepared(struct gns_store *store, const char *sql, int64_t run_id)
 {
@@ -84,19 +84,22 @@ static int newest_steps(struct gns_store *store, struct gns_summary *out, int64_
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -EIO;
 }
 
-static int loss_before(struct gns_store *store, struct gns_summary *out, int64_t lo, int64_t hi)
+/* The last that is known of a column of step. */
+static int last_known(struct gns_store *store, const char *sql, int64_t run_id, int64_t lo, int64_t hi, double *out)
 {
-	sqlite3_stmt *stmt = prepared(store, "SELECT loss FROM step WHERE run_id=?1 AND step BETWEEN ?2 AND ?3 AND loss IS NOT NULL "
-				      "ORDER BY step DESC LIMIT 1", out->run.run_id);
+	sqlite3_stmt *stmt = prepared(store, sql, run_id);
 	if (stmt) {
-		sqlite3_bind_int64(stmt, 2, lo > hi - LOSS_REACH ? lo : hi - LOSS_REACH);
+		sqlite3_bind_int64(stmt, 2, lo > hi - REACH ? lo : hi - REACH);
 		sqlite3_bind_int64(stmt, 3, hi);
 	}
 	int rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR;
-	out->loss = rc == SQLITE_ROW ? gns_column_double(stmt, 0) : (double)NAN;
+	*out = rc == SQLITE_ROW ? gns_column_double(stmt, 0) : (double)NAN;
 	sqlite3_finalize(stmt);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -EIO;
 }
+
+#define LAST_OF(column) "SELECT " column " FROM step WHERE run_id=?1 AND step BETWEEN ?2 AND ?3 AND " column " IS NOT NULL " \
+	"ORDER BY step DESC LIMIT 1"
 
 static int stretch_of(struct gns_store *store, struct gns_summary *out, int64_t lo, int64_t hi, struct gns_error *err)
 {
@@ -116,7 +119,9 @@ static int stretch_of(struct gns_store *store, struct gns_summary *out, int64_t 
 	if (rc == 0)
 		rc = newest_steps(store, out, lo, hi);
 	if (rc == 0)
-		rc = loss_before(store, out, lo, hi);
+		rc = last_known(store, LAST_OF("loss"), out->run.run_id, lo, hi, &out->loss);
+	if (rc == 0)
+		rc = last_known(store, LAST_OF("lr"), out->run.run_id, lo, hi, &out->lr);
 	return rc < 0 ? gns_store_fail(store, err, "read") : 0;
 }
 

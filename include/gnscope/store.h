@@ -183,7 +183,7 @@ int gns_store_sql(struct gns_store *store, const char *query, gns_row_fn row, vo
 /* ---- parts of a run, for the dashboard ---- */
 
 /* gns_store_summary as it was of the steps [step_lo, step_hi] alone: the estimates pool them, run.steps is step_hi, steps_measured
- * theirs; batch, step time and loss are those of the last of them. What does not belong to steps (coverage, warnings, status) is
+ * theirs; batch, step time, loss and learning rate are those of the last of them. What does not belong to steps (coverage, warnings, status) is
  * the run's. step_hi < 1: to the end. */
 int gns_store_summary_range(struct gns_store *store, int64_t run_id, int64_t step_lo, int64_t step_hi, struct gns_summary *out,
 			    struct gns_error *err);

@@ -27,6 +27,7 @@ Test(parts, a_stretch_equals_its_rows)
 {
 	static const int64_t ends[][2] = {{1, 3000}, {1, 700}, {513, 1024}, {40, 41}, {1000, 2999}, {-5, 90}, {2900, 99999}};
 	struct gns_generate o = GNS_GENERATE_DEFAULT;
+	o.torch = true;
 	o.steps = 3000;
 	o.every = 3;
 	int64_t id = generate(&o);
@@ -44,6 +45,8 @@ Test(parts, a_stretch_equals_its_rows)
 		}
 		snprintf(sql, sizeof sql, "SELECT loss FROM step WHERE step <= %lld ORDER BY step DESC LIMIT 1", hi);
 		near(got.loss, query(db, sql), 1e-12, "loss");
+		snprintf(sql, sizeof sql, "SELECT lr FROM step WHERE step <= %lld ORDER BY step DESC LIMIT 1", hi);
+		near(got.lr, query(db, sql), 1e-12, "learning rate");
 	}
 }
 
