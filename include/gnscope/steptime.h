@@ -14,7 +14,7 @@
 #define GNS_STEP_HALF_ROWS 8.0
 #define GNS_STEP_HALF_ROWS_MOST 32.0
 /* Fixed cost of the calls that surround one product of a weight in an interpreted framework (dispatch, bookkeeping), ms. */
-#define GNS_STEP_CALL_MS 0.02
+#define GNS_STEP_CALL_MS 0.05
 
 /* One kind of matrix product in a step. */
 struct gns_step_product {

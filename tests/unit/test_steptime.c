@@ -18,7 +18,7 @@ Test(steptime, parts_of_one_run)
 {
 	struct gns_step_model m;
 	gns_step_from_parts(&seen, &m);
-	double products = 3 * 8.0 / 136, rest = 5 * 0.02;
+	double products = 3 * 8.0 / 136, rest = 5 * GNS_STEP_CALL_MS;
 	cr_assert_eq(m.rule, GNS_STEP_PARTS);
 	near(m.products_ms, 6, 1e-15);
 	near(m.rest_ms, 3, 1e-15);
