@@ -211,7 +211,7 @@ char *gns_say_times(char *buf, size_t size, const struct gns_range *seconds, boo
 	return buf;
 }
 
-/* By phases, which hold the products and most of gnscope's own time: only what no phase holds is the rest. */
+/* By phases, which hold the products but nothing of gnscope's own time. */
 static char *say_phases(char *buf, size_t size, const struct gns_split *split, bool wide)
 {
 	char share[48], name[48];
@@ -226,11 +226,11 @@ static char *say_phases(char *buf, size_t size, const struct gns_split *split, b
 			at += (size_t)snprintf(buf + at, size - at, " (products %s)",
 					       gns_say_percent(share, sizeof share, phase->products_ms / split->step_ms));
 	}
-	if (at < size && all <= split->step_ms)
-		at += (size_t)snprintf(buf + at, size - at, " · rest %s", gns_say_percent(share, sizeof share, 1 - all / split->step_ms));
-	if (wide && at < size)
-		snprintf(buf + at, size - at, " · of all this gnscope %s",
-			 gns_say_percent(share, sizeof share, split->gnscope_ms / split->step_ms));
+	if (at < size)
+		at += (size_t)snprintf(buf + at, size - at, " · gnscope %s", gns_say_percent(share, sizeof share, split->gnscope_ms / split->step_ms));
+	double rest = 1 - (all + split->gnscope_ms) / split->step_ms;
+	if (at < size && rest >= 0.0005)
+		snprintf(buf + at, size - at, " · rest %s", gns_say_percent(share, sizeof share, rest));
 	return buf;
 }
 

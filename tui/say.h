@@ -23,7 +23,7 @@ char *gns_say_waiting(char *buf, size_t size, const struct gns_model *model);
 char *gns_say_range(char *buf, size_t size, const struct gns_range *range, char *(*number)(char *, size_t, double), bool wide);
 /* "products 65.4% (wgrad 33.5, forward 24, dgrad 7.97) · rest 33.7% · gnscope 0.9%", of a measured step; "" when not known. What does
  * not add up (products beside one another) is said so. Where phases are known: "forward 33% (products 12%) · backward 50% (products
- * 30%) · optimizer 8% · rest 9% · of all this gnscope 0.9%". */
+ * 30%) · optimizer 8% · gnscope 0.9% · rest 8.1%". */
 char *gns_say_split(char *buf, size_t size, const struct gns_split *split, bool wide);
 /* "measuring paused", "every 10th step by hand", "" when nothing was changed. */
 char *gns_say_control(char *buf, size_t size, const struct gns_model *model);

@@ -189,8 +189,8 @@ int gns_store_summary_range(struct gns_store *store, int64_t run_id, int64_t ste
 			    struct gns_error *err);
 
 /* Where the time of the newest measured steps went, means of one step of one rank. Absent where no step was measured: steps 0.
- * Two ways to split a step, not to be added: by products (what they leave is the rest), and by phases, which hold the products and
- * most of gnscope's own time. Products that run beside one another can add up to more than step_ms. */
+ * Two ways to split a step, not to be added: by products (what they leave is the rest), and by phases, which hold the products but
+ * not gnscope's own time. Products that run beside one another can add up to more than step_ms. */
 #define GNS_SPLIT_FAMILIES 8
 struct gns_split {
 	double steps, step_ms, gnscope_ms;

@@ -176,6 +176,25 @@ static void all_left_out(char *dst, size_t size, struct gns_store *store, int64_
 	free(layers);
 }
 
+/* The optimizer that did step, where this one did not. */
+static bool stepping_elsewhere(char *dst, size_t size, struct gns_store *store, int64_t run_id)
+{
+	struct gns_run_info *runs = NULL;
+	const struct gns_run_info *most = NULL;
+	char name[64];
+	size_t n = 0;
+	if (!store || gns_store_streams(store, run_id, &runs, &n, NULL) != 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (runs[i].steps > 0 && (!most || runs[i].steps > most->steps))
+			most = &runs[i];
+	if (most)
+		snprintf(dst, size, "nothing was measured of this optimizer, which took no step; another of the program took %" PRId64
+			 ": gnscope show %" PRId64 " (%s)", most->steps, most->run_id, gns_text_safe(name, sizeof name, most->name));
+	free(runs);
+	return most != NULL;
+}
+
 char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, const struct gns_summary *s, int processes)
 {
 	char reason[256], left_out[128];
@@ -183,6 +202,8 @@ char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, con
 	main_reason(reason, sizeof reason, store, s->run.run_id, s->steps_refused > 0);
 	if (s->run.steps_measured > 0)
 		dst[0] = '\0';
+	else if (s->run.steps == 0 && stepping_elsewhere(dst, size, store, s->run.run_id))
+		return dst;
 	else if (left_out[0])
 		snprintf(dst, size, "nothing was measured: all %" PRId64 " weights are %s", s->params, left_out);
 	else if (s->steps_refused > 0)

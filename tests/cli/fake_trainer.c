@@ -1,12 +1,13 @@
 /* A trainer that writes into the session as the shim in a real one would: two weights, a known noise scale.
  *
  *   gns_fake_trainer STEPS [sleep_us=N] [noise=B] [batch=N] [loss=1] [exit=N] [kill=SIG] [close=0] [print=0] [ask=1]
- *                    [torch=1] [optimizers=N] [left_out=REASON]
+ *                    [torch=1] [optimizers=N] [left_out=REASON] [idle=1]
  *
  * Each step has q_small = g2 + s and q_big = g2 + s/n with g2 = 1 and s = B, +-1% in turn, so that s/g2 is B to rounding of the
  * pairs. With loss=1 it prints "step I loss L" with L = 10/I once step I has been published; with
  * ask=1 it then waits for a byte on its input. With torch=1 it tells what PyTorch would: its version, an optimizer, a weight left out,
- * parts of a step; optimizers=N makes N of them, the K-th with K times the noise. */
+ * parts of a step; optimizers=N makes N of them, the K-th with K times the noise;
+ * with idle=1 the first never steps. */
 #include <math.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -43,7 +44,7 @@ static struct gns_record *next(struct gns_ring *ring, uint32_t *used, enum gns_r
 	return record;
 }
 
-static bool torch;
+static bool torch, idle;
 static uint32_t optimizers = 1, left_out; /* left_out: every weight for this reason */
 
 static void introduce_torch(struct gns_ring *ring, uint32_t *used, uint32_t stream)
@@ -93,6 +94,10 @@ static void step(struct gns_ring *ring, uint32_t stream, uint64_t number, double
 		introduce(ring, &used, batch);
 	if (number == 1 && torch)
 		introduce_torch(ring, &used, stream);
+	if (idle && stream == 0) {
+		gns_ring_publish(ring, used);
+		return;
+	}
 	double wobble = number % 2 ? 1.01 : 0.99;
 	for (uint32_t i = 1; i <= 2 && !left_out; i++) {
 		struct gns_record *r = next(ring, &used, GNS_REC_GRAD);
@@ -124,6 +129,7 @@ int main(int argc, char **argv)
 	struct gns_session *session;
 	struct gns_ring ring = {0};
 	left_out = (uint32_t)setting(argc, argv, "left_out", 0);
+	idle = setting(argc, argv, "idle", 0) != 0;
 	torch = setting(argc, argv, "torch", 0) != 0;
 	optimizers = (uint32_t)setting(argc, argv, "optimizers", 1);
 	if (!name || gns_session_attach(name, &session) != 0 || gns_ring_claim(name, session, &ring) != 0) {

@@ -113,6 +113,15 @@ def what_pytorch_tells():
 
 
 @test
+def an_optimizer_that_never_steps():
+    run("--name", "unused", "--", TRAINER, 50, "torch=1", "optimizers=2", "idle=1")
+    text = gnscope("show", "--store", store, "unused").stdout.decode()
+    contains(text.split("\n")[0], "nothing was measured of this optimizer, which took no step; another of the program took 50: gnscope show %d "
+             "(unused.2)" % show("unused.2")["run"], "reason")
+    equal(show("unused.2")["steps_measured"], 50, "the other")
+
+
+@test
 def generated_databases():
     path = generate("--store", "PATH", "--runs", "2", "--steps", "300", "--warnings", "--seed", "3")
     if not path:
