@@ -9,7 +9,8 @@
 #define FIRST_STEPS 3        /* measured at once, so that there is something to see and a cost to go by */
 #define UNSURE_STEPS 16
 #define SHARE 0.8            /* of the budget is planned with; the rest is for what was not foreseen */
-#define DEBT_STEPS 1000.0    /* what learning has cost is paid back over so many steps */
+#define DEBT_STEPS 1000.0    /* what learning has cost is paid back over so many steps, */
+#define DEBT_NS 300e9        /* or over so long, where steps are short: getting in costs the same for them */
 #define INTERVAL_MAX 1000000
 
 void gns_steps_init(struct gns_steps *s, uint64_t now)
@@ -46,8 +47,9 @@ static double usual(const struct gns_recent *r)
  * factor of two at a time: measured steps should stand for equal stretches of the run. */
 static uint32_t affordable_interval(const struct gns_steps *s, double budget_pct)
 {
-	double plain = usual(&s->plain), extra = usual(&s->costly) - plain;
-	double room = SHARE * budget_pct / 100 * usual(&s->wall) - plain - s->learning_cost / DEBT_STEPS;
+	double plain = usual(&s->plain), extra = usual(&s->costly) - plain, wall = usual(&s->wall);
+	double debt_steps = wall > 0 && DEBT_NS / wall > DEBT_STEPS ? DEBT_NS / wall : DEBT_STEPS;
+	double room = SHARE * budget_pct / 100 * wall - plain - s->learning_cost / debt_steps;
 	double k = room > 0 ? extra / room : INTERVAL_MAX;
 	if (k < 1)
 		k = 1;
