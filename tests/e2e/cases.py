@@ -79,7 +79,7 @@ def tied(bench):
 
 
 def test(args):
-    with common.Bench(args) as bench:
+    with common.Bench(args, torch=False) as bench:
         shown = {}
         for case in args.case or CASES:
             if case == "tied":

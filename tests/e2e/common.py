@@ -23,7 +23,8 @@ def arguments(description):
 class Bench:
     """A scratch folder with a state folder of its own, so that no test meets the user's store or another test."""
 
-    def __init__(self, args):
+    def __init__(self, args, torch=True):
+        """torch: False leaves PyTorch programs to the collector of matrix products."""
         self.gnscope = os.path.join(args.build, "bin", "gnscope")
         self.shim = os.path.join(args.build, "lib", "libgnscope.so")
         self.mlp = args.mlp or os.path.join(args.build, "bin", "mlp")
@@ -33,6 +34,8 @@ class Bench:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("GNSCOPE_") and k != "LD_PRELOAD"}
         self.env["XDG_STATE_HOME"] = self.path("state")
         self.env["PYTHONDONTWRITEBYTECODE"] = "1"
+        if not torch:
+            self.env["GNSCOPE_TORCH"] = "0"
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)

@@ -24,7 +24,7 @@ def outcome(bench, name, how, wrap):
 
 
 def test(args):
-    with common.Bench(args) as bench:
+    with common.Bench(args, torch=False) as bench:
         for name in args.example or RUNS:
             def run(how, *options):
                 return outcome(bench, name, how, lambda c: bench.gns_run(bench.path(f"{name}-{how}.db"), *options, "--", *c))

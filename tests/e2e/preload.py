@@ -7,7 +7,7 @@ from common import check
 
 
 def test(args):
-    with common.Bench(args) as bench:
+    with common.Bench(args, torch=False) as bench:
         env = dict(bench.env, LD_PRELOAD=bench.shim, GNSCOPE_SAMPLES="128", GNSCOPE_EVERY="1")
         store = os.path.join(env["XDG_STATE_HOME"], "gnscope", "runs.db")
         done = bench.must(bench.example("fashion_mnist", "--steps", 60), env=env)

@@ -89,12 +89,13 @@ def names_seen(store):
     return {r["name"] for r in common.query(store, "SELECT name FROM event UNION SELECT name FROM collector WHERE value > 0")}
 
 
-def run_case(bench, python, name, case):
+def run_case(bench, python, version, name, case):
     store, truth = bench.path(name + ".db"), bench.path(name + ".truth")
     logs = bench.path(name + ".losses"), bench.path(name + ".exact.losses")
     env = programs.environment(bench, case)
-    got = bench.must(bench.gns_run(store, "--every", 1, "--", *programs.trainer(python, case, "--weights-hash", "--losses", logs[0])), env=env)
-    want = bench.must(programs.reference(python, case, truth, "--weights-hash", "--losses", logs[1]), env=env)
+    command = programs.trainer(python, version, case, "--weights-hash", "--losses", logs[0])
+    got = bench.must(bench.gns_run(store, "--every", 1, "--", *command), env=env)
+    want = bench.must(programs.reference(python, version, case, truth, "--weights-hash", "--losses", logs[1]), env=env)
     check(got.stdout == want.stdout, f"another output than without gnscope:\n{got.stdout}\n{want.stdout}")
     check(open(logs[0]).read() == open(logs[1]).read(), "the losses differ from those without gnscope")
     truths = [json.load(open(truth if case.ranks == 1 else f"{truth}.{r}")) for r in range(case.ranks)]
@@ -143,7 +144,7 @@ def test(args):
               f"b_noise: gnscope, exact, off by |\n|---|---|---|---|---|---|---|---|", flush=True)
         for name, case in programs.chosen(args.case, version).items():
             try:
-                done[name] = run_case(bench, args.python, name, case)
+                done[name] = run_case(bench, args.python, version, name, case)
                 if case.same_as in done:
                     same_noise(name, done[name], case.same_as, done[case.same_as])
             except common.Failed as e:

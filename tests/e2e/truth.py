@@ -181,7 +181,7 @@ def run():
 
 
 def test(args, more):
-    with common.Bench(args) as bench:
+    with common.Bench(args, torch=False) as bench:
         example = importlib.import_module(args.example)
         options = ["--steps", str(args.steps), "--seed", "1", *more]
         settings = example.parse_args(options)

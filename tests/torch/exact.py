@@ -12,7 +12,7 @@ import sys
 import torch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "programs")]
+sys.path[:0] = [os.path.join(HERE, "programs"), HERE]
 sys.dont_write_bytecode = True
 
 from per_sample import loop, per_sample_squares

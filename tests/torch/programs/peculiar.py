@@ -193,6 +193,25 @@ def replaced():
         say(train(*make(seed)))
 
 
+def remade():
+    """A new optimizer over the same model, as after a checkpoint is loaded or a layer unfrozen; the old one is kept."""
+    model, optimizer = make()
+    train(model, optimizer)
+    again = torch.optim.Adam(model.parameters(), lr=0.01)
+    say(train(model, again), len(optimizer.state))
+
+
+def every_optimizer():
+    """Each class of torch.optim once."""
+    for name, kind in sorted(vars(torch.optim).items()):
+        if not isinstance(kind, type) or not issubclass(kind, torch.optim.Optimizer) or name in ("Optimizer", "SparseAdam", "LBFGS"):
+            continue
+        model, _ = nn.Linear(16, 4), torch.manual_seed(0)
+        nn.init.constant_(model.weight, 0.1), nn.init.zeros_(model.bias)
+        params = [model.weight] if name == "Muon" else model.parameters()
+        say(name, train(model, kind(params, lr=0.01)))
+
+
 def lbfgs():
     model, _ = make()
     optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=5)

@@ -33,6 +33,7 @@ def parse_args(argv=None):
     p.add_argument("--closure", action="store_true", help="hand the optimizer a closure")
     p.add_argument("--sum", action="store_true", help="sum the loss over the samples")
     p.add_argument("--times", type=float, default=1.0, help="multiply the loss")
+    p.add_argument("--penalty", type=float, metavar="WEIGHT", help="add the squared slope of the loss in the inputs, times this")
     p.add_argument("--double", action="store_true", help="float64")
     p.add_argument("--evaluate", action="store_true", help="evaluate between steps")
     p.add_argument("--freeze", metavar="PREFIX", help="parameters that are not trained")
@@ -116,7 +117,13 @@ def train(args, ranks, observer):
 
     def objective(m, x, y):
         """Its share of the micro-step's loss, where x is not the whole of it."""
-        return loss_of(m, x, y) * (len(x) if args.sum else len(x) / micro) * args.times / args.accumulate
+        share = (len(x) if args.sum else len(x) / micro) * args.times / args.accumulate
+        if not args.penalty:
+            return loss_of(m, x, y) * share
+        x = x.detach().requires_grad_()
+        loss = loss_of(m, x, y)
+        slope, = torch.autograd.grad(loss, x, create_graph=True)
+        return (loss + args.penalty * len(x) * slope.square().sum()) * share
 
     def gradient(step, parts):
         optimizer.zero_grad(**({"set_to_none": True} if args.alive else {}))
@@ -175,7 +182,7 @@ def main(argv=None, observer=None):
     if args.times_to:
         with open(args.times_to, "w") as f:
             f.writelines(f"{1000 * (b - a):.6f}\n" for a, b in zip(times, times[1:]))
-    if args.weights_hash:
+    if args.weights_hash and ranks.rank == 0:
         print(f"weights {weights_hash(model)}")
     if args.memory:
         import resource
