@@ -62,18 +62,9 @@ def sweep(args):
     return json.loads(out)
 
 
-def best_points(points):
-    """Of each batch those with the learning rate of the least median of steps; every one must have reached."""
-    best = {}
-    for batch in sorted({p["batch"] for p in points}):
-        rates = {}
-        for p in points:
-            if p["batch"] == batch:
-                rates.setdefault(p["lr"], []).append(p)
-        reached = {lr: ps for lr, ps in rates.items() if all(p["reached"] for p in ps)}
-        lr = min(reached, key=lambda r: statistics.median(p["steps"] for p in reached[r]))
-        best[batch] = reached[lr]
-    return best
+def best_points(points, fit):
+    """Of each batch the trainings at the learning rate that the fit took."""
+    return {int(b["batch"]): [p for p in points if p["batch"] == b["batch"] and p["reached"] and math.isclose(p["lr"], b["lr"])] for b in fit["batches"]}
 
 
 def noise_along(db, points):
@@ -138,8 +129,11 @@ def section(args, result, fit, best, noise, others, device):
             f"all batches {number(min(means))} to {number(max(means))}. **B_noise / B_crit = {ratio:.2f}**"
             + (f" [{n['mean'] / fit['b_crit_hi']:.2f} to {n['mean'] / fit['b_crit_lo']:.2f}]" if fit.get("b_crit_hi") and fit.get("b_crit_lo") else "")
             + f". What gnscope calls B_crit of the run, E_min/S_min along it, is {number(n['e_over_s'])} there, {n['e_over_s'] / fit['b_crit']:.2f} of the measured one."]
-    if fit.get("warnings"):
-        out += ["", "The fit warns: " + "; ".join(w.get("text") or w["name"] if isinstance(w, dict) else w for w in fit["warnings"]) + "."]
+    off = {b: statistics.mean(p["steps"] for p in ps) / (fit["s_min"] + fit["e_min"] / b) - 1 for b, ps in best.items()}
+    least, most = min(off, key=off.get), max(off, key=off.get)
+    out += ["", f"The steps lie within {100 * max(-off[least], off[most]):.0f}% of the law, from {100 * off[least]:+.0f}% at batch {least} to {100 * off[most]:+.0f}% at "
+            f"batch {most}" + (f"; seeds scatter less than that (p = {fit['fit_p']:.1g}), so the law holds roughly here, not exactly, and the limits rest on the "
+                              "scatter of batches about it." if fit["law_fails"] else ".")]
     out += ["", "Beside Table 1 of McCandlish et al. (2018), run averages:", "", "| | B_noise | B_crit | ratio |", "|---|---|---|---|"]
     out += [f"| {name} | {number(a)} | {number(b)} | {a / b:.2g} |" for name, a, b in TABLE_1]
     out += [f"| Fashion-MNIST MLP, here | {number(n['mean'])} | {number(fit['b_crit'])} | {ratio:.2f} |"]
@@ -290,7 +284,7 @@ def main():
     args = parse_args()
     result = sweep(args)
     fit = json.loads(gnscope(args, "fit", "--store", args.store, "--sweep", NAME, "--json"))
-    best = best_points(result["points"])
+    best = best_points(result["points"], fit)
     with sqlite3.connect(f"file:{args.store}?mode=ro", uri=True) as db:
         noise = {b: noise_along(db, ps) for b, ps in best.items()}
         at = min(best, key=lambda b: abs(math.log(b / fit["b_crit"])))

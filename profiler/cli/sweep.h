@@ -102,8 +102,8 @@ void gns_sweep_child_free(struct gns_sweep_child *child);
 /* Runs what is not there yet. Returns an exit status. */
 int gns_sweep_all(struct gns_sweep_settings *settings, const struct gns_sweep_reader *reader, bool quiet);
 
-/* Index of the quickest learning rate at a batch: least mean steps, all its points having reached; -1 none. Only points with a
- * learning rate take part, unless there is none at all. */
+/* The quickest learning rate at a batch: of the least mean of steps over the seeds that all of its rates were tried with, all of which
+ * reached the target; *any false: there is none. */
 double gns_sweep_best_lr(const struct gns_sweep_point *points, size_t n, int64_t batch, bool *any);
 
 /* ---- what is printed ---- */

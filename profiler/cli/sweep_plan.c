@@ -229,24 +229,49 @@ char *gns_sweep_label(char *dst, size_t size, const struct gns_sweep_point *p)
 	return dst;
 }
 
+static bool same_lr(const struct gns_sweep_point *a, const struct gns_sweep_point *b)
+{
+	return a->batch == b->batch && (a->lr == b->lr || (isnan(a->lr) && isnan(b->lr)));
+}
+
+static bool observed(const struct gns_sweep_point *p)
+{
+	return p->reached || p->censored;
+}
+
+/* Was every learning rate of its batch tried with its seed? The quickest is given more seeds, which are not to count against it. */
+static bool common(const struct gns_sweep_point *points, size_t n, const struct gns_sweep_point *p)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool found = points[i].batch != p->batch || !observed(&points[i]);
+		for (size_t j = 0; j < n && !found; j++)
+			found = same_lr(&points[j], &points[i]) && points[j].seed == p->seed && observed(&points[j]);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* Mean steps of a learning rate, infinite when one of its runs did not reach the target or there is none. */
+static double mean_steps(const struct gns_sweep_point *points, size_t n, const struct gns_sweep_point *like)
+{
+	double sum = 0, count = 0;
+	for (size_t i = 0; i < n; i++)
+		if (same_lr(&points[i], like) && observed(&points[i]) && common(points, n, &points[i])) {
+			sum += points[i].reached ? points[i].steps : INFINITY;
+			count++;
+		}
+	return count > 0 ? sum / count : INFINITY;
+}
+
 double gns_sweep_best_lr(const struct gns_sweep_point *points, size_t n, int64_t batch, bool *any)
 {
 	double best = NAN, least = INFINITY;
 	*any = false;
 	for (size_t i = 0; i < n; i++) {
-		double sum = 0, count = 0;
-		bool all = points[i].batch == batch && points[i].reached;
-		for (size_t j = 0; all && j < n; j++) {
-			bool same = points[j].batch == batch && (points[j].lr == points[i].lr || (isnan(points[j].lr) && isnan(points[i].lr)));
-			if (same && points[j].censored)
-				all = false;
-			if (same && points[j].reached) {
-				sum += points[j].steps;
-				count++;
-			}
-		}
-		if (all && sum / count < least) {
-			least = sum / count;
+		double steps = points[i].batch == batch ? mean_steps(points, n, &points[i]) : INFINITY;
+		if (steps < least) {
+			least = steps;
 			best = points[i].lr;
 			*any = true;
 		}
