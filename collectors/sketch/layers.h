@@ -77,9 +77,9 @@ struct gns_conv {
 /* x (b, C, spatial...), y (b, O, spatial...), b = n or a multiple of n (images of one sample follow each other), C and O multiples of
  * groups, the sizes as PyTorch's conv or conv_transpose have them: A[o, c, k] = sum over positions p of
  * y[o, p] x[c, p stride + k dilation - padding]; transposed, x and y change places. Any memory format, channels-last too.
- * A group's A is a matrix (O/groups) x (C/groups * kernel). Sketched: the longer side of it in buckets, the mean direction of the
- * other side taken out; exact where the shorter side is at most 8 (depthwise convolutions, for one). Cost a position, in
- * multiply-adds: about 2 wide + 10 narrow. */
+ * A group's A is a matrix (O/groups) x (C/groups * kernel). Sketched: the longer side of it in buckets, the direction of the
+ * channels' sums (the same for all taps of a channel) taken out exactly: docs/sketch.md. Exact where the shorter side is at most 8
+ * (depthwise convolutions, for one). Cost a position, in multiply-adds: about wide + 8 narrow + C + O + kernel (of a group). */
 int gns_layer_conv(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *y,
 		   const struct gns_conv *conv);
 

@@ -59,6 +59,44 @@ Test(layers, linear_of_few_columns_is_exact_in_every_order_and_type)
 	}
 }
 
+/* Two dimensions, where rows are dealt to samples in groups or in turn; four, where rows have no one stride. */
+Test(layers, rows_of_two_and_four_dimensions)
+{
+	enum { A = 3, B = 5, ROWS = N * A * B };
+	struct gns_layers *layers = gns_layers_init(gns_sketch_best_isa());
+	for (int k = 0; k < 3 * ORDERS * ORDERS; k++) {
+		const bool four = k % 3 == 2;
+		const unsigned axis = k % 3 == 1, dims = four ? 4 : 2;
+		const size_t rows_x[4] = {four ? N : ROWS, four ? A : D, B, D}, rows_y[4] = {four ? N : ROWS, four ? A : 6, B, 6};
+		struct held_tensor x = hold_tensor(k / 3 % ORDERS, GNS_F32, dims, rows_x, 0.5);
+		struct held_tensor y = hold_tensor(k / 3 / ORDERS, k % 2 ? GNS_F32 : GNS_F64, dims, rows_y, 0);
+		struct gns_samples s = samples_of(N, axis);
+		double truth = 0, bias = 0;
+		for (size_t i = 0; i < N; i++) {
+			double a[D][6] = {{0}}, c[6] = {0};
+			for (size_t r = 0; r < ROWS; r++) {
+				const size_t p = r % (A * B) / B, q = r % B;
+				if ((axis ? r % N : r / (A * B)) != i)
+					continue;
+				for (size_t o = 0; o < 6; o++) {
+					const double g = four ? AT(y, i, p, q, o) : AT(y, r, o);
+					c[o] += g;
+					for (size_t j = 0; j < D; j++)
+						a[j][o] += g * (four ? AT(x, i, p, q, j) : AT(x, r, j));
+				}
+			}
+			truth += square_sum(&a[0][0], D * 6);
+			bias += square_sum(c, 6);
+		}
+		cr_assert_eq(WITH_ROOM(layers, gns_layer_linear(layers, &s, &x.t, &y.t)), 0);
+		cr_assert(near(s.sum, truth, 1e-5), "case %d: %.12g, truth %.12g", k, s.sum, truth);
+		cr_assert_eq(WITH_ROOM(layers, gns_layer_reduce(layers, &s, &y.t, NULL, 1, (size_t[]){6})), 0);
+		cr_assert(near(s.sum, bias, 1e-12), "case %d: %.12g, truth %.12g", k, s.sum, bias);
+		drop(&x), drop(&y);
+	}
+	gns_layers_free(layers);
+}
+
 /* Order, element type and strides do not change the estimate: the rows are the same, so are the signs. */
 Test(layers, a_sketch_depends_on_values_alone)
 {
@@ -118,28 +156,30 @@ Test(layers, embedding_adds_rows_of_one_id)
 	}
 }
 
-/* Many ids: the table of slots is walked past its end, and large ids do not meet. */
+/* Many ids, few, and large ones: ids whose slots meet, also at the end of the table, stay apart. */
 Test(layers, embedding_of_many_and_large_ids)
 {
-	enum { ROWS = 500 };
+	enum { MOST = 500 };
 	struct gns_layers *layers = gns_layers_init(gns_sketch_best_isa());
-	int64_t ids[ROWS];
-	double y[ROWS], truth = 0;
-	for (int seed = 0; seed < 20; seed++) {
-		srand(seed + 1);
-		for (int r = 0; r < ROWS; r++) {
+	int64_t ids[MOST];
+	double y[MOST];
+	for (int seed = 0; seed < 600; seed++) {
+		const int rows = seed < 20 ? MOST : 8;
+		double truth = 0;
+		srand((unsigned)seed + 1);
+		for (int r = 0; r < rows; r++) {
 			ids[r] = (int64_t)(rand() % 300) << (rand() % 3 * 20);
 			y[r] = eighths(0);
 		}
-		truth = 0;
-		for (int r = 0; r < ROWS; r++)
-			for (int q = 0; q < ROWS; q++)
+		ids[rows - 1] = ids[0];
+		for (int r = 0; r < rows; r++)
+			for (int q = 0; q < rows; q++)
 				truth += ids[r] == ids[q] ? y[r] * y[q] : 0;
-		const struct gns_tensor i = {.data = ids, .dtype = GNS_I64, .ndim = 2, .size = {1, ROWS}, .stride = {ROWS, 1}};
-		const struct gns_tensor g = {.data = y, .dtype = GNS_F64, .ndim = 3, .size = {1, ROWS, 1}, .stride = {ROWS, 1, 1}};
+		const struct gns_tensor i = {.data = ids, .dtype = GNS_I64, .ndim = 2, .size = {1, (size_t)rows}, .stride = {rows, 1}};
+		const struct gns_tensor g = {.data = y, .dtype = GNS_F64, .ndim = 3, .size = {1, (size_t)rows, 1}, .stride = {rows, 1, 1}};
 		struct gns_samples s = samples_of(1, 0);
 		cr_assert_eq(WITH_ROOM(layers, gns_layer_embedding(layers, &s, &i, &g, -1)), 0);
-		cr_assert(near(s.sum, truth, 1e-12), "%.17g, truth %.17g", s.sum, truth);
+		cr_assert(near(s.sum, truth, 1e-12), "%d rows: %.17g, truth %.17g", rows, s.sum, truth);
 	}
 	gns_layers_free(layers);
 }
