@@ -1,4 +1,4 @@
-/* The functions of `_g`, which the embedded files call. What each is for: docs/collectors.md, "PyTorch". */
+/* The functions of `_g`, which the embedded files call. What each is for: docs/torch.md. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -24,7 +24,7 @@ struct gns_torch_file {
 };
 extern const struct gns_torch_file gns_torch_files[];
 
-/* The object `_g`; NULL with a Python error set. Its functions are in native.c, and in docs/collectors.md. */
+/* The object `_g`; NULL with a Python error set. Its functions are in native.c and docs/torch.md. */
 PyObject *gns_torch_native(void);
 PyObject *gns_torch_load(void);       /* execs the files after the first. None; NULL with an error set */
 

@@ -12,6 +12,8 @@
  *             gns_step();                    // the optimizer step is over
  *     }
  *
+ * In a process that trains with PyTorch the optimizer's own steps count and gns_step is not looked at; a marked loss wins over the
+ * one that backward() was called on.
  * Each alone is useful; none is needed. `gnscope run --samples N` wins over gns_samples. Any thread; the first call looks the
  * shim up, so make one before a signal handler would. */
 #ifndef GNSCOPE_H

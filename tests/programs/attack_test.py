@@ -114,7 +114,7 @@ def library():
 
 def settings():
     nonsense = ["", "-1", "0", "1e99", "nan", "99999999999999999999", "%n%s", "\x01\xff", "x" * 100000, "0x7fffffff", " 3"]
-    for name in ("SAMPLES", "EVERY", "BUDGET", "PROBES", "SESSION", "STORE", "NAME", "BIN", "ISA", "OFF"):
+    for name in ("SAMPLES", "EVERY", "BUDGET", "PROBES", "SESSION", "STORE", "NAME", "BIN", "ISA", "OFF", "TORCH"):
         for value in nonsense:
             if name == "SAMPLES" and value.strip() == "3":
                 continue  # a sensible number
