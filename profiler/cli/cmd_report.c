@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "profiler/cli/cli.h"
-#include "profiler/cli/json.h"
 #include "profiler/cli/output.h"
 #include "profiler/cli/report_json.h"
 #include "profiler/cli/report_sweep.h"
@@ -151,6 +150,16 @@ static int write_picture(FILE *out, const struct options *o, const struct conten
 	return rc;
 }
 
+static int write_json(FILE *out, json_t *value, struct gns_error *err)
+{
+	errno = 0;
+	int rc = value ? json_dumpf(value, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : -1;
+	int code = errno ? errno : ENOMEM;
+	json_decref(value);
+	fputc('\n', out);
+	return rc == 0 ? 0 : gns_fail(err, -code, "cannot write the JSON: %s", strerror(code));
+}
+
 static int write_report(FILE *out, const struct options *o, const struct content *content, struct gns_error *err)
 {
 	const struct gns_report_sweep *sweep = content->sweep.there ? &content->sweep : NULL;
@@ -159,7 +168,7 @@ static int write_report(FILE *out, const struct options *o, const struct content
 	else if (o->format == MARKDOWN)
 		gns_report_markdown(out, &content->report, sweep);
 	else if (o->format == JSON)
-		return gns_json_print("report", gns_report_json(&content->report, sweep), out) == GNS_EXIT_OK ? 0 : gns_fail(err, -EIO, "the JSON could not be written");
+		return write_json(out, gns_report_json(&content->report, sweep), err);
 	else
 		return write_picture(out, o, content, err);
 	return 0;
