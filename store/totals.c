@@ -117,6 +117,8 @@ bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_to
 		return agree;
 	s /= ranks;
 	g2 /= ranks;
+	/* Ranks of other nodes are stored elsewhere, but their samples are behind q_big. */
+	samples = fmax(samples, (double)first->n_big);
 	/* The norm at the batch of the whole step: E q = g2 + s / samples, which q_big is when one rank and one micro-step
 	 * saw them all. */
 	double at_step = samples == (double)first->n_big ? q_big / ranks : g2 + s / samples;

@@ -337,6 +337,27 @@ Test(torch, four_ranks_of_one_training_are_one)
 	ranks(4);
 }
 
+/* Two of four ranks, as one node of two sees them. */
+Test(torch, the_batch_is_that_of_all_nodes)
+{
+	int64_t other = another_rank(1);
+	begin();
+	hello(row, 0, 4);
+	hello(other, 1, 4);
+	param(row, 0, 1, "a", 3, 5, NULL, 0);
+	param(other, 0, 1, "a", 3, 5, NULL, 0);
+	for (int64_t t = 1; t <= 3; t++) {
+		grad(row, 0, t, 1, GNS_SOURCE_TORCH, 16, 20, 3);
+		step(row, 0, t, 4, NAN);
+		grad(other, 0, t, 1, GNS_SOURCE_TORCH, 16, 22, 3);
+		step(other, 0, t, 4, NAN);
+	}
+	commit();
+	struct gns_summary s = summary(run_id);
+	cr_expect_eq(s.samples_per_step, 16);
+	cr_expect_float_eq(s.mv.s, (21 - 3) / (1 - 1 / 16.0), 1e-12);
+}
+
 Test(torch, a_rank_that_learns_its_number_late_takes_its_streams_along)
 {
 	int64_t other = another_rank(1);
