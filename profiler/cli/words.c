@@ -42,6 +42,7 @@ static const struct {
 	{"clipped_steps", "steps whose gradients were clipped", false},
 	{"gradient_not_zeroed", "steps that began with gradients of an earlier one still there: call optimizer.zero_grad()", true},
 	{"backward_without_step", "backward passes that no optimizer step followed", true},
+	{"given_up", "times that PyTorch's part of gnscope turned itself off: an event says why", true},
 	{"install_failed", "PyTorch was imported, but its part of gnscope could not be put in: only matrix products are seen", true},
 };
 
