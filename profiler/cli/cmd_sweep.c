@@ -3,11 +3,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "profiler/cli/cli.h"
 #include "profiler/cli/launch.h"
+#include "profiler/cli/loss.h"
 #include "profiler/cli/sweep.h"
 
 #define GIVE_UP 2.0
@@ -190,19 +190,6 @@ static int complete(struct sweep *o, struct gns_error *err)
 	return gns_sweep_command_text(s->sweep.command, sizeof s->sweep.command, s->argv, err);
 }
 
-static int compile(const char *option, const char *text, regex_t *regex, struct gns_error *err)
-{
-	char why[200];
-	int rc = regcomp(regex, text, REG_EXTENDED);
-	if (rc) {
-		regerror(rc, regex, why, sizeof why);
-		return gns_fail(err, -EINVAL, "%s '%s' is not a POSIX extended regular expression: %s", option, text, why);
-	}
-	if (regex->re_nsub == 0)
-		return gns_fail(err, -EINVAL, "%s '%s' has no group for the number; write for instance '%s ([0-9.e+-]+)'", option, text, option + 2);
-	return 0;
-}
-
 static int compile_both(struct sweep *o, struct gns_error *err)
 {
 	struct gns_sweep *w = &o->s.sweep;
@@ -215,8 +202,8 @@ static int compile_both(struct sweep *o, struct gns_error *err)
 	if (!w->loss_regex[0] && !o->s.every && !o->s.budget && !getenv("GNSCOPE_EVERY") && !getenv("GNSCOPE_BUDGET"))
 		o->s.every = "1";
 	o->reader.from_output = w->step_regex[0] != '\0';
-	int rc = w->loss_regex[0] ? compile("--loss-regex", w->loss_regex, &o->reader.loss, err) : 0;
-	return rc || !o->reader.from_output ? rc : compile("--step-regex", w->step_regex, &o->reader.step, err);
+	int rc = w->loss_regex[0] ? gns_number_regex(&o->reader.loss, "--loss-regex", w->loss_regex, err) : 0;
+	return rc || !o->reader.from_output ? rc : gns_number_regex(&o->reader.step, "--step-regex", w->step_regex, err);
 }
 
 /* Returns -1 to go on, or an exit status. */

@@ -8,21 +8,41 @@
 
 #include "profiler/cli/launch.h"
 
-int gns_loss_init(struct gns_loss *l, const char *expression, struct gns_error *err)
+int gns_number_regex(regex_t *regex, const char *option, const char *expression, struct gns_error *err)
 {
 	char why[200];
-	memset(l, 0, sizeof *l);
-	int rc = regcomp(&l->regex, expression, REG_EXTENDED);
+	int rc = regcomp(regex, expression, REG_EXTENDED);
 	if (rc) {
-		regerror(rc, &l->regex, why, sizeof why);
-		return gns_fail(err, -EINVAL, "--loss-regex '%s' is not a POSIX extended regular expression: %s", expression, why);
+		regerror(rc, regex, why, sizeof why);
+		return gns_fail(err, -EINVAL, "%s '%s' is not a POSIX extended regular expression: %s", option, expression, why);
 	}
-	if (l->regex.re_nsub == 0) {
-		regfree(&l->regex);
-		return gns_fail(err, -EINVAL, "--loss-regex '%s' has no group for the number; write for instance 'loss ([0-9.e+-]+)'",
-				expression);
+	if (regex->re_nsub == 0) {
+		regfree(regex);
+		return gns_fail(err, -EINVAL, "%s '%s' has no group for the number; write for instance '%.4s ([0-9.e+-]+)'", option, expression,
+				option + 2);
 	}
 	return 0;
+}
+
+bool gns_number_in(const regex_t *regex, const char *line, double *out)
+{
+	regmatch_t match[2];
+	char text[64], *end;
+	if (regexec(regex, line, 2, match, 0) != 0 || match[1].rm_so < 0)
+		return false;
+	size_t n = (size_t)(match[1].rm_eo - match[1].rm_so);
+	if (n == 0 || n >= sizeof text)
+		return false;
+	memcpy(text, line + match[1].rm_so, n);
+	text[n] = '\0';
+	*out = strtod(text, &end);
+	return end != text;
+}
+
+int gns_loss_init(struct gns_loss *l, const char *expression, struct gns_error *err)
+{
+	memset(l, 0, sizeof *l);
+	return gns_number_regex(&l->regex, "--loss-regex", expression, err);
 }
 
 void gns_loss_attach(struct gns_loss *l, const char *session_name, struct gns_session *session, int pipe)
@@ -72,17 +92,8 @@ static void send(struct gns_loss *l, uint64_t step, double value)
 void gns_loss_line(void *loss, const char *line)
 {
 	struct gns_loss *l = loss;
-	regmatch_t match[2];
-	char text[64], *end;
-	if (!l->session || regexec(&l->regex, line, 2, match, 0) != 0 || match[1].rm_so < 0)
-		return;
-	size_t n = (size_t)(match[1].rm_eo - match[1].rm_so);
-	if (n == 0 || n >= sizeof text)
-		return;
-	memcpy(text, line + match[1].rm_so, n);
-	text[n] = '\0';
-	double value = strtod(text, &end);
-	if (end == text || !isfinite(value))
+	double value;
+	if (!l->session || !gns_number_in(&l->regex, line, &value) || !isfinite(value))
 		return;
 	uint64_t step = newest_step(l);
 	l->found++;

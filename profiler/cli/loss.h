@@ -35,6 +35,11 @@ struct gns_loss {
 	uint64_t found, crowded, lost;   /* losses; of which for a step that had one already; that the pipe did not take */
 };
 
+/* An expression given with `option`, which needs a group: the number. A sentence where it is none. */
+int gns_number_regex(regex_t *regex, const char *option, const char *expression, struct gns_error *err);
+/* The number of the first match in a line; may be one that is not finite. */
+bool gns_number_in(const regex_t *regex, const char *line, double *out);
+
 int gns_loss_init(struct gns_loss *loss, const char *expression, struct gns_error *err);
 /* Once the session exists; nothing is owned. */
 void gns_loss_attach(struct gns_loss *loss, const char *session_name, struct gns_session *session, int pipe);

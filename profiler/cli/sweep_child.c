@@ -14,6 +14,7 @@
 #include "gnscope/text.h"
 #include "profiler/cli/cli.h"
 #include "profiler/cli/launch.h"
+#include "profiler/cli/loss.h"
 #include "profiler/cli/sweep.h"
 
 #define SECOND 1000000000u
@@ -148,29 +149,14 @@ static void take(struct gns_sweep_child *c, double step, double loss)
 	c->loss_ns = gns_clock_ns(CLOCK_MONOTONIC);
 }
 
-static bool number_in(const regex_t *regex, const char *line, double *out)
-{
-	regmatch_t match[2];
-	char text[64], *end;
-	if (regexec(regex, line, 2, match, 0) != 0 || match[1].rm_so < 0)
-		return false;
-	size_t n = (size_t)(match[1].rm_eo - match[1].rm_so);
-	if (n == 0 || n >= sizeof text)
-		return false;
-	memcpy(text, line + match[1].rm_so, n);
-	text[n] = '\0';
-	*out = strtod(text, &end);
-	return end != text;
-}
-
 static void take_line(struct gns_sweep_child *c, const struct gns_sweep_reader *reader)
 {
 	double step, loss;
 	c->line[c->line_len] = '\0';
 	c->line_len = 0;
-	if (number_in(&reader->step, c->line, &step) && step > 0 && step < 1e15)
+	if (gns_number_in(&reader->step, c->line, &step) && step > 0 && step < 1e15)
 		c->newest_step = (int64_t)step;
-	if (c->newest_step > 0 && number_in(&reader->loss, c->line, &loss))
+	if (c->newest_step > 0 && gns_number_in(&reader->loss, c->line, &loss))
 		take(c, (double)c->newest_step, loss);
 }
 
