@@ -320,6 +320,8 @@ case("lstm", lambda: Recurrent(nn.LSTM), sequences(), classify)
 case("lstm time-major", lambda: Recurrent(nn.LSTM, batch_first=False), sequences(), time_major_rnn)
 case("lstm float32", lambda: Recurrent(nn.LSTM).float(), lambda i: (torch.randn(4, 6, 8, dtype=torch.float32), torch.randint(0, 4, (4,))),
      classify, left=LSTM, tolerance=1e-4)
+case("lstm float32 time-major", lambda: Recurrent(nn.LSTM, batch_first=False).float(),
+     lambda i: (torch.randn(4, 2, 8, dtype=torch.float32), torch.randint(0, 4, (4,))), time_major_rnn, left=LSTM, tolerance=1e-4)
 case("attention", lambda: Net(lambda m, x: m.h(m.a(x, x, x)[0]), a=nn.MultiheadAttention(8, 2, batch_first=True), h=L(8, 4)),
      sequences(), pooled)
 case("attention square", lambda: Net(lambda m, x: m.h(m.a(x, x, x)[0]), a=nn.MultiheadAttention(8, 2, batch_first=True), h=L(8, 4)),

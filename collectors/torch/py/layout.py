@@ -12,7 +12,8 @@ def place(run, lead, hint, tainted=False):
     if first == n:
         if second == n:
             return run.axis if hint is None else hint
-        return None if tainted and not second else 0
+        # As many rows as samples by chance, or, after a packed sequence, the samples' last states.
+        return None if tainted and not second and not any(p.recurrent for p in run.params) else 0
     if second == n:
         return 1
     if tainted or not first or first % n or first == run.other:

@@ -12,13 +12,24 @@ def named(run):
     modules = [o for o in gc.get_objects() if _is_module(type(o))]
     children = {id(child) for m in modules for child in m._modules.values() if child is not None}
     roots = [m for m in modules if id(m) not in children]
-    best = {}  # Param -> (parameters under its root, name)
+    best = {}  # Param -> (parameters under its root, the root's type, name)
     for root in roots:
         _name_under(root, best)
-    for p, (_, name) in best.items():
+    for p, name in _unlike(best).items():
         if name != p.name:
             p.name = name
             _g.rename(p.id, name)
+
+
+def _unlike(best):
+    """Names that two models have are told apart by the models' types."""
+    types, names = {}, {}
+    for p, (_, kind, name) in best.items():
+        types.setdefault(name, []).append(kind)
+    twice = {kind for kinds in types.values() if len(kinds) > 1 for kind in kinds}
+    for p, (_, kind, name) in best.items():
+        names[p] = kind + "." + name if kind in twice else name
+    return names
 
 
 def _is_module(t):
@@ -29,26 +40,29 @@ def _is_module(t):
 
 
 def _name_under(root, best):
-    found, seen, todo = [], set(), [(root, "", None)]  # last in, first out: the first name of a tied parameter is its name
+    time_major, found, seen, todo = False, [], set(), [(root, "", None)]  # last in, first out: the first name of a tied parameter is its name
     while todo:
         module, path, hint = todo.pop()
         if id(module) in seen or "_parameters" not in module.__dict__:
             continue
         seen.add(id(module))
         hint = _look_at(module, hint)
+        if isinstance(module, (torch.nn.RNNBase, torch.nn.MultiheadAttention)):
+            time_major = time_major or not module.batch_first
         for name, tensor in module._parameters.items():
             p = None if tensor is None else param_of(tensor)
             if p is not None:
                 found.append((p, path + name))
                 p.hint = hint
-                p.recurrent = isinstance(module, torch.nn.RNNBase)
+                p.recurrent = 0 if not isinstance(module, torch.nn.RNNBase) else 2 if name.startswith("weight_hh") else 1
         hidden = WRAPPERS.get(type(module).__name__)
         for name, child in reversed(list(module._modules.items())):
             if child is not None:
                 todo.append((child, path if name == hidden else path + name + ".", hint))
     for p, name in found:
+        p.time_major = p.time_major or time_major
         if p not in best or best[p][0] < len(found):
-            best[p] = len(found), name
+            best[p] = len(found), type(root).__name__, name
 
 
 def _look_at(module, hint):
@@ -57,7 +71,6 @@ def _look_at(module, hint):
     if kind == "DistributedDataParallel":
         look_at_replica(module)
     if isinstance(module, (torch.nn.RNNBase, torch.nn.MultiheadAttention)):
-        era["time_major"] = era["time_major"] or not module.batch_first
         return 1
     if isinstance(module, (torch.nn.TransformerEncoderLayer, torch.nn.TransformerDecoderLayer)):
         return 0 if getattr(module.self_attn, "batch_first", False) else 1

@@ -3,7 +3,7 @@
 
 class Param:
     __slots__ = ("id", "ref", "key", "stream", "shape", "code", "name", "left", "step", "n", "ranks", "spoiled", "retained", "hint",
-                 "reached", "recurrent")
+                 "reached", "recurrent", "time_major")
 
     def __init__(self, tensor, stream, name, code):
         self.ref = weakref.ref(tensor, functools.partial(_param_died, id(tensor)))
@@ -18,7 +18,8 @@ class Param:
         self.spoiled = False  # in that step something happened that cannot be measured
         self.retained = False # in that step a graph was kept that may be used again
         self.ranks = 1        # that average its gradient
-        self.recurrent = False
+        self.recurrent = 0       # 1: of a recurrent layer; 2: what its state is multiplied by
+        self.time_major = False  # of a model that has layers whose operands are (time, samples, ...)
         self.hint = None      # the samples' dimension inside the module it belongs to, where the module says so
         self.reached = False  # it had a gradient at least once
         self.id = _g.param(stream.id, name, self.shape, code, tensor.data_ptr() if code else 0)
@@ -52,7 +53,7 @@ class Stream:
 
 known = {}    # id of a tensor -> Param
 streams = {}  # id of an optimizer -> Stream
-era = {"generation": None, "codes": {}, "named": 0, "time_major": False}
+era = {"generation": None, "codes": {}, "named": 0}
 undo = []     # puts PyTorch's own functions back; for tests
 
 
@@ -118,7 +119,9 @@ def _adopt_groups(stream, optimizer):
         names = group.get("param_names")
         stream.groups += len(group["params"])
         for i, tensor in enumerate(group["params"]):
-            if param_of(tensor) is None and isinstance(tensor, torch.Tensor):
+            if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+                stream.groups -= 1  # of a lazy module: looked at again at the next step
+            elif param_of(tensor) is None and isinstance(tensor, torch.Tensor):
                 name = names[i] if names and i < len(names) else "group%d.%d" % (g, i)
                 _adopt_param(stream, tensor, str(name))
 

@@ -96,9 +96,11 @@ class Run:
                 self.failed[p] = reason
         self._find_leads()
         decide_samples(self)
+        several_lengths = of_several_lengths(self)
         for p, found in uses:
             if p not in self.failed:
-                reason = self._join(p, found) if self.n else "samples"
+                known_samples = self.n and not (p.recurrent and several_lengths)
+                reason = self._join(p, found) if known_samples else "samples"
                 if reason:
                     self.failed[p] = reason
         tainted = tainted_nodes(self)

@@ -2,24 +2,24 @@
 #
 # Told by the user, or the leading dimension of what the trainer hands to its model: that call is waited for, once in a
 # measured pass, with nn.Module's __call__ exchanged until it comes. Without either, what the first operations saw.
-first_call = {"sizes": None, "original": None, "samples": 0}
+# Others exchange it too, for as long as they trace a model: then theirs stays, and ours is taken out when it is back.
+first_call = {"sizes": None, "numbers": False, "samples": 0, "wanted": False, "original": None, "ours": None}
 
 
 def expect_first_call():
     first_call["sizes"], first_call["samples"] = None, 0
-    if first_call["original"] is None and _g.any_measuring() and not _compiling():
-        original = torch.nn.Module.__dict__.get("__call__")
-        if original is None:
-            return
-        first_call["original"] = original
-        torch.nn.Module.__call__ = _g.wrap(original, _before_call, None)
+    first_call["wanted"] = _g.any_measuring() and not _compiling()
+    present = torch.nn.Module.__dict__.get("__call__")
+    if first_call["wanted"] and present is not None and present is not first_call["ours"]:
+        if present is not first_call["original"]:
+            first_call["original"], first_call["ours"] = present, _g.wrap(present, _before_call, None)
+        torch.nn.Module.__call__ = first_call["ours"]
 
 
 def forget_first_call():
-    original = first_call["original"]
-    if original is not None:
-        first_call["original"] = None
-        torch.nn.Module.__call__ = original
+    first_call["wanted"] = False
+    if first_call["ours"] is not None and torch.nn.Module.__dict__.get("__call__") is first_call["ours"]:
+        torch.nn.Module.__call__ = first_call["original"]
 
 
 def _compiling():
@@ -32,7 +32,7 @@ def _compiling():
 
 
 def _before_call(args, kwargs):
-    if not args or not torch.is_grad_enabled() or not any(param_of(p) for p in args[0].parameters()):
+    if not first_call["wanted"] or not args or not torch.is_grad_enabled() or not any(param_of(p) for p in args[0].parameters()):
         return
     forget_first_call()
     for value in args[1:] + tuple(kwargs.values()):
@@ -63,17 +63,17 @@ def decide_samples(run):
         return
     sizes = first_call["sizes"] or ()
     sequence = sizes[1] if len(sizes) == 2 and not first_call["numbers"] or len(sizes) == 3 else 0
-    seen = _seen_inside(run) if era["time_major"] else 0
-    run.n = _g.samples_told() or seen or first_call["samples"] or _guess(run)
+    time_major = any(p.time_major for p in run.params)
+    run.n = _g.samples_told() or (_seen_inside(run) if time_major else first_call["samples"] or _guess(run))
     if not sizes or run.n not in sizes[:2]:
-        run.axis = 0 if not era["time_major"] else None
+        run.axis = None if time_major else 0
         return
     if sizes[0] == run.n != sequence:
         run.axis, run.other = 0, sequence
     elif sequence == run.n != sizes[0]:
         run.axis, run.other = 1, sizes[0]
     else:
-        run.axis = None if era["time_major"] and sequence == run.n else 0
+        run.axis = None if time_major and sequence == run.n else 0
 
 
 def _seen_inside(run):
@@ -81,11 +81,21 @@ def _seen_inside(run):
     for site in run.sites.values():
         if site.lead and len(site.lead) > 1 and any(use.p.hint == 1 for use in site.uses):
             return site.lead[1]
-    for site in run.sites.values():
-        for use in site.uses:
-            if use.p.recurrent and kind_of(site.node) == "Addmm":
-                return int(site.node._saved_mat1_sym_sizes[0] if hasattr(site.node, "_saved_mat1_sym_sizes") else 0)
-    return 0
+    for node in run.graph.nodes:
+        if kind_of(node) == "MkldnnRnnLayer":
+            x = peek(node, "input")
+            return x.shape[1] if x is not None and x.dim() == 3 else 0
+    return max((site.rows for site in recurrent_sites(run)), default=0)
+
+
+def recurrent_sites(run):
+    """The products of a recurrent layer's state, one for each moment, which have as many rows as there are samples then."""
+    return [site for site in run.sites.values() if any(use.p.recurrent == 2 for use in site.uses)]
+
+
+def of_several_lengths(run):
+    """Packed sequences: fewer samples from moment to moment."""
+    return any(site.rows < run.n for site in recurrent_sites(run))
 
 
 def _guess(run):

@@ -7,7 +7,7 @@ def tell_settings(stream, optimizer):
     found = {"optimizer": type(optimizer).__name__}
     for g, group in enumerate(optimizer.param_groups[:8]):
         for name, value in group.items():
-            if name != "params" and name != "param_names":
+            if name not in ("params", "param_names") and (g or name != "lr"):  # that one is each step's own
                 _take(found, name if g == 0 else "%s.%d" % (name, g), value)
     told = stream.told or {}
     for name, value in found.items():
@@ -22,7 +22,8 @@ def g_zero(name):
 
 def _differs(found, name):
     """A further group's number is worth telling where it is not the first group's."""
-    return found.get(name.rpartition(".")[0]) != found[name]
+    first = name.rpartition(".")[0]
+    return first == "lr" or found.get(first) != found[name]
 
 
 def _take(found, name, value):

@@ -14,13 +14,16 @@ def before_backward(args, kwargs):
         for stream in streams.values():
             stream.backwards += 1
         return None
+    tensors = args[0] if args else kwargs.get("tensors")
+    if isinstance(tensors, torch.Tensor):
+        tensors = (tensors,)
+    elif not isinstance(tensors, (tuple, list)):
+        return None
+    create = kwargs.get("create_graph", args[3] if len(args) > 3 else False)
     outer = getattr(progress, "run", None)
     run = progress.run = Run(outer)
     if outer is None:
         _g.phase("backward")
-    tensors = args[0] if args else kwargs.get("tensors")
-    tensors = (tensors,) if isinstance(tensors, torch.Tensor) else tuple(tensors)
-    create = kwargs.get("create_graph", args[3] if len(args) > 3 else False)
     retain = kwargs.get("retain_graph", args[2] if len(args) > 2 else None)
     run.retain = bool(create if retain is None else retain)
     if kwargs.get("inputs", args[5] if len(args) > 5 else None) is not None:
@@ -122,7 +125,7 @@ def after_step(stream, result, failed):
     if stream.closure:
         stream.closure = False
         optimizer = stream.ref()
-        if optimizer is not None:
+        if optimizer is not None and not failed:
             close_step(stream, optimizer)
     if _g.any_measuring():
         _g.phase("forward")
