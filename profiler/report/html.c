@@ -29,7 +29,7 @@ static const char style[] =
 	".fact dt{font-size:12.5px;color:var(--faint)}\n"
 	".fact dd{margin:1px 0 0;font-size:23px;font-weight:620;letter-spacing:-.01em;line-height:1.3}\n"
 	".fact dd .unit{font-size:14px;font-weight:450;letter-spacing:0;color:var(--faint)}\n"
-	".fact .note{display:block;margin-top:1px;font-size:12.5px;line-height:1.4;color:var(--faint)}\n"
+	".fact dd.note{margin-top:1px;font-size:12.5px;font-weight:400;letter-spacing:0;line-height:1.4;color:var(--faint)}\n"
 	".note,figcaption,.lead{color:var(--faint)}\n"
 	".lead{margin:0 0 14px;max-width:52em}\n"
 	"figure{margin:14px 0 0}\n"
@@ -119,9 +119,9 @@ static void figure(struct page *page, enum gns_figure kind, const struct gns_rep
 		fputs("</div>", page->out);
 		if (n == 1 && gns_report_caption(caption, sizeof caption, kind, runs)[0])
 			element(page, "<figcaption>", caption, "</figcaption>");
+		fputs("</figure>\n", page->out);
 		if (n == 1)
 			sql(page, gns_figure_names[kind], runs->summary.run.run_id, gns_figure_sql(query, sizeof query, kind, runs));
-		fputs("</figure>\n", page->out);
 	} else {
 		element(page, "<p class=\"note\">No picture: ", err.text, ".</p>\n");
 	}
@@ -141,7 +141,7 @@ static void facts(struct page *page, const struct gns_report_run *run)
 			element(page, " <span class=\"unit\">", fact[i].unit, "</span>");
 		fputs("</dd>", page->out);
 		if (fact[i].note[0])
-			element(page, "<span class=\"note\">", fact[i].note, "</span>");
+			element(page, "<dd class=\"note\">", fact[i].note, "</dd>");
 		fputs("</div>\n", page->out);
 	}
 	fputs("</dl>\n", page->out);
@@ -281,8 +281,8 @@ static void of_sweep(struct page *page, const struct gns_report_sweep *sweep)
 		fputs("<figure data-figure=\"sweep\"><div class=\"picture\">\n", page->out);
 		gns_svg_inline(page->out, &picture, page->pictures++);
 		element(page, "</div><figcaption>", gns_sweep_caption(text, sizeof text, sweep), "</figcaption>");
-		sql(page, "sweep", 0, gns_sweep_sql(text, sizeof text, sweep));
 		fputs("</figure>\n", page->out);
+		sql(page, "sweep", 0, gns_sweep_sql(text, sizeof text, sweep));
 	} else {
 		element(page, "<p class=\"note\">No picture: ", err.text, ".</p>\n");
 	}
