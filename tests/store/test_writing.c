@@ -537,3 +537,69 @@ Test(writing, a_reader_cannot_write)
 	cr_expect_eq(gns_store_loss(reader, run_id, 1, 1, 1, &err), -EROFS);
 	gns_store_close(reader);
 }
+
+/* ---- a step that ends in another transaction than it began in ---- */
+
+#define SUMS "SELECT (SELECT group_concat(x) FROM (SELECT run_id||' '||step||' '||source||' '||s||' '||g2||' '||params AS x FROM step))||" \
+	"(SELECT group_concat(x) FROM (SELECT step||' '||half_life||' '||b_noise||' '||b_crit AS x FROM estimate))||" \
+	"(SELECT group_concat(x) FROM (SELECT size||' '||block||' '||s||' '||g2||' '||loss_sum||' '||steps AS x FROM rollup))||" \
+	"(SELECT sum(q_small)||' '||count(*) FROM grad)||(SELECT sum(total_ns)||' '||count(*) FROM kernel_step)||" \
+	"(SELECT group_concat(steps||' '||steps_measured||' '||last_step) FROM rank)"
+
+/* 70 steps in transactions of so many records; `again`: each in a store that was closed and opened between. */
+static char *stored_in_pieces(const char *path, int64_t key, size_t piece, bool again)
+{
+	struct gns_generate o = GNS_GENERATE_DEFAULT;
+	struct gns_run_start start = { .key = (uint64_t)key, .name = "pieces", .start_ns = 1 };
+	struct gns_record records[2048];
+	struct gns_store *s;
+	int64_t id, to;
+	uint64_t tail;
+	size_t n = 0;
+	o.steps = 70;
+	o.layers = 2;
+	records[n++] = gns_generate_proc(&o, 0);
+	for (int i = 0; i < o.layers; i++)
+		records[n++] = gns_generate_param(i);
+	for (int i = 0; i < 8; i++)
+		records[n++] = gns_generate_kernel(i);
+	for (int64_t step = 1; step <= o.steps; step++)
+		n += gns_generate_step(&o, 0, step, records + n);
+	cr_assert_eq(gns_store_open_write(path, &s, &err), 0, "%s", err.text);
+	for (size_t at = 0; at < n; at += piece) {
+		cr_assert_eq(gns_store_run_begin(s, &start, &id, &err), 0, "%s", err.text);
+		cr_assert_eq(gns_store_rank_begin(s, id, 0, 1000, &to, &tail, &err), 0, "%s", err.text);
+		cr_assert_eq(tail, at);
+		cr_assert_eq(gns_store_begin(s, &err), 0, "%s", err.text);
+		for (size_t i = at; i < at + piece && i < n; i++)
+			cr_assert_eq(gns_store_record(s, to, &records[i], &err), 0, "%s", err.text);
+		cr_assert_eq(gns_store_set_tail(s, to, at + piece, 0, 0, &err), 0);
+		cr_assert_eq(gns_store_commit(s, &err), 0, "%s", err.text);
+		if (!again)
+			continue;
+		gns_store_close(s);
+		cr_assert_eq(gns_store_open_write(path, &s, &err), 0, "%s", err.text);
+	}
+	sqlite3_stmt *stmt;
+	cr_assert_eq(sqlite3_prepare_v2(s->db, SUMS, -1, &stmt, NULL), SQLITE_OK, "%s", sqlite3_errmsg(s->db));
+	cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
+	char *text = strdup((const char *)sqlite3_column_text(stmt, 0));
+	sqlite3_finalize(stmt);
+	gns_store_close(s);
+	return text;
+}
+
+Test(writing, a_step_may_end_in_another_transaction, .timeout = 120)
+{
+	static const size_t pieces[] = { 1, 2, 3, 5, 7, 12, 31, 100 };
+	char path[160];
+	snprintf(path, sizeof path, "%s/whole.db", folder);
+	char *whole = stored_in_pieces(path, 1, 100000, false);
+	for (size_t i = 0; i < 2 * sizeof pieces / sizeof *pieces; i++) {
+		snprintf(path, sizeof path, "%s/%zu.db", folder, i);
+		char *text = stored_in_pieces(path, 1, pieces[i / 2], i % 2);
+		cr_expect_str_eq(text, whole, "in pieces of %zu records", pieces[i / 2]);
+		free(text);
+	}
+	free(whole);
+}
