@@ -29,6 +29,7 @@ EXAMPLES = {
     "char_lm": (32, 24, "--batch-size", 60, "square root"),
     "mlp": (128, 600, "--batch", 1500, "noise"),
 }
+LR = {"mlp": 0.02}  # what no collector tells
 
 
 def parse_args():
@@ -159,7 +160,7 @@ def to_target(args, name, folder, rows, measured, lines):
     for f in FACTORS:
         row = next(r for r in plan[f]["rows"] if r["batch"] == round(batch * f))
         lr = next(r for r in plan[f]["rules"] if r["what"] == "lr" and r["rule"] == rule)
-        value = lr["value"]
+        value = lr["factor"] and lr["factor"] * (lr["now"] or LR[name])
         if row["steps"] is None or value is None:
             lines.append(f"| {name}, loss {target:g} | {round(batch * f)} | unresolved | | | |")
             continue
@@ -235,14 +236,14 @@ def main():
                 said.append(words)
                 all_times += errors
     out = ["## Step time, predicted before it is measured", "",
-           f"`bench/predict_time.py{' --target' if args.target else ''}`: from a run at one batch, docs/steptime.md; ms a step, the range the model allows in brackets. "
+           f"`bench/predict_time.py{' --cpu' * args.cpu}{' --target' * args.target}`: from a run at one batch, docs/steptime.md; ms a step, the range the model allows in brackets. "
            f"Measured: {'processor time of plain runs on one thread, the least' if args.cpu else 'medians of plain runs, the quickest'} of {args.rounds}. {len(os.sched_getaffinity(0))} cores, {platform.machine()}, load "
            f"{start:.1f} at the start, {os.getloadavg()[0]:.1f} at the end.", "",
            "| example | batch of the run | batch | predicted | measured | off by |", "|---|---|---|---|---|---|", *steps, "",
            f"Step time: {median_of(all_errors)}; wanted: a median of at most 15%.", ""]
-    if args.target and all_times:
+    if args.target:
         out += ["| example | batch | predicted | measured | steps off by | time off by |", "|---|---|---|---|---|---|", *targets, "",
-                f"Time to target: {median_of(all_times)}; wanted: a median of at most 25%. Learning rates by `advise`'s rules, {args.seeds} seeds.", ""]
+                f"Time to target: {median_of(all_times) if all_times else 'nothing was resolved'}; wanted: a median of at most 25%. Learning rates by `advise`'s rules, {args.seeds} seeds.", ""]
     out += [*(f"- {words}." for words in said), ""]
     text = "\n".join(out) + "\n"
     print(text)
