@@ -95,8 +95,9 @@ void gns_chart_write_labels(struct gns_picture *p, struct gns_chart_labels *labe
 		enum gns_ink ink = labels->of[i].ink;
 		gns_picture_line(p, (struct gns_pen){.ink = ink, .width = 1, .alpha = 0.6},
 				 (struct gns_spot[]){{right + 2, from}, {right + 8, y}, {right + 12, y}}, 3);
+		/* Bold letters are wider. */
 		gns_picture_text(p, (struct gns_pen){.ink = ink, .width = GNS_TEXT_SIZE, .bold = true}, GNS_ANCHOR_START, right + 16, y + 4,
-				 gns_chart_cut(labels->of[i].text, GNS_TEXT_SIZE, p->width - right - 18));
+				 gns_chart_cut(labels->of[i].text, GNS_TEXT_SIZE * 1.14, p->width - right - 18));
 	}
 }
 

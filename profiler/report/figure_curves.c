@@ -295,8 +295,8 @@ int gns_figure_loss(struct gns_picture *p, const struct gns_report_run *runs, si
 		if (runs[i].n_losses == 0)
 			continue;
 		double loss = runs[i].losses[runs[i].n_losses - 1].loss;
-		snprintf(text, sizeof text, "%s %s", n == 1 ? "loss" : gns_figure_run_name(name, sizeof name, &runs[i]),
-			 gns_text_number(number, sizeof number, loss));
+		gns_text_number(number, sizeof number, loss);
+		snprintf(text, sizeof text, "%s %s", n == 1 ? "loss" : number, n == 1 ? number : gns_figure_run_name(name, sizeof name, &runs[i]));
 		gns_chart_label(&labels, p, gns_chart_y(p, loss), n == 1 ? GNS_INK_TEXT : gns_ink_series(i), GNS_DASH_NONE, text);
 	}
 	gns_chart_write_labels(p, &labels);

@@ -12,7 +12,7 @@
 
 #define GNS_REPORT_RUNS 8      /* side by side: as many as there are inks */
 #define GNS_REPORT_POINTS 160  /* of a curve at most */
-#define GNS_REPORT_FEW 16      /* fewer points are no curve: some may then stay unresolved */
+#define GNS_REPORT_FEW 8       /* fewer points are no curve: some may then stay unresolved */
 #define GNS_REPORT_LAYERS 500  /* rows of a table; what is left out is counted */
 #define GNS_REPORT_KERNELS 100
 #define GNS_REPORT_SETTINGS 60
