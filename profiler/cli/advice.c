@@ -12,7 +12,19 @@
 
 /* ---- the step time ---- */
 
-/* Other finished runs of the program on this machine at other batches. */
+/* A run's step without our own time in it. */
+static double own_ms(const struct gns_summary *s)
+{
+	return s->overhead_pct > 0 && s->overhead_pct < 100 ? s->step_ms * (1 - s->overhead_pct / 100) : s->step_ms;
+}
+
+/* Runs that have come to their end, or were ended: those of a sweep are, at their target. */
+static bool is_over(const struct gns_run_info *run)
+{
+	return strcmp(run->status, "finished") == 0 || strcmp(run->status, "killed") == 0;
+}
+
+/* Other runs of the program on this machine at other batches. They may have been measured more or less often than this one. */
 static int refine(struct gns_store *store, struct gns_advice *a, struct gns_error *err)
 {
 	struct gns_run_info *runs = NULL;
@@ -26,12 +38,13 @@ static int refine(struct gns_store *store, struct gns_advice *a, struct gns_erro
 		struct gns_summary s;
 		if (runs[i].run_id == a->summary.run.run_id)
 			s = a->summary;
-		else if (strcmp(runs[i].host, a->summary.run.host) != 0 || strcmp(runs[i].status, "finished") != 0 ||
+		else if (strcmp(runs[i].host, a->summary.run.host) != 0 || !is_over(&runs[i]) ||
 			 runs[i].world != a->summary.run.world || !gns_points_same_command(runs[i].command, a->summary.run.command) ||
 			 gns_store_summary(store, runs[i].run_id, 0, &s, NULL) < 0 || s.params != a->summary.params ||
 			 strcmp(s.sample_unit, a->summary.sample_unit) != 0 || s.run.steps < 20)
 			continue;
-		point[used++] = (struct gns_step_point){s.samples_per_step / a->world, s.step_ms};
+		point[used++] = (struct gns_step_point){s.samples_per_step / a->world,
+							own_ms(&s) * a->summary.step_ms / own_ms(&a->summary)};
 	}
 	free(runs);
 	gns_step_from_runs(point, used, &parts, &a->model);
