@@ -78,6 +78,18 @@ static const char *number(char dst[40], double value)
 	return gns_text_number(dst, 40, value);
 }
 
+static void note_of_edges(struct answer *a)
+{
+	char list[200] = "", x[40];
+	size_t n = 0, at = 0;
+	for (size_t i = 0; i < a->n_table; i++)
+		if (a->table[i].lr_edge && at + 44 < sizeof list)
+			at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", n++ ? ", " : "", number(x, a->table[i].batch));
+	if (n)
+		gns_note_add(&a->points.notes, "lr_edge", "at batch%s %s the best learning rate is at the edge of those tried: a better one may lie beyond",
+			     n > 1 ? "es" : "", list);
+}
+
 static void notes_of_fit(struct answer *a)
 {
 	const struct gns_fit *f = &a->fit;
@@ -85,7 +97,7 @@ static void notes_of_fit(struct answer *a)
 	double lo = a->table[0].batch, hi = a->table[a->n_table - 1].batch;
 	char x[40], y[40];
 	if (f->law_fails)
-		gns_note_add(notes, "law_fails", "the runs do not lie on S = S_min + E_min/B: %s; B_crit is then a way of speaking",
+		gns_note_add(notes, "law_fails", "the runs do not lie on S = S_min + E_min/B: %s; B_crit then says roughly what they do",
 			     f->fit_p < 0.01 ? "batches scatter about it more than seeds explain" : "they bend otherwise");
 	if (f->scatter == GNS_SCATTER_NONE)
 		gns_note_add(notes, "no_limits", "too few runs for limits: three or more must reach the target; more seeds, more batch sizes");
@@ -100,10 +112,7 @@ static void notes_of_fit(struct answer *a)
 	if (f->scatter == GNS_SCATTER_BATCHES)
 		gns_note_add(notes, "batch_scatter", "batches scatter about the law more than seeds do: the limits rest on the scatter of %zu batches",
 			     a->n_table);
-	for (size_t i = 0; i < a->n_table; i++)
-		if (a->table[i].lr_edge)
-			gns_note_add(notes, "lr_edge", "at batch %s the best learning rate, %s, is at the edge of those tried: a better one may lie beyond",
-				     number(x, a->table[i].batch), number(y, a->table[i].lr));
+	note_of_edges(a);
 	for (size_t i = 0; i < a->n_table; i++)
 		if (a->table[i].lrs > 1 && a->table[i].censored == a->table[i].runs)
 			gns_note_add(notes, "batch_never", "at batch %s no run reached the target at any learning rate", number(x, a->table[i].batch));

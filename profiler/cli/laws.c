@@ -66,7 +66,12 @@ json_t *gns_laws_json(const struct gns_law laws[GNS_LAWS])
 void gns_laws_print(const struct gns_law laws[GNS_LAWS], const char *unit)
 {
 	char factor[40];
-	for (size_t i = 0; i < GNS_LAWS; i++) {
+	bool none = true;
+	for (size_t i = 0; i < GNS_LAWS; i++)
+		none &= laws[i].law.n == 0;
+	if (none)
+		puts("law        B_noise and B_crit over the runs: too few, no run has a resolved one");
+	for (size_t i = 0; i < GNS_LAWS && !none; i++) {
 		const struct gns_law *l = &laws[i];
 		const char *name = strcmp(l->of, "b_noise") == 0 ? "B_noise" : "B_crit";
 		const char *x = strcmp(l->against, "loss") == 0 ? "loss" : unit;
