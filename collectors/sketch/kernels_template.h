@@ -140,7 +140,7 @@ INLINE void K_NAME(bucket_run)(const K_U *y, ptrdiff_t ld, size_t cols, size_t f
 	for (; j + K_W <= to; j += K_W, hint += hint_step) {
 		const K_WORDS word = K_WORD(table + j);
 		const K_V sign = K_SIGN(word);
-		K_V weighted = fresh ? K_SET(0) : K_LOAD((const K_U *)g + j);
+		K_V weighted = fresh || !a ? K_SET(0) : K_LOAD((const K_U *)g + j);
 		UNROLL for (int r = 0; r < rows; r++) {
 			const K_V value = K_LOAD(y + r * ld + (ptrdiff_t)j);
 			__builtin_prefetch(hint + r * hint_row, 0, 3);
@@ -154,7 +154,7 @@ INLINE void K_NAME(bucket_run)(const K_U *y, ptrdiff_t ld, size_t cols, size_t f
 	if (j < to) {
 		const K_WORDS word = K_WORD(table + j);
 		const K_V sign = K_SIGN(word);
-		K_V weighted = fresh ? K_SET(0) : K_LOAD((const K_U *)g + j);
+		K_V weighted = fresh || !a ? K_SET(0) : K_LOAD((const K_U *)g + j);
 		UNROLL for (int r = 0; r < rows; r++) {
 			const K_V value = K_LOADN(y + r * ld + (ptrdiff_t)j, to - j);
 			acc[r] = K_FMA(K_PERM(value, word), sign, acc[r]);

@@ -418,6 +418,8 @@ Test(layers, refuses_what_disagrees)
 	cr_expect_eq(gns_layer_embedding(layers, &s, &ids.t, &odd, -1), -EINVAL);
 	cr_expect_eq(gns_layer_embedding(layers, &s, &x.t, &y.t, -1), -EINVAL);
 	cr_expect_eq(gns_layer_gain(layers, &s, &x.t, NULL, &rows.t, &y.t, GNS_GAIN_LAYER, 1), -EINVAL);
+	const struct gns_tensor one = {.data = rows.t.data, .dtype = GNS_F32, .ndim = 1, .size = {1}, .stride = {1}};
+	cr_expect_eq(gns_layer_gain(layers, &s, &x.t, NULL, &one, &x.t, GNS_GAIN_LAYER, 1), -EINVAL); /* across samples */
 	cr_expect_eq(gns_layer_gain(layers, &s, &x.t, NULL, &rows.t, &x.t, GNS_GAIN_GROUP, 1), -EINVAL);
 	cr_expect_eq(gns_layer_gain(layers, &s, &x.t, &rows.t, &rows.t, &x.t, GNS_GAIN_BATCH, 1), -EINVAL);
 	cr_expect_eq(gns_layer_reduce(layers, &s, &y.t, NULL, 1, (size_t[]){D}), -EINVAL);
