@@ -114,7 +114,7 @@ class Mock:
         assert reason in ("", "tied", "recurrent", "compiled", "sparse", "device", "dtype", "operation", "user_hook", "sharded",
                           "unused", "checkpoint", "samples"), reason
         self.left[number] = reason
-        if reason:
+        if reason not in ("", "unused"):
             self.data.pop(number, None)
 
     def measuring(self, stream):
@@ -139,6 +139,8 @@ class Mock:
     def _add(self, number, each, n):
         """each: per-sample gradients (n, ...)"""
         self.calls += 1
+        if self.left.get(number) not in (None, "", "unused"):
+            return 0
         assert each.shape[0] == n, (each.shape, n)
         t, each = self._of(number), each.reshape(n, -1)
         if t.open is None:

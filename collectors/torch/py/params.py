@@ -3,7 +3,7 @@
 
 class Param:
     __slots__ = ("id", "ref", "key", "stream", "shape", "code", "name", "left", "step", "n", "ranks", "spoiled", "retained", "hint",
-                 "reached", "recurrent", "time_major")
+                 "reached", "recurrent", "time_major", "fails", "leftover")
 
     def __init__(self, tensor, stream, name, code):
         self.ref = weakref.ref(tensor, functools.partial(_param_died, id(tensor)))
@@ -16,11 +16,13 @@ class Param:
         self.step = -1        # the stream's step in which it was last reached by a measured backward
         self.n = 0            # samples of that step so far
         self.spoiled = False  # in that step something happened that cannot be measured
+        self.leftover = False # that is: a gradient of an earlier step was still there
         self.retained = False # in that step a graph was kept that may be used again
         self.ranks = 1        # that average its gradient
         self.recurrent = 0       # 1: of a recurrent layer; 2: what its state is multiplied by
         self.time_major = False  # of a model that has layers whose operands are (time, samples, ...)
         self.hint = None      # the samples' dimension inside the module it belongs to, where the module says so
+        self.fails = 0        # times in a row that its operands could not be read as they should
         self.reached = False  # it had a gradient at least once
         self.id = _g.param(stream.id, name, self.shape, code, tensor.data_ptr() if code else 0)
 

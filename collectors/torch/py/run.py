@@ -53,6 +53,9 @@ class Site:
         self.unpacked = ()
 
 
+RETRIES, RETRY_EVERY = 3, 64  # a parameter that could not be measured is tried again, but not in every step
+
+
 class Run:
     __slots__ = ("graph", "outer", "n", "axis", "other", "params", "failed", "handles", "sites", "streams", "retain", "skipped", "inner",
                  "loss")
@@ -103,6 +106,12 @@ class Run:
                 reason = self._join(p, found) if known_samples else "samples"
                 if reason:
                     self.failed[p] = reason
+        for p in self.params:
+            if p not in self.failed and p.left not in ("", "unused"):
+                if p.fails >= RETRIES and p.fails % RETRY_EVERY:
+                    self.failed[p] = p.left
+                else:
+                    p.leave("")
         tainted = tainted_nodes(self)
         for node, site in self.sites.items():
             site.tainted = node in tainted
@@ -118,7 +127,7 @@ class Run:
             return False
         stream, fresh = p.stream, p.step != p.stream.step
         if fresh:
-            p.step, p.n, p.spoiled, p.retained = stream.step, 0, False, False
+            p.step, p.n, p.spoiled, p.retained, p.leftover = stream.step, 0, False, False, False
         grad = tensor.grad
         clean = grad is None or grad.layout is torch.strided and _g.is_zero(grad)
         if self._around(p):
@@ -129,10 +138,9 @@ class Run:
             if p.n and stream.closure and stream.depth:
                 return False  # the closure's first evaluation counts
             _g.void(p.id)
-            p.n, p.spoiled, p.retained = 0, False, False
+            p.n, p.spoiled, p.retained, p.leftover = 0, False, False, False
         elif fresh and not clean:
-            p.spoiled = True
-            _g.count("gradient_not_zeroed")
+            p.spoiled = p.leftover = True
         if p.spoiled:
             return False
         self.params.append(p)
@@ -245,7 +253,7 @@ class Run:
             elif reason:
                 self._lose(p, reason)
             else:
-                p.reached = True
+                p.reached, p.fails = True, 0
                 p.leave("")
                 p.n += self.n
                 p.retained = self.retain
@@ -256,6 +264,7 @@ class Run:
             self.outer.streams |= self.streams
 
     def _lose(self, p, reason):
+        p.fails += 1
         p.leave(reason)
         p.spoiled = True
         _g.void(p.id)

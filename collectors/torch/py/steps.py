@@ -136,6 +136,8 @@ def close_step(stream, optimizer):
     micro = stream.micro_steps if _g.measuring(stream.id) or len(streams) > 1 else stream.backwards
     lr = optimizer.param_groups[0].get("lr") if optimizer.param_groups else None
     tell_settings(stream, optimizer)
+    if any(p.leftover and p.step == stream.step for p in stream.params):
+        _g.count("gradient_not_zeroed")
     again = _g.step(stream.id, micro, None if lr is None else _number(lr)) < 0
     stream.step += 1
     stream.backwards = stream.micro_steps = 0
