@@ -1,5 +1,6 @@
-/* Drains the rings of one session into the store. A round is one transaction: records, how far each ring was read, then
- * the commit, and only then are the rings told that there is room again. */
+/* Drains the rings of one session into the store, in transactions: records, how far each ring was read, then the commit, and
+ * only then are the rings told that there is room again. A step may begin in one transaction and end in the next: the store
+ * knows what it has of a step that is not closed. */
 #include "store/recorder.h"
 
 #include <fcntl.h>
@@ -18,6 +19,8 @@
 #define MS 1000000u
 #define LOOK_MS 20          /* how often the rings are looked at */
 #define ROUND_MS 150        /* how often what they hold is stored, when they are not filling up */
+#define TRANSACTION_RECORDS 4096 /* of one ring: readers see news sooner, and other rings are not kept waiting */
+#define ROUND_TRANSACTIONS 16    /* twice what a ring holds: one that is filled as fast as it is read ends no other's turn */
 #define RETRY_MS 1000
 #define FINAL_TRIES 3
 #define LINGER_MS 2000      /* detached: after the last trainer is gone */
@@ -46,6 +49,7 @@ struct recorder {
 	unsigned trainers;     /* seen */
 	int failure;           /* negative errno of the last round, 0 fine */
 	unsigned final_tries;
+	bool more;             /* a ring held more than one transaction takes */
 	struct gns_error text;
 	uint64_t round_ns, retry_ns, gone_ns, end_ns;
 	struct feed feed[GNS_SLOTS];
@@ -261,6 +265,11 @@ static int drain_feed(struct recorder *r, int i, struct feed *feed, struct gns_e
 		bad_ring(r, i, feed, "its counts are damaged");
 		ready = 0;
 	}
+	if (ready > TRANSACTION_RECORDS) {
+		ready = TRANSACTION_RECORDS;
+		feed->over = false; /* not before the rest is read */
+		r->more = true;
+	}
 	int rc = 0;
 	for (int64_t n = 0; rc == 0 && n < ready; n++) {
 		struct gns_record record = *gns_ring_read(&feed->ring, feed->released + (uint64_t)n);
@@ -321,19 +330,21 @@ static int store_round(struct recorder *r, const bool *news, struct gns_error *e
 	return rc;
 }
 
-static void round_of(struct recorder *r)
+/* True when there is more to store at once. */
+static bool one_transaction(struct recorder *r)
 {
 	bool news[GNS_SLOTS], any = false;
 	for (int i = 0; i < GNS_SLOTS; i++)
 		any = (news[i] = has_news(r, i)) || any;
 	r->round_ns = clock_ns(CLOCK_MONOTONIC);
+	r->more = false;
 	if (!any)
-		return;
+		return false;
 	struct gns_error err = { "" };
 	int rc = store_round(r, news, &err);
 	if (rc < 0) {
 		failed(r, rc, err.text);
-		return;
+		return false;
 	}
 	recovered(r);
 	if (r->run_id > 0)
@@ -345,6 +356,13 @@ static void round_of(struct recorder *r)
 			if (r->feed[i].over)
 				finish_feed(r, i);
 		}
+	return r->more;
+}
+
+static void round_of(struct recorder *r)
+{
+	for (int i = 0; i < ROUND_TRANSACTIONS && one_transaction(r); i++)
+		atomic_store(&r->session->heartbeat_ns, clock_ns(CLOCK_MONOTONIC));
 }
 
 /* ---- the loop ---- */
