@@ -21,6 +21,8 @@ bool gns_feed_init(struct gns_feed *feed, uint32_t first_id, uint64_t first_step
 	memset(feed, 0, sizeof *feed);
 	feed->first_id = first_id;
 	feed->first_step = first_step;
+	feed->began_ns = gns_now();
+	feed->began_real_ns = gns_realtime();
 	copy(feed->phase, sizeof feed->phase, "forward");
 	feed->param = gns_pages(GNS_PARAMS_MAX * sizeof *feed->param);
 	return feed->param != NULL;
@@ -68,6 +70,8 @@ int gns_feed_stream(struct gns_feed *feed, const char *optimizer, const struct g
 	int stream = (int)feed->n_streams++;
 	struct gns_feed_stream *s = &feed->stream[stream];
 	gns_steps_init(&s->clock, 0);
+	s->clock.began_ns = stream ? gns_now() : feed->began_ns;
+	s->clock.began_real_ns = stream ? gns_realtime() : feed->began_real_ns;
 	s->scale = 1;
 	s->first = true;
 	begin_step(feed, s, config, control, stream == 0 && feed->first_step ? feed->first_step : 1);

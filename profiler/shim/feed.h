@@ -66,6 +66,7 @@ struct gns_feed {
 	struct gns_feed_param *param; /* by id - first_id */
 	uint32_t n_params, first_id;
 	uint64_t first_step;          /* that stream 0 begins with */
+	uint64_t began_ns, began_real_ns; /* where the first step of the first stream begins */
 	bool losses_marked;           /* the trainer marks its losses: the roots of backward are not taken for them any more */
 	uint64_t pool_ns;             /* cost that belongs to no stream in particular */
 	size_t uses_bytes;
@@ -85,7 +86,7 @@ struct gns_feed {
 bool gns_feed_init(struct gns_feed *feed, uint32_t first_id, uint64_t first_step);
 void gns_feed_free(struct gns_feed *feed);
 
-/* A new stream, the first step of which begins now; -1 when all are in use. */
+/* A new stream, the first step of which begins now (of the first stream, where the feed began); -1 when all are in use. */
 int gns_feed_stream(struct gns_feed *feed, const char *optimizer, const struct gns_config *config, uint32_t control);
 struct gns_feed_stream *gns_feed_stream_at(struct gns_feed *feed, int64_t stream); /* NULL none */
 

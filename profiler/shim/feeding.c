@@ -69,6 +69,12 @@ static bool take_over(void)
 		gns_pages_free(feed, sizeof *feed);
 		return false;
 	}
+	if (timed_from) {
+		uint64_t since = gns_now() - timed_from;
+		feed->began_ns -= since;
+		feed->began_real_ns -= since;
+	}
+	atomic_store(&unmeasured_ns, 0); /* of the import: long ago */
 	gns_core.feed = feed;
 	gns_core.steps.step = 0;
 	gns_core.steps.measured = false;
@@ -509,8 +515,10 @@ static struct gns_feed_report close_step(uint32_t stream, uint32_t micro_steps, 
 	report.step.start_ns = clock->began_real_ns;
 	report.step.overhead_ns = clock->overhead_ns;
 	report.step.every = clock->interval;
-	/* What it took to get in is in the first step, and says nothing about the others. */
+	/* What it took to get in is in the first step, and whatever the trainer did before it began: neither says a thing about the others. */
 	report.step.dur_ns = gns_steps_close(clock, now, gns_realtime(), feed->stream[stream].first);
+	if (feed->stream[stream].first)
+		clock->wall.n = 0;
 	feed->stream[stream].first = false;
 	return report;
 }

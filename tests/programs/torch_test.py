@@ -145,6 +145,7 @@ for i in range(4):
         assert (r["n_small"], r["n_big"], r["groups"], r["source"]) == ("1", "32", "32", "5"), r
         for q, true in (("q_small", float(small)), ("q_big", float(big))):
             assert abs(float(r[q]) - true) <= 1e-5 * true, f"step {i} {name}: {q} {r[q]} is {true}"
+    assert all(0 < int(r["overhead_ns"]) <= int(r["dur_ns"]) for r in done.all("STEP")), "our cost is part of the step"
     assert all(r["samples"] == "32" and r["micro"] == "2" and r["lr"] == "0.10000000000000001" for r in done.all("STEP"))
 
 

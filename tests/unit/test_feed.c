@@ -235,6 +235,7 @@ Test(feed, streams_share_the_budget)
 	uint64_t now = 1000000000, alone, shared = 0;
 	gns_feed_stream(feed, "SGD", &by_budget, 0);
 	gns_feed_stream(feed, "SGD", &by_budget, 0);
+	feed->stream[0].clock.began_ns = feed->stream[1].clock.began_ns = 0;
 	alone = last_interval(0, 200, &now);
 	cr_assert_eq(alone, 2, "every %d steps; 0.8%% of 1 ms is half of what one takes", (int)alone);
 	for (int i = 0; i < 200; i++) {
