@@ -248,8 +248,9 @@ static struct gns_axis loss_axis(const struct gns_report_run *runs, size_t n)
 	double lo = NAN, hi = NAN;
 	for (size_t r = 0; r < n; r++)
 		for (size_t i = 0; i < runs[r].n_losses; i++) {
-			lo = fmin(lo, runs[r].losses[i].loss);
-			hi = fmax(hi, runs[r].losses[i].loss);
+			double loss = fabs(runs[r].losses[i].loss) < GNS_AXIS_MOST ? runs[r].losses[i].loss : (double)NAN;
+			lo = fmin(lo, loss);
+			hi = fmax(hi, loss);
 		}
 	struct gns_axis y = {lo, hi, lo > 0 && hi > 8 * lo};
 	if (!y.log && isfinite(lo)) {

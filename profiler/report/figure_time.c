@@ -53,6 +53,8 @@ int gns_figure_time(struct gns_picture *p, const struct gns_report_run *runs, si
 	if (split->n_families == 0)
 		return gns_fail(err, -ENODATA, "the store has no kernel times of this run");
 	size_t n = parts_of(split, parts, &sum);
+	if (!(sum < GNS_AXIS_MOST) || !(split->step_ms < GNS_AXIS_MOST))
+		return gns_fail(err, -ENODATA, "the times in the store are no times");
 	/* Side by side, kernels can take longer than the step: the bar is then of their sum. */
 	double whole = fmax(sum, split->step_ms);
 	p->has_frame = true;

@@ -11,7 +11,7 @@ struct gns_axis gns_axis_empty(bool log)
 
 void gns_axis_include(struct gns_axis *axis, double value)
 {
-	if (!isfinite(value) || (axis->log && value <= 0))
+	if (!(fabs(value) < GNS_AXIS_MOST) || (axis->log && value < 1 / GNS_AXIS_MOST))
 		return;
 	if (!(axis->lo <= value))
 		axis->lo = value;

@@ -12,8 +12,10 @@ struct gns_axis {
 	bool log;
 };
 
-/* Nothing seen yet: lo and hi NaN. Then gns_axis_include each number that must be on the axis (absent ones, and on a log axis those
- * not above 0, are passed over), then gns_axis_round to make the ends round and the range not empty. */
+#define GNS_AXIS_MOST 1e300 /* beyond it, and on a log axis below its inverse, ends could not be rounded */
+
+/* Nothing seen yet: lo and hi NaN. Then gns_axis_include each number that must be on the axis (absent ones, those too great, and on a
+ * log axis those not above 0, are passed over), then gns_axis_round to make the ends round and the range not empty. */
 struct gns_axis gns_axis_empty(bool log);
 void gns_axis_include(struct gns_axis *axis, double value);
 bool gns_axis_is_empty(const struct gns_axis *axis);
