@@ -28,6 +28,7 @@ def _ignore(*_):
 
 # Before there is an optimizer these do nothing; the rest of this half puts its own in their places.
 doors = {"before_backward": _ignore, "after_backward": _ignore, "after_clip": _ignore, "after_clip_value": _ignore}
+loading = []  # the rest: begun, done
 packing = {"seen": False}  # saved tensors go through hooks of the trainer's, as in a checkpoint
 
 
@@ -59,9 +60,16 @@ def _optimizer_made(optimizer, result, failed):
     """The first optimizer brings in the rest of this half; every one is taken in."""
     if failed or optimizer is None or not _g.state():
         return
-    if "adopt" not in globals():
+    if not loading:
+        loading.append(True)
         _g.load()
-    adopt(optimizer)
+        loading.append(True)
+    for _ in range(1000):  # another thread may be at it; in a child it never comes to its end
+        if len(loading) == 2 or not _g.state():
+            break
+        time.sleep(0.001)
+    if len(loading) == 2 and _g.state():
+        adopt(optimizer)
 
 
 def _hooks_made(hooks, result, failed):
@@ -87,8 +95,8 @@ def _stand_before(owner, name, before, after):
 
 
 def _ready():
-    global torch, gc, weakref, threading, types, functools, progress
-    import gc, weakref, threading, types, functools
+    global torch, gc, weakref, threading, time, types, functools, progress
+    import gc, weakref, threading, time, types, functools
     torch = sys.modules.get("torch")
     progress = threading.local()  # .run: the innermost backward of this thread; .unpacked: for the node at work
     try:
