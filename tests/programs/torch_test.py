@@ -261,6 +261,25 @@ for i in range(4):
     assert len(done.all("GRAD", slot=child, step=5)) == 4, "the child's own gradients"
 
 
+def threads():
+    """Five trainings at once, which bring in the collector together."""
+    done = run("""
+def train():
+    model, optimizer = made()
+    for i in range(20):
+        step(model, optimizer)
+together = [threading.Thread(target=train) for i in range(5)]
+for thread in together:
+    thread.start()
+for thread in together:
+    thread.join()
+""", GNSCOPE_EVERY="1")
+    assert not done.all("EVENT", name="torch_off"), done.all("EVENT")
+    for stream in range(5):
+        assert len(done.all("GRAD", stream=stream)) == 80, f"stream {stream}: {len(done.all('GRAD', stream=stream))} gradients"
+        assert [int(r["step"]) for r in done.all("STEP", stream=stream)] == list(range(1, 21))
+
+
 def marks():
     """gnscope.h beside torch."""
     done = run("""
@@ -301,7 +320,7 @@ def parts():
         assert abs(spent - own) <= 0.1 * int(r["dur_ns"]), f"the parts are {spent} of {own}"
 
 
-for test in (inert, switched_off, truth, tracebacks, given_up, forked, marks, parts):
+for test in (inert, switched_off, truth, tracebacks, given_up, forked, threads, marks, parts):
     try:
         test()
         print(f"ok {test.__name__}")
