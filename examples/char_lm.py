@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Train a small byte-level transformer on the licence texts of a Debian system: an ordinary PyTorch script.
 
-Three pre-norm blocks, causal attention, learned positions, an untied head. Deterministic for a seed on one
-machine; --losses and --weights-hash let two runs be compared to the bit.
+Three pre-norm blocks, causal attention, learned positions; the head is a matrix of its own or, with --tied, the
+token table. Deterministic for a seed on one machine; --losses and --weights-hash let two runs be compared to the bit.
 """
 import argparse
 import hashlib
@@ -29,6 +29,7 @@ def parse_args(argv=None):
     p.add_argument("--blocks", type=int, default=3)
     p.add_argument("--fused-qkv", action=argparse.BooleanOptionalAction, default=True,
                    help="one linear layer for queries, keys and values, or three")
+    p.add_argument("--tied", action="store_true", help="let the head be the token table")
     p.add_argument("--lr", type=float, default=1e-3)
     p.add_argument("--weight-decay", type=float, default=0.01)
     p.add_argument("--optimizer", choices=["adamw", "sgd"], default="adamw")
@@ -106,6 +107,9 @@ class LM(nn.Module):
         self.blocks = nn.ModuleList(Block(args.dim, args.heads, args.fused_qkv) for _ in range(args.blocks))
         self.norm = nn.LayerNorm(args.dim)
         self.head = nn.Linear(args.dim, 256, bias=False)
+        if args.tied:
+            nn.init.normal_(self.token.weight, std=args.dim ** -0.5)
+            self.head.weight = self.token.weight
 
     def forward(self, x):
         h = self.token(x) + self.position.weight[: x.shape[1]]
