@@ -292,8 +292,8 @@ class Distances(nn.Module):
 case("distances", lambda: Distances(4), sequences(t=4), pooled, left={"bias.weight": "samples"})
 case("distances twice", lambda: Distances(8), sequences(t=8), pooled, left={"bias.weight": "samples"})
 case("conv twice", conv_net(lambda: Net(lambda m, x: m.c(m.c(x).tanh()), c=nn.Conv2d(3, 3, 3, groups=3))), images(), classify)
-case("windows", lambda: Net(lambda m, x: m.h(m.a(x.reshape(4, 3, 2, 8).flatten(0, 1)).tanh()).view(4, 6, 4), a=L(8, 8), h=L(8, 4)), sequences(),
-     pooled)
+case("windows", lambda: Net(lambda m, x: m.h(m.a(x.reshape(4, 3, 2, 8).flatten(0, 1)).tanh()).view(4, 6, 4), a=L(8, 8), h=L(8, 4)),
+     sequences(), pooled)
 case("padding", lambda: Net(lambda m, x: m.h(m.e(x)), e=nn.Embedding(11, 8, padding_idx=2), h=L(8, 11)), tokens(), predict)
 case("class token", lambda: Net(lambda m, x: m.h(torch.cat([m.c.expand(len(x), -1, -1), x], 1)), c=nn.Parameter(torch.randn(1, 1, 8)),
                                 h=L(8, 4)), sequences(), pooled)
@@ -331,7 +331,8 @@ case("attention crossed", lambda: Net(lambda m, x: m.h(m.a(x[:, :2], x, x)[0]), 
 case("encoder", lambda: Transformer(), sequences(), pooled)
 case("encoder time-major", lambda: Transformer(batch_first=False), sequences(), time_major)
 case("encoder turned", lambda: Transformer(batch_first=False, turn=True), sequences(), pooled)
-case("experts", lambda: Experts(), sequences(t=24), pooled, left={f"experts.{e}.{k}": "samples" for e in range(3) for k in ("weight", "bias")})
+case("experts", lambda: Experts(), sequences(t=24), pooled,
+     left={f"experts.{e}.{k}": "samples" for e in range(3) for k in ("weight", "bias")})
 case("sparse", lambda: Net(lambda m, x: m.h(m.e(x)), e=nn.Embedding(11, 8, sparse=True), h=L(8, 11)), tokens(), predict,
      left={"e.weight": "sparse"}, optimizer=lambda m: torch.optim.SGD(m.parameters(), lr=0.05))
 

@@ -223,7 +223,8 @@ def checkpoint_not_reentrant(g):
 
 @test
 def checkpoint_of_convolutions(g):
-    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.GroupNorm(2, 6), nn.PReLU(), nn.Conv2d(6, 6, 3, padding=1), nn.Flatten(), nn.Linear(6 * 49, 4))
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.GroupNorm(2, 6), nn.PReLU(), nn.Conv2d(6, 6, 3, padding=1), nn.Flatten(),
+                          nn.Linear(6 * 49, 4))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for step in range(2):
         x, y = models.images()(step)
@@ -581,6 +582,21 @@ def parameters_that_come_later(g):
         optimizer.step()
     check(set(g.history[-1]["got"]) == set(want), f"{sorted(g.history[-1]['got'])}, expected {sorted(want)}")
     return f"{len(want)} parameters, {sorted(want)[-1]}"
+
+
+@test
+def a_module_half_made(g):
+    class Odd(nn.Module):
+        def __init__(self):
+            pass
+
+    odd, model = Odd(), net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    want = truth(model, losses(model, *batch()))
+    losses(model, *batch()).mean().backward()
+    optimizer.step()
+    check(set(g.history[-1]["got"]) == set(want), f"{g.history[-1]}")
+    return f"{len(want)} names beside {type(odd).__name__}"
 
 
 @test

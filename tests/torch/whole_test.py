@@ -84,16 +84,17 @@ def main(args):
     for i in range(0, len(names), STREAMS):
         with tempfile.TemporaryDirectory(prefix="gnscope-torch-") as folder:
             file, store = os.path.join(folder, "told.json"), os.path.join(folder, "run.db")
-            done = subprocess.run([os.path.join(args.build, "bin", "gnscope"), "run", "--store", store, "--every", "1", "--", sys.executable,
-                                   os.path.abspath(__file__), "--train", file, *names[i:i + STREAMS]], env=env, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True)
+            command = [os.path.join(args.build, "bin", "gnscope"), "run", "--store", store, "--every", "1", "--", sys.executable,
+                       os.path.abspath(__file__), "--train", file, *names[i:i + STREAMS]]
+            done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             check(done.returncode == 0, f"{names[i:i + STREAMS]}: exit status {done.returncode}\n{done.stdout}")
             with open(file) as f:
                 errors += compare(json.load(f), store)
     worst, exact = max(errors), sum(e[0] <= EXACT for e in errors)
     check(worst[0] <= SKETCHED, f"{worst[1]}: q_small of {worst[2]} is off by {worst[0]:.2f}")
     check(exact >= EXACT_SHARE * len(errors), f"only {exact} of {len(errors)} are exact")
-    print(f"{len(names)} models, {len(errors)} times a parameter: {exact} exact, the worst sketch off by {worst[0]:.2f} ({worst[1]}, {worst[2]})")
+    print(f"{len(names)} models, {len(errors)} times a parameter: {exact} exact, the worst sketch off by {worst[0]:.2f} "
+          f"({worst[1]}, {worst[2]})")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,14 @@ def named(run):
     if era["named"]:
         return
     era["named"] = 1
-    modules = [o for o in gc.get_objects() if _is_module(type(o))]
+    try:
+        _find_names()
+    except Exception:
+        pass  # then they go by their places in the optimizer
+
+
+def _find_names():
+    modules = [o for o in gc.get_objects() if _is_module(type(o)) and "_parameters" in o.__dict__]
     children = {id(child) for m in modules for child in m._modules.values() if child is not None}
     roots = [m for m in modules if id(m) not in children]
     best = {}  # Param -> (parameters under its root, the root's type, name)
@@ -40,7 +47,8 @@ def _is_module(t):
 
 
 def _name_under(root, best):
-    time_major, found, seen, todo = False, [], set(), [(root, "", None)]  # last in, first out: the first name of a tied parameter is its name
+    time_major, found, seen = False, [], set()
+    todo = [(root, "", None)]  # last in, first out: a tied parameter goes by its first name
     while todo:
         module, path, hint = todo.pop()
         if id(module) in seen or "_parameters" not in module.__dict__:

@@ -11,12 +11,12 @@ def tell_settings(stream, optimizer):
                 _take(found, name if g == 0 else "%s.%d" % (name, g), value)
     told = stream.told or {}
     for name, value in found.items():
-        if told.get(name) != value and (g_zero(name) or told or _differs(found, name)):
+        if told.get(name) != value and (_of_first_group(name) or told or _differs(found, name)):
             tell_setting(stream, name, value)
     stream.told = found
 
 
-def g_zero(name):
+def _of_first_group(name):
     return not name.rpartition(".")[2].isdigit()
 
 
