@@ -4,7 +4,7 @@
 For each example: `gnscope run` at one batch, `gnscope advise --json` for a quarter, half, twice and four times that batch, and only then the
 trainings there, without gnscope. With --target also the time to a loss: the steps that `advise` predicts with the learning rate that it gives
 (the rule "noise" for SGD, "square root" for Adam), times the step time it predicts, against steps and step time as they were. Prints a Markdown section; --write puts
-it between its marks in docs/validation.md. Run it on an otherwise idle machine: about 4 minutes, with --target about 8 more. On a busy one --cpu compares
+it between its marks in docs/validation.md. Run it on an otherwise idle machine: about 4 minutes, with --target about 8 more a seed. On a busy one --cpu compares
 processor time on one thread, where predicted is the ratio to the batch of the run.
 """
 import argparse
