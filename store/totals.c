@@ -47,6 +47,13 @@ void gns_step_read(sqlite3_stmt *stmt, struct gns_rank_step *out)
 	};
 }
 
+/* A damaged store may hold any number: what no sum can hold is 292 years, which nobody takes for a time, and not undefined. */
+static void add(int64_t *sum, int64_t value)
+{
+	if (__builtin_add_overflow(*sum, value, sum))
+		*sum = value < 0 ? INT64_MIN : INT64_MAX;
+}
+
 void gns_total_clear(struct gns_total *total)
 {
 	*total = (struct gns_total){ .n_min = NAN, .n_max = NAN };
@@ -59,12 +66,12 @@ void gns_total_merge(struct gns_total *into, const struct gns_total *from)
 		gns_block_merge(&into->block, &from->block);
 	into->n_min = fmin(into->n_min, from->n_min);
 	into->n_max = fmax(into->n_max, from->n_max);
-	into->steps += from->steps;
-	into->measured += from->measured;
-	into->refused += from->refused;
-	into->dur_ns += from->dur_ns;
-	into->measured_ns += from->measured_ns;
-	into->overhead_ns += from->overhead_ns;
+	add(&into->steps, from->steps);
+	add(&into->measured, from->measured);
+	add(&into->refused, from->refused);
+	add(&into->dur_ns, from->dur_ns);
+	add(&into->measured_ns, from->measured_ns);
+	add(&into->overhead_ns, from->overhead_ns);
 	into->start_ns = from->start_ns > into->start_ns ? from->start_ns : into->start_ns;
 	into->loss_sum += from->loss_sum;
 	into->loss_count += from->loss_count;
@@ -91,9 +98,9 @@ bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_to
 		out->steps++;
 		out->measured += row->measured;
 		out->refused += row->refused;
-		out->dur_ns += row->dur_ns;
-		out->measured_ns += row->measured ? row->dur_ns : 0;
-		out->overhead_ns += row->overhead_ns;
+		add(&out->dur_ns, row->dur_ns);
+		add(&out->measured_ns, row->measured ? row->dur_ns : 0);
+		add(&out->overhead_ns, row->overhead_ns);
 		out->start_ns = row->start_ns > out->start_ns ? row->start_ns : out->start_ns;
 		if (isfinite(row->loss)) {
 			out->loss_sum += row->loss;
