@@ -241,7 +241,7 @@ static void answered(struct gns_top *top)
 	top->asking = GNS_ASK_NOTHING;
 	top->ui.prompt = NULL;
 	if (asked == GNS_ASK_FILTER) {
-		snprintf(top->ui.filter[top->ui.view], sizeof *top->ui.filter, "%s", typed);
+		snprintf(top->ui.filter[top->ui.view], sizeof *top->ui.filter, "%.*s", (int)sizeof *top->ui.filter - 1, typed);
 		top->ui.selected[top->ui.view] = 0;
 	} else if (asked == GNS_ASK_PRICE) {
 		set_amount(top, &top->ui.price, typed, "the price");
