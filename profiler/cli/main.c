@@ -10,9 +10,9 @@ const struct gns_command gns_commands[] = {
 	{"list", gns_cmd_list, "the runs in the store"},
 	{"show", gns_cmd_show, "one run: its noise scale and what it means for the batch"},
 	{"report", gns_cmd_report, "runs as a page, a picture or numbers to send around"},
+	{"export", gns_cmd_export, "runs for other programs: CSV, JSON, OpenMetrics, TensorBoard"},
 	{"fit", gns_cmd_fit, "B_crit measured, from a sweep or from saved runs"},
 	{"advise", gns_cmd_advise, "what another batch would cost, and the settings for it"},
-	{"export", gns_cmd_export, "runs for other programs: CSV, JSON, OpenMetrics, TensorBoard"},
 	{"sql", gns_cmd_sql, "ask the store in SQL, or open the sqlite3 shell on it"},
 	{"sweep", gns_cmd_sweep, "train at several batch sizes to one loss: B_crit measured"},
 	{"doctor", gns_cmd_doctor, "why is there data, or why not"},
@@ -30,7 +30,7 @@ static const char about[] =
 
 static const char where[] =
 	"\n"
-	"Start:   gnscope run --samples BATCH -- python3 train.py\n"
+	"Start:   gnscope run -- python3 train.py\n"
 	"         gnscope COMMAND --help, man gnscope\n"
 	"\n"
 	"Runs are kept in $XDG_STATE_HOME/gnscope/runs.db or, without that variable, in\n"

@@ -32,6 +32,11 @@ def help_lists_the_commands_and_hides_the_recorder():
 
 
 @test
+def help_says_how_to_start():
+    contains(gnscope("help").stdout, "gnscope run -- python3 train.py\n", "PyTorch tells what a sample is")
+
+
+@test
 def missing_and_unknown_commands():
     one_sentence(gnscope(), 2, "a command is missing", "none")
     one_sentence(gnscope("shwo"), 2, "'show'", "nearest")
