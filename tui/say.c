@@ -9,24 +9,6 @@
 #include "gnscope/text.h"
 #include "profiler/shim/ring.h"
 
-char *gns_say_duration(char *buf, size_t size, double seconds)
-{
-	if (!isfinite(seconds) || seconds < 0) {
-		snprintf(buf, size, "-");
-		return buf;
-	}
-	int64_t s = (int64_t)seconds;
-	if (s < 60)
-		snprintf(buf, size, "%" PRId64 " s", s);
-	else if (s < 3600)
-		snprintf(buf, size, "%" PRId64 " min %" PRId64 " s", s / 60, s % 60);
-	else if (s < 86400)
-		snprintf(buf, size, "%" PRId64 " h %02" PRId64 " min", s / 3600, s / 60 % 60);
-	else
-		snprintf(buf, size, "%" PRId64 " d %" PRId64 " h", s / 86400, s / 3600 % 24);
-	return buf;
-}
-
 static double seconds_between(uint64_t from_ns, uint64_t to_ns)
 {
 	return from_ns && to_ns >= from_ns ? (double)(to_ns - from_ns) / 1e9 : NAN;
@@ -44,14 +26,14 @@ char *gns_say_status(char *buf, size_t size, const struct gns_model *model)
 {
 	const struct gns_run_info *run = &model->summary.run;
 	char after[48], status[32];
-	gns_say_duration(after, sizeof after, seconds_between(run->start_ns, run->end_ns));
+	gns_text_duration(after, sizeof after, seconds_between(run->start_ns, run->end_ns));
 	gns_text_safe(status, sizeof status, run->status);
 	if (strcmp(run->status, "running") == 0) {
 		double late = late_by(model);
 		if (model->watched_gone)
 			snprintf(buf, size, "trainer ended, last records on their way");
 		else if (isfinite(late))
-			snprintf(buf, size, "running, but no step for %s", gns_say_duration(after, sizeof after, late));
+			snprintf(buf, size, "running, but no step for %s", gns_text_duration(after, sizeof after, late));
 		else
 			snprintf(buf, size, "running");
 	} else if (strcmp(run->status, "finished") == 0) {
@@ -68,30 +50,9 @@ char *gns_say_status(char *buf, size_t size, const struct gns_model *model)
 	return buf;
 }
 
-char *gns_say_verdict(char *buf, size_t size, const struct gns_summary *summary)
+char *gns_say_verdict(char *buf, size_t size, const struct gns_summary *s)
 {
-	const struct gns_ratio *crit = &summary->b_crit;
-	double batch = summary->samples_per_step;
-	char number[48], batch_text[48], unit[32];
-	gns_text_safe(unit, sizeof unit, summary->sample_unit);
-	gns_text_number(batch_text, sizeof batch_text, batch);
-	buf[0] = 0;
-	if (crit->resolved && isfinite(batch))
-		gns_text_verdict(buf, size, batch, crit);
-	if (buf[0])
-		return buf;
-	if (crit->resolved)
-		snprintf(buf, size, "B_crit of the run so far is %s %s; the batch in use is not known",
-			 gns_text_number(number, sizeof number, crit->value), unit);
-	else if (crit->lo > 0 && isfinite(batch))
-		snprintf(buf, size, "B_crit is unresolved: at least %s %s, so your batch %s is at most %.2g of it",
-			 gns_text_number(number, sizeof number, crit->lo), unit, batch_text, batch / crit->lo);
-	else if (crit->lo > 0)
-		snprintf(buf, size, "B_crit is unresolved: at least %s %s", gns_text_number(number, sizeof number, crit->lo), unit);
-	else
-		snprintf(buf, size, "B_crit is unresolved: after %" PRId64 " measured steps the signal is still lost in the noise",
-			 summary->run.steps_measured);
-	return buf;
+	return gns_text_run_verdict(buf, size, s->samples_per_step, s->sample_unit, &s->b_crit, s->run.steps_measured);
 }
 
 char *gns_say_ratio(char *buf, size_t size, const struct gns_ratio *ratio)

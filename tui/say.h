@@ -5,11 +5,9 @@
 #include "tui/cost.h"
 #include "tui/model.h"
 
-/* "42 s", "3 min 12 s", "2 h 05 min", "3 d 4 h". */
-char *gns_say_duration(char *buf, size_t size, double seconds);
 /* "running", "no step for 14 s" (running, but nothing came for long), "finished after 3 min 12 s", "failed with exit status 1", ... */
 char *gns_say_status(char *buf, size_t size, const struct gns_model *model);
-/* The sentence on top of the screen: the verdict of DESIGN.md, or what can truly be said without a resolved B_crit. */
+/* The sentence on top of the screen, as gns_text_run_verdict has it. */
 char *gns_say_verdict(char *buf, size_t size, const struct gns_summary *summary);
 /* "1,840 [1,610 to 2,120]", "≥ 900", "unresolved": for tables whose title has the unit. */
 char *gns_say_ratio(char *buf, size_t size, const struct gns_ratio *ratio);

@@ -42,7 +42,7 @@ static void draw_row(struct gns_canvas *canvas, const struct gns_grid *table, in
 		text[0] = 0;
 	gns_grid_cell(table, canvas, row, STARTED, GNS_ROLE_FAINT, text);
 	double took = run->end_ns > run->start_ns ? (double)(run->end_ns - run->start_ns) / 1e9 : NAN;
-	gns_grid_cell(table, canvas, row, TOOK, GNS_ROLE_FAINT, gns_say_duration(text, sizeof text, took));
+	gns_grid_cell(table, canvas, row, TOOK, GNS_ROLE_FAINT, gns_text_duration(text, sizeof text, took));
 	gns_grid_cell(table, canvas, row, COMMAND, GNS_ROLE_FAINT, gns_text_safe(text, sizeof text, run->command));
 }
 

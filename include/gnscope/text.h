@@ -3,6 +3,7 @@
 #define GNSCOPE_TEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include "gnscope/estimate.h"
 
 /* Copies at most size-1 bytes of valid UTF-8: control characters (C0, DEL, C1), escape bytes, bidirectional overrides and
@@ -18,5 +19,10 @@ char *gns_text_ratio(char *dst, size_t size, const struct gns_ratio *ratio, cons
 char *gns_text_named_ratio(char *dst, size_t size, const char *name, const struct gns_ratio *ratio, const char *unit);
 /* "your batch 256 is 0.26 of B_crit: 79% of its samples count, 4.8 times the fewest steps"; "" when B_crit is unresolved. */
 char *gns_text_verdict(char *dst, size_t size, double batch, const struct gns_ratio *b_crit);
+/* The sentence at the head of a run, never "": the verdict, or what is known instead, as in "B_crit is unresolved: at least 640
+ * samples, so your batch 256 is at most 0.4 of it". `batch` NaN: not known; `unit` is made harmless; `measured` steps. */
+char *gns_text_run_verdict(char *dst, size_t size, double batch, const char *unit, const struct gns_ratio *b_crit, int64_t measured);
+/* "42 s", "3 min 7 s", "2 h 05 min", "4 d 2 h"; "-" for a negative or unknown one. */
+char *gns_text_duration(char *dst, size_t size, double seconds);
 
 #endif

@@ -75,19 +75,7 @@ char *gns_words_quantity(char *dst, size_t size, double value, const char *unit)
 
 char *gns_words_verdict(char *dst, size_t size, const struct gns_summary *s)
 {
-	char ratio[128];
-	gns_text_verdict(dst, size, s->samples_per_step, &s->b_crit);
-	if (dst[0])
-		return dst;
-	if (s->run.steps_measured == 0)
-		snprintf(dst, size, "nothing was measured yet");
-	else if (s->b_noise.resolved)
-		snprintf(dst, size, "B_noise %s; B_crit of the run is not resolved yet",
-			 gns_text_ratio(ratio, sizeof ratio, &s->b_noise, s->sample_unit));
-	else
-		snprintf(dst, size, "%s: the signal is lost in the noise, measure more steps",
-			 gns_text_ratio(ratio, sizeof ratio, &s->b_noise, s->sample_unit));
-	return dst;
+	return gns_text_run_verdict(dst, size, s->samples_per_step, s->sample_unit, &s->b_crit, s->run.steps_measured);
 }
 
 /* The counter that explains most. */

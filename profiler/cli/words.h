@@ -6,7 +6,7 @@
 
 #include "gnscope/store.h"
 
-/* The first line: where the batch stands against B_crit of the run so far, or why that cannot be said. */
+/* The first line, as gns_text_run_verdict has it: where the batch stands against B_crit of the run so far, or what is known instead. */
 char *gns_words_verdict(char *dst, size_t size, const struct gns_summary *summary);
 /* A counter's reason in plain words with what to do about it; the name itself, spaced, where we know none. */
 const char *gns_words_reason(char *dst, size_t size, const char *name);

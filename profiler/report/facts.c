@@ -8,18 +8,7 @@
 
 static char *duration(char *dst, size_t size, uint64_t from_ns, uint64_t to_ns)
 {
-	int64_t s = to_ns > from_ns && from_ns ? (int64_t)((to_ns - from_ns) / 1000000000u) : -1;
-	if (s < 0)
-		snprintf(dst, size, "-");
-	else if (s < 60)
-		snprintf(dst, size, "%" PRId64 " s", s);
-	else if (s < 3600)
-		snprintf(dst, size, "%" PRId64 " min %" PRId64 " s", s / 60, s % 60);
-	else if (s < 86400)
-		snprintf(dst, size, "%" PRId64 " h %02" PRId64 " min", s / 3600, s / 60 % 60);
-	else
-		snprintf(dst, size, "%" PRId64 " d %" PRId64 " h", s / 86400, s / 3600 % 24);
-	return dst;
+	return gns_text_duration(dst, size, from_ns && to_ns > from_ns ? (double)((to_ns - from_ns) / 1000000000u) : (double)NAN);
 }
 
 char *gns_report_status(char *dst, size_t size, const struct gns_run_info *run)

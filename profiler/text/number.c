@@ -1,4 +1,5 @@
 /* Numbers and verdicts in the words of the project's screens. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -128,5 +129,44 @@ char *gns_text_verdict(char *dst, size_t size, double batch, const struct gns_ra
 		rough(times, sizeof times, steps);
 	snprintf(dst, size, "your batch %s is %s of B_crit: %s%% of its samples count, %s times the fewest steps",
 		 gns_text_number(number, sizeof number, batch), rough(share, sizeof share, batch / b_crit->value), percent, times);
+	return dst;
+}
+
+char *gns_text_run_verdict(char *dst, size_t size, double batch, const char *unit, const struct gns_ratio *b_crit, int64_t measured)
+{
+	char number[48], of[48], safe[32];
+	gns_text_verdict(dst, size, batch, b_crit);
+	if (size == 0 || dst[0])
+		return dst;
+	gns_text_safe(safe, sizeof safe, unit);
+	gns_text_number(of, sizeof of, batch);
+	gns_text_number(number, sizeof number, b_crit->resolved ? b_crit->value : b_crit->lo);
+	if (measured == 0)
+		snprintf(dst, size, "nothing was measured yet");
+	else if (b_crit->resolved)
+		snprintf(dst, size, "B_crit of the run so far is %s %s; the batch in use is not known", number, safe);
+	else if (b_crit->lo > 0 && isfinite(batch))
+		snprintf(dst, size, "B_crit is unresolved: at least %s %s, so your batch %s is at most %.2g of it", number, safe, of,
+			 batch / b_crit->lo);
+	else if (b_crit->lo > 0)
+		snprintf(dst, size, "B_crit is unresolved: at least %s %s", number, safe);
+	else
+		snprintf(dst, size, "B_crit is unresolved: after %" PRId64 " measured steps the signal is still lost in the noise", measured);
+	return dst;
+}
+
+char *gns_text_duration(char *dst, size_t size, double seconds)
+{
+	int64_t s = isfinite(seconds) && seconds >= 0 && seconds < 1e15 ? (int64_t)seconds : -1;
+	if (s < 0)
+		snprintf(dst, size, "-");
+	else if (s < 60)
+		snprintf(dst, size, "%" PRId64 " s", s);
+	else if (s < 3600)
+		snprintf(dst, size, "%" PRId64 " min %" PRId64 " s", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(dst, size, "%" PRId64 " h %02" PRId64 " min", s / 3600, s / 60 % 60);
+	else
+		snprintf(dst, size, "%" PRId64 " d %" PRId64 " h", s / 86400, s / 3600 % 24);
 	return dst;
 }

@@ -197,3 +197,33 @@ Test(verdict, words)
 	verdict(256, -3, true, "");
 	verdict(256, NAN, true, "");
 }
+
+static void run_verdict(double batch, double value, double lo, bool resolved, int64_t measured, const char *want)
+{
+	struct gns_ratio r = {value, lo, NAN, resolved, 100};
+	char out[160];
+	cr_expect_str_eq(gns_text_run_verdict(out, sizeof out, batch, "samples", &r, measured), want, "%s", out);
+}
+
+Test(verdict, of_a_run_is_never_empty)
+{
+	run_verdict(256, 980, 900, true, 60, "your batch 256 is 0.26 of B_crit: 79% of its samples count, 4.8 times the fewest steps");
+	run_verdict(NAN, 980, 900, true, 60, "B_crit of the run so far is 980 samples; the batch in use is not known");
+	run_verdict(256, NAN, 640, false, 60, "B_crit is unresolved: at least 640 samples, so your batch 256 is at most 0.4 of it");
+	run_verdict(NAN, NAN, 640, false, 60, "B_crit is unresolved: at least 640 samples");
+	run_verdict(256, NAN, NAN, false, 60, "B_crit is unresolved: after 60 measured steps the signal is still lost in the noise");
+	run_verdict(256, NAN, -5, false, 60, "B_crit is unresolved: after 60 measured steps the signal is still lost in the noise");
+	run_verdict(256, NAN, NAN, false, 0, "nothing was measured yet");
+}
+
+Test(duration, words)
+{
+	static const struct { double seconds; const char *want; } all[] = {
+		{0, "0 s"}, {59.9, "59 s"}, {60, "1 min 0 s"}, {3599, "59 min 59 s"}, {3600, "1 h 00 min"}, {86399, "23 h 59 min"},
+		{86400, "1 d 0 h"}, {355000, "4 d 2 h"}, {-1, "-"}, {NAN, "-"}, {INFINITY, "-"},
+	};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		char out[64];
+		cr_expect_str_eq(gns_text_duration(out, sizeof out, all[i].seconds), all[i].want, "%s", out);
+	}
+}
