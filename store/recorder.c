@@ -17,7 +17,8 @@
 #include "profiler/shim/ring.h"
 
 #define MS 1000000u
-#define LOOK_MS 20          /* how often the rings are looked at */
+#define LOOK_MS 20          /* how often the rings are looked at while they fill quickly */
+#define CALM_LOOK_MS 60     /* and otherwise: every look takes a core from a trainer that uses all of them */
 #define ROUND_MS 150        /* how often what they hold is stored, when they are not filling up */
 #define TRANSACTION_RECORDS 4096 /* of one ring: readers see news sooner, and other rings are not kept waiting */
 #define ROUND_TRANSACTIONS 16    /* twice what a ring holds: one that is filled as fast as it is read ends no other's turn */
@@ -429,7 +430,8 @@ static void loop(struct recorder *r)
 			return;
 		if (end && r->final_tries >= FINAL_TRIES)
 			return;
-		struct timespec pause = { .tv_nsec = LOOK_MS * (long)MS };
+		bool calm = waiting_records(r) < GNS_RING_RECORDS / 16;
+		struct timespec pause = { .tv_nsec = (calm ? CALM_LOOK_MS : LOOK_MS) * (long)MS };
 		if (!(end && r->failure == 0))
 			nanosleep(&pause, NULL);
 	}
