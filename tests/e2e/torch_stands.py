@@ -43,7 +43,7 @@ def names():
 
 def plain_text(text):
     """What a process prints without the lines that name the time and its pid."""
-    return "\n".join(line for line in text.split("\n") if not line.startswith(("ERROR:2", "[W", "[E")))
+    return "\n".join(line for line in text.split("\n") if not line.startswith(("ERROR:2", "USDT:2", "[W", "[E")))
 
 
 def both(bench, name, command, **more):

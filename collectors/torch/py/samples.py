@@ -3,12 +3,12 @@
 # Told by the user, or the leading dimension of what the trainer hands to its model: that call is waited for, once in a
 # measured pass, with nn.Module's __call__ exchanged until it comes. Without either, what the first operations saw.
 # Others exchange it too, for as long as they trace a model: then theirs stays, and ours is taken out when it is back.
-first_call = {"sizes": None, "numbers": False, "samples": 0, "wanted": False, "original": None, "ours": None}
+first_call = {"sizes": None, "numbers": False, "samples": 0, "wanted": False, "original": None, "ours": None, "never": False}
 
 
 def expect_first_call():
     first_call["sizes"], first_call["samples"] = None, 0
-    first_call["wanted"] = _g.any_measuring() and not _compiling()
+    first_call["wanted"] = _g.any_measuring() and not first_call["never"] and not _compiling()
     present = torch.nn.Module.__dict__.get("__call__")
     if first_call["wanted"] and present is not None and present is not first_call["ours"]:
         if present is not first_call["original"]:
@@ -20,6 +20,16 @@ def forget_first_call():
     first_call["wanted"] = False
     if first_call["ours"] is not None and torch.nn.Module.__dict__.get("__call__") is first_call["ours"]:
         torch.nn.Module.__call__ = first_call["original"]
+
+
+def _before_compile(args, kwargs):
+    """torch.compile takes nn.Module's __call__ for a plain function."""
+    first_call["never"] = True
+    forget_first_call()
+
+
+if hasattr(torch, "compile"):
+    torch.compile = _g.wrap(torch.compile, _before_compile, None)
 
 
 def _compiling():
