@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels.h"
+#include "kernels_sum8.h"
 
 #define K_D __m256d
 #define K_DW 4
@@ -13,16 +14,6 @@
 static const int32_t lane_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 #define LANES8(n) _mm256_loadu_si256((const __m256i *)(lane_window + 8 - (n)))
 #define LANES4(n) _mm256_cvtepi32_epi64(_mm_loadu_si128((const __m128i *)(lane_window + 8 - (n))))
-
-/* Lane sums of eight vectors of eight. */
-static inline __attribute__((always_inline)) void sum8(const __m256 v[8], double *sum)
-{
-	const __m256 low = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
-	const __m256 high = _mm256_hadd_ps(_mm256_hadd_ps(v[4], v[5]), _mm256_hadd_ps(v[6], v[7]));
-
-	_mm256_storeu_pd(sum, _mm256_cvtps_pd(_mm_add_ps(_mm256_castps256_ps128(low), _mm256_extractf128_ps(low, 1))));
-	_mm256_storeu_pd(sum + 4, _mm256_cvtps_pd(_mm_add_ps(_mm256_castps256_ps128(high), _mm256_extractf128_ps(high, 1))));
-}
 
 #define K_T float
 #define K_U gns_f32
@@ -67,31 +58,5 @@ static inline __attribute__((always_inline)) void sum8(const __m256 v[8], double
 #define K_PAIR 1
 #include "kernels_template.h"
 
+#define K_TABLE gns_kernels_avx2
 #include "kernels_wide.h"
-
-const struct gns_kernels gns_kernels_avx2 = {
-	.bucket = {bucket_f32, bucket_f64},
-	.bucket_feature = {bucket_feature_f32, bucket_feature_f64},
-	.weigh_feature = {weigh_feature_f32, weigh_feature_f64},
-	.add_rows = {add_rows_f32, add_rows_f64},
-	.project = {project_f32, project_f64},
-	.fold = {fold_f32, fold_f64},
-	.dot = {dot_f32, dot_f64},
-	.norm2 = {norm2_f32, norm2_f64},
-	.diff_norm2 = {diff_norm2_f32, diff_norm2_f64},
-	.to_f32 = {to_f32_f16, to_f32_bf16},
-	.to_f64 = {to_f64_f32, to_f64_f64, to_f64_f16, to_f64_bf16},
-	.add = add,
-	.add_product = add_product,
-	.add_scaled = add_scaled,
-	.total = total,
-	.shift_sum = {shift_sum_f32, shift_sum_f64},
-	.shift_dots = {shift_dots_f32, shift_dots_f64},
-	.copy_rows = {copy_rows_f32, copy_rows_f64},
-	.copy_second = {copy_second_f32, copy_second_f64},
-	.add_run = {add_run_f32, add_run_f64},
-	.add_gain = {add_gain_f32, add_gain_f64},
-	.sum_run = {sum_run_f32, sum_run_f64},
-	.sum_gain = {sum_gain_f32, sum_gain_f64},
-	.row_norms_feature = {row_norms_feature_f32, row_norms_feature_f64},
-};

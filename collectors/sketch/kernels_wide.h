@@ -1,4 +1,5 @@
-/* Plain loops that the compiler turns into vectors; included once for each instruction set, with K_D and its functions defined. */
+/* What closes an instruction set, included once for each, after the template for both element types and with K_D and its functions
+ * defined: plain loops that the compiler turns into vectors, and the table of all kernels, whose name is K_TABLE. */
 
 static void to_f32_f16(const void *from, size_t n, float *to)
 {
@@ -61,3 +62,30 @@ static double total(const double *a, size_t n)
 		sum += a[i];
 	return sum;
 }
+
+const struct gns_kernels K_TABLE = {
+	.bucket = {bucket_f32, bucket_f64},
+	.bucket_feature = {bucket_feature_f32, bucket_feature_f64},
+	.weigh_feature = {weigh_feature_f32, weigh_feature_f64},
+	.add_rows = {add_rows_f32, add_rows_f64},
+	.project = {project_f32, project_f64},
+	.fold = {fold_f32, fold_f64},
+	.dot = {dot_f32, dot_f64},
+	.norm2 = {norm2_f32, norm2_f64},
+	.diff_norm2 = {diff_norm2_f32, diff_norm2_f64},
+	.to_f32 = {to_f32_f16, to_f32_bf16},
+	.to_f64 = {to_f64_f32, to_f64_f64, to_f64_f16, to_f64_bf16},
+	.add = add,
+	.add_product = add_product,
+	.add_scaled = add_scaled,
+	.total = total,
+	.shift_sum = {shift_sum_f32, shift_sum_f64},
+	.shift_dots = {shift_dots_f32, shift_dots_f64},
+	.copy_rows = {copy_rows_f32, copy_rows_f64},
+	.copy_second = {copy_second_f32, copy_second_f64},
+	.add_run = {add_run_f32, add_run_f64},
+	.add_gain = {add_gain_f32, add_gain_f64},
+	.sum_run = {sum_run_f32, sum_run_f64},
+	.sum_gain = {sum_gain_f32, sum_gain_f64},
+	.row_norms_feature = {row_norms_feature_f32, row_norms_feature_f64},
+};
