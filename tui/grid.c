@@ -72,11 +72,3 @@ void gns_grid_select(const struct gns_grid *t, struct gns_canvas *canvas, const 
 	gns_canvas_put(canvas, t->frame.x, t->frame.y + row, renderer->more, GNS_ROLE_STRONG);
 	gns_canvas_flag(canvas, (struct gns_rect){t->frame.x, t->frame.y + row, t->frame.w, 1}, GNS_CELL_BOLD);
 }
-
-size_t gns_grid_first(size_t n, size_t rows, size_t selected)
-{
-	if (rows == 0 || n <= rows || selected < rows)
-		return 0;
-	size_t first = selected - rows + 1;
-	return first + rows > n ? n - rows : first;
-}

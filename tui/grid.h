@@ -31,7 +31,5 @@ void gns_grid_titles(const struct gns_grid *table, struct gns_canvas *canvas);
 void gns_grid_cell(const struct gns_grid *table, struct gns_canvas *canvas, int row, size_t column, enum gns_role role,
 		    const char *text);
 void gns_grid_select(const struct gns_grid *table, struct gns_canvas *canvas, const struct gns_renderer *renderer, int row);
-/* First entry to show of `n` in `rows` rows so that `selected` is among them, as still as possible from 0. */
-size_t gns_grid_first(size_t n, size_t rows, size_t selected);
 
 #endif

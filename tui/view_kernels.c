@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "gnscope/text.h"
-#include "tui/grid.h"
+#include "tui/list.h"
 #include "tui/order.h"
 #include "tui/plot.h"
 #include "tui/say.h"
@@ -73,7 +73,7 @@ static struct gns_grid grid_of(struct gns_rect frame)
 
 void gns_view_kernels(struct gns_canvas *canvas, struct gns_rect body, const struct gns_model *m, struct gns_ui *ui)
 {
-	size_t n, *selected = &ui->selected[GNS_VIEW_KERNELS];
+	size_t n;
 	if (m->n_kernels == 0) {
 		gns_canvas_wrap(canvas, body, GNS_ROLE_STRONG, "No timed call yet: calls are timed in measured steps.");
 		return;
@@ -85,16 +85,9 @@ void gns_view_kernels(struct gns_canvas *canvas, struct gns_rect body, const str
 	body.h -= used;
 	struct gns_grid table = grid_of(body);
 	gns_grid_titles(&table, canvas);
-	size_t rows = body.h > 1 ? (size_t)body.h - 1 : 0;
-	if (*selected >= n)
-		*selected = n ? n - 1 : 0;
-	size_t first = gns_grid_first(n, rows, *selected);
-	ui->first_y = body.y + 1;
-	ui->first_row = first;
-	for (size_t i = 0; i < rows && first + i < n; i++) {
-		draw_row(canvas, &table, ui, (int)i + 1, &m->kernels[order[first + i]]);
-		if (first + i == *selected)
-			gns_grid_select(&table, canvas, ui->renderer, (int)i + 1);
-	}
+	struct gns_list list = gns_list_place(&table, ui, GNS_VIEW_KERNELS, n);
+	for (size_t i = list.first; i < list.end; i++)
+		draw_row(canvas, &table, ui, (int)(i - list.first) + 1, &m->kernels[order[i]]);
+	gns_list_select(list, &table, canvas, ui, GNS_VIEW_KERNELS);
 	free(order);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "gnscope/text.h"
-#include "tui/grid.h"
+#include "tui/list.h"
 #include "tui/order.h"
 #include "tui/plot.h"
 #include "tui/say.h"
@@ -146,19 +146,13 @@ static struct gns_grid grid_of(struct gns_rect frame, const char *title, bool pa
 
 static void draw_rows(struct gns_canvas *canvas, struct gns_grid *grid, struct gns_ui *ui, const struct gns_layer_row *rows, size_t n)
 {
-	size_t room = grid->frame.h > 1 ? (size_t)grid->frame.h - 1 : 0, *selected = &ui->selected[GNS_VIEW_LAYERS];
-	if (*selected >= n)
-		*selected = n - 1;
-	size_t first = gns_grid_first(n, room, *selected);
-	ui->first_y = grid->frame.y + 1;
-	ui->first_row = first;
-	for (size_t i = 0; i < room && first + i < n; i++) {
-		draw_row(canvas, grid, ui, (int)i + 1, &rows[first + i]);
-		if (first + i == *selected)
-			gns_grid_select(grid, canvas, ui->renderer, (int)i + 1);
-	}
-	if (!rows[*selected].layer)
-		snprintf(ui->row_group, sizeof ui->row_group, "%s", rows[*selected].name);
+	struct gns_list list = gns_list_place(grid, ui, GNS_VIEW_LAYERS, n);
+	for (size_t i = list.first; i < list.end; i++)
+		draw_row(canvas, grid, ui, (int)(i - list.first) + 1, &rows[i]);
+	gns_list_select(list, grid, canvas, ui, GNS_VIEW_LAYERS);
+	const struct gns_layer_row *selected = &rows[ui->selected[GNS_VIEW_LAYERS]];
+	if (!selected->layer)
+		snprintf(ui->row_group, sizeof ui->row_group, "%s", selected->name);
 }
 
 void gns_view_layers(struct gns_canvas *canvas, struct gns_rect body, const struct gns_model *m, struct gns_ui *ui)

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "gnscope/text.h"
-#include "tui/grid.h"
+#include "tui/list.h"
 #include "tui/order.h"
 #include "tui/plot.h"
 #include "tui/say.h"
@@ -161,7 +161,7 @@ static struct gns_grid grid_of(struct gns_rect frame)
 
 void gns_view_runs(struct gns_canvas *canvas, struct gns_rect body, const struct gns_model *m, struct gns_ui *ui)
 {
-	size_t n, *selected = &ui->selected[GNS_VIEW_RUNS];
+	size_t n;
 	size_t *order = gns_run_order(m, ui, &n);
 	int list = (int)n + 1, plot = body.h - (list < 8 ? list : 8);
 	if (m->n_overlay > 0 && plot >= 7) {
@@ -171,19 +171,13 @@ void gns_view_runs(struct gns_canvas *canvas, struct gns_rect body, const struct
 	}
 	struct gns_grid table = grid_of(body);
 	gns_grid_titles(&table, canvas);
-	size_t rows = body.h > 1 ? (size_t)body.h - 1 : 0;
-	if (*selected >= n)
-		*selected = n ? n - 1 : 0;
-	size_t first = gns_grid_first(n, rows, *selected);
-	ui->first_y = body.y + 1;
-	ui->first_row = first;
-	ui->row_run = n ? m->runs[order[*selected]].run_id : 0;
-	for (size_t i = 0; i < rows && first + i < n; i++) {
-		const struct gns_run_info *run = &m->runs[order[first + i]];
-		draw_row(canvas, &table, (int)i + 1, run, m->summary.run.run_id, letter_of(ui, run->run_id));
-		if (first + i == *selected)
-			gns_grid_select(&table, canvas, ui->renderer, (int)i + 1);
+	struct gns_list shown = gns_list_place(&table, ui, GNS_VIEW_RUNS, n);
+	ui->row_run = n ? m->runs[order[ui->selected[GNS_VIEW_RUNS]]].run_id : 0;
+	for (size_t i = shown.first; i < shown.end; i++) {
+		const struct gns_run_info *run = &m->runs[order[i]];
+		draw_row(canvas, &table, (int)(i - shown.first) + 1, run, m->summary.run.run_id, letter_of(ui, run->run_id));
 	}
+	gns_list_select(shown, &table, canvas, ui, GNS_VIEW_RUNS);
 	if (n == 0 && m->n_runs > 0 && body.h > 1)
 		gns_canvas_text(canvas, body.x, body.y + 1, body.w, GNS_ROLE_STRONG, "No run has these letters: / and Enter on an empty line shows all.");
 	free(order);
