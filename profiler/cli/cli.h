@@ -52,6 +52,8 @@ int gns_cli_bad_option(char **argv, int opt);
 int gns_cli_integer(const char *text, int64_t min, int64_t max, int64_t *out);
 /* A finite number, nothing behind it. -EINVAL. */
 int gns_cli_number(const char *text, double *out);
+/* Which of n words it is, upper and lower case alike; -1: none. */
+int gns_cli_word(const char *word, const char *const *words, int n);
 
 /* `given` (a flag's value, may be NULL), else GNSCOPE_STORE, else the default path; always absolute. */
 int gns_cli_store_path(const char *given, char *buf, size_t size, struct gns_error *err);

@@ -41,14 +41,6 @@ struct options {
 	size_t n;
 };
 
-static int index_of(const char *word, const char *const *words, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (strcasecmp(word, words[i]) == 0)
-			return i;
-	return -1;
-}
-
 static int check(const char *command, struct options *o)
 {
 	if (o->format < 0)
@@ -79,11 +71,11 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'o': o->output = optarg; break;
 		case FORCE: o->force = true; break;
 		case FORMAT:
-			if ((o->format = index_of(optarg, formats, FORMATS)) < 0)
+			if ((o->format = gns_cli_word(optarg, formats, FORMATS)) < 0)
 				return gns_cli_usage(argv[0], "no such format '%s': csv, json, openmetrics or tensorboard", optarg);
 			break;
 		case TABLE:
-			if ((o->table = index_of(optarg, tables, TABLES)) < 0)
+			if ((o->table = gns_cli_word(optarg, tables, TABLES)) < 0)
 				return gns_cli_usage(argv[0], "no such table '%s': steps, grad, layers or estimate", optarg);
 			break;
 		case 'h': fputs(help, stdout); return GNS_EXIT_OK;

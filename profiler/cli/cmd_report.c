@@ -48,21 +48,13 @@ struct options {
 	int n;
 };
 
-static int index_of(const char *word, const char *const *words, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (strcasecmp(word, words[i]) == 0)
-			return i;
-	return -1;
-}
-
 static int format_of_name(const char *command, struct options *o)
 {
 	const char *base = strrchr(o->output, '/'), *dot = strrchr(base ? base : o->output, '.');
 	if (o->format < 0 && strcmp(o->output, "-") == 0)
 		o->format = HTML;
 	if (o->format < 0 && dot)
-		o->format = strcasecmp(dot, ".htm") == 0 ? HTML : strcasecmp(dot, ".markdown") == 0 ? MARKDOWN : index_of(dot + 1, formats, FORMATS);
+		o->format = strcasecmp(dot, ".htm") == 0 ? HTML : strcasecmp(dot, ".markdown") == 0 ? MARKDOWN : gns_cli_word(dot + 1, formats, FORMATS);
 	if (o->format < 0)
 		return gns_cli_usage(command, "'%s' does not say what to write: end it in .html, .svg, .pdf, .png, .md or .json, or give --format", o->output);
 	bool picture = o->format == SVG || o->format == PDF || o->format == PNG;
@@ -93,11 +85,11 @@ static int parse(int argc, char **argv, struct options *o)
 		case SWEEP: o->sweep = optarg; break;
 		case FORCE: o->force = true; break;
 		case FORMAT:
-			if ((o->format = index_of(optarg, formats, FORMATS)) < 0)
+			if ((o->format = gns_cli_word(optarg, formats, FORMATS)) < 0)
 				return gns_cli_usage(argv[0], "no such format '%s': html, svg, pdf, png, md or json", optarg);
 			break;
 		case FIGURE:
-			o->figure = strcasecmp(optarg, "sweep") == 0 ? (int)SWEEP_FIGURE : index_of(optarg, gns_figure_names, GNS_FIGURES);
+			o->figure = strcasecmp(optarg, "sweep") == 0 ? (int)SWEEP_FIGURE : gns_cli_word(optarg, gns_figure_names, GNS_FIGURES);
 			if (o->figure < 0)
 				return gns_cli_usage(argv[0], "no such picture '%s': noise, loss, tradeoff, layers, time or sweep", optarg);
 			break;

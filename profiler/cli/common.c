@@ -76,6 +76,14 @@ int gns_cli_number(const char *text, double *out)
 	return 0;
 }
 
+int gns_cli_word(const char *word, const char *const *words, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (strcasecmp(word, words[i]) == 0)
+			return i;
+	return -1;
+}
+
 int gns_cli_store_path(const char *given, char *buf, size_t size, struct gns_error *err)
 {
 	if (!given || !*given)

@@ -32,6 +32,16 @@ json_t *gns_json_text(const char *text)
 	return value ? value : json_null();
 }
 
+void gns_json_limits(json_t *object, const char *name, double value, double lo, double hi)
+{
+	char key[32];
+	json_object_set_new(object, name, gns_json_number(value));
+	snprintf(key, sizeof key, "%s_lo", name);
+	json_object_set_new(object, key, gns_json_number(lo));
+	snprintf(key, sizeof key, "%s_hi", name);
+	json_object_set_new(object, key, gns_json_number(hi));
+}
+
 int gns_json_print(const char *command, json_t *value, FILE *out)
 {
 	int rc = value ? json_dumpf(value, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : -1;

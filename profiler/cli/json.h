@@ -8,6 +8,8 @@
 json_t *gns_json_number(double value);         /* NaN and infinities: null */
 json_t *gns_json_text(const char *text);       /* "": null; bytes that are no UTF-8 are made harmless */
 json_t *gns_json_count(long long value);       /* negative: null */
+/* NAME, NAME_lo and NAME_hi. */
+void gns_json_limits(json_t *object, const char *name, double value, double lo, double hi);
 /* Indented, numbers with 17 digits, a newline at the end; takes the value. Returns an exit status. */
 int gns_json_print(const char *command, json_t *value, FILE *out);
 

@@ -82,12 +82,7 @@ int gns_report_sweep_read(struct gns_store *store, const char *ref, struct gns_r
 
 static void set_interval(json_t *o, const char *name, struct gns_interval i)
 {
-	char key[32];
-	json_object_set_new(o, name, gns_json_number(i.value));
-	snprintf(key, sizeof key, "%s_lo", name);
-	json_object_set_new(o, key, gns_json_number(i.lo));
-	snprintf(key, sizeof key, "%s_hi", name);
-	json_object_set_new(o, key, gns_json_number(i.hi));
+	gns_json_limits(o, name, i.value, i.lo, i.hi);
 }
 
 json_t *gns_report_sweep_json(const struct gns_report_sweep *s)

@@ -32,12 +32,7 @@ static json_t *json_warnings(const struct gns_summary *s)
 
 void gns_ratio_json(json_t *o, const char *name, const struct gns_ratio *ratio)
 {
-	char key[32];
-	json_object_set_new(o, name, gns_json_number(ratio->resolved ? ratio->value : NAN));
-	snprintf(key, sizeof key, "%s_lo", name);
-	json_object_set_new(o, key, gns_json_number(ratio->lo));
-	snprintf(key, sizeof key, "%s_hi", name);
-	json_object_set_new(o, key, gns_json_number(ratio->hi));
+	gns_json_limits(o, name, ratio->resolved ? ratio->value : NAN, ratio->lo, ratio->hi);
 }
 
 json_t *gns_run_json(const struct gns_summary *s)
