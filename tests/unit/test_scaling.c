@@ -11,9 +11,10 @@ static void near(double got, double want, double rel)
 	cr_assert(fabs(got - want) <= rel * fabs(want), "got %.17g, want %.17g", got, want);
 }
 
-static const struct gns_ratio noise = {1000, 500, 2000, true, 100};
+#define NOISE {1000, 500, 2000, true, 100} /* clang takes no variable where a constant is asked for */
+static const struct gns_ratio noise = NOISE;
 static const struct gns_scaling_in base = {.optimizer = "SGD", .from = 250, .to = 1000, .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999,
-					   .eps = 1e-8, .weight_decay = 0.01, .ema = 0.999, .b_noise = noise, .b_crit = noise};
+					   .eps = 1e-8, .weight_decay = 0.01, .ema = 0.999, .b_noise = NOISE, .b_crit = NOISE};
 
 static const struct gns_scaling *find(const struct gns_scaling *s, size_t n, const char *what, const char *rule)
 {
