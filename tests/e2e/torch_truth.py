@@ -29,14 +29,20 @@ class Stream:
     def __init__(self, store, run_id, truths):
         rows = common.query(store, "SELECT g.*, p.name FROM grad g JOIN param p USING (run_id, param_id) WHERE run_id = ?", run_id)
         check({r["source"] for r in rows} <= {"torch"}, f"sources {sorted({r['source'] for r in rows})}; torch alone expected")
-        self.got = {(r["step"], r["rank"], r["name"]): r for r in rows}
-        self.params = {p["name"]: p for p in common.query(store, "SELECT * FROM param WHERE run_id = ?", run_id)}
         self.truths = truths  # by rank: [{name: [n, sum of squares, q_big]} a step]
+        self.own = {name for step in truths[0] for name in step}
+        self.got = {(r["step"], r["rank"], self.plain(r["name"])): r for r in rows}
+        self.params = {self.plain(p["name"]): p for p in common.query(store, "SELECT * FROM param WHERE run_id = ?", run_id)}
         self.steps = len(truths[0])
         self.measured = sorted({step for step, _, _ in self.got})
 
+    def plain(self, name):
+        """Where a program has several models, gnscope puts the model's name in front."""
+        rest = name.partition(".")[2]
+        return rest if name not in self.own and rest in self.own else name
+
     def wanted(self, left_out):
-        names = sorted({name for step in self.truths[0] for name in step})
+        names = sorted(self.own)
         reasons = {n: reason for n in names for begin, reason in left_out.items() if n.startswith(begin)}
         for name in names:
             check(name in self.params, f"{name} is not among the parameters: {sorted(self.params)}")
