@@ -30,7 +30,8 @@ static const char help[] =
 	"      --store FILE      keep the run in FILE                     (GNSCOPE_STORE)\n"
 	"      --name S          call the run S                            (GNSCOPE_NAME)\n"
 	"      --samples N       samples in a micro-step, the batch size of one\n"
-	"                        process; without it a row counts as one\n"
+	"                        process; PyTorch programs tell it themselves, in others\n"
+	"                        a row counts as one without it\n"
 	"                                                               (GNSCOPE_SAMPLES)\n"
 	"      --every K         measure every K-th step; 1: all          (GNSCOPE_EVERY)\n"
 	"      --budget PCT      or as many as cost PCT percent of the time; default 1\n"
@@ -42,11 +43,13 @@ static const char help[] =
 	"                                                            (GNSCOPE_LOSS_REGEX)\n"
 	"      --top, --no-top   show the dashboard meanwhile; the command's output then\n"
 	"                        goes to a file beside the store    (GNSCOPE_TOP=1 or 0)\n"
+	"      --no-torch        see the matrix products of a PyTorch program alone, not\n"
+	"                        every parameter                      (GNSCOPE_TORCH=0)\n"
 	"      --lib FILE        the shim library, libgnscope.so            (GNSCOPE_LIB)\n"
 	"  -h, --help            this text\n"
 	"\n"
 	"A flag wins over its variable.\n"
-	"Example: gnscope run --samples 128 -- python3 train.py --batch-size 128\n";
+	"Example: gnscope run -- python3 train.py --batch-size 128\n";
 
 struct run {
 	struct gns_launch launch;
@@ -87,14 +90,14 @@ static int check_settings(const struct gns_launch *l)
 /* Returns -1 to go on, or an exit status. */
 static int parse(int argc, char **argv, struct run *r)
 {
-	enum { STORE = 256, NAME, SAMPLES, EVERY, BUDGET, LOSS, TOP, NO_TOP, LIB, PROBES };
+	enum { STORE = 256, NAME, SAMPLES, EVERY, BUDGET, LOSS, TOP, NO_TOP, LIB, PROBES, NO_TORCH };
 	static const struct option longs[] = {
 		{"store", required_argument, NULL, STORE}, {"name", required_argument, NULL, NAME},
 		{"samples", required_argument, NULL, SAMPLES}, {"every", required_argument, NULL, EVERY},
 		{"budget", required_argument, NULL, BUDGET}, {"loss-regex", required_argument, NULL, LOSS},
 		{"top", no_argument, NULL, TOP}, {"no-top", no_argument, NULL, NO_TOP},
 		{"lib", required_argument, NULL, LIB}, {"probes", required_argument, NULL, PROBES},
-		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
+		{"no-torch", no_argument, NULL, NO_TORCH}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
 	};
 	struct gns_launch *l = &r->launch;
 	struct gns_error err = {""};
@@ -113,6 +116,7 @@ static int parse(int argc, char **argv, struct run *r)
 		case NO_TOP: r->top = false; break;
 		case LIB: l->lib = optarg; break;
 		case PROBES: l->probes = optarg; break;
+		case NO_TORCH: l->torch = "0"; break;
 		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
 		default: return gns_cli_bad_option(argv, c);
 		}

@@ -199,6 +199,7 @@ static void set_environment(const struct gns_launch *l)
 	set_or_leave("GNSCOPE_EVERY", l->every);
 	set_or_leave("GNSCOPE_BUDGET", l->budget);
 	set_or_leave("GNSCOPE_PROBES", l->probes);
+	set_or_leave("GNSCOPE_TORCH", l->torch);
 	if (l->every)
 		unsetenv("GNSCOPE_BUDGET");
 	else if (l->budget)

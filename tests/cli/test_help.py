@@ -80,7 +80,7 @@ def the_man_page_names_every_command_option_and_variable():
             if option.startswith("--") and len(option) > 2:
                 contains(page, "Fl -" + option[2:].split("=")[0], "man page, option of " + command)
             if option.startswith("GNSCOPE_"):
-                contains(page, option, "man page, variable")
+                contains(page, option.split("=")[0], "man page, variable")
 
 
 main()

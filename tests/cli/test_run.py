@@ -98,6 +98,9 @@ def the_environment_of_the_command():
     os.unlink(env["LD_PRELOAD"])
     equal(got[0], os.path.realpath(SHIM) + ":" + env["LD_PRELOAD"], "what was preloaded stays, behind ours")
     equal(got[2:5], ["5", "", "2.5"], "a variable goes through; --budget takes GNSCOPE_EVERY away")
+    torch = ["sh", "-c", 'echo "<$GNSCOPE_TORCH>"']
+    equal(run("--", *torch).stdout, b"<>\n", "PyTorch is read by default")
+    equal(run("--no-torch", "--", *torch, env={**os.environ, "GNSCOPE_TORCH": "1"}).stdout, b"<0>\n", "the flag wins")
 
 
 @test
