@@ -1,0 +1,9 @@
+# -DSOURCE=binary -DOUTPUT=file.c: the bytes as gns_cuda_image.
+file(READ ${SOURCE} bytes HEX)
+string(LENGTH "${bytes}" digits)
+math(EXPR size "${digits} / 2")
+string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+string(REGEX REPLACE "(0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,)" "\\1\n" bytes "${bytes}")
+file(WRITE ${OUTPUT} "#include \"collectors/cuda/image.h\"
+_Alignas(64) const unsigned char gns_cuda_image[${size}] = {\n${bytes}\n};
+const size_t gns_cuda_image_size = ${size};\n")

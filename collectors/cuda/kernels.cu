@@ -1,0 +1,783 @@
+/* The norm and sketch kernels. Compiled by nvcc into the image, and by a C++ compiler with tests/fakes/emulate.h for the tests. */
+#ifdef GNS_EMULATE
+#include "tests/fakes/emulate.h"
+#endif
+#include "collectors/cuda/kernels.h"
+
+#define LANES 32
+#define WARPS (GNS_CU_THREADS / LANES)
+#define ALL_LANES 0xffffffffu
+#define BATCH 4 /* rows or vectors loaded before the first is used */
+
+/* ---- element types ---- */
+
+struct f16 {
+	uint16_t bits;
+};
+struct bf16 {
+	uint16_t bits;
+};
+struct alignas(16) raw16 {
+	uint32_t word[4];
+};
+
+template <class T> struct of;
+template <> struct of<float> { typedef float acc; };
+template <> struct of<double> { typedef double acc; };
+template <> struct of<f16> { typedef float acc; };
+template <> struct of<bf16> { typedef float acc; };
+template <class T> struct vec { enum { n = 16 / sizeof(T) }; };
+
+static __device__ inline float float_of(uint32_t bits)
+{
+	float value;
+	memcpy(&value, &bits, sizeof value);
+	return value;
+}
+
+static __device__ inline float widen(float value) { return value; }
+static __device__ inline double widen(double value) { return value; }
+static __device__ inline float widen(bf16 value) { return float_of((uint32_t)value.bits << 16); }
+static __device__ inline float widen(f16 value)
+{
+#ifdef __CUDA_ARCH__
+	float wide;
+	asm("cvt.f32.f16 %0, %1;" : "=f"(wide) : "h"(value.bits));
+	return wide;
+#else
+	const uint32_t sign = (uint32_t)(value.bits & 0x8000) << 16, rest = value.bits & 0x7fff;
+	if (rest >= 0x7c00)
+		return float_of(sign | 0x7f800000 | (rest & 0x3ff) << 13);
+	if (rest < 0x400) /* subnormal: rest * 2^-24 */
+		return (sign ? -1.0f : 1.0f) * (float)rest * 5.9604644775390625e-8f;
+	return float_of(sign | ((rest << 13) + (112u << 23)));
+#endif
+}
+
+static __device__ inline void unpack(const raw16 &raw, const float *, float *out)
+{
+	for (int i = 0; i < 4; i++)
+		out[i] = float_of(raw.word[i]);
+}
+
+static __device__ inline void unpack(const raw16 &raw, const double *, double *out)
+{
+	for (int i = 0; i < 2; i++) {
+		const uint64_t bits = (uint64_t)raw.word[2 * i + 1] << 32 | raw.word[2 * i];
+		memcpy(&out[i], &bits, sizeof bits);
+	}
+}
+
+template <class T> static __device__ inline void unpack(const raw16 &raw, const T *, float *out)
+{
+	for (int i = 0; i < 4; i++) {
+		const T low = {(uint16_t)raw.word[i]}, high = {(uint16_t)(raw.word[i] >> 16)};
+		out[2 * i] = widen(low);
+		out[2 * i + 1] = widen(high);
+	}
+}
+
+static __device__ inline float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
+static __device__ inline double multiply_add(double a, double b, double c) { return fma(a, b, c); }
+
+/* ---- reading rows ---- */
+
+template <class T> static __device__ inline const T *row_at(const gns_cu_rows &m, uint64_t sample, uint64_t row)
+{
+	return (const T *)m.data + (int64_t)sample * m.sample_step + (int64_t)row * m.row_stride;
+}
+
+/* Columns col .. col + 15 / sizeof(T) of N rows, zeros beyond the matrix; all loads before the first use. */
+template <class T, bool VEC, int N>
+static __device__ inline void load_rows(const T *const (&row)[N], const bool (&there)[N], const gns_cu_rows &m, uint64_t col,
+					typename of<T>::acc (&out)[N][vec<T>::n])
+{
+	const int n = vec<T>::n;
+	if (VEC) {
+		raw16 raw[N];
+#pragma unroll
+		for (int r = 0; r < N; r++) {
+			raw16 zero = {{0, 0, 0, 0}};
+			raw[r] = there[r] && col + n <= m.cols ? *(const raw16 *)(row[r] + col) : zero;
+		}
+#pragma unroll
+		for (int r = 0; r < N; r++)
+			unpack(raw[r], row[r], out[r]);
+		if (col + n <= m.cols)
+			return;
+	}
+#pragma unroll
+	for (int r = 0; r < N; r++)
+#pragma unroll
+		for (int i = 0; i < n; i++)
+			out[r][i] = there[r] && col + i < m.cols ? widen(row[r][(int64_t)(col + i) * m.col_stride]) : 0;
+}
+
+/* ---- sums in a fixed order ---- */
+
+template <class A> static __device__ inline A warp_sum(A value)
+{
+#pragma unroll
+	for (int step = LANES / 2; step; step /= 2)
+		value += __shfl_xor_sync(ALL_LANES, value, step);
+	return value;
+}
+
+/* Of a whole block; the result is thread 0's. */
+static __device__ inline double block_sum(double value)
+{
+	__shared__ double warps[WARPS];
+	value = warp_sum(value);
+	if (threadIdx.x % LANES == 0)
+		warps[threadIdx.x / LANES] = value;
+	__syncthreads();
+	double sum = 0;
+	if (threadIdx.x == 0)
+		for (int w = 0; w < WARPS; w++)
+			sum += warps[w];
+	__syncthreads();
+	return sum;
+}
+
+/* ---- norms ---- */
+
+template <class T, bool VEC> static __device__ inline double norm2_part(const gns_cu_norm2 &a)
+{
+	typedef typename of<T>::acc A;
+	const int n = vec<T>::n;
+	const uint64_t step = (uint64_t)gridDim.x * GNS_CU_THREADS * n;
+	const A scale = (A)a.scale;
+	double sum = 0;
+
+	for (uint64_t row = blockIdx.y; row < a.m.rows; row += gridDim.y)
+		for (uint64_t first = ((uint64_t)blockIdx.x * GNS_CU_THREADS + threadIdx.x) * n; first < a.m.cols; first += BATCH * step) {
+			A m[BATCH][1][n], before[BATCH][1][n];
+			const T *const at[1] = {row_at<T>(a.m, 0, row)}, *const other[1] = {row_at<T>(a.n, 0, row)};
+			const bool there[1] = {true};
+			if (VEC && first + (BATCH - 1) * step + n <= a.m.cols) {
+				raw16 raw[2][BATCH];
+#pragma unroll
+				for (int k = 0; k < BATCH; k++) {
+					raw[0][k] = *(const raw16 *)(at[0] + first + k * step);
+					if (a.n.data)
+						raw[1][k] = *(const raw16 *)(other[0] + first + k * step);
+				}
+#pragma unroll
+				for (int k = 0; k < BATCH; k++) {
+					unpack(raw[0][k], at[0], m[k][0]);
+					if (a.n.data)
+						unpack(raw[1][k], at[0], before[k][0]);
+				}
+			} else {
+#pragma unroll
+				for (int k = 0; k < BATCH; k++) {
+					load_rows<T, VEC, 1>(at, there, a.m, first + k * step, m[k]);
+					if (a.n.data)
+						load_rows<T, VEC, 1>(other, there, a.n, first + k * step, before[k]);
+				}
+			}
+#pragma unroll
+			for (int k = 0; k < BATCH; k++)
+#pragma unroll
+				for (int i = 0; i < n; i++) {
+					const double value = a.n.data ? multiply_add(-scale, before[k][0][i], m[k][0][i]) : m[k][0][i];
+					sum = fma(value, value, sum);
+				}
+		}
+	return sum;
+}
+
+template <class T> static __device__ inline void norm2(const gns_cu_norm2 &a)
+{
+	const double sum = block_sum(a.m.vec && (!a.n.data || a.n.vec) ? norm2_part<T, true>(a) : norm2_part<T, false>(a));
+	if (threadIdx.x == 0)
+		a.partial[(uint64_t)blockIdx.y * gridDim.x + blockIdx.x] = sum;
+}
+
+static __device__ inline double strided_sum(const double *values, uint64_t n)
+{
+	double sum = 0;
+	for (uint64_t i = threadIdx.x; i < n; i += GNS_CU_THREADS)
+		sum += values[i];
+	return block_sum(sum);
+}
+
+/* ---- the sketch ---- */
+
+template <class T> static __device__ inline void direction(const gns_cu_direction &a)
+{
+	typedef typename of<T>::acc A;
+	const uint64_t col = (uint64_t)blockIdx.x * GNS_CU_THREADS + threadIdx.x;
+	A sum = 0;
+
+	if (col >= a.z.cols)
+		return;
+#pragma unroll 8
+	for (uint64_t row = a.from; row < a.z.rows; row += a.stride)
+		sum += widen(row_at<T>(a.z, blockIdx.y, row)[(int64_t)col * a.z.col_stride]);
+	((A *)a.v)[blockIdx.y * a.z.cols + col] = sum;
+}
+
+template <class T, bool VEC> static __device__ inline void project_rows(const gns_cu_project &a)
+{
+	typedef typename of<T>::acc A;
+	const int n = vec<T>::n;
+	const uint64_t sample = blockIdx.y, lane = threadIdx.x % LANES;
+	const uint64_t first = (uint64_t)blockIdx.x * GNS_CU_PROJECT_ROWS + threadIdx.x / LANES * BATCH;
+	const A *v = (const A *)a.v + sample * a.z.cols;
+	const T *row[BATCH];
+	bool there[BATCH];
+	double sum[BATCH] = {0};
+
+	for (int r = 0; r < BATCH; r++) {
+		there[r] = first + r < a.z.rows;
+		row[r] = row_at<T>(a.z, sample, there[r] ? first + r : 0);
+	}
+	for (uint64_t col = lane * n; col < a.z.cols; col += LANES * n) {
+		A z[BATCH][n], part[BATCH] = {0};
+		load_rows<T, VEC, BATCH>(row, there, a.z, col, z);
+#pragma unroll
+		for (int i = 0; i < n; i++) {
+			const A weight = col + i < a.z.cols ? v[col + i] : 0;
+#pragma unroll
+			for (int r = 0; r < BATCH; r++)
+				part[r] = multiply_add(z[r][i], weight, part[r]);
+		}
+#pragma unroll
+		for (int r = 0; r < BATCH; r++)
+			sum[r] += part[r];
+	}
+#pragma unroll
+	for (int r = 0; r < BATCH; r++) {
+		const double total = warp_sum(sum[r]);
+		if (lane == 0 && there[r])
+			((A *)a.a)[sample * a.z.rows + first + r] = (A)total;
+	}
+}
+
+template <class T> static __device__ inline void project(const gns_cu_project &a)
+{
+	if (a.z.vec)
+		project_rows<T, true>(a);
+	else
+		project_rows<T, false>(a);
+}
+
+/* The generator of collectors/sketch/signs.c, bit for bit. */
+static __device__ inline uint64_t mix(uint64_t v)
+{
+	v = (v ^ (v >> 30)) * 0xbf58476d1ce4e5b9ull;
+	v = (v ^ (v >> 27)) * 0x94d049bb133111ebull;
+	return v ^ (v >> 31);
+}
+
+static __device__ inline uint64_t make_key(uint64_t seed, uint64_t stream, uint64_t sample)
+{
+	uint64_t key = mix(seed + 0x9e3779b97f4a7c15ull);
+	key = mix(key + stream * 0xd1342543de82ef95ull + 0x632be59bd9b4e019ull);
+	return mix(key + sample * 0xaf251af3b0f025b5ull + 0x8ebc6af09c88c6e3ull);
+}
+
+/* The N consecutive values to the order of their buckets: value i goes to i xor turn. Selects, so that all stay in registers. */
+template <class A, int N> static __device__ inline void turn_order(A (&e)[N], unsigned turn)
+{
+#pragma unroll
+	for (int bit = 1; bit < N; bit *= 2)
+#pragma unroll
+		for (int i = 0; i < N; i++)
+			if (!(i & bit)) {
+				const A low = e[i], high = e[i | bit];
+				e[i] = turn & bit ? high : low;
+				e[i | bit] = turn & bit ? low : high;
+			}
+}
+
+template <class T, bool VEC> static __device__ inline void bucket_rows(const gns_cu_buckets &a)
+{
+	typedef typename of<T>::acc A;
+	enum { n = vec<T>::n, parts = GNS_CU_BUCKETS / n, tile = LANES * n };
+	__shared__ A g_warps[WARPS][tile];
+	const uint64_t sample = blockIdx.y, lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
+	const uint64_t first = (uint64_t)blockIdx.x * GNS_CU_BUCKET_ROWS + warp * BATCH;
+	const uint64_t key = make_key(a.seed, a.stream, a.first_sample + sample);
+	const T *row[BATCH];
+	bool there[BATCH];
+	A along[BATCH], u[BATCH][GNS_CU_BUCKETS] = {{0}};
+	double total[BATCH] = {0}; /* lane l keeps bucket l */
+	unsigned run = 0;
+
+#pragma unroll
+	for (int r = 0; r < BATCH; r++) {
+		there[r] = first + r < a.b.rows;
+		row[r] = row_at<T>(a.b, sample, there[r] ? first + r : 0);
+		along[r] = a.a && there[r] ? ((const A *)a.a)[sample * a.b.rows + first + r] : 0;
+	}
+	for (uint64_t base = 0; base < a.b.cols; base += tile) {
+		const uint64_t col = base + lane * n;
+		const uint64_t word = mix(key + (col / 32) * 0x9e3779b97f4a7c15ull);
+		const unsigned block = (unsigned)(col / 8) % 4, turn = (unsigned)(word >> (32 + 3 * block)) & 7;
+		const unsigned part = ((unsigned)col % 8 ^ turn) / n, minus = (unsigned)(word >> (8 * block + part * n));
+		A e[BATCH][n], g[n] = {0}, sign[n];
+		load_rows<T, VEC, BATCH>(row, there, a.b, col, e);
+#pragma unroll
+		for (int i = 0; i < n; i++)
+			sign[i] = minus >> i & 1 ? (A)-1 : (A)1;
+#pragma unroll
+		for (int r = 0; r < BATCH; r++) {
+#pragma unroll
+			for (int i = 0; i < n; i++)
+				g[i] = multiply_add(along[r], e[r][i], g[i]);
+			turn_order<A, n>(e[r], turn);
+#pragma unroll
+			for (int p = 0; p < parts; p++)
+#pragma unroll
+				for (int i = 0; i < n; i++)
+					u[r][p * n + i] = multiply_add(parts == 1 || p == (int)part ? sign[i] : (A)0, e[r][i], u[r][p * n + i]);
+		}
+		if (a.a) {
+#pragma unroll
+			for (int i = 0; i < n; i++)
+				g_warps[warp][lane * n + i] = g[i];
+			__syncthreads();
+			if (threadIdx.x < tile && base + threadIdx.x < a.b.cols) {
+				double sum = 0;
+#pragma unroll
+				for (int w = 0; w < WARPS; w++)
+					sum += g_warps[w][threadIdx.x];
+				((A *)a.g)[(sample * gridDim.x + blockIdx.x) * a.b.cols + base + threadIdx.x] = (A)sum;
+			}
+			__syncthreads();
+		}
+		if (++run == 64 || base + tile >= a.b.cols) {
+			run = 0;
+#pragma unroll
+			for (int r = 0; r < BATCH; r++)
+#pragma unroll
+				for (int l = 0; l < GNS_CU_BUCKETS; l++) {
+					const double sum = warp_sum((double)u[r][l]);
+					total[r] += (int)lane == l ? sum : 0;
+					u[r][l] = 0;
+				}
+		}
+	}
+#pragma unroll
+	for (int r = 0; r < BATCH; r++)
+		if (there[r] && lane < GNS_CU_BUCKETS)
+			((A *)a.u)[(sample * a.b.rows + first + r) * GNS_CU_BUCKETS + lane] = (A)total[r];
+}
+
+template <class T> static __device__ inline void buckets(const gns_cu_buckets &a)
+{
+	if (a.b.vec)
+		bucket_rows<T, true>(a);
+	else
+		bucket_rows<T, false>(a);
+}
+
+template <class T, bool VEC> static __device__ inline void weigh_rows(const gns_cu_weigh &a)
+{
+	typedef typename of<T>::acc A;
+	enum { n = vec<T>::n, tile = LANES * n };
+	__shared__ A by_warp[WARPS][tile], kept[GNS_CU_BUCKETS][tile];
+	const uint64_t sample = blockIdx.z, lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
+	const uint64_t base = (uint64_t)blockIdx.x * tile, col = base + lane * n;
+	const uint64_t from = blockIdx.y * a.chunk_rows;
+	const uint64_t to = from + a.chunk_rows < a.z.rows ? from + a.chunk_rows : a.z.rows;
+	A acc[GNS_CU_BUCKETS][n] = {{0}};
+
+	for (uint64_t t = from + warp; t < to; t += WARPS * BATCH) {
+		const T *row[BATCH];
+		bool there[BATCH];
+		A z[BATCH][n], u[BATCH][GNS_CU_BUCKETS];
+#pragma unroll
+		for (int r = 0; r < BATCH; r++) {
+			there[r] = t + WARPS * r < to;
+			row[r] = row_at<T>(a.z, sample, there[r] ? t + WARPS * r : t);
+		}
+		load_rows<T, VEC, BATCH>(row, there, a.z, col, z);
+#pragma unroll
+		for (int r = 0; r < BATCH; r++) {
+			const A *weights = (const A *)a.u + (sample * a.z.rows + (there[r] ? t + WARPS * r : t)) * GNS_CU_BUCKETS;
+#pragma unroll
+			for (int l = 0; l < GNS_CU_BUCKETS; l++)
+				u[r][l] = there[r] ? weights[l] : 0;
+		}
+#pragma unroll
+		for (int r = 0; r < BATCH; r++)
+#pragma unroll
+			for (int l = 0; l < GNS_CU_BUCKETS; l++)
+#pragma unroll
+				for (int i = 0; i < n; i++)
+					acc[l][i] = multiply_add(u[r][l], z[r][i], acc[l][i]);
+	}
+#pragma unroll
+	for (int l = 0; l < GNS_CU_BUCKETS; l++) {
+#pragma unroll
+		for (int i = 0; i < n; i++)
+			by_warp[warp][lane * n + i] = acc[l][i];
+		__syncthreads();
+		if (threadIdx.x < tile) {
+			double sum = 0;
+#pragma unroll
+			for (int w = 0; w < WARPS; w++)
+				sum += by_warp[w][threadIdx.x];
+			kept[l][threadIdx.x] = (A)sum;
+		}
+		__syncthreads();
+	}
+	if (a.part) {
+		A *part = (A *)a.part + (sample * gridDim.y + blockIdx.y) * GNS_CU_BUCKETS * a.z.cols;
+		if (threadIdx.x < tile && base + threadIdx.x < a.z.cols)
+#pragma unroll
+			for (int l = 0; l < GNS_CU_BUCKETS; l++)
+				part[l * a.z.cols + base + threadIdx.x] = kept[l][threadIdx.x];
+		return;
+	}
+	double sq = 0, dot = 0; /* warp l: bucket l */
+	for (unsigned c = lane; c < tile && base + c < a.z.cols; c += LANES) {
+		const double z = kept[warp][c];
+		sq = fma(z, z, sq);
+		if (a.v)
+			dot = fma(z, (double)((const A *)a.v)[sample * a.z.cols + base + c], dot);
+	}
+	sq = warp_sum(sq);
+	dot = warp_sum(dot);
+	if (lane == 0) {
+		a.sq[(sample * GNS_CU_BUCKETS + warp) * gridDim.x + blockIdx.x] = sq;
+		a.dot[(sample * GNS_CU_BUCKETS + warp) * gridDim.x + blockIdx.x] = dot;
+	}
+}
+
+template <class T> static __device__ inline void weigh(const gns_cu_weigh &a)
+{
+	if (a.z.vec)
+		weigh_rows<T, true>(a);
+	else
+		weigh_rows<T, false>(a);
+}
+
+template <class A> static __device__ inline void gather(const gns_cu_gather &a)
+{
+	const uint64_t col = (uint64_t)blockIdx.x * GNS_CU_THREADS + threadIdx.x, k = blockIdx.y;
+	const A *part = (const A *)a.part + (k / a.lanes * a.chunks * a.lanes + k % a.lanes) * a.cols;
+	double w = 0, weight = 0;
+
+	if (col < a.cols) {
+		for (uint64_t chunk = 0; chunk < a.chunks; chunk++)
+			w += part[chunk * a.lanes * a.cols + col];
+		weight = a.v ? ((const A *)a.v)[k / a.lanes * a.cols + col] : 0;
+	}
+	const double sq = block_sum(w * w), dot = block_sum(w * weight);
+	if (threadIdx.x == 0) {
+		a.sq[k * gridDim.x + blockIdx.x] = sq;
+		if (a.v)
+			a.dot[k * gridDim.x + blockIdx.x] = dot;
+	}
+}
+
+static __device__ inline void finish(const gns_cu_finish &a)
+{
+	const uint64_t sample = blockIdx.x;
+	const double sq = strided_sum(a.sq + sample * GNS_CU_BUCKETS * a.tiles, GNS_CU_BUCKETS * a.tiles);
+	if (!a.len2) {
+		if (threadIdx.x == 0)
+			a.value[sample] = sq;
+		return;
+	}
+	const double length2 = strided_sum(a.len2 + sample * a.len2_tiles, a.len2_tiles);
+	const double exact = strided_sum(a.exact + sample * a.exact_tiles, a.exact_tiles);
+	double along2 = 0;
+	for (int l = 0; l < GNS_CU_BUCKETS; l++) {
+		const double along = strided_sum(a.dot + (sample * GNS_CU_BUCKETS + l) * a.tiles, a.tiles);
+		along2 += along * along;
+	}
+	if (threadIdx.x == 0)
+		a.value[sample] = length2 == 0 ? sq : sq - along2 / length2 + exact / length2;
+}
+
+/* ---- few rows: exact ---- */
+
+template <class T, bool VEC> static __device__ inline void gram_slice(const gns_cu_gram &a, uint64_t sample, uint64_t slice, double *part)
+{
+	typedef typename of<T>::acc A;
+	const int n = vec<T>::n;
+	const uint64_t lane = threadIdx.x % LANES, from = slice * a.slice_cols;
+	const uint64_t to = from + a.slice_cols < a.m.cols ? from + a.slice_cols : a.m.cols;
+	const T *row[GNS_CU_GRAM_ROWS];
+	bool there[GNS_CU_GRAM_ROWS];
+	double sum[GNS_CU_GRAM_PAIRS] = {0};
+
+#pragma unroll
+	for (int r = 0; r < GNS_CU_GRAM_ROWS; r++) {
+		there[r] = (uint64_t)r < a.m.rows;
+		row[r] = row_at<T>(a.m, sample, there[r] ? r : 0);
+	}
+	for (uint64_t col = from + lane * n; col < to; col += LANES * n) {
+		A m[GNS_CU_GRAM_ROWS][n];
+		load_rows<T, VEC, GNS_CU_GRAM_ROWS>(row, there, a.m, col, m);
+#pragma unroll
+		for (int r = 0, pair = 0; r < GNS_CU_GRAM_ROWS; r++)
+#pragma unroll
+			for (int s = 0; s <= r; s++, pair++)
+				if ((uint64_t)r < a.m.rows)
+#pragma unroll
+					for (int i = 0; i < n; i++)
+						sum[pair] = fma((double)m[r][i], (double)m[s][i], sum[pair]);
+	}
+#pragma unroll
+	for (int pair = 0; pair < GNS_CU_GRAM_PAIRS; pair++) {
+		const double total = warp_sum(sum[pair]);
+		if (lane == 0)
+			part[pair] = total;
+	}
+}
+
+template <class T> static __device__ inline void gram(const gns_cu_gram &a)
+{
+	const uint64_t k = (uint64_t)blockIdx.x * WARPS + threadIdx.x / LANES;
+	if (k >= a.m.samples * a.slices)
+		return;
+	if (a.m.vec)
+		gram_slice<T, true>(a, k / a.slices, k % a.slices, a.part + k * GNS_CU_GRAM_PAIRS);
+	else
+		gram_slice<T, false>(a, k / a.slices, k % a.slices, a.part + k * GNS_CU_GRAM_PAIRS);
+}
+
+static __device__ inline void gram_finish(const gns_cu_gram_finish &a)
+{
+	const uint64_t sample = (uint64_t)blockIdx.x * GNS_CU_THREADS + threadIdx.x;
+	if (sample >= a.samples)
+		return;
+	double sum = 0;
+	for (unsigned r = 0, pair = 0; r < a.rows; r++)
+		for (unsigned s = 0; s <= r; s++, pair++) {
+			double x = 0, y = 0;
+			for (uint64_t k = 0; k < a.x_slices; k++)
+				x += a.x[(sample * a.x_slices + k) * GNS_CU_GRAM_PAIRS + pair];
+			for (uint64_t k = 0; k < a.y_slices; k++)
+				y += a.y[(sample * a.y_slices + k) * GNS_CU_GRAM_PAIRS + pair];
+			sum += (r == s ? 1 : 2) * x * y;
+		}
+	a.value[sample] = sum;
+}
+
+/* ---- biases, gains, embeddings ---- */
+
+static __device__ inline double statistic_at(const gns_cu_statistic &s, uint64_t sample, uint64_t row, double absent)
+{
+	const int64_t at = (int64_t)sample * s.sample_step + (int64_t)row * s.row_stride;
+	if (!s.data)
+		return absent;
+	switch (s.dtype) { /* enum gns_dtype */
+	case 1: return ((const float *)s.data)[at];
+	case 2: return ((const double *)s.data)[at];
+	case 3: return widen(((const f16 *)s.data)[at]);
+	default: return widen(((const bf16 *)s.data)[at]);
+	}
+}
+
+template <class T, bool VEC> static __device__ inline void column_sums(const gns_cu_columns &a)
+{
+	typedef typename of<T>::acc A;
+	enum { n = vec<T>::n, tile = LANES * n };
+	__shared__ A by_warp[WARPS][tile];
+	const uint64_t sample = blockIdx.z, lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
+	const uint64_t base = (uint64_t)blockIdx.x * tile, col = base + lane * n, from = blockIdx.y * a.chunk_rows;
+	const uint64_t to = from + a.chunk_rows < a.y.rows ? from + a.chunk_rows : a.y.rows;
+	A acc[n] = {0};
+
+	for (uint64_t t = from + warp; t < to; t += WARPS * BATCH) {
+		const T *row[BATCH], *other[BATCH];
+		bool there[BATCH];
+		A y[BATCH][n], x[BATCH][n];
+#pragma unroll
+		for (int r = 0; r < BATCH; r++) {
+			there[r] = t + WARPS * r < to;
+			row[r] = row_at<T>(a.y, sample, there[r] ? t + WARPS * r : t);
+			other[r] = row_at<T>(a.x, sample, there[r] ? t + WARPS * r : t);
+		}
+		load_rows<T, VEC, BATCH>(row, there, a.y, col, y);
+		if (a.x.data)
+			load_rows<T, VEC, BATCH>(other, there, a.x, col, x);
+#pragma unroll
+		for (int r = 0; r < BATCH; r++) {
+			const uint64_t at = there[r] ? t + WARPS * r : t;
+			const A mean = (A)statistic_at(a.mean, sample, at, 0), rstd = (A)statistic_at(a.rstd, sample, at, 1);
+#pragma unroll
+			for (int i = 0; i < n; i++)
+				acc[i] = multiply_add(a.x.data ? (x[r][i] - mean) * rstd : (A)1, y[r][i], acc[i]);
+		}
+	}
+#pragma unroll
+	for (int i = 0; i < n; i++)
+		by_warp[warp][lane * n + i] = acc[i];
+	__syncthreads();
+	if (threadIdx.x < tile && base + threadIdx.x < a.y.cols) {
+		double sum = 0;
+		for (int w = 0; w < WARPS; w++)
+			sum += by_warp[w][threadIdx.x];
+		((A *)a.part)[(sample * gridDim.y + blockIdx.y) * a.y.cols + base + threadIdx.x] = (A)sum;
+	}
+}
+
+template <class T> static __device__ inline void columns(const gns_cu_columns &a)
+{
+	if (a.y.vec && (!a.x.data || a.x.vec))
+		column_sums<T, true>(a);
+	else
+		column_sums<T, false>(a);
+}
+
+template <class T> static __device__ inline void inner(const gns_cu_inner &a)
+{
+	typedef typename of<T>::acc A;
+	const int n = vec<T>::n;
+	const uint64_t lane = threadIdx.x % LANES, k = (uint64_t)blockIdx.x * WARPS + threadIdx.x / LANES;
+	if (k >= a.y.rows)
+		return;
+	const T *const row[1] = {row_at<T>(a.y, blockIdx.y, k)};
+	const bool there[1] = {true};
+	double sum = 0;
+	for (uint64_t col = lane * n; col < a.y.cols; col += LANES * n) {
+		A y[1][n], part = 0;
+		if (a.y.vec)
+			load_rows<T, true, 1>(row, there, a.y, col, y);
+		else
+			load_rows<T, false, 1>(row, there, a.y, col, y);
+#pragma unroll
+		for (int i = 0; i < n; i++)
+			part += y[0][i];
+		sum += part;
+	}
+	sum = warp_sum(sum);
+	if (lane == 0)
+		a.value[blockIdx.y * a.y.rows + k] = sum * sum;
+}
+
+static __device__ inline int64_t id_at(const gns_cu_embedding &a, uint64_t sample, uint64_t row)
+{
+	const int64_t at = (int64_t)sample * a.ids_sample_step + (int64_t)row * a.ids_row_stride;
+	return a.ids_wide ? ((const int64_t *)a.ids)[at] : ((const int32_t *)a.ids)[at];
+}
+
+template <class T> static __device__ inline void embedding(const gns_cu_embedding &a)
+{
+	typedef typename of<T>::acc A;
+	enum { n = vec<T>::n };
+	__shared__ uint32_t same[GNS_CU_THREADS];
+	__shared__ uint32_t earlier[WARPS];
+	const uint64_t first = blockIdx.x, sample = blockIdx.y;
+	const int64_t id = id_at(a, sample, first);
+	uint32_t found = a.padding_idx >= 0 && id == a.padding_idx;
+	double norm2 = 0;
+
+	for (uint64_t t = threadIdx.x; t < first; t += GNS_CU_THREADS)
+		found |= id_at(a, sample, t) == id;
+	found = warp_sum(found);
+	if (threadIdx.x % LANES == 0)
+		earlier[threadIdx.x / LANES] = found;
+	__syncthreads();
+	found = 0;
+	for (int w = 0; w < WARPS; w++)
+		found |= earlier[w];
+	for (uint64_t base = 0; !found && base < a.y.cols; base += GNS_CU_THREADS * n) {
+		const uint64_t col = base + threadIdx.x * n;
+		double sum[n] = {0};
+		for (uint64_t t = first; t < a.y.rows; t += GNS_CU_THREADS) {
+			same[threadIdx.x] = t + threadIdx.x < a.y.rows && id_at(a, sample, t + threadIdx.x) == id;
+			__syncthreads();
+			for (unsigned k = 0; k < GNS_CU_THREADS; k++) {
+				if (!same[k])
+					continue;
+				const T *const row[1] = {row_at<T>(a.y, sample, t + k)};
+				const bool there[1] = {true};
+				A y[1][n];
+				if (a.y.vec)
+					load_rows<T, true, 1>(row, there, a.y, col, y);
+				else
+					load_rows<T, false, 1>(row, there, a.y, col, y);
+#pragma unroll
+				for (int i = 0; i < n; i++)
+					sum[i] += y[0][i];
+			}
+			__syncthreads();
+		}
+#pragma unroll
+		for (int i = 0; i < n; i++)
+			norm2 = fma(sum[i], sum[i], norm2);
+	}
+	norm2 = block_sum(norm2);
+	if (threadIdx.x == 0)
+		a.value[sample * a.y.rows + first] = norm2;
+}
+
+/* ---- fingerprints: profiler/shim/print.c ---- */
+
+static __device__ inline void print(const gns_cu_print &a)
+{
+	__shared__ uint64_t bits[GNS_CU_PRINT_N];
+	const unsigned j = threadIdx.x;
+	if (j < GNS_CU_PRINT_N) {
+		const uint64_t slow = __umul64hi((j + 1) * 0x9e3779b97f4a7c15ull, a.slow_n);
+		const uint64_t fast = __umul64hi((j + 1) * 0xd1b54a32d192ed03ull, a.fast_n);
+		const int64_t at = (int64_t)slow * a.ld + (int64_t)fast;
+		bits[j] = a.item_size == 8 ? ((const uint64_t *)a.data)[at] :
+			  a.item_size == 4 ? ((const uint32_t *)a.data)[at] :
+					     ((const uint16_t *)a.data)[at];
+		if (a.bits)
+			a.bits[j] = bits[j];
+	}
+	__syncthreads();
+	if (j)
+		return;
+	uint64_t h = 0x9e3779b97f4a7c15ull, g = 0xd1b54a32d192ed03ull, second = 0;
+	for (int k = 0; k < GNS_CU_PRINT_N; k += 2) {
+		h = (h ^ bits[k]) * 0xff51afd7ed558ccdull;
+		g = (g ^ bits[k + 1]) * 0xc4ceb9fe1a85ec53ull;
+		h ^= h >> 32;
+		g ^= g >> 29;
+		second = mix(mix(second ^ bits[k]) + bits[k + 1] + 0x632be59bd9b4e019ull);
+	}
+	a.hash[0] = h ^ (g << 31 | g >> 33);
+	a.hash[1] = second;
+}
+
+/* ---- entries ---- */
+
+#ifndef GNS_EMULATE
+#define GNS_EMULATED(name, args)
+#endif
+#define ENTRY(symbol, threads, args, call) \
+	extern "C" __global__ void __launch_bounds__(threads) symbol(const struct args a) \
+	{ \
+		call; \
+	} \
+	GNS_EMULATED(symbol, args)
+#define ENTRIES(name, args) \
+	ENTRY(gns_##name##_f32, GNS_CU_THREADS, args, name<float>(a)) \
+	ENTRY(gns_##name##_f64, GNS_CU_THREADS, args, name<double>(a)) \
+	ENTRY(gns_##name##_f16, GNS_CU_THREADS, args, name<f16>(a)) \
+	ENTRY(gns_##name##_bf16, GNS_CU_THREADS, args, name<bf16>(a))
+
+ENTRIES(norm2, gns_cu_norm2)
+ENTRIES(direction, gns_cu_direction)
+ENTRIES(project, gns_cu_project)
+ENTRIES(buckets, gns_cu_buckets)
+ENTRIES(weigh, gns_cu_weigh)
+ENTRIES(columns, gns_cu_columns)
+ENTRIES(gram, gns_cu_gram)
+ENTRIES(inner, gns_cu_inner)
+ENTRIES(embedding, gns_cu_embedding)
+ENTRY(gns_gather_f32, GNS_CU_THREADS, gns_cu_gather, gather<float>(a))
+ENTRY(gns_gather_f64, GNS_CU_THREADS, gns_cu_gather, gather<double>(a))
+ENTRY(gns_finish, GNS_CU_THREADS, gns_cu_finish, finish(a))
+ENTRY(gns_gram_finish, GNS_CU_THREADS, gns_cu_gram_finish, gram_finish(a))
+ENTRY(gns_print, 32, gns_cu_print, print(a))
+
+static __device__ inline void sum_all(const gns_cu_sum &a)
+{
+	const double sum = strided_sum(a.partial, a.n);
+	if (threadIdx.x == 0)
+		*a.out = a.add ? *a.out + sum : sum;
+}
+ENTRY(gns_sum, GNS_CU_THREADS, gns_cu_sum, sum_all(a))

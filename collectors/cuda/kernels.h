@@ -1,0 +1,160 @@
+/* What the kernels in kernels.cu are called with: names, argument structs and scratch layouts, as plain C that the host and the
+ * device read alike. plan.h fills these; nothing else should need to.
+ *
+ * Every kernel takes one struct by value. Names are gns_NAME_TYPE with TYPE one of f32, f64, f16, bf16 (the element type of the
+ * matrix that is read); gns_gather has f32 (for f32, f16, bf16) and f64; gns_sum, gns_finish, gns_gram_finish, gns_print have none.
+ * All pointers are to device memory. No kernel uses atomics: partial results go to scratch and are folded in a fixed order, so that
+ * the same call gives the same bits. Products are float32 (float64 for f64 operands) in runs of at most 64 terms a lane, folded into
+ * float64; squares are float64. Inf and nan in an operand give inf or nan. Shared memory is static; block sizes are fixed. */
+#ifndef GNS_CUDA_KERNELS_H
+#define GNS_CUDA_KERNELS_H
+
+#include <stdint.h>
+
+#define GNS_CU_THREADS 256
+#define GNS_CU_BUCKETS 8
+#define GNS_CU_BUCKET_ROWS 32   /* rows a block of gns_buckets takes */
+#define GNS_CU_PROJECT_ROWS 32  /* and of gns_project */
+#define GNS_CU_CHUNK_ROWS 512   /* the most rows that a block of gns_weigh or gns_columns takes */
+#define GNS_CU_GRAM_ROWS 4
+#define GNS_CU_GRAM_PAIRS 10    /* (0,0) (1,0) (1,1) (2,0) ... of 4 rows */
+#define GNS_CU_PRINT_N 16
+
+/* Elements of one 16-byte load, and columns of the tile of one warp: 128 f32, 64 f64, 256 f16 and bf16. */
+#define GNS_CU_VEC(item_size) (16u / (item_size))
+#define GNS_CU_TILE(item_size) (32u * GNS_CU_VEC(item_size))
+
+/* Element (t, c) of sample i is data[i * sample_step + t * row_stride + c * col_stride]; steps in elements, any sign. */
+struct gns_cu_rows {
+	const void *data;
+	int64_t sample_step, row_stride, col_stride;
+	uint64_t samples, rows, cols; /* rows of one sample */
+	uint32_t vec;                 /* 1: col_stride is 1 and every row begins at a multiple of 16 bytes */
+	uint32_t reserved;
+};
+
+/* gns_norm2: |M|^2, or |M - scale N|^2 where n.data is given (N of M's shape and type; scale is rounded to float32 unless they are
+ * f64). Grid (column blocks, row blocks); partial[y * gridDim.x + x]. */
+struct gns_cu_norm2 {
+	struct gns_cu_rows m, n;
+	double scale;
+	double *partial;
+};
+
+/* gns_sum: *out = sum of partial[0..n), plus *out where `add`. One block. */
+struct gns_cu_sum {
+	const double *partial;
+	uint64_t n;
+	double *out;
+	uint32_t add, reserved;
+};
+
+/* gns_direction: v[i][c] = sum of rows from, from + stride, ... of sample i. Grid (column tiles, samples). */
+struct gns_cu_direction {
+	struct gns_cu_rows z;
+	uint64_t from, stride;
+	void *v; /* samples x cols, float or double */
+};
+
+/* gns_project: a[i][t] = z_t . v_i. Grid (ceil(rows / GNS_CU_PROJECT_ROWS), samples). */
+struct gns_cu_project {
+	struct gns_cu_rows z;
+	const void *v;
+	void *a; /* samples x rows */
+};
+
+/* gns_buckets: u[i][t][l] = sum of sign_j b_tj over the columns j of bucket l, and g[i][block][c] = sum over the block's rows of
+ * a_t b_tc where a is given. Signs and buckets are those of gns_sketch_bits: docs/sketch.md. Grid (ceil(rows / GNS_CU_BUCKET_ROWS),
+ * samples). */
+struct gns_cu_buckets {
+	struct gns_cu_rows b;
+	uint64_t seed, stream, first_sample;
+	const void *a; /* or NULL */
+	void *u;       /* samples x rows x GNS_CU_BUCKETS */
+	void *g;       /* samples x grid.x x cols */
+};
+
+/* gns_weigh: z[l][c] = sum over t of u[t][l] z_tc. Grid (column tiles, chunks, samples). With one chunk a sample its squares and
+ * products with v go straight to sq and dot; otherwise the partial sums go to `part` for gns_gather. */
+struct gns_cu_weigh {
+	struct gns_cu_rows z;
+	uint64_t chunk_rows;
+	const void *u;
+	const void *v; /* or NULL */
+	void *part;    /* samples x chunks x GNS_CU_BUCKETS x cols, or NULL: one chunk */
+	double *sq, *dot; /* samples x GNS_CU_BUCKETS x grid.x */
+};
+
+/* gns_columns: part[i][chunk][c] = sum over the chunk's rows of y_tc (x_tc - mean_t) rstd_t; x, mean and rstd each may be absent.
+ * x has y's shape and type. Grid (column tiles, chunks, samples). */
+struct gns_cu_statistic {
+	const void *data; /* NULL: absent */
+	int64_t sample_step, row_stride;
+	uint32_t dtype; /* enum gns_dtype */
+	uint32_t reserved;
+};
+struct gns_cu_columns {
+	struct gns_cu_rows y, x;
+	struct gns_cu_statistic mean, rstd;
+	uint64_t chunk_rows;
+	void *part;
+};
+
+/* gns_gather: w[c] = sum over chunks of part[k / lanes][chunk][k % lanes][c], sq[k][tile] = sum over the tile of w^2,
+ * dot[k][tile] = that of w v[k / lanes] where v is given. Grid (ceil(cols / GNS_CU_THREADS), vectors k). */
+struct gns_cu_gather {
+	const void *part, *v;
+	uint64_t chunks, lanes, cols;
+	double *sq, *dot;
+};
+
+/* gns_finish: each sample's estimate from its sums of squares, see sketch.h. len2 NULL: nothing was taken out. One block a sample. */
+struct gns_cu_finish {
+	const double *sq, *dot; /* samples x GNS_CU_BUCKETS x tiles */
+	const double *len2;     /* samples x len2_tiles */
+	const double *exact;    /* samples x exact_tiles */
+	uint64_t tiles, len2_tiles, exact_tiles;
+	double *value; /* samples */
+};
+
+/* gns_gram: dot products of a sample's 1 to 4 rows, over a slice of columns. One warp a (sample, slice). */
+struct gns_cu_gram {
+	struct gns_cu_rows m;
+	uint64_t slices, slice_cols;
+	double *part; /* samples x slices x GNS_CU_GRAM_PAIRS */
+};
+struct gns_cu_gram_finish {
+	const double *x, *y;
+	uint64_t samples, rows, x_slices, y_slices;
+	double *value;
+};
+
+/* gns_inner: value[i][k] = (sum over the columns of row k)^2. One warp a row; grid (ceil(rows / 8), samples). */
+struct gns_cu_inner {
+	struct gns_cu_rows y;
+	double *value;
+};
+
+/* gns_embedding: value[i][t] = |sum of the rows of sample i with row t's id|^2 where t is the first of these, else 0; rows of
+ * padding_idx (if that is not negative) add nothing. Grid (rows, samples). */
+struct gns_cu_embedding {
+	struct gns_cu_rows y;
+	const void *ids;
+	int64_t ids_sample_step, ids_row_stride, padding_idx;
+	uint32_t ids_wide; /* 1: int64, 0: int32 */
+	uint32_t reserved;
+	double *value;
+};
+
+/* gns_print: the bits of 16 elements, at the places that profiler/shim/print.c takes, and two hashes of them: hash[0] is
+ * gns_print_hash, hash[1] another. One block of 32. */
+struct gns_cu_print {
+	const void *data;
+	uint64_t slow_n, fast_n;
+	int64_t ld;
+	uint32_t item_size, reserved;
+	uint64_t *bits; /* GNS_CU_PRINT_N, or NULL */
+	uint64_t *hash; /* 2 */
+};
+
+#endif

@@ -1,0 +1,395 @@
+/* Launch sequences and their geometry. */
+#include "plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "collectors/sketch/layers.h"
+
+#define GRID_Y_MOST 65535
+#define GRAM_SLICE 4096
+#define BLOCKS_A_SM 4
+
+struct draft {
+	struct gns_cu_plan *plan;
+	const struct gns_cu_ground *ground;
+	const char *scratch;
+	int rc;
+};
+
+static size_t ceil_div(size_t a, size_t b)
+{
+	return a / b + (a % b != 0);
+}
+
+static size_t item_size(uint32_t dtype)
+{
+	return dtype == GNS_F64 ? 8 : dtype == GNS_F32 ? 4 : 2;
+}
+
+static size_t acc_size(uint32_t dtype)
+{
+	return dtype == GNS_F64 ? 8 : 4;
+}
+
+static const char *type_name(uint32_t dtype)
+{
+	return dtype == GNS_F64 ? "f64" : dtype == GNS_F32 ? "f32" : dtype == GNS_F16 ? "f16" : "bf16";
+}
+
+static bool is_sound(const struct gns_cu_operand *m)
+{
+	return m && m->dtype >= GNS_F32 && m->dtype < GNS_DTYPES && (m->data || !m->samples || !m->rows || !m->cols);
+}
+
+static bool is_empty(const struct gns_cu_operand *m)
+{
+	return !m->samples || !m->rows || !m->cols;
+}
+
+static bool same_shape(const struct gns_cu_operand *a, const struct gns_cu_operand *b)
+{
+	return a->samples == b->samples && a->rows == b->rows && a->cols == b->cols && a->dtype == b->dtype;
+}
+
+static struct draft begin(struct gns_cu_plan *plan, const struct gns_cu_ground *ground)
+{
+	*plan = (struct gns_cu_plan){0};
+	return (struct draft){.plan = plan, .ground = ground, .scratch = ground->scratch};
+}
+
+/* NULL while scratch is only being counted. */
+static void *take(struct draft *draft, size_t count, size_t item)
+{
+	const size_t at = draft->plan->scratch_bytes;
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, item, &bytes) || bytes > SIZE_MAX / 2 - at) {
+		draft->rc = -ERANGE;
+		return NULL;
+	}
+	draft->plan->scratch_bytes = at + (bytes + 255) / 256 * 256;
+	return draft->scratch ? (char *)draft->scratch + at : NULL;
+}
+
+static struct gns_cu_launch *launch(struct draft *draft, const char *kernel, const char *type, size_t x, size_t y, size_t z)
+{
+	struct gns_cu_launch *l = &draft->plan->launch[draft->plan->launches++];
+
+	if (x > INT32_MAX || y > GRID_Y_MOST || z > GRID_Y_MOST)
+		draft->rc = -ERANGE;
+	snprintf(l->kernel, sizeof l->kernel, "gns_%s%s%s", kernel, type ? "_" : "", type ? type : "");
+	l->grid[0] = (uint32_t)x;
+	l->grid[1] = (uint32_t)y;
+	l->grid[2] = (uint32_t)z;
+	l->block = GNS_CU_THREADS;
+	return l;
+}
+
+static struct gns_cu_rows rows_of(const struct gns_cu_operand *m)
+{
+	const ptrdiff_t n = (ptrdiff_t)GNS_CU_VEC(item_size(m->dtype));
+	const bool vec = m->col_stride == 1 && (uintptr_t)m->data % 16 == 0 && (m->rows == 1 || m->row_stride % n == 0) &&
+			 (m->samples == 1 || m->sample_step % n == 0);
+
+	return (struct gns_cu_rows){.data = m->data, .sample_step = m->sample_step, .row_stride = m->row_stride,
+				    .col_stride = m->col_stride, .samples = m->samples, .rows = m->rows, .cols = m->cols, .vec = vec};
+}
+
+static int end(struct draft *draft, const double *partial, size_t n)
+{
+	struct gns_cu_launch *l = launch(draft, "sum", NULL, 1, 1, 1);
+
+	l->args.sum = (struct gns_cu_sum){.partial = partial, .n = n, .out = draft->ground->out, .add = draft->ground->add};
+	return draft->rc;
+}
+
+/* ---- norms ---- */
+
+/* Rows that follow each other without a gap are one row; columns are the dimension of stride 1 where there is one. */
+static void flatten(struct gns_cu_operand *m, struct gns_cu_operand *n)
+{
+	struct gns_cu_operand *both[2] = {m, n};
+
+	if (m->col_stride != 1 && m->row_stride == 1 && (!n || n->row_stride == 1))
+		for (int k = 0; k < 2 && both[k]; k++) {
+			struct gns_cu_operand *o = both[k], was = *o;
+			o->rows = was.cols, o->row_stride = was.col_stride;
+			o->cols = was.rows, o->col_stride = was.row_stride;
+		}
+	if (m->col_stride == 1 && m->row_stride == (ptrdiff_t)m->cols && (!n || (n->col_stride == 1 && n->row_stride == m->row_stride)))
+		for (int k = 0; k < 2 && both[k]; k++) {
+			both[k]->cols *= both[k]->rows;
+			both[k]->rows = 1;
+		}
+}
+
+int gns_cu_plan_norm2(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *m,
+		      const struct gns_cu_operand *before, double scale)
+{
+	struct draft draft = begin(plan, ground);
+	struct gns_cu_operand one, other = {0};
+
+	if (!is_sound(m) || (before && (!is_sound(before) || !same_shape(m, before))))
+		return -EINVAL;
+	if (is_empty(m))
+		return end(&draft, NULL, 0);
+	one = *m;
+	other = before ? *before : other;
+	/* Samples are only more rows, when they follow at one step. */
+	if (one.rows == 1 || one.sample_step == (ptrdiff_t)one.rows * one.row_stride) {
+		if (before && !(one.rows == 1 || other.sample_step == (ptrdiff_t)other.rows * other.row_stride))
+			return -EINVAL;
+		one.row_stride = one.rows == 1 ? one.sample_step : one.row_stride;
+		other.row_stride = one.rows == 1 ? other.sample_step : other.row_stride;
+		one.rows = other.rows = one.rows * one.samples;
+		one.samples = other.samples = 1;
+	} else if (one.samples > 1)
+		return -EINVAL;
+	flatten(&one, before ? &other : NULL);
+	const size_t per_block = GNS_CU_THREADS * GNS_CU_VEC(item_size(m->dtype)) * 4, most = (size_t)ground->sms * 8;
+	size_t x = ceil_div(one.cols, per_block), y = one.rows;
+	x = x < most ? x : most;
+	y = y < ceil_div(most, x) ? y : ceil_div(most, x);
+	double *partial = take(&draft, x * y, sizeof *partial);
+	struct gns_cu_launch *l = launch(&draft, "norm2", type_name(m->dtype), x, y, 1);
+	l->args.norm2 = (struct gns_cu_norm2){.m = rows_of(&one), .scale = scale, .partial = partial};
+	if (before)
+		l->args.norm2.n = rows_of(&other);
+	return end(&draft, partial, x * y);
+}
+
+/* ---- linear layers ---- */
+
+static bool gram_is_cheaper(const struct gns_cu_operand *b, const struct gns_cu_operand *z)
+{
+	const double both = (double)b->cols + (double)z->cols;
+
+	return b->rows == 1 || (b->rows <= GNS_CU_GRAM_ROWS && (double)(b->rows + 1) * both <= 8.0 * (double)z->cols + 2.0 * (double)b->cols);
+}
+
+static double *plan_gram_side(struct draft *draft, const struct gns_cu_operand *m, size_t *slices)
+{
+	*slices = ceil_div(m->cols, GRAM_SLICE);
+	double *part = take(draft, m->samples * *slices * GNS_CU_GRAM_PAIRS, sizeof *part);
+	struct gns_cu_launch *l = launch(draft, "gram", type_name(m->dtype), ceil_div(m->samples * *slices, 8), 1, 1);
+
+	l->args.gram = (struct gns_cu_gram){.m = rows_of(m), .slices = *slices, .slice_cols = GRAM_SLICE, .part = part};
+	return part;
+}
+
+static int plan_gram(struct draft *draft, const struct gns_cu_operand *x, const struct gns_cu_operand *y)
+{
+	size_t slices[2];
+	const double *part[2] = {plan_gram_side(draft, x, &slices[0]), plan_gram_side(draft, y, &slices[1])};
+	double *value = take(draft, x->samples, sizeof *value);
+	struct gns_cu_launch *l = launch(draft, "gram_finish", NULL, ceil_div(x->samples, GNS_CU_THREADS), 1, 1);
+
+	l->args.gram_finish = (struct gns_cu_gram_finish){.x = part[0], .y = part[1], .samples = x->samples, .rows = x->rows,
+							  .x_slices = slices[0], .y_slices = slices[1], .value = value};
+	draft->plan->per_sample = value;
+	return end(draft, value, x->samples);
+}
+
+/* Sums of squares of `lanes` vectors a sample over their chunks; returns sq. */
+static double *plan_gather(struct draft *draft, uint32_t dtype, const void *part, const void *v, size_t samples, size_t chunks,
+			   size_t lanes, size_t cols, double **dot)
+{
+	const size_t tiles = ceil_div(cols, GNS_CU_THREADS);
+	double *sq = take(draft, samples * lanes * tiles, sizeof *sq);
+	struct gns_cu_launch *l = launch(draft, "gather", dtype == GNS_F64 ? "f64" : "f32", tiles, samples * lanes, 1);
+
+	if (dot)
+		*dot = take(draft, samples * lanes * tiles, sizeof **dot);
+	l->args.gather = (struct gns_cu_gather){.part = part, .v = v, .chunks = chunks, .lanes = lanes, .cols = cols, .sq = sq,
+						.dot = dot ? *dot : NULL};
+	return sq;
+}
+
+/* Rows a block takes, so that there are enough blocks. */
+static size_t chunk_rows(const struct gns_cu_ground *ground, const struct gns_cu_operand *m, size_t tiles)
+{
+	const size_t want = ceil_div((size_t)ground->sms * BLOCKS_A_SM, tiles * m->samples);
+	size_t rows = ceil_div(ceil_div(m->rows, want), 32) * 32;
+
+	rows = rows < 128 ? 128 : rows;
+	return rows < GNS_CU_CHUNK_ROWS ? rows : GNS_CU_CHUNK_ROWS;
+}
+
+/* The rows that give the direction, as on the CPU: docs/sketch.md. */
+static size_t direction_stride(size_t rows)
+{
+	const size_t quarter = rows / 8 < 4 ? rows / 8 : 4, few = rows / 64;
+
+	return few > 4 ? few : quarter ? quarter : 1;
+}
+
+struct sketch {
+	const struct gns_cu_operand *b, *z;
+	void *v, *a, *u, *g;
+	size_t blocks; /* of gns_buckets a sample */
+	double *sq, *dot, *len2, *exact;
+	size_t tiles;
+};
+
+static void plan_direction(struct draft *draft, struct sketch *s)
+{
+	const struct gns_cu_operand *z = s->z;
+	const size_t item = acc_size(z->dtype), stride = direction_stride(z->rows);
+	struct gns_cu_launch *l;
+
+	s->v = take(draft, z->samples * z->cols, item);
+	s->a = take(draft, z->samples * z->rows, item);
+	s->g = take(draft, s->b->samples * s->blocks * s->b->cols, item);
+	l = launch(draft, "direction", type_name(z->dtype), ceil_div(z->cols, GNS_CU_THREADS), z->samples, 1);
+	l->args.direction = (struct gns_cu_direction){.z = rows_of(z), .from = stride / 2, .stride = stride, .v = s->v};
+	l = launch(draft, "project", type_name(z->dtype), ceil_div(z->rows, GNS_CU_PROJECT_ROWS), z->samples, 1);
+	l->args.project = (struct gns_cu_project){.z = rows_of(z), .v = s->v, .a = s->a};
+	s->len2 = plan_gather(draft, z->dtype, s->v, NULL, z->samples, 1, 1, z->cols, NULL);
+}
+
+static void plan_weigh(struct draft *draft, struct sketch *s)
+{
+	const struct gns_cu_operand *z = s->z;
+	const size_t x = ceil_div(z->cols, GNS_CU_TILE(item_size(z->dtype))), rows = chunk_rows(draft->ground, z, x);
+	const size_t chunks = ceil_div(z->rows, rows);
+	struct gns_cu_weigh args = {.z = rows_of(z), .chunk_rows = rows, .u = s->u, .v = s->v};
+
+	if (chunks > 1)
+		args.part = take(draft, z->samples * chunks * GNS_CU_BUCKETS * z->cols, acc_size(z->dtype));
+	else {
+		s->tiles = x;
+		s->sq = args.sq = take(draft, z->samples * GNS_CU_BUCKETS * x, sizeof(double));
+		s->dot = args.dot = take(draft, z->samples * GNS_CU_BUCKETS * x, sizeof(double));
+	}
+	launch(draft, "weigh", type_name(z->dtype), x, chunks, z->samples)->args.weigh = args;
+	if (chunks > 1) {
+		s->tiles = ceil_div(z->cols, GNS_CU_THREADS);
+		s->sq = plan_gather(draft, z->dtype, args.part, s->v, z->samples, chunks, GNS_CU_BUCKETS, z->cols, &s->dot);
+	}
+}
+
+static int plan_sketch(struct draft *draft, struct sketch *s, bool deflate, uint64_t seed, uint64_t stream, uint64_t first_sample)
+{
+	const struct gns_cu_operand *b = s->b;
+	const size_t n = b->samples;
+	struct gns_cu_launch *l;
+
+	s->blocks = ceil_div(b->rows, GNS_CU_BUCKET_ROWS);
+	s->u = take(draft, n * b->rows * GNS_CU_BUCKETS, acc_size(b->dtype));
+	if (deflate)
+		plan_direction(draft, s);
+	l = launch(draft, "buckets", type_name(b->dtype), s->blocks, n, 1);
+	l->args.buckets = (struct gns_cu_buckets){.b = rows_of(b), .seed = seed, .stream = stream, .first_sample = first_sample,
+						  .a = s->a, .u = s->u, .g = s->g};
+	if (deflate)
+		s->exact = plan_gather(draft, b->dtype, s->g, NULL, n, s->blocks, 1, b->cols, NULL);
+	plan_weigh(draft, s);
+	double *value = take(draft, n, sizeof *value);
+	l = launch(draft, "finish", NULL, n, 1, 1);
+	l->args.finish = (struct gns_cu_finish){.sq = s->sq, .dot = s->dot, .len2 = s->len2, .exact = s->exact, .tiles = s->tiles,
+						.len2_tiles = ceil_div(s->z->cols, GNS_CU_THREADS),
+						.exact_tiles = ceil_div(b->cols, GNS_CU_THREADS), .value = value};
+	draft->plan->per_sample = value;
+	return end(draft, value, n);
+}
+
+int gns_cu_plan_linear(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *x,
+		       const struct gns_cu_operand *y, uint64_t seed, uint64_t stream, uint64_t first_sample)
+{
+	struct draft draft = begin(plan, ground);
+
+	if (!is_sound(x) || !is_sound(y) || x->samples != y->samples || x->rows != y->rows ||
+	    (x->dtype == GNS_F64) != (y->dtype == GNS_F64))
+		return -EINVAL;
+	if (is_empty(x) || is_empty(y))
+		return end(&draft, NULL, 0);
+	const struct gns_cu_operand *wide = y->cols >= x->cols ? y : x, *narrow = y->cols >= x->cols ? x : y;
+	const bool exact = narrow->cols <= GNS_CU_BUCKETS;
+	struct sketch s = {.b = exact ? narrow : wide, .z = exact ? wide : narrow};
+
+	if (gram_is_cheaper(s.b, s.z))
+		return plan_gram(&draft, x, y);
+	return plan_sketch(&draft, &s, !exact, seed, stream, first_sample);
+}
+
+/* ---- biases, gains, embeddings ---- */
+
+static struct gns_cu_statistic statistic_of(const struct gns_cu_operand *m)
+{
+	return m ? (struct gns_cu_statistic){.data = m->data, .sample_step = m->sample_step, .row_stride = m->row_stride,
+					     .dtype = m->dtype} :
+		   (struct gns_cu_statistic){0};
+}
+
+static bool is_statistic(const struct gns_cu_operand *m, const struct gns_cu_operand *y)
+{
+	return !m || (is_sound(m) && m->samples == y->samples && m->rows == y->rows && m->cols == 1);
+}
+
+int gns_cu_plan_columns(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *y,
+			const struct gns_cu_operand *x, const struct gns_cu_operand *mean, const struct gns_cu_operand *rstd)
+{
+	struct draft draft = begin(plan, ground);
+
+	if (!is_sound(y) || (x && (!is_sound(x) || !same_shape(x, y))) || !is_statistic(mean, y) || !is_statistic(rstd, y) ||
+	    ((mean || rstd) && !x))
+		return -EINVAL;
+	if (is_empty(y))
+		return end(&draft, NULL, 0);
+	const size_t tiles = ceil_div(y->cols, GNS_CU_TILE(item_size(y->dtype))), rows = chunk_rows(ground, y, tiles);
+	const size_t chunks = ceil_div(y->rows, rows);
+	void *part = take(&draft, y->samples * chunks * y->cols, acc_size(y->dtype));
+	struct gns_cu_launch *l = launch(&draft, "columns", type_name(y->dtype), tiles, chunks, y->samples);
+	l->args.columns = (struct gns_cu_columns){.y = rows_of(y), .mean = statistic_of(mean), .rstd = statistic_of(rstd),
+						  .chunk_rows = rows, .part = part};
+	if (x)
+		l->args.columns.x = rows_of(x);
+	const double *sq = plan_gather(&draft, y->dtype, part, NULL, y->samples, chunks, 1, y->cols, NULL);
+	return end(&draft, sq, y->samples * ceil_div(y->cols, GNS_CU_THREADS));
+}
+
+int gns_cu_plan_inner(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *y)
+{
+	struct draft draft = begin(plan, ground);
+
+	if (!is_sound(y))
+		return -EINVAL;
+	if (is_empty(y))
+		return end(&draft, NULL, 0);
+	double *value = take(&draft, y->samples * y->rows, sizeof *value);
+	struct gns_cu_launch *l = launch(&draft, "inner", type_name(y->dtype), ceil_div(y->rows, 8), y->samples, 1);
+	l->args.inner = (struct gns_cu_inner){.y = rows_of(y), .value = value};
+	return end(&draft, value, y->samples * y->rows);
+}
+
+int gns_cu_plan_embedding(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *ids,
+			  const struct gns_cu_operand *y, int64_t padding_idx)
+{
+	struct draft draft = begin(plan, ground);
+
+	if (!is_sound(y) || !ids || (ids->dtype != GNS_I64 && ids->dtype != GNS_I32) || ids->samples != y->samples || ids->rows != y->rows)
+		return -EINVAL;
+	if (is_empty(y))
+		return end(&draft, NULL, 0);
+	double *value = take(&draft, y->samples * y->rows, sizeof *value);
+	struct gns_cu_launch *l = launch(&draft, "embedding", type_name(y->dtype), y->rows, y->samples, 1);
+	l->args.embedding = (struct gns_cu_embedding){.y = rows_of(y), .ids = ids->data, .ids_sample_step = ids->sample_step,
+						      .ids_row_stride = ids->row_stride, .padding_idx = padding_idx,
+						      .ids_wide = ids->dtype == GNS_I64, .value = value};
+	return end(&draft, value, y->samples * y->rows);
+}
+
+int gns_cu_plan_print(struct gns_cu_plan *plan, const void *data, uint32_t dtype, size_t slow_n, size_t fast_n, ptrdiff_t ld,
+		      uint64_t *hash, uint64_t *bits)
+{
+	struct draft draft = begin(plan, &(struct gns_cu_ground){0});
+
+	if (!data || !slow_n || !fast_n || dtype < GNS_F32 || dtype >= GNS_DTYPES)
+		return -EINVAL;
+	struct gns_cu_launch *l = launch(&draft, "print", NULL, 1, 1, 1);
+	l->block = 32;
+	l->args.print = (struct gns_cu_print){.data = data, .slow_n = slow_n, .fast_n = fast_n, .ld = ld,
+					      .item_size = (uint32_t)item_size(dtype), .bits = bits, .hash = hash};
+	return draft.rc;
+}

@@ -1,0 +1,83 @@
+/* Which kernels a measurement launches, on how many blocks, with what in scratch: pure functions, no CUDA call. Launch the kernels of
+ * a plan in order on one stream; kernel k's one parameter is &plan.launch[k].args.
+ *
+ * Each function fills `plan` for one measurement that ends in *out (device memory, a double; unit: that of the operands, squared).
+ * `scratch` is device memory, aligned to 256 bytes; plan->scratch_bytes of it are used, contents need not be kept between plans.
+ * With scratch NULL only scratch_bytes and the geometry are right: ask first, then call again. `sms`: multiprocessors of the device.
+ *
+ * 0, or -EINVAL: shapes or element types disagree; -ERANGE: more blocks than a grid holds. An empty operand gives 0. */
+#ifndef GNS_CUDA_PLAN_H
+#define GNS_CUDA_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "collectors/cuda/kernels.h"
+
+#define GNS_CU_LAUNCHES 16
+
+struct gns_cu_launch {
+	char kernel[24];
+	uint32_t grid[3], block;
+	union {
+		struct gns_cu_norm2 norm2;
+		struct gns_cu_sum sum;
+		struct gns_cu_direction direction;
+		struct gns_cu_project project;
+		struct gns_cu_buckets buckets;
+		struct gns_cu_weigh weigh;
+		struct gns_cu_columns columns;
+		struct gns_cu_gather gather;
+		struct gns_cu_finish finish;
+		struct gns_cu_gram gram;
+		struct gns_cu_gram_finish gram_finish;
+		struct gns_cu_inner inner;
+		struct gns_cu_embedding embedding;
+		struct gns_cu_print print;
+	} args;
+};
+
+struct gns_cu_plan {
+	unsigned launches;
+	struct gns_cu_launch launch[GNS_CU_LAUNCHES];
+	size_t scratch_bytes;
+	const double *per_sample; /* in scratch: one value a sample, where the measurement has them; else NULL */
+};
+
+/* An operand: `rows` rows a sample; see struct gns_cu_rows for the steps. dtype: enum gns_dtype. A group of rows that follow each
+ * other has sample_step = rows * row_stride; time-major rows have the two exchanged. */
+struct gns_cu_operand {
+	const void *data;
+	uint32_t dtype;
+	size_t samples, rows, cols;
+	ptrdiff_t sample_step, row_stride, col_stride;
+};
+
+struct gns_cu_ground {
+	void *scratch;
+	double *out;
+	unsigned sms;
+	bool add; /* to what *out holds */
+};
+
+/* |M|^2 or, with `before`, |M - scale before|^2, over all samples and rows. Both have M's shape and type. */
+int gns_cu_plan_norm2(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *m,
+		      const struct gns_cu_operand *before, double scale);
+/* gns_sketch_sum of sketch.h with 8 probes: same signs, same direction, same forms; samples are first_sample, first_sample + 1, ...
+ * Both or neither operand is f64. */
+int gns_cu_plan_linear(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *x,
+		       const struct gns_cu_operand *y, uint64_t seed, uint64_t stream, uint64_t first_sample);
+/* Sum over samples of |sum over rows of y (x - mean) rstd|^2: a bias (all three NULL), a scale (x alone), a gain. x has y's shape and
+ * type; mean and rstd have a value a row (their cols is 1). */
+int gns_cu_plan_columns(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *y,
+			const struct gns_cu_operand *x, const struct gns_cu_operand *mean, const struct gns_cu_operand *rstd);
+/* Sum over samples and rows of (sum over columns)^2: the bias of a convolution, a row a channel. */
+int gns_cu_plan_inner(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *y);
+/* Sum over samples and ids of |sum of the rows of y with that id|^2; ids has a value a row, dtype GNS_I64 or GNS_I32 of layers.h. */
+int gns_cu_plan_embedding(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *ids,
+			  const struct gns_cu_operand *y, int64_t padding_idx);
+/* Two hashes of 64 bits to hash[0..1], the bits of 16 elements to `bits` if that is not NULL (device memory). Needs no scratch. */
+int gns_cu_plan_print(struct gns_cu_plan *plan, const void *data, uint32_t dtype, size_t slow_n, size_t fast_n, ptrdiff_t ld,
+		      uint64_t *hash, uint64_t *bits);
+
+#endif

@@ -1,0 +1,334 @@
+/* The source of the CUDA kernels, run on this processor by tests/fakes/emulate.cpp, against the CPU's functions and loops in double. */
+#include <errno.h>
+
+#include "collectors/cuda/image.h"
+#include "collectors/cuda/plan.h"
+#include "profiler/shim/print.h"
+#include "test_layers.h"
+#include "tests/fakes/emulate.h"
+
+static const uint32_t dtypes[] = {GNS_F32, GNS_F64, GNS_F16, GNS_BF16};
+
+static unsigned sms = 3;
+
+/* Scratch of exactly the bytes asked for, full of NaN, behind it a page that cannot be touched. */
+struct scratch {
+	char *memory, *at;
+	size_t bytes;
+};
+
+static struct scratch hold_scratch(size_t bytes)
+{
+	struct scratch s = {.bytes = (bytes + 4095) / 4096 * 4096 + 4096};
+
+	s.memory = mmap(NULL, s.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq(s.memory, MAP_FAILED);
+	memset(s.memory, 0xff, s.bytes);
+	mprotect(s.memory + s.bytes - 4096, 4096, PROT_NONE);
+	s.at = s.memory + s.bytes - 4096 - bytes;
+	return s;
+}
+
+static void run(const struct gns_cu_plan *plan)
+{
+	for (unsigned k = 0; k < plan->launches; k++) {
+		const struct gns_cu_launch *l = &plan->launch[k];
+		void *parameters[] = {(void *)&l->args};
+		cr_assert_eq(gns_emulate_launch(l->kernel, l->grid, l->block, parameters), 0, "no kernel %s", l->kernel);
+	}
+}
+
+/* Twice: the bits must agree. */
+#define MEASURE(result, call) \
+	do { \
+		struct gns_cu_plan plan; \
+		double outs[2] = {NAN, NAN}; \
+		for (int again = 0; again < 2; again++) { \
+			struct gns_cu_ground ground = {.out = &outs[again], .sms = sms}; \
+			cr_assert_eq(call, 0, #call); \
+			struct scratch scratch = hold_scratch(plan.scratch_bytes); \
+			ground.scratch = scratch.at; \
+			cr_assert_eq(call, 0); \
+			run(&plan); \
+			munmap(scratch.memory, scratch.bytes); \
+		} \
+		cr_assert_arr_eq(&outs[0], &outs[1], sizeof outs[0]); \
+		(result) = outs[0]; \
+	} while (0)
+
+/* (samples, rows, cols), or time-major (rows, samples, cols). */
+static struct gns_cu_operand operand_of(const struct held_tensor *h, bool time_major)
+{
+	const struct gns_tensor *t = &h->t;
+	const unsigned s = time_major;
+
+	return (struct gns_cu_operand){.data = t->data, .dtype = t->dtype, .samples = t->size[s], .rows = t->size[!s], .cols = t->size[2],
+				       .sample_step = t->stride[s], .row_stride = t->stride[!s], .col_stride = t->stride[2]};
+}
+
+static struct held_tensor hold_rows(enum order order, uint32_t dtype, bool time_major, size_t n, size_t t, size_t cols, double mean)
+{
+	return hold_tensor(order, dtype, 3, (size_t[]){time_major ? t : n, time_major ? n : t, cols}, mean);
+}
+
+static double at_row(const struct held_tensor *h, bool time_major, size_t i, size_t t, size_t c)
+{
+	return AT(*h, time_major ? t : i, time_major ? i : t, c);
+}
+
+static struct gns_samples samples_of(size_t n, bool time_major)
+{
+	return (struct gns_samples){.n = n, .axis = time_major, .probes = 8, .seed = 11, .stream = 5, .sum = NAN};
+}
+
+Test(cuda_kernels, norms_of_all_types_orders_and_sizes)
+{
+	const size_t sizes[][2] = {{1, 1}, {3, 7}, {5, 8}, {17, 33}, {2, 1031}, {300, 70}, {1, 40000}};
+	for (int k = 0; k < 7 * 4 * ORDERS * 2; k++) {
+		const size_t *size = sizes[k % 7];
+		const enum order order = k / 28 % ORDERS;
+		struct held_tensor m = hold_tensor(order, dtypes[k / 7 % 4], 2, size, 0.25);
+		struct held_tensor n = hold_tensor(k / 28 / ORDERS ? order : PLAIN, dtypes[k / 7 % 4], 2, size, 0);
+		double plain = 0, truth = 0, result;
+		for (size_t r = 0; r < size[0]; r++)
+			for (size_t c = 0; c < size[1]; c++) {
+				const double d = AT(m, r, c) - 0.5 * AT(n, r, c);
+				plain += AT(m, r, c) * AT(m, r, c);
+				truth += d * d;
+			}
+		const struct gns_cu_operand one = {m.t.data, m.t.dtype, 1, size[0], size[1], 0, m.t.stride[0], m.t.stride[1]};
+		const struct gns_cu_operand other = {n.t.data, n.t.dtype, 1, size[0], size[1], 0, n.t.stride[0], n.t.stride[1]};
+		MEASURE(result, gns_cu_plan_norm2(&plan, &ground, &one, NULL, 0));
+		cr_assert(near(result, plain, 1e-12), "case %d: %.12g, truth %.12g", k, result, plain);
+		MEASURE(result, gns_cu_plan_norm2(&plan, &ground, &one, &other, 0.5));
+		cr_assert(near(result, truth, 1e-12), "case %d: difference %.12g, truth %.12g", k, result, truth);
+		drop(&m), drop(&n);
+	}
+}
+
+Test(cuda_kernels, small_and_odd_values_do_not_vanish)
+{
+	const float tiny[5] = {1e-30f, -1e-30f, 3e-39f, 0, 1e-25f};
+	const uint16_t halves[4] = {0x0001, 0x83ff, 0x7bff, 0x3c00}; /* smallest subnormal, largest subnormal, largest, 1 */
+	const struct gns_cu_operand f = {tiny, GNS_F32, 1, 1, 5, 0, 5, 1}, h = {halves, GNS_F16, 1, 1, 4, 0, 4, 1};
+	double result, truth = 0;
+	for (int i = 0; i < 5; i++)
+		truth += (double)tiny[i] * tiny[i];
+	MEASURE(result, gns_cu_plan_norm2(&plan, &ground, &f, NULL, 0));
+	cr_assert(near(result, truth, 1e-12), "%g, truth %g", result, truth);
+	truth = ldexp(1, -48) + ldexp(1023.0 * 1023, -48) + 65504.0 * 65504 + 1;
+	MEASURE(result, gns_cu_plan_norm2(&plan, &ground, &h, NULL, 0));
+	cr_assert(near(result, truth, 1e-15), "%.17g, truth %.17g", result, truth);
+	for (int what = 0; what < 2; what++) {
+		const uint16_t bad[2] = {0x3c00, what ? 0x7e00 : 0xfc00};
+		const struct gns_cu_operand m = {bad, GNS_F16, 1, 1, 2, 0, 2, 1};
+		MEASURE(result, gns_cu_plan_norm2(&plan, &ground, &m, NULL, 0));
+		cr_assert(what ? isnan(result) : isinf(result) && result > 0);
+	}
+}
+
+/* Against gns_layer_linear: the same signs, the same forms, so the same estimate. */
+static void check_linear(size_t n, size_t t, size_t in, size_t out, uint32_t tx, uint32_t ty, enum order order, bool time_major)
+{
+	struct held_tensor x = hold_rows(order, tx, time_major, n, t, in, 0.5), y = hold_rows(order, ty, time_major, n, t, out, 0);
+	struct gns_layers *layers = gns_layers_init(gns_sketch_best_isa());
+	struct gns_samples s = samples_of(n, time_major);
+	const struct gns_cu_operand ox = operand_of(&x, time_major), oy = operand_of(&y, time_major);
+	double result;
+
+	cr_assert_eq(WITH_ROOM(layers, gns_layer_linear(layers, &s, &x.t, &y.t)), 0);
+	MEASURE(result, gns_cu_plan_linear(&plan, &ground, &ox, &oy, s.seed, s.stream, 0));
+	cr_assert(near(result, s.sum, tx == GNS_F64 ? 1e-12 : 1e-5), "%zu samples of %zu rows, %zu x %zu, types %u %u, order %d %d: %.12g, CPU %.12g",
+		  n, t, in, out, tx, ty, (int)order, time_major, result, s.sum);
+	gns_layers_free(layers);
+	drop(&x), drop(&y);
+}
+
+Test(cuda_kernels, sketch_is_that_of_the_cpu_in_every_type_and_order)
+{
+	for (int k = 0; k < 4 * ORDERS * 2; k++)
+		check_linear(3, 21, 37, 53, dtypes[k % 4], dtypes[k % 4], k / 4 % ORDERS, k / 4 / ORDERS);
+	check_linear(2, 17, 64, 48, GNS_F32, GNS_BF16, PLAIN, false);
+	check_linear(2, 17, 64, 48, GNS_F16, GNS_F32, PLAIN, true);
+}
+
+Test(cuda_kernels, sketch_of_all_sizes)
+{
+	const size_t sizes[][4] = {
+		{1, 1, 5, 9},      {70, 1, 33, 17}, {3, 2, 40, 24},   {5, 4, 16, 600}, {2, 5, 16, 16},   {4, 32, 40, 8},   {3, 9, 3, 5000},
+		{2, 33, 264, 300}, {1, 64, 9, 520}, {2, 128, 24, 40}, {1, 200, 40, 9}, {1, 700, 31, 70}, {2, 1100, 17, 16}, {2, 8, 17, 8300},
+	};
+	for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+		for (int type = 0; type < 4; type++) {
+			sms = k % 2 ? 3 : 132;
+			check_linear(sizes[k][0], sizes[k][1], sizes[k][2], sizes[k][3], dtypes[type], dtypes[type], PLAIN, false);
+			check_linear(sizes[k][0], sizes[k][1], sizes[k][3], sizes[k][2], dtypes[type], dtypes[type], AT_PAGE_END, true);
+		}
+	sms = 3;
+}
+
+/* Without a direction to take out (rows of X that cancel) all is sketched; inf and nan come through. */
+Test(cuda_kernels, sketch_without_direction_and_of_nan)
+{
+	struct held_tensor x = hold_rows(PLAIN, GNS_F32, false, 1, 12, 20, 0), y = hold_rows(PLAIN, GNS_F32, false, 1, 12, 30, 0);
+	float *values = (float *)x.t.data;
+	struct gns_layers *layers = gns_layers_init(gns_sketch_best_isa());
+	struct gns_samples s = samples_of(1, false);
+	const struct gns_cu_operand ox = operand_of(&x, false), oy = operand_of(&y, false);
+	double result;
+
+	for (int i = 0; i < 6 * 20; i++)
+		values[6 * 20 + i] = -values[i];
+	cr_assert_eq(WITH_ROOM(layers, gns_layer_linear(layers, &s, &x.t, &y.t)), 0);
+	MEASURE(result, gns_cu_plan_linear(&plan, &ground, &ox, &oy, s.seed, s.stream, 0));
+	cr_assert(near(result, s.sum, 1e-5), "%g, CPU %g", result, s.sum);
+	values[7] = NAN;
+	MEASURE(result, gns_cu_plan_linear(&plan, &ground, &ox, &oy, s.seed, s.stream, 0));
+	cr_assert(isnan(result));
+	gns_layers_free(layers);
+	drop(&x), drop(&y);
+}
+
+Test(cuda_kernels, samples_number_from_the_first_and_out_is_added_to)
+{
+	struct held_tensor x = hold_rows(PLAIN, GNS_F32, false, 4, 16, 20, 0.5), y = hold_rows(PLAIN, GNS_F32, false, 4, 16, 30, 0);
+	struct gns_cu_operand ox = operand_of(&x, false), oy = operand_of(&y, false);
+	struct gns_cu_plan part;
+	double all, out = 0;
+
+	MEASURE(all, gns_cu_plan_linear(&plan, &ground, &ox, &oy, 1, 2, 0));
+	for (int half = 0; half < 2; half++) {
+		struct gns_cu_ground ground = {.out = &out, .sms = sms, .add = true};
+		ox.samples = oy.samples = 2;
+		ox.data = (const float *)x.t.data + half * 2 * 16 * 20;
+		oy.data = (const float *)y.t.data + half * 2 * 16 * 30;
+		cr_assert_eq(gns_cu_plan_linear(&part, &ground, &ox, &oy, 1, 2, 2 * half), 0);
+		struct scratch scratch = hold_scratch(part.scratch_bytes);
+		ground.scratch = scratch.at;
+		cr_assert_eq(gns_cu_plan_linear(&part, &ground, &ox, &oy, 1, 2, 2 * half), 0);
+		run(&part);
+		munmap(scratch.memory, scratch.bytes);
+	}
+	cr_assert(near(out, all, 1e-14), "%.17g in halves, %.17g at once", out, all);
+	drop(&x), drop(&y);
+}
+
+Test(cuda_kernels, biases_scales_and_gains)
+{
+	for (int k = 0; k < 4 * ORDERS * 2 * 3; k++) {
+		const uint32_t dtype = dtypes[k % 4];
+		const bool time_major = k / 4 / ORDERS % 2;
+		const enum order order = k / 4 % ORDERS;
+		const size_t n = 2, t = k % 5 ? 19 : 300, cols = 43;
+		const int form = k / 4 / ORDERS / 2; /* bias, scale, gain */
+		struct held_tensor y = hold_rows(order, dtype, time_major, n, t, cols, 0.25), x = hold_rows(PLAIN, dtype, time_major, n, t, cols, 0);
+		struct held_tensor mean = hold_rows(PLAIN, dtypes[(k + 1) % 4], time_major, n, t, 1, 0);
+		struct held_tensor rstd = hold_rows(PLAIN, GNS_F32, time_major, n, t, 1, 1);
+		const struct gns_cu_operand oy = operand_of(&y, time_major), ox = operand_of(&x, time_major);
+		const struct gns_cu_operand om = operand_of(&mean, time_major), os = operand_of(&rstd, time_major);
+		double truth = 0, result;
+		for (size_t i = 0; i < n; i++)
+			for (size_t c = 0; c < cols; c++) {
+				double sum = 0;
+				for (size_t r = 0; r < t; r++) {
+					const double g = at_row(&y, time_major, i, r, c), v = at_row(&x, time_major, i, r, c);
+					const double m = at_row(&mean, time_major, i, r, 0), d = at_row(&rstd, time_major, i, r, 0);
+					sum += form == 0 ? g : form == 1 ? g * v : g * (v - m) * d;
+				}
+				truth += sum * sum;
+			}
+		MEASURE(result, gns_cu_plan_columns(&plan, &ground, &oy, form ? &ox : NULL, form == 2 ? &om : NULL, form == 2 ? &os : NULL));
+		cr_assert(near(result, truth, 1e-5), "case %d: %.12g, truth %.12g", k, result, truth);
+		truth = 0;
+		for (size_t i = 0; i < n; i++)
+			for (size_t r = 0; r < t; r++) {
+				double sum = 0;
+				for (size_t c = 0; c < cols; c++)
+					sum += at_row(&y, time_major, i, r, c);
+				truth += sum * sum;
+			}
+		MEASURE(result, gns_cu_plan_inner(&plan, &ground, &oy));
+		cr_assert(near(result, truth, 1e-6), "case %d: rows %.12g, truth %.12g", k, result, truth);
+		drop(&y), drop(&x), drop(&mean), drop(&rstd);
+	}
+}
+
+Test(cuda_kernels, embeddings_add_rows_of_one_id)
+{
+	for (int k = 0; k < 4 * ORDERS * 2; k++) {
+		const bool time_major = k / 4 / ORDERS;
+		const size_t n = 2, t = k % 3 ? 13 : 290, d = k % 2 ? 21 : 1030 / (k % 3 ? 1 : 10), lead = time_major ? t : n, second = time_major ? n : t;
+		struct held_tensor ids = hold_tensor(k % 4 == 3 ? GAPPED : PLAIN, k & 1 ? GNS_I32 : GNS_I64, 2, (size_t[]){lead, second}, 6);
+		struct held_tensor y = hold_rows(k / 4 % ORDERS, dtypes[k % 4], time_major, n, t, d, 0.25);
+		const struct gns_cu_operand oy = operand_of(&y, time_major);
+		const struct gns_cu_operand oi = {ids.t.data, ids.t.dtype, n, t, 1, ids.t.stride[time_major], ids.t.stride[!time_major], 1};
+		struct gns_layers *layers = gns_layers_init(gns_sketch_best_isa());
+		for (int64_t padding = -1; padding < 3; padding += 3) {
+			struct gns_samples s = samples_of(n, time_major);
+			double result;
+			cr_assert_eq(WITH_ROOM(layers, gns_layer_embedding(layers, &s, &ids.t, &y.t, padding)), 0);
+			MEASURE(result, gns_cu_plan_embedding(&plan, &ground, &oi, &oy, padding));
+			cr_assert(near(result, s.sum, 1e-12), "case %d padding %d: %.12g, CPU %.12g", k, (int)padding, result, s.sum);
+		}
+		gns_layers_free(layers);
+		drop(&ids), drop(&y);
+	}
+}
+
+Test(cuda_kernels, fingerprints_are_those_of_the_cpu)
+{
+	for (int type = 0; type < 4; type++)
+		for (size_t rows = 1; rows < 60; rows += 29) {
+			struct held_tensor m = hold_tensor(GAPPED, dtypes[type], 2, (size_t[]){rows, 77}, 0.5);
+			const struct gns_key key = {m.t.data, rows, 77 * 3 - 2, m.t.stride[0], dtypes[type]};
+			struct gns_print truth, bits;
+			struct gns_cu_plan plan;
+			uint64_t hash[2], other[2];
+			gns_print_take(&key, &truth);
+			cr_assert_eq(gns_cu_plan_print(&plan, key.data, key.dtype, key.slow_n, key.fast_n, key.ld, hash, bits.bits), 0);
+			run(&plan);
+			cr_assert(gns_print_same(&truth, &bits));
+			cr_assert_eq(hash[0], gns_print_hash(&key));
+			memset((char *)m.t.data, 0x3c, 2);
+			for (size_t i = 0; i < rows * 77; i++)
+				store(dtypes[type], place(&m.t, (size_t[GNS_TENSOR_DIMS]){i / 77, i % 77}), 1.75);
+			cr_assert_eq(gns_cu_plan_print(&plan, key.data, key.dtype, key.slow_n, key.fast_n, key.ld, other, NULL), 0);
+			run(&plan);
+			cr_assert_neq(hash[1], other[1]);
+			drop(&m);
+		}
+}
+
+Test(cuda_kernels, what_does_not_fit_is_refused_and_nothing_is_zero)
+{
+	struct held_tensor x = hold_rows(PLAIN, GNS_F32, false, 2, 3, 4, 0), y = hold_rows(PLAIN, GNS_F64, false, 2, 3, 4, 0);
+	struct gns_cu_operand ox = operand_of(&x, false), oy = operand_of(&y, false), none = ox;
+	struct gns_cu_plan refused;
+	const struct gns_cu_ground nowhere = {.sms = 3};
+	double result;
+
+	cr_assert_eq(gns_cu_plan_linear(&refused, &nowhere, &ox, &oy, 0, 0, 0), -EINVAL);
+	oy = ox;
+	oy.rows = 2;
+	cr_assert_eq(gns_cu_plan_linear(&refused, &nowhere, &ox, &oy, 0, 0, 0), -EINVAL);
+	cr_assert_eq(gns_cu_plan_norm2(&refused, &nowhere, &ox, &oy, 1), -EINVAL);
+	cr_assert_eq(gns_cu_plan_columns(&refused, &nowhere, &ox, NULL, &ox, NULL), -EINVAL);
+	ox.samples = 70000;
+	cr_assert_eq(gns_cu_plan_columns(&refused, &nowhere, &ox, NULL, NULL, NULL), -ERANGE);
+	none.rows = 0;
+	MEASURE(result, gns_cu_plan_linear(&plan, &ground, &none, &none, 0, 0, 0));
+	cr_assert_eq(result, 0);
+	drop(&x), drop(&y);
+}
+
+/* A fatbin begins with its magic number; without nvcc there is none. */
+Test(cuda_kernels, image_is_a_fatbin_or_empty)
+{
+	uint32_t magic;
+
+	if (gns_cuda_image_size == 0)
+		return;
+	cr_assert_gt(gns_cuda_image_size, sizeof magic);
+	memcpy(&magic, gns_cuda_image, sizeof magic);
+	cr_assert_eq(magic, 0xba55ed50);
+}
