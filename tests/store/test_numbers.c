@@ -1,23 +1,9 @@
 /* What was stored comes back: against raw rows added up here, and against the generator's truth. */
-#include "tests/store/scratch.h"
+#include "tests/store/opened.h"
 
 #include "store/internal.h"
-#include "tests/store/generate.h"
 
-TestSuite(numbers, .init = scratch, .fini = no_scratch);
-
-static struct gns_error err;
-static struct gns_store *store;
-
-static int64_t generate(const struct gns_generate *o)
-{
-	int64_t id;
-	cr_assert_eq(gns_store_open_write(db, &store, &err), 0, "%s", err.text);
-	cr_assert_eq(gns_generate_run(store, o, &id, &err), 0, "%s", err.text);
-	gns_store_close(store);
-	cr_assert_eq(gns_store_open_read(db, &store, &err), 0, "%s", err.text);
-	return id;
-}
+TestSuite(numbers, .init = scratch, .fini = close_store);
 
 static struct gns_summary summary(int64_t id, int64_t window)
 {
@@ -29,14 +15,6 @@ static struct gns_summary summary(int64_t id, int64_t window)
 static void near(double got, double want, double tolerance, const char *what)
 {
 	cr_expect(fabs(got - want) <= tolerance * fmax(1e-300, fabs(want)), "%s: got %.17g, want %.17g", what, got, want);
-}
-
-static bool warned(const struct gns_summary *s, const char *name)
-{
-	for (size_t i = 0; i < s->n_warnings; i++)
-		if (strcmp(s->warnings[i].name, name) == 0)
-			return true;
-	return false;
 }
 
 /* The totals of [lo, hi] from table grad alone, by the formulas of McCandlish et al. 2018, app. A.1. */
@@ -371,7 +349,6 @@ Test(numbers, a_long_run_opens_with_no_more_work_than_a_short_one, .timeout = 30
 		sqlite3_progress_handler(store->db, 0, NULL, NULL);
 		free(p);
 		free(l);
-		gns_store_close(store);
 	}
 	cr_expect_lt(work[1], 3 * work[0], "%lld and %lld hundred instructions", (long long)work[0], (long long)work[1]);
 	cr_expect_lt(work[1], 20000);

@@ -1,22 +1,7 @@
 /* Parts of a run, against plain sums over the rows by another connection. */
-#include "tests/store/scratch.h"
+#include "tests/store/opened.h"
 
-#include "tests/store/generate.h"
-
-TestSuite(parts, .init = scratch, .fini = no_scratch);
-
-static struct gns_error err;
-static struct gns_store *store;
-
-static int64_t generate(const struct gns_generate *o)
-{
-	int64_t id;
-	cr_assert_eq(gns_store_open_write(db, &store, &err), 0, "%s", err.text);
-	cr_assert_eq(gns_generate_run(store, o, &id, &err), 0, "%s", err.text);
-	gns_store_close(store);
-	cr_assert_eq(gns_store_open_read(db, &store, &err), 0, "%s", err.text);
-	return id;
-}
+TestSuite(parts, .init = scratch, .fini = close_store);
 
 static void near(double got, double want, double tolerance, const char *what)
 {

@@ -1,46 +1,23 @@
 /* What a collector that knows the layers tells: several optimizers in one process, settings, shapes, what is left out and why,
  * the parts of a step; each against numbers worked out here. */
-#include "tests/store/scratch.h"
+#include "tests/store/opened.h"
 
 #include "store/internal.h"
-#include "tests/store/generate.h"
 
-static struct gns_error err;
-static struct gns_store *store;
 static int64_t run_id, row;
 
 static void begin_store(void)
 {
-	uint64_t tail;
 	struct gns_run_start start = { .key = 7, .name = "gan", .command = "python3 gan.py", .start_ns = 1 };
-	scratch();
-	cr_assert_eq(gns_store_open_write(db, &store, &err), 0, "%s", err.text);
-	cr_assert_eq(gns_store_run_begin(store, &start, &run_id, &err), 0, "%s", err.text);
-	cr_assert_eq(gns_store_rank_begin(store, run_id, 0, 1000, &row, &tail, &err), 0, "%s", err.text);
+	begin_run(&start, &run_id, &row);
 }
 
-static void end_store(void)
-{
-	gns_store_close(store);
-	no_scratch();
-}
-
-TestSuite(torch, .init = begin_store, .fini = end_store);
+TestSuite(torch, .init = begin_store, .fini = close_store);
 
 static void put(int64_t to, uint32_t stream, struct gns_record record)
 {
 	record.stream = stream;
 	cr_assert_eq(gns_store_record(store, to, &record, &err), 0, "%s", err.text);
-}
-
-static void begin(void)
-{
-	cr_assert_eq(gns_store_begin(store, &err), 0, "%s", err.text);
-}
-
-static void commit(void)
-{
-	cr_assert_eq(gns_store_commit(store, &err), 0, "%s", err.text);
 }
 
 static void hello(int64_t to, int rank, int world)

@@ -1,32 +1,19 @@
 /* Records as they may come: in any order, twice, damaged, from several processes, while others read and write. */
-#include "tests/store/scratch.h"
+#include "tests/store/opened.h"
 
 #include <time.h>
 
 #include "store/internal.h"
-#include "tests/store/generate.h"
 
-static struct gns_error err;
-static struct gns_store *store;
 static int64_t run_id, row;
 
 static void begin_store(void)
 {
-	uint64_t tail;
 	struct gns_run_start start = { .key = 7, .command = "/usr/bin/python3 -u dir/train.py --lr 1", .start_ns = 1 };
-	scratch();
-	cr_assert_eq(gns_store_open_write(db, &store, &err), 0, "%s", err.text);
-	cr_assert_eq(gns_store_run_begin(store, &start, &run_id, &err), 0, "%s", err.text);
-	cr_assert_eq(gns_store_rank_begin(store, run_id, 0, 1000, &row, &tail, &err), 0, "%s", err.text);
+	begin_run(&start, &run_id, &row);
 }
 
-static void end_store(void)
-{
-	gns_store_close(store);
-	no_scratch();
-}
-
-TestSuite(writing, .init = begin_store, .fini = end_store);
+TestSuite(writing, .init = begin_store, .fini = close_store);
 
 static void put(int64_t to, struct gns_record record)
 {
@@ -42,16 +29,6 @@ static void step_of(int64_t to, int64_t step, uint64_t n_big, double q_small, do
 		.overhead_ns = 10000, .samples = n_big, .rows = n_big, .micro_steps = 1, .flags = GNS_STEP_MEASURED, .params = 1 };
 	put(to, grad);
 	put(to, last);
-}
-
-static void begin(void)
-{
-	cr_assert_eq(gns_store_begin(store, &err), 0, "%s", err.text);
-}
-
-static void commit(void)
-{
-	cr_assert_eq(gns_store_commit(store, &err), 0, "%s", err.text);
 }
 
 static void hello(int64_t to, int rank, int world)
@@ -75,14 +52,6 @@ static struct gns_summary summary(void)
 	struct gns_summary s;
 	cr_assert_eq(gns_store_summary(store, run_id, 0, &s, &err), 0, "%s", err.text);
 	return s;
-}
-
-static bool warned(const struct gns_summary *s, const char *name)
-{
-	for (size_t i = 0; i < s->n_warnings; i++)
-		if (strcmp(s->warnings[i].name, name) == 0)
-			return true;
-	return false;
 }
 
 Test(writing, a_run_is_named_after_its_script)
