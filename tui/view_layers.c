@@ -80,17 +80,9 @@ static void draw_row(struct gns_canvas *canvas, const struct gns_grid *grid, con
 /* The answer in a sentence: the noisiest by its own ratio, and the one with most of the noise. */
 static void draw_answer(struct gns_canvas *canvas, struct gns_rect line, const struct gns_model *m)
 {
-	const struct gns_layer *noisiest = NULL, *most = NULL;
+	const struct gns_layer *noisiest, *most;
 	char name[160], other[160], ratio[160], share[48], text[600];
-	for (size_t i = 0; i < m->n_layers; i++) {
-		const struct gns_layer *l = &m->layers[i];
-		if (l->excluded || !(l->count > 0))
-			continue;
-		if (l->b_noise.resolved && (!noisiest || l->b_noise.value > noisiest->b_noise.value))
-			noisiest = l;
-		if (isfinite(l->share_s) && (!most || l->share_s > most->share_s))
-			most = l;
-	}
+	gns_layers_outstanding(m->layers, m->n_layers, &noisiest, &most);
 	if (!most)
 		return;
 	size_t at = noisiest ? (size_t)snprintf(text, sizeof text, "noisiest of the resolved: %s, B_noise %s · ",

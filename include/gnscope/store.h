@@ -151,6 +151,9 @@ struct gns_layer {
 };
 int gns_store_layers(struct gns_store *store, int64_t run_id, int64_t window, struct gns_layer **layers, size_t *n,
 		     struct gns_error *err);
+/* Of those that were measured: the noisiest by its own B_noise, among the resolved ones, and the one with the largest share of S.
+ * NULL: there is none. */
+void gns_layers_outstanding(const struct gns_layer *layers, size_t n, const struct gns_layer **noisiest, const struct gns_layer **most);
 
 struct gns_kernel_row {
 	char name[96], family[24];

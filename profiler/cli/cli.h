@@ -45,6 +45,8 @@ int gns_cmd_help(int argc, char **argv);
  * help is. They return the exit status. */
 __attribute__((format(printf, 2, 3))) int gns_cli_fail(const char *command, const char *fmt, ...);
 __attribute__((format(printf, 2, 3))) int gns_cli_usage(const char *command, const char *fmt, ...);
+/* The sentence of `err`, or of the errno -rc where it has none. */
+int gns_cli_fail_of(const char *command, const struct gns_error *err, int rc);
 /* The sentence for getopt_long's ':' or '?' (with opterr = 0 and optstring beginning with "+:" or ":"). */
 int gns_cli_bad_option(char **argv, int opt);
 

@@ -94,7 +94,7 @@ int gns_cmd_advise(int argc, char **argv)
 	struct gns_advice *advice = calloc(1, sizeof *advice);
 	rc = advice ? gns_advise(store, run_id, &o.ask, advice, &err) : gns_fail(&err, -ENOMEM, "no memory left");
 	if (rc < 0)
-		rc = gns_cli_fail(argv[0], "%s", err.text[0] ? err.text : strerror(-rc));
+		rc = gns_cli_fail_of(argv[0], &err, rc);
 	else if (o.json)
 		rc = gns_json_print(argv[0], gns_advice_json(advice), stdout);
 	else

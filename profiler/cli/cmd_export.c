@@ -321,7 +321,7 @@ int gns_cmd_export(int argc, char **argv)
 	if (rc == 0)
 		rc = o.format == TENSORBOARD ? write_tensorboard(store, &o, &err) : write_one_file(store, &o, &err);
 	if (rc != 0)
-		rc = gns_cli_fail(argv[0], "%s", err.text[0] ? err.text : strerror(-rc));
+		rc = gns_cli_fail_of(argv[0], &err, rc);
 	gns_store_close(store);
 	return rc;
 }

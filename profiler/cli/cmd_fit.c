@@ -122,12 +122,7 @@ static void notes_of_fit(struct answer *a)
 
 static void set_interval(json_t *o, const char *name, struct gns_interval i)
 {
-	char key[32];
-	json_object_set_new(o, name, gns_json_number(i.value));
-	snprintf(key, sizeof key, "%s_lo", name);
-	json_object_set_new(o, key, gns_json_number(i.lo));
-	snprintf(key, sizeof key, "%s_hi", name);
-	json_object_set_new(o, key, gns_json_number(i.hi));
+	gns_json_limits(o, name, i.value, i.lo, i.hi);
 }
 
 static json_t *json_batches(const struct answer *a)
@@ -288,7 +283,7 @@ static int answer(const char *command, struct gns_store *store, const struct opt
 	if (rc == -ENOENT && !o->n_runs && !o->sweep)
 		return gns_cli_fail(command, "%s; or name runs: gnscope fit RUN RUN ...", err.text);
 	if (rc)
-		return gns_cli_fail(command, "%s", err.text[0] ? err.text : strerror(-rc));
+		return gns_cli_fail_of(command, &err, rc);
 	gns_laws_fit(a->points.fact, a->points.n_facts, a->laws);
 	if (o->laws)
 		return GNS_EXIT_OK;

@@ -97,7 +97,7 @@ int gns_cmd_list(int argc, char **argv)
 	if (rc)
 		return rc;
 	if ((rc = gns_store_runs(store, &runs, &n, &err)) != 0)
-		rc = gns_cli_fail(argv[0], "%s", err.text[0] ? err.text : strerror(-rc));
+		rc = gns_cli_fail_of(argv[0], &err, rc);
 	else if (json)
 		rc = print_json(argv[0], runs, n);
 	else if (n == 0)

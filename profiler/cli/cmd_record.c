@@ -93,7 +93,7 @@ static int record(const struct gns_recorder_options *options, pid_t parent, int 
 	}
 	if (!rc)
 		return GNS_EXIT_OK;
-	return options->detached ? GNS_EXIT_FAIL : gns_cli_fail("record", "%s", err.text[0] ? err.text : strerror(-rc));
+	return options->detached ? GNS_EXIT_FAIL : gns_cli_fail_of("record", &err, rc);
 }
 
 int gns_cmd_record(int argc, char **argv)

@@ -198,7 +198,7 @@ int gns_cmd_report(int argc, char **argv)
 	if (rc == 0)
 		rc = write_file(&o, content, &err);
 	if (rc != 0)
-		rc = gns_cli_fail(argv[0], "%s", err.text[0] ? err.text : strerror(-rc));
+		rc = gns_cli_fail_of(argv[0], &err, rc);
 	if (content) {
 		gns_report_free(&content->report);
 		gns_report_sweep_free(&content->sweep);

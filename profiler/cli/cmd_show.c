@@ -222,7 +222,7 @@ int gns_cmd_show(int argc, char **argv)
 	if (!rc && o.layers)
 		rc = gns_store_layers(store, run_id, o.window, &layers, &n, &err);
 	if (rc) {
-		rc = gns_cli_fail(argv[0], "%s", err.text[0] ? err.text : strerror(-rc));
+		rc = gns_cli_fail_of(argv[0], &err, rc);
 	} else if (o.json) {
 		json_t *object = gns_run_json(&summary);
 		json_object_set_new(object, "streams", json_streams(store, run_id));

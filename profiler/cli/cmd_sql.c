@@ -71,7 +71,7 @@ int gns_cmd_sql(int argc, char **argv)
 	rc = gns_store_sql(store, query, gns_table_row, &table, &err);
 	gns_table_end(&table, rc == 0);
 	if (rc)
-		rc = gns_cli_fail(argv[0], "%s", err.text[0] ? err.text : strerror(-rc));
+		rc = gns_cli_fail_of(argv[0], &err, rc);
 	gns_store_close(store);
 	return rc;
 }

@@ -28,6 +28,11 @@ int gns_cli_fail(const char *command, const char *fmt, ...)
 	return GNS_EXIT_FAIL;
 }
 
+int gns_cli_fail_of(const char *command, const struct gns_error *err, int rc)
+{
+	return gns_cli_fail(command, "%s", err->text[0] ? err->text : strerror(-rc));
+}
+
 int gns_cli_usage(const char *command, const char *fmt, ...)
 {
 	char help[64];
@@ -110,7 +115,7 @@ int gns_cli_open_read(const char *command, const char *given, struct gns_store *
 	if (!rc)
 		rc = gns_store_open_read(path, out, &err);
 	if (rc)
-		return gns_cli_fail(command, "%s", err.text[0] ? err.text : strerror(-rc));
+		return gns_cli_fail_of(command, &err, rc);
 	return 0;
 }
 
@@ -124,7 +129,7 @@ int gns_cli_open_run(const char *command, const char *given, const char *ref, st
 	if (!rc)
 		return 0;
 	gns_store_close(*out);
-	return gns_cli_fail(command, "%s", err.text[0] ? err.text : strerror(-rc));
+	return gns_cli_fail_of(command, &err, rc);
 }
 
 static size_t distance(const char *a, const char *b)

@@ -151,20 +151,13 @@ static void of_noise(char *dst, size_t size, const struct gns_report_run *run)
 
 static void of_layers(char *dst, size_t size, const struct gns_report_run *run)
 {
-	const struct gns_layer *noisiest = NULL, *most = NULL;
+	const struct gns_layer *noisiest, *most;
 	size_t out = 0, at = 0;
 	char name[96], ratio[128], unit[32];
 	gns_text_safe(unit, sizeof unit, run->summary.sample_unit);
-	for (size_t i = 0; i < run->n_layers; i++) {
-		const struct gns_layer *l = &run->layers[i];
-		out += l->excluded;
-		if (l->excluded || !(l->count > 0))
-			continue;
-		if (l->b_noise.resolved && (!noisiest || l->b_noise.value > noisiest->b_noise.value))
-			noisiest = l;
-		if (isfinite(l->share_s) && (!most || l->share_s > most->share_s))
-			most = l;
-	}
+	gns_layers_outstanding(run->layers, run->n_layers, &noisiest, &most);
+	for (size_t i = 0; i < run->n_layers; i++)
+		out += run->layers[i].excluded;
 	dst[0] = '\0';
 	if (noisiest)
 		at += (size_t)snprintf(dst, size, "Noisiest of the resolved: %s, B_noise %s. ", gns_text_safe(name, sizeof name, noisiest->name),
