@@ -286,8 +286,7 @@ def execute(name, space):
 
 
 KEEP = {"autograd.backward": (torch.autograd, "backward"), "__init__": (torch.optim.Optimizer, "__init__"),
-        "hooks": (torch.autograd.graph.saved_tensors_hooks, "__init__"),
-        "__call__": (torch.nn.Module, "__call__")}
+        "hooks": (torch.autograd.graph.saved_tensors_hooks, "__init__")}
 CLIPS = ("clip_grad_norm_", "clip_grad_value_")
 _originals = {k: getattr(o, n) for k, (o, n) in KEEP.items()}
 _clips = {n: getattr(torch.nn.utils, n) for n in CLIPS}

@@ -55,7 +55,7 @@ def watch_scaler():
 
 
 def _before_scale(args, kwargs):
-    return args[0] if _g.any_measuring() else None
+    return args[0]
 
 
 def _after_scale(scaler, result, failed):

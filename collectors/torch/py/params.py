@@ -1,17 +1,19 @@
-# What is known of the trainer's optimizers and of their parameters. Nothing here keeps a tensor or an optimizer alive.
+# What is known of the trainer's optimizers and of their parameters. Nothing here keeps a tensor or an optimizer alive, and no tensor is
+# got from a weak reference: PyTorch 1.13 complains of that in the trainer's output, or leaks it.
 
 
 class Param:
     __slots__ = ("id", "ref", "key", "stream", "shape", "code", "name", "left", "step", "n", "ranks", "spoiled", "retained", "hint",
                  "reached", "recurrent", "time_major", "fails", "leftover")
 
-    def __init__(self, tensor, stream, name, code):
-        self.ref = weakref.ref(tensor, functools.partial(_param_died, id(tensor)))
+    def __init__(self, tensor, stream, name):
+        self.ref = weakref.ref(tensor, functools.partial(_param_died, stream, id(tensor)))
         self.key = id(tensor)
         self.stream = stream
         self.shape = tuple(tensor.shape)
-        self.code = code
+        self.code = era["codes"].get(tensor.dtype, 0)
         self.name = name
+        self.id = 0           # until its stream has a number
         self.left = ""        # why it is left out, as last told
         self.step = -1        # the stream's step in which it was last reached by a measured backward
         self.n = 0            # samples of that step so far
@@ -24,25 +26,34 @@ class Param:
         self.hint = None      # the samples' dimension inside the module it belongs to, where the module says so
         self.fails = 0        # times in a row that its operands could not be read as they should
         self.reached = False  # it had a gradient at least once
-        self.id = _g.param(stream.id, name, self.shape, code, tensor.data_ptr() if code else 0)
+
+    def enter(self, tensor):
+        """Its stream has a number, and it is that stream's."""
+        if not self.id:
+            self.id = _g.param(self.stream.id, self.name, self.shape, self.code, tensor.data_ptr() if self.code else 0)
+            self.leave(unfit(tensor, self.code) or "unused")
+            era["named"] = 0
+        if self.id <= 0:
+            del known[self.key]
 
     def leave(self, reason):
-        if reason != self.left:
+        if reason != self.left and self.id > 0:
             self.left = reason
             _g.leave_out(self.id, reason)
 
 
 class Stream:
-    """The steps of one optimizer."""
+    """The steps of one optimizer. It has a number once a gradient may be for it: an optimizer that is made and never used has none."""
 
     __slots__ = ("id", "ref", "step", "params", "backwards", "micro_steps", "depth", "closure", "told", "loss_scale",
-                 "groups", "max_norm")
+                 "groups", "max_norm", "owners")
 
-    def __init__(self, optimizer, number):
-        self.id = number
+    def __init__(self, optimizer):
+        self.id = None
+        self.owners = 0        # as of `era`, when it last had all its parameters
         self.ref = weakref.ref(optimizer, functools.partial(_optimizer_died, id(optimizer)))
         self.step = 0
-        self.params = []
+        self.params = {}       # id of a tensor -> Param
         self.backwards = 0     # of the step so far, as every step counts them
         self.micro_steps = 0   # of the step so far, that reached a parameter of it: known of measured steps alone
         self.depth = 0         # of step() inside step()
@@ -53,22 +64,26 @@ class Stream:
         self.groups = -1       # parameters in its groups when they were last looked through
 
 
-known = {}    # id of a tensor -> Param
-streams = {}  # id of an optimizer -> Stream
-era = {"generation": None, "codes": {}, "named": 0}
+known = {}    # id of a tensor -> Param of the optimizer that has it: of several, the one that was made or that stepped last
+streams = {}  # id of an optimizer -> Stream, those with a number
+waiting = {}  # the others
+era = {"generation": None, "codes": {}, "named": 0, "owners": 0}
 undo = []     # puts PyTorch's own functions back; for tests
 
 
-def _param_died(key, ref):
-    p = known.get(key)
+def _param_died(stream, key, ref):
+    p = stream.params.get(key)
     if p is not None and p.ref is ref:
+        del stream.params[key]
+    if p is not None and known.get(key) is p:
         del known[key]
 
 
 def _optimizer_died(key, ref):
-    s = streams.get(key)
-    if s is not None and s.ref is ref:
-        del streams[key]
+    for table in (streams, waiting):
+        s = table.get(key)
+        if s is not None and s.ref is ref:
+            del table[key]
 
 
 def param_of(tensor):
@@ -77,13 +92,14 @@ def param_of(tensor):
 
 
 def stream_of(optimizer):
-    s = streams.get(id(optimizer))
+    s = streams.get(id(optimizer)) or waiting.get(id(optimizer))
     return s if s is not None and s.ref() is optimizer else None
 
 
 def forget_all():
     known.clear()
     streams.clear()
+    waiting.clear()
     era["generation"] = None
 
 
@@ -95,27 +111,22 @@ def _begin():
 
 
 def adopt(optimizer):
-    """Registers an optimizer, or what a later add_param_group brought."""
+    """Takes an optimizer in, or what a later add_param_group brought."""
     if era["generation"] != _g.generation():
         forget_all()
         era["generation"] = _g.generation()
         _begin()
     stream = stream_of(optimizer)
     if stream is None:
-        number = _g.stream(type(optimizer).__name__)
-        if number < 0:
-            return None
-        stream = streams[id(optimizer)] = Stream(optimizer, number)
+        stream = waiting[id(optimizer)] = Stream(optimizer)
         watch_step(type(optimizer))
-        if number == 0:
-            _g.event(0, "torch", "PyTorch " + str(torch.__version__))
-    _adopt_groups(stream, optimizer)
-    open_doors()
-    expect_first_call()
+        open_doors()
+    own(stream, optimizer)
     return stream
 
 
-def _adopt_groups(stream, optimizer):
+def own(stream, optimizer):
+    """Its parameters are this optimizer's from now on."""
     stream.groups = 0
     for g, group in enumerate(optimizer.param_groups):
         names = group.get("param_names")
@@ -123,20 +134,47 @@ def _adopt_groups(stream, optimizer):
         for i, tensor in enumerate(group["params"]):
             if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
                 stream.groups -= 1  # of a lazy module: looked at again at the next step
-            elif param_of(tensor) is None and isinstance(tensor, torch.Tensor):
-                name = names[i] if names and i < len(names) else "group%d.%d" % (g, i)
-                _adopt_param(stream, tensor, str(name))
+            elif isinstance(tensor, torch.Tensor):
+                _own_param(stream, tensor, str(names[i]) if names and i < len(names) else "group%d.%d" % (g, i))
+    stream.owners = era["owners"]
+    expect_first_call()
 
 
-def _adopt_param(stream, tensor, name):
-    code = era["codes"].get(tensor.dtype, 0)
-    p = Param(tensor, stream, name, code)
-    if p.id <= 0:
+def _own_param(stream, tensor, name):
+    p, before = stream.params.get(id(tensor)), known.get(id(tensor))
+    if p is None:
+        p = stream.params[id(tensor)] = Param(tensor, stream, name)
+    if before is p:
         return
+    if before is not None:
+        era["owners"] += 1
     known[id(tensor)] = p
-    stream.params.append(p)
-    p.leave(unfit(tensor, code) or "unused")
-    era["named"] = 0
+    if stream.id is not None:
+        p.enter(tensor)
+
+
+def number_streams():
+    """A gradient is about to come: the optimizers that wait for one become streams, in the order in which they were made."""
+    for key, stream in list(waiting.items()):
+        if any(known.get(k) is p for k, p in stream.params.items()):
+            number_stream(key, stream)
+
+
+def number_stream(key, stream):
+    optimizer = stream.ref()
+    number = -1 if optimizer is None else _g.stream(type(optimizer).__name__)
+    del waiting[key]
+    stream.id = number
+    streams[key] = stream
+    if number < 0:
+        return
+    if number == 0:
+        _g.event(0, "torch", "PyTorch " + str(torch.__version__))
+    for group in optimizer.param_groups:
+        for tensor in group["params"]:
+            p = stream.params.get(id(tensor))
+            if p is not None and known.get(p.key) is p:
+                p.enter(tensor)
 
 
 def unfit(tensor, code):

@@ -30,7 +30,7 @@ class Site:
     def saved(self, use, name, fits, nth=None):
         """A saved operand."""
         if self.unpacked:
-            return pick(self.unpacked, use.p.ref(), fits, nth)
+            return pick(self.unpacked, self.run.tensors[use.p], fits, nth)
         return getattr(self.node, "_saved_" + name)
 
     def __call__(self, grads, outputs):
@@ -57,8 +57,8 @@ RETRIES, RETRY_EVERY = 3, 64  # a parameter that could not be measured is tried 
 
 
 class Run:
-    __slots__ = ("graph", "outer", "n", "axis", "other", "params", "failed", "handles", "sites", "streams", "retain", "skipped", "inner",
-                 "loss")
+    __slots__ = ("graph", "outer", "n", "axis", "other", "params", "tensors", "failed", "handles", "sites", "streams", "retain", "skipped",
+                 "inner", "loss")
 
     def __init__(self, outer):
         self.outer = outer
@@ -67,6 +67,7 @@ class Run:
         self.axis = 0
         self.other = 0     # the dimension beside the samples', which is not theirs
         self.params = []
+        self.tensors = {}  # Param -> its tensor, until the pass is over
         self.failed = {}   # Param -> reason
         self.handles = []
         self.sites = {}    # node -> Site
@@ -125,6 +126,7 @@ class Run:
         if reason:
             p.leave(reason)
             return False
+        self.tensors[p] = tensor
         stream, fresh = p.stream, p.step != p.stream.step
         if fresh:
             p.step, p.n, p.spoiled, p.retained, p.leftover = stream.step, 0, False, False, False
@@ -241,8 +243,7 @@ class Run:
         self.release()
         for p in self.params:
             reason = self.failed.get(p)
-            tensor = p.ref()
-            grad = None if tensor is None else tensor.grad
+            grad = self.tensors[p].grad
             if failed or self.skipped:
                 _g.void(p.id)
                 p.spoiled = True
@@ -259,6 +260,7 @@ class Run:
                 p.retained = self.retain
                 _g.used(p.id, self.n)
                 _g.grad(p.id, grad, world_of(p))
+        self.tensors = {}
         if self.outer is not None:
             self.outer.inner.update(self.params, self.inner)
             self.outer.streams |= self.streams

@@ -1,55 +1,86 @@
 # How many samples a backward pass is of, and in which dimension of the model's input they are.
 #
-# Told by the user, or the leading dimension of what the trainer hands to its model: that call is waited for, once in a
-# measured pass, with nn.Module's __call__ exchanged until it comes. Without either, what the first operations saw.
-# Others exchange it too, for as long as they trace a model: then theirs stays, and ours is taken out when it is back.
-first_call = {"sizes": None, "numbers": False, "samples": 0, "wanted": False, "original": None, "ours": None, "never": False}
+# Told by the user, or the leading dimension of what the trainer hands to its model: that call is waited for, once in a measured pass,
+# by an entry in the table of global hooks that is gone again when it has come. Without either, what the first operations saw.
+first_call = {"sizes": None, "numbers": False, "samples": 0, "wanted": False, "never": False, "hook": None}
+OURS = "gnscope"  # the key of the entry
+
+
+def _hooks():
+    return getattr(torch.nn.modules.module, "_global_forward_pre_hooks", None)
 
 
 def expect_first_call():
     first_call["sizes"], first_call["samples"] = None, 0
-    first_call["wanted"] = _g.any_measuring() and not first_call["never"] and not _compiling()
-    present = torch.nn.Module.__dict__.get("__call__")
-    if first_call["wanted"] and present is not None and present is not first_call["ours"]:
-        if present is not first_call["original"]:
-            first_call["original"], first_call["ours"] = present, _g.wrap(present, _before_call, None)
-        torch.nn.Module.__call__ = first_call["ours"]
+    hooks = _hooks()
+    if hooks is None or first_call["never"] or not (waiting or _g.any_measuring()) or _compiling():
+        return
+    if first_call["hook"] is None:
+        first_call["hook"] = _g.hook(_before_call)
+    first_call["wanted"] = True
+    hooks[OURS] = first_call["hook"]
 
 
 def forget_first_call():
-    first_call["wanted"] = False
-    if first_call["ours"] is not None and torch.nn.Module.__dict__.get("__call__") is first_call["ours"]:
-        torch.nn.Module.__call__ = first_call["original"]
+    if first_call["wanted"]:
+        first_call["wanted"] = False
+        hooks = _hooks()
+        if hooks is not None:
+            hooks.pop(OURS, None)
+
+
+def _compiling():
+    """What is compiled looks for global hooks, warns of them, and would take ours in."""
+    frames = sys.modules.get("torch._dynamo.eval_frame")
+    if frames is None:
+        return False
+    backends = getattr(frames, "cached_backends", None)
+    return backends is None or any(b for b in backends.values())
 
 
 def _before_compile(args, kwargs):
-    """torch.compile takes nn.Module's __call__ for a plain function."""
     first_call["never"] = True
     forget_first_call()
 
 
-if hasattr(torch, "compile"):
-    torch.compile = _g.wrap(torch.compile, _before_compile, None)
-
-
-def _compiling():
-    """torch.compile looks at nn.Module's methods, and compiles anew when they change."""
-    utils = sys.modules.get("torch._dynamo.utils")
-    try:
-        return bool(utils and utils.counters["frames"]["total"])
-    except Exception:
-        return True
-
-
-def _before_call(args, kwargs):
-    if not first_call["wanted"] or not args or not torch.is_grad_enabled() or not any(param_of(p) for p in args[0].parameters()):
+def watch_compiler():
+    """Whatever compiles from now on finds no hook of ours: torch.compile, Module.compile and torch.export make such a context."""
+    context = getattr(sys.modules.get("torch._dynamo.eval_frame"), "_TorchDynamoContext", None)
+    if context is None:
+        if hasattr(torch, "compile"):
+            original, torch.compile = torch.compile, _g.wrap(torch.compile, _before_compile, None)
+            undo.append(functools.partial(setattr, torch, "compile", original))
         return
-    forget_first_call()
-    for value in args[1:] + tuple(kwargs.values()):
-        if _note_input(value):
+    made = context.__init__
+
+    @functools.wraps(made)
+    def init(self, *args, **kwargs):
+        if callable(args[0] if args else kwargs.get("callback")):
+            _before_compile(args, kwargs)
+        return made(self, *args, **kwargs)
+
+    context.__init__ = init
+    undo.append(functools.partial(setattr, context, "__init__", made))
+
+
+watch_compiler()
+
+
+def _before_call(module, args):
+    if not torch.is_grad_enabled() or not any(param_of(p) for p in module.parameters()):
+        return
+    if waiting:
+        number_streams()
+    for value in tuple(args) + _named_inputs():
+        if _note_input(value) or isinstance(value, dict) and any(_note_input(v) for v in value.values()):
+            forget_first_call()
             return
-        if isinstance(value, dict) and any(_note_input(v) for v in value.values()):
-            return
+
+
+def _named_inputs():
+    """A global hook is not shown what goes by name; the function of nn.Module that calls it has it."""
+    named = sys._getframe(2).f_locals.get("kwargs")
+    return tuple(named.values()) if isinstance(named, dict) else ()
 
 
 def _note_input(value):

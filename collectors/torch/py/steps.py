@@ -9,16 +9,28 @@ def open_doors():
     watch_scaler()
 
 
+PLAIN = ()  # a backward pass that nothing is measured of
+
+
 def before_backward(args, kwargs):
-    if not _g.any_measuring():
-        for stream in streams.values():
-            stream.backwards += 1
-        return None
+    progress.depth = getattr(progress, "depth", 0) + 1
+    if waiting:
+        number_streams()
     tensors = args[0] if args else kwargs.get("tensors")
     if isinstance(tensors, torch.Tensor):
         tensors = (tensors,)
     elif not isinstance(tensors, (tuple, list)):
-        return None
+        return PLAIN
+    if _g.any_measuring():
+        return _begin_run(tensors, args, kwargs)
+    if progress.depth > 1:
+        return PLAIN
+    for stream in streams.values():
+        stream.backwards += 1
+    return _loss_of(tensors) or PLAIN
+
+
+def _begin_run(tensors, args, kwargs):
     create = kwargs.get("create_graph", args[3] if len(args) > 3 else False)
     outer = getattr(progress, "run", None)
     run = progress.run = Run(outer)
@@ -39,6 +51,12 @@ def before_backward(args, kwargs):
 
 def after_backward(run, result, failed):
     if run is None:
+        return
+    progress.depth -= 1
+    if type(run) is tuple:
+        if run and not failed and len(streams) == 1: # of several, which one it is for is known of measured passes alone
+            for stream in streams.values():
+                _tell_loss(stream, run)
         return
     progress.run = run.outer
     if run.outer is None:
@@ -103,9 +121,11 @@ def watch_step(cls):
 def before_step(args, kwargs):
     optimizer = args[0] if args else None
     stream = stream_of(optimizer)
-    if stream is None or sum(len(g["params"]) for g in optimizer.param_groups) != stream.groups:
+    if stream is None or stream.owners != era["owners"] or sum(len(g["params"]) for g in optimizer.param_groups) != stream.groups:
         stream = adopt(optimizer)
-    if stream is None:
+    if stream.id is None:
+        number_stream(id(optimizer), stream)
+    if stream.id < 0:
         return None
     stream.depth += 1
     if stream.depth > 1:
@@ -133,10 +153,11 @@ def after_step(stream, result, failed):
 
 
 def close_step(stream, optimizer):
-    micro = stream.micro_steps if _g.measuring(stream.id) or len(streams) > 1 else stream.backwards
+    measured = _g.measuring(stream.id)
+    micro = stream.micro_steps if measured or len(streams) > 1 else stream.backwards
     lr = optimizer.param_groups[0].get("lr") if optimizer.param_groups else None
     tell_settings(stream, optimizer)
-    if any(p.leftover and p.step == stream.step for p in stream.params):
+    if measured and any(p.leftover and p.step == stream.step for p in stream.params.values()):
         _g.count("gradient_not_zeroed")
     again = _g.step(stream.id, micro, None if lr is None else _number(lr)) < 0
     stream.step += 1
