@@ -107,10 +107,12 @@ static __device__ inline void load_rows(const T *const (&row)[N], const bool (&t
 			return;
 	}
 #pragma unroll
-	for (int r = 0; r < N; r++)
+	for (int r = 0; r < N; r++) {
 #pragma unroll
 		for (int i = 0; i < n; i++)
 			out[r][i] = there[r] && col + i < m.cols ? widen(row[r][(int64_t)(col + i) * m.col_stride]) : 0;
+		asm volatile("" ::: "memory"); /* one row's addresses at a time: or the fast path has no registers left */
+	}
 }
 
 /* ---- sums in a fixed order ---- */
@@ -297,13 +299,13 @@ template <class T, bool VEC> static __device__ inline void bucket_rows(const gns
 	typedef typename of<T>::acc A;
 	enum { n = vec<T>::n, parts = GNS_CU_BUCKETS / n, tile = LANES * n };
 	__shared__ A g_warps[WARPS][tile];
+	__shared__ double totals[WARPS][BATCH][GNS_CU_BUCKETS]; /* each by one lane alone */
 	const uint64_t sample = blockIdx.y, lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
 	const uint64_t first = (uint64_t)blockIdx.x * GNS_CU_BUCKET_ROWS + warp * BATCH;
 	const uint64_t key = make_key(a.seed, a.stream, a.first_sample + sample);
 	const T *row[BATCH];
 	bool there[BATCH];
 	A along[BATCH], u[BATCH][GNS_CU_BUCKETS] = {{0}};
-	double total[BATCH] = {0}; /* lane l keeps bucket l */
 	unsigned run = 0;
 
 #pragma unroll
@@ -311,6 +313,8 @@ template <class T, bool VEC> static __device__ inline void bucket_rows(const gns
 		there[r] = first + r < a.b.rows;
 		row[r] = row_at<T>(a.b, sample, there[r] ? first + r : 0);
 		along[r] = a.a && there[r] ? ((const A *)a.a)[sample * a.b.rows + first + r] : 0;
+		if (lane < GNS_CU_BUCKETS)
+			totals[warp][r][lane] = 0;
 	}
 	for (uint64_t base = 0; base < a.b.cols; base += tile) {
 		const uint64_t col = base + lane * n;
@@ -355,7 +359,8 @@ template <class T, bool VEC> static __device__ inline void bucket_rows(const gns
 #pragma unroll
 				for (int l = 0; l < GNS_CU_BUCKETS; l++) {
 					const double sum = warp_sum((double)u[r][l]);
-					total[r] += (int)lane == l ? sum : 0;
+					if ((int)lane == l)
+						totals[warp][r][l] += sum;
 					u[r][l] = 0;
 				}
 		}
@@ -363,7 +368,7 @@ template <class T, bool VEC> static __device__ inline void bucket_rows(const gns
 #pragma unroll
 	for (int r = 0; r < BATCH; r++)
 		if (there[r] && lane < GNS_CU_BUCKETS)
-			((A *)a.u)[(sample * a.b.rows + first + r) * GNS_CU_BUCKETS + lane] = (A)total[r];
+			((A *)a.u)[(sample * a.b.rows + first + r) * GNS_CU_BUCKETS + lane] = (A)totals[warp][r][lane];
 }
 
 template <class T> static __device__ inline void buckets(const gns_cu_buckets &a)
@@ -374,10 +379,22 @@ template <class T> static __device__ inline void buckets(const gns_cu_buckets &a
 		bucket_rows<T, false>(a);
 }
 
+template <class A> static __device__ inline void load_weights(const A *from, bool there, A (&u)[GNS_CU_BUCKETS])
+{
+	enum { n = vec<A>::n };
+#pragma unroll
+	for (int k = 0; k < GNS_CU_BUCKETS / n; k++) {
+		raw16 raw = {{0, 0, 0, 0}};
+		if (there)
+			raw = ((const raw16 *)from)[k];
+		unpack(raw, from, u + k * n);
+	}
+}
+
 template <class T, bool VEC> static __device__ inline void weigh_rows(const gns_cu_weigh &a)
 {
 	typedef typename of<T>::acc A;
-	enum { n = vec<T>::n, tile = LANES * n };
+	enum { n = vec<T>::n, tile = LANES * n, batch = sizeof(T) == 2 ? 2 : BATCH };
 	__shared__ A by_warp[WARPS][tile], kept[GNS_CU_BUCKETS][tile];
 	const uint64_t sample = blockIdx.z, lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
 	const uint64_t base = (uint64_t)blockIdx.x * tile, col = base + lane * n;
@@ -385,30 +402,25 @@ template <class T, bool VEC> static __device__ inline void weigh_rows(const gns_
 	const uint64_t to = from + a.chunk_rows < a.z.rows ? from + a.chunk_rows : a.z.rows;
 	A acc[GNS_CU_BUCKETS][n] = {{0}};
 
-	for (uint64_t t = from + warp; t < to; t += WARPS * BATCH) {
-		const T *row[BATCH];
-		bool there[BATCH];
-		A z[BATCH][n], u[BATCH][GNS_CU_BUCKETS];
+	for (uint64_t t = from + warp; t < to; t += WARPS * batch) {
+		const T *row[batch];
+		bool there[batch];
+		A z[batch][n], u[GNS_CU_BUCKETS];
 #pragma unroll
-		for (int r = 0; r < BATCH; r++) {
+		for (int r = 0; r < batch; r++) {
 			there[r] = t + WARPS * r < to;
 			row[r] = row_at<T>(a.z, sample, there[r] ? t + WARPS * r : t);
 		}
-		load_rows<T, VEC, BATCH>(row, there, a.z, col, z);
+		load_rows<T, VEC, batch>(row, there, a.z, col, z);
 #pragma unroll
-		for (int r = 0; r < BATCH; r++) {
-			const A *weights = (const A *)a.u + (sample * a.z.rows + (there[r] ? t + WARPS * r : t)) * GNS_CU_BUCKETS;
-#pragma unroll
-			for (int l = 0; l < GNS_CU_BUCKETS; l++)
-				u[r][l] = there[r] ? weights[l] : 0;
-		}
-#pragma unroll
-		for (int r = 0; r < BATCH; r++)
+		for (int r = 0; r < batch; r++) {
+			load_weights((const A *)a.u + (sample * a.z.rows + (there[r] ? t + WARPS * r : t)) * GNS_CU_BUCKETS, there[r], u);
 #pragma unroll
 			for (int l = 0; l < GNS_CU_BUCKETS; l++)
 #pragma unroll
 				for (int i = 0; i < n; i++)
-					acc[l][i] = multiply_add(u[r][l], z[r][i], acc[l][i]);
+					acc[l][i] = multiply_add(u[l], z[r][i], acc[l][i]);
+		}
 	}
 #pragma unroll
 	for (int l = 0; l < GNS_CU_BUCKETS; l++) {
@@ -747,32 +759,34 @@ static __device__ inline void print(const gns_cu_print &a)
 #ifndef GNS_EMULATE
 #define GNS_EMULATED(name, args)
 #endif
-#define ENTRY(symbol, threads, args, call) \
-	extern "C" __global__ void __launch_bounds__(threads) symbol(const struct args a) \
+#define ENTRY(symbol, bounds, args, call) \
+	extern "C" __global__ void __launch_bounds__ bounds symbol(const struct args a) \
 	{ \
 		call; \
 	} \
 	GNS_EMULATED(symbol, args)
-#define ENTRIES(name, args) \
-	ENTRY(gns_##name##_f32, GNS_CU_THREADS, args, name<float>(a)) \
-	ENTRY(gns_##name##_f64, GNS_CU_THREADS, args, name<double>(a)) \
-	ENTRY(gns_##name##_f16, GNS_CU_THREADS, args, name<f16>(a)) \
-	ENTRY(gns_##name##_bf16, GNS_CU_THREADS, args, name<bf16>(a))
+#define ENTRIES(name, args) ENTRIES_OF(name, args, (GNS_CU_THREADS))
+#define ENTRIES_OF(name, args, bounds) \
+	ENTRY(gns_##name##_f32, bounds, args, name<float>(a)) \
+	ENTRY(gns_##name##_f64, bounds, args, name<double>(a)) \
+	ENTRY(gns_##name##_f16, bounds, args, name<f16>(a)) \
+	ENTRY(gns_##name##_bf16, bounds, args, name<bf16>(a))
 
 ENTRIES(norm2, gns_cu_norm2)
 ENTRIES(direction, gns_cu_direction)
 ENTRIES(project, gns_cu_project)
-ENTRIES(buckets, gns_cu_buckets)
-ENTRIES(weigh, gns_cu_weigh)
+ENTRIES_OF(buckets, gns_cu_buckets, (GNS_CU_THREADS, 1))
+/* Two blocks a multiprocessor, 128 registers a thread: enough loads in flight. */
+ENTRIES_OF(weigh, gns_cu_weigh, (GNS_CU_THREADS, 2))
 ENTRIES(columns, gns_cu_columns)
 ENTRIES(gram, gns_cu_gram)
 ENTRIES(inner, gns_cu_inner)
 ENTRIES(embedding, gns_cu_embedding)
-ENTRY(gns_gather_f32, GNS_CU_THREADS, gns_cu_gather, gather<float>(a))
-ENTRY(gns_gather_f64, GNS_CU_THREADS, gns_cu_gather, gather<double>(a))
-ENTRY(gns_finish, GNS_CU_THREADS, gns_cu_finish, finish(a))
-ENTRY(gns_gram_finish, GNS_CU_THREADS, gns_cu_gram_finish, gram_finish(a))
-ENTRY(gns_print, 32, gns_cu_print, print(a))
+ENTRY(gns_gather_f32, (GNS_CU_THREADS), gns_cu_gather, gather<float>(a))
+ENTRY(gns_gather_f64, (GNS_CU_THREADS), gns_cu_gather, gather<double>(a))
+ENTRY(gns_finish, (GNS_CU_THREADS), gns_cu_finish, finish(a))
+ENTRY(gns_gram_finish, (GNS_CU_THREADS), gns_cu_gram_finish, gram_finish(a))
+ENTRY(gns_print, (32), gns_cu_print, print(a))
 
 static __device__ inline void sum_all(const gns_cu_sum &a)
 {
@@ -780,4 +794,4 @@ static __device__ inline void sum_all(const gns_cu_sum &a)
 	if (threadIdx.x == 0)
 		*a.out = a.add ? *a.out + sum : sum;
 }
-ENTRY(gns_sum, GNS_CU_THREADS, gns_cu_sum, sum_all(a))
+ENTRY(gns_sum, (GNS_CU_THREADS), gns_cu_sum, sum_all(a))
