@@ -765,7 +765,7 @@ static __device__ inline void print(const gns_cu_print &a)
 		call; \
 	} \
 	GNS_EMULATED(symbol, args)
-#define ENTRIES(name, args) ENTRIES_OF(name, args, (GNS_CU_THREADS))
+#define ENTRIES(name, args) ENTRIES_OF(name, args, (GNS_CU_THREADS, 1))
 #define ENTRIES_OF(name, args, bounds) \
 	ENTRY(gns_##name##_f32, bounds, args, name<float>(a)) \
 	ENTRY(gns_##name##_f64, bounds, args, name<double>(a)) \
@@ -775,7 +775,7 @@ static __device__ inline void print(const gns_cu_print &a)
 ENTRIES(norm2, gns_cu_norm2)
 ENTRIES(direction, gns_cu_direction)
 ENTRIES(project, gns_cu_project)
-ENTRIES_OF(buckets, gns_cu_buckets, (GNS_CU_THREADS, 1))
+ENTRIES(buckets, gns_cu_buckets)
 /* Two blocks a multiprocessor, 128 registers a thread: enough loads in flight. */
 ENTRIES_OF(weigh, gns_cu_weigh, (GNS_CU_THREADS, 2))
 ENTRIES(columns, gns_cu_columns)
