@@ -52,6 +52,12 @@ static bool same_shape(const struct gns_cu_operand *a, const struct gns_cu_opera
 	return a->samples == b->samples && a->rows == b->rows && a->cols == b->cols && a->dtype == b->dtype;
 }
 
+/* At least one, lest nothing be launched. */
+static size_t multiprocessors(const struct gns_cu_ground *ground)
+{
+	return ground->sms ? ground->sms : 1;
+}
+
 static struct draft begin(struct gns_cu_plan *plan, const struct gns_cu_ground *ground)
 {
 	*plan = (struct gns_cu_plan){0};
@@ -147,7 +153,7 @@ int gns_cu_plan_norm2(struct gns_cu_plan *plan, const struct gns_cu_ground *grou
 	} else if (one.samples > 1)
 		return -EINVAL;
 	flatten(&one, before ? &other : NULL);
-	const size_t per_block = GNS_CU_THREADS * GNS_CU_VEC(item_size(m->dtype)) * 4, most = (size_t)ground->sms * 8;
+	const size_t per_block = GNS_CU_THREADS * GNS_CU_VEC(item_size(m->dtype)) * 4, most = multiprocessors(ground) * 8;
 	size_t x = ceil_div(one.cols, per_block), y = one.rows;
 	x = x < most ? x : most;
 	y = y < ceil_div(most, x) ? y : ceil_div(most, x);
@@ -209,7 +215,7 @@ static double *plan_gather(struct draft *draft, uint32_t dtype, const void *part
 /* Rows a block takes, so that there are enough blocks. */
 static size_t chunk_rows(const struct gns_cu_ground *ground, const struct gns_cu_operand *m, size_t tiles)
 {
-	const size_t want = ceil_div((size_t)ground->sms * BLOCKS_A_SM, tiles * m->samples);
+	const size_t want = ceil_div(multiprocessors(ground) * BLOCKS_A_SM, tiles * m->samples);
 	size_t rows = ceil_div(ceil_div(m->rows, want), 32) * 32;
 
 	rows = rows < 128 ? 128 : rows;
