@@ -1,13 +1,13 @@
-# What is known of the trainer's optimizers and of their parameters. Nothing here keeps a tensor or an optimizer alive, and no tensor is
-# got from a weak reference: PyTorch 1.13 complains of that in the trainer's output, or leaks it.
+# What is known of the trainer's optimizers and of their parameters. Nothing here keeps a tensor or an optimizer alive. A parameter is
+# known by its id, which is its own for as long as its optimizer lives and holds it; a weak reference to a tensor would make
+# PyTorch 1.13 complain in the trainer's output.
 
 
 class Param:
-    __slots__ = ("id", "ref", "key", "stream", "shape", "code", "name", "left", "step", "n", "ranks", "spoiled", "retained", "hint",
+    __slots__ = ("id", "key", "stream", "shape", "code", "name", "left", "step", "n", "ranks", "spoiled", "retained", "hint",
                  "reached", "recurrent", "time_major", "fails", "leftover")
 
     def __init__(self, tensor, stream, name):
-        self.ref = weakref.ref(tensor, functools.partial(_param_died, stream, id(tensor)))
         self.key = id(tensor)
         self.stream = stream
         self.shape = tuple(tensor.shape)
@@ -71,24 +71,19 @@ era = {"generation": None, "codes": {}, "named": 0, "owners": 0}
 undo = []     # puts PyTorch's own functions back; for tests
 
 
-def _param_died(stream, key, ref):
-    p = stream.params.get(key)
-    if p is not None and p.ref is ref:
-        del stream.params[key]
-    if p is not None and known.get(key) is p:
-        del known[key]
-
-
 def _optimizer_died(key, ref):
     for table in (streams, waiting):
         s = table.get(key)
         if s is not None and s.ref is ref:
             del table[key]
+            era["owners"] += 1  # whoever else has its parameters takes them at its next step
+            for k, p in s.params.items():
+                if known.get(k) is p:
+                    del known[k]
 
 
 def param_of(tensor):
-    p = known.get(id(tensor))
-    return p if p is not None and p.ref() is tensor else None
+    return known.get(id(tensor))
 
 
 def stream_of(optimizer):

@@ -13,21 +13,30 @@ PLAIN = ()  # a backward pass that nothing is measured of
 
 
 def before_backward(args, kwargs):
-    progress.depth = getattr(progress, "depth", 0) + 1
     if waiting:
         number_streams()
+    if not _g.any_measuring():
+        return _plain_backward(args)
     tensors = args[0] if args else kwargs.get("tensors")
     if isinstance(tensors, torch.Tensor):
         tensors = (tensors,)
     elif not isinstance(tensors, (tuple, list)):
         return PLAIN
-    if _g.any_measuring():
-        return _begin_run(tensors, args, kwargs)
-    if progress.depth > 1:
+    return _begin_run(tensors, args, kwargs)
+
+
+def _plain_backward(args):
+    """Most passes: as little as can be. One that is given gradients is a checkpoint's, inside another, or of no loss."""
+    if len(args) > 1 and args[1] is not None:
         return PLAIN
     for stream in streams.values():
         stream.backwards += 1
-    return _loss_of(tensors) or PLAIN
+    loss = args[0] if args else None
+    if type(loss) is torch.Tensor and scaled["ref"] is None:
+        return loss.item() if loss.is_cpu and loss.numel() == 1 else PLAIN
+    if isinstance(loss, torch.Tensor):
+        loss = (loss,)
+    return _loss_of(loss) or PLAIN if isinstance(loss, (tuple, list)) else PLAIN
 
 
 def _begin_run(tensors, args, kwargs):
@@ -50,13 +59,12 @@ def _begin_run(tensors, args, kwargs):
 
 
 def after_backward(run, result, failed):
-    if run is None:
+    if run is PLAIN or run is None:
         return
-    progress.depth -= 1
-    if type(run) is tuple:
-        if run and not failed and len(streams) == 1: # of several, which one it is for is known of measured passes alone
+    if type(run) is not Run:
+        if not failed and len(streams) == 1:  # of several, which one it is for is known of measured passes alone
             for stream in streams.values():
-                _tell_loss(stream, run)
+                _tell_loss(stream, run if type(run) is tuple else (run, 1.0))
         return
     progress.run = run.outer
     if run.outer is None:
@@ -120,7 +128,22 @@ def watch_step(cls):
 
 def before_step(args, kwargs):
     optimizer = args[0] if args else None
-    stream = stream_of(optimizer)
+    stream = streams.get(id(optimizer))
+    if stream is not None and stream.owners == era["owners"] and len(args) == 1 and not kwargs and not _g.any_measuring():
+        return _plain_step(stream, optimizer)
+    return _step(stream, optimizer, args, kwargs)
+
+
+def _plain_step(stream, optimizer):
+    stream.depth += 1
+    if stream.depth == 1 and stream.id >= 0:
+        groups = optimizer.param_groups
+        lr = groups[0].get("lr") if groups else None
+        _g_step(stream, stream.backwards if len(streams) == 1 else stream.micro_steps, lr if type(lr) is float else _number(lr))
+    return stream
+
+
+def _step(stream, optimizer, args, kwargs):
     if stream is None or stream.owners != era["owners"] or sum(len(g["params"]) for g in optimizer.param_groups) != stream.groups:
         stream = adopt(optimizer)
     if stream.id is None:
@@ -155,11 +178,15 @@ def after_step(stream, result, failed):
 def close_step(stream, optimizer):
     measured = _g.measuring(stream.id)
     micro = stream.micro_steps if measured or len(streams) > 1 else stream.backwards
-    lr = optimizer.param_groups[0].get("lr") if optimizer.param_groups else None
+    groups = optimizer.param_groups
     tell_settings(stream, optimizer)
     if measured and any(p.leftover and p.step == stream.step for p in stream.params.values()):
         _g.count("gradient_not_zeroed")
-    again = _g.step(stream.id, micro, None if lr is None else _number(lr)) < 0
+    _g_step(stream, micro, _number(groups[0].get("lr")) if groups else None)
+
+
+def _g_step(stream, micro, lr):
+    again = _g.step(stream.id, micro, lr) < 0
     stream.step += 1
     stream.backwards = stream.micro_steps = 0
     if again:  # a forked child that trains
@@ -167,6 +194,8 @@ def close_step(stream, optimizer):
 
 
 def _number(value):
+    if value is None:
+        return None
     if isinstance(value, torch.Tensor):
         return float(value) if value.numel() == 1 and value.device.type == "cpu" else float("nan")
     return float(value)
