@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define GNS_RECORD_VERSION 2u
+#define GNS_RECORD_VERSION 3u
 #define GNS_STREAMS_MAX 8
 #define GNS_RECORD_SIZE 128u
 
@@ -29,6 +29,8 @@ enum gns_record_kind {
 	GNS_REC_COUNTER,     /* running total of one counter of one collector (why products were rejected, ...) */
 	GNS_REC_EVENT,       /* something to tell the user, by name */
 	GNS_REC_SETTING,     /* a setting of the training, when it is first known and when it changes */
+	GNS_REC_DEVICE_STEP, /* how one device spent one step, from CUPTI; comes some time after its STEP */
+	GNS_REC_LIBRARY,     /* a library that a collector has met in the process; again when more is known of it */
 	GNS_REC_KINDS
 };
 
@@ -93,11 +95,17 @@ struct gns_rec_param {
 
 struct gns_rec_kernel {
 	uint32_t kernel_id; /* from 1, unique in the process */
-	uint32_t reserved;
-	char family[16]; /* "wgrad", "forward", "dgrad", "other"; "phase": a part of the step ("backward", "optimizer"), which
-			    holds kernels of the other families */
-	char name[88];   /* "sgemm TN 512x128x784" */
+	uint16_t registers; /* a thread, of a kernel on a device; 0 not known */
+	uint16_t block;     /* threads of a block, likewise */
+	char family[16]; /* of products: "wgrad", "forward", "dgrad", "other"; "phase": a part of the step ("backward", "optimizer"), which
+			    holds kernels of the other families; of kernels on a device: GNS_DEVICE_FAMILIES */
+	char name[88];   /* "sgemm TN 512x128x784"; of a device: demangled, cut in the middle */
+	uint32_t grid;      /* blocks, of its longest call on a device; 0 not known */
+	uint32_t shared;    /* bytes of shared memory a block */
 };
+/* Never summed with the families of products: they are timed on the host, these on the device. */
+#define GNS_DEVICE_FAMILIES { "gpu matmul", "gpu attention", "gpu conv", "gpu norm", "gpu elementwise", "gpu optimizer", "gpu comm", \
+			      "gpu copy", "gpu gnscope", "gpu other" }
 
 struct gns_rec_grad {
 	uint64_t step;
@@ -156,6 +164,27 @@ struct gns_rec_setting {
 	char text[64];  /* "AdamW" */
 };
 
+/* compute + comm_exposed + copy_exposed + idle = wall: each moment of the device belongs to the first of these that was under way. Our own
+ * kernels count as compute and are told apart, too. */
+struct gns_rec_device_step {
+	uint64_t step;
+	uint32_t device;  /* ordinal of the driver */
+	uint32_t kernels; /* launched, copies left out */
+	uint64_t wall_ns; /* from this step's end of the step before to its own, by the device's clock */
+	uint64_t compute_ns, comm_exposed_ns, copy_exposed_ns, idle_ns;
+	uint64_t comm_ns, copy_ns; /* in all, overlapped or not */
+	uint64_t own_ns;           /* of gnscope's kernels */
+	uint64_t queue_ns;         /* sum over kernels of the time from launch to start; 0 not known */
+	uint64_t dropped;          /* activity records lost in this step's window */
+};
+
+struct gns_rec_library {
+	char name[16];    /* "cublas", "cublaslt", "cudnn", "nccl", "cupti", "cuda" */
+	char version[16]; /* as the library tells it; "" not known */
+	char path[80];    /* cut in the middle */
+	char note[8];     /* "" or "owner": of CUPTI, who holds it is in an event "cupti_owner" */
+};
+
 struct gns_record {
 	uint16_t kind; /* enum gns_record_kind */
 	uint16_t version;
@@ -171,6 +200,8 @@ struct gns_record {
 		struct gns_rec_counter counter;
 		struct gns_rec_event event;
 		struct gns_rec_setting setting;
+		struct gns_rec_device_step device_step;
+		struct gns_rec_library library;
 		unsigned char bytes[120];
 	} u;
 };

@@ -18,8 +18,15 @@ struct gns_operand {
 	bool sum_fast;     /* the summed dimension is the contiguous one */
 };
 
+struct gns_print;
+struct gns_device;
+
 struct gns_product {
-	uint32_t dtype; /* enum gns_dtype; float32 and float64 here */
+	uint32_t dtype;   /* enum gns_dtype, of L and R; float32 and float64 in host memory, any on a device */
+	uint32_t c_dtype; /* of C; 0: the same */
+	struct gns_device *device; /* NULL: host memory. Otherwise addresses are of this device and are not read here */
+	void *stream;              /* of the call, on a device */
+	const struct gns_print *left_print, *right_print; /* what L and R hold, where that is known and not to be read; else NULL */
 	size_t m, n, k;
 	struct gns_operand left, right;
 	void *c;
