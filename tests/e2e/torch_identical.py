@@ -53,7 +53,7 @@ def test(args):
     with common.Bench(args) as bench:
         text, version = programs.torch_version(bench, args.python)
         print(f"PyTorch {text}", flush=True)
-        for name, case in programs.chosen(args.case or CASES, version).items():
+        for name, case in programs.chosen(args.case or CASES, version, args.device).items():
             same(bench, args.python, version, name, case)
         if not args.case:
             memory(bench, args.python, version)

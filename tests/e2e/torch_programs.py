@@ -17,6 +17,7 @@ class Case:
         self.left_out = left_out or {}  # parameter (or its beginning) -> reason it is left out for,
         self.left_out_since = left_out_since  # by this PyTorch and later ones
         self.q_small, self.b_noise = q_small, b_noise  # limits, relative
+        self.device = None        # the program's own
         self.same_as = same_as    # the case that has the same b_noise
         self.seen = seen          # names of events and counters that must be there
 
@@ -79,24 +80,30 @@ def environment(bench, case):
 
 
 def trainer(python, version, case, *more):
-    return [*launch(python, version, os.path.join(PROGRAMS, case.program + ".py"), case.ranks), *case.options, *map(str, more)]
+    return [*launch(python, version, os.path.join(PROGRAMS, case.program + ".py"), case.ranks), *case.options, *on(case), *map(str, more)]
 
 
 def reference(python, version, case, truth, *more):
-    return [*launch(python, version, EXACT, case.ranks), case.program, truth, *case.options, *map(str, more)]
+    return [*launch(python, version, EXACT, case.ranks), case.program, truth, *case.options, *on(case), *map(str, more)]
 
 
-def chosen(names, version):
+def on(case):
+    return ["--device", case.device] if case.device else []
+
+
+def chosen(names, version, device=None):
     """The named cases, or all that this PyTorch has what they need for."""
     for name in names:
         check(name in CASES, f"{name} is none of the cases: {', '.join(CASES)}")
     picked = {n: copy.copy(c) for n, c in CASES.items() if (not names or n in names) and version >= c.since}
     for case in picked.values():
         case.left_out = case.left_out if version >= case.left_out_since else {}
+        case.device = device
     return picked
 
 
 def arguments(p):
     p.add_argument("--python", default="/usr/bin/python3", help="the interpreter, which has PyTorch (default: %(default)s)")
+    p.add_argument("--device", help="of the programs that know one (default: this processor)")
     p.add_argument("case", nargs="*", help="default: all that this PyTorch has what they need for")
     return p.parse_args()

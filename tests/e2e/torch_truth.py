@@ -148,7 +148,7 @@ def test(args):
         text, version = programs.torch_version(bench, args.python)
         print(f"PyTorch {text}\n\n| case | steps measured | parameters | coverage | q_big, worst | q_small of a parameter, worst | s off by | "
               f"b_noise: gnscope, exact, off by |\n|---|---|---|---|---|---|---|---|", flush=True)
-        for name, case in programs.chosen(args.case, version).items():
+        for name, case in programs.chosen(args.case, version, args.device).items():
             try:
                 done[name] = run_case(bench, args.python, version, name, case)
                 if case.same_as in done:

@@ -26,14 +26,16 @@ class Exact:
         self.streams, self.open = {}, {}
 
     def micro(self, stream, model, objective, x, alone=None):
-        state = torch.get_rng_state()
+        state = torch.get_rng_state(), torch.cuda.get_rng_state() if x.is_cuda else None
         n = len(x)
         double = x.double() if x.is_floating_point() else x
         squares = per_sample_squares(model, lambda m: objective(m, double), n)
         if alone and not self.coupled and not self.looped:
             self.looped = True
             self.check(squares, loop(model, lambda m, i: alone(m, double, i), n))
-        torch.set_rng_state(state)
+        torch.set_rng_state(state[0])
+        if x.is_cuda:
+            torch.cuda.set_rng_state(state[1])
         for name, q in squares.items():
             have = self.open.setdefault(stream, {}).setdefault(name, [0, 0.0])
             have[0] += n

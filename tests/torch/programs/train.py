@@ -35,6 +35,7 @@ def parse_args(argv=None):
     p.add_argument("--times", type=float, default=1.0, help="multiply the loss")
     p.add_argument("--penalty", type=float, metavar="WEIGHT", help="add the squared slope of the loss in the inputs, times this")
     p.add_argument("--double", action="store_true", help="float64")
+    p.add_argument("--device", default="cpu", help="cpu or cuda; on cuda by deterministic algorithms, without TF32 (default: %(default)s)")
     p.add_argument("--evaluate", action="store_true", help="evaluate between steps")
     p.add_argument("--freeze", metavar="PREFIX", help="parameters that are not trained")
     p.add_argument("--compile", metavar="BACKEND", help="torch.compile, by this backend (2.0 on)")
@@ -50,7 +51,7 @@ def parse_args(argv=None):
 def weights_hash(model):
     h = hashlib.sha256()
     for w in model.state_dict().values():
-        h.update(w.detach().contiguous().numpy().tobytes())
+        h.update(w.detach().cpu().contiguous().numpy().tobytes())
     return h.hexdigest()
 
 
@@ -58,7 +59,7 @@ class Ranks:
     def __init__(self, args):
         self.rank, self.world = 0, 1
         if args.ddp:
-            torch.distributed.init_process_group("gloo")
+            torch.distributed.init_process_group("gloo" if args.device == "cpu" else "nccl")
             self.rank, self.world = torch.distributed.get_rank(), torch.distributed.get_world_size()
 
     def wrap(self, args, model):
@@ -85,10 +86,15 @@ class Alive:
 def setup(args):
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
+    if args.device != "cpu":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     make, batch, loss = MODELS[args.model]
     model = make(args)
     if args.double:
         model = model.double()
+    model = model.to(args.device)
     for name, p in model.named_parameters():
         if args.freeze and name.startswith(args.freeze):
             p.requires_grad_(False)
@@ -101,6 +107,7 @@ def deal(args, ranks, x, y):
     """This rank's micro-batches of the step's samples."""
     if args.double and x.is_floating_point():
         x = x.double()
+    x, y = x.to(args.device), y.to(args.device)
     parts = list(zip(x.chunk(ranks.world * args.accumulate), y.chunk(ranks.world * args.accumulate)))
     return parts[ranks.rank * args.accumulate:(ranks.rank + 1) * args.accumulate]
 
@@ -108,7 +115,7 @@ def deal(args, ranks, x, y):
 def train(args, ranks, observer):
     bare, optimizer, batch, loss_of = setup(args)
     model = ranks.wrap(args, torch.compile(bare, backend=args.compile) if args.compile else bare)
-    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=5) if args.scaler else None
+    scaler = torch.amp.GradScaler(args.device, init_scale=1024.0, growth_interval=5) if args.scaler else None
     alive = Alive(bare) if args.alive else None
     generator = torch.Generator().manual_seed(args.seed)
     losses, times = [], [time.perf_counter()]
@@ -132,7 +139,7 @@ def train(args, ranks, observer):
             if observer:
                 observer.micro("0", bare, lambda m, x: objective(m, x, y), x, lambda m, x, i: objective(m, x[i:i + 1], y[i:i + 1]))
             hold = args.ddp and i + 1 < len(parts)
-            with model.no_sync() if hold else contextlib.nullcontext(), torch.autocast("cpu", torch.bfloat16, enabled=args.amp):
+            with model.no_sync() if hold else contextlib.nullcontext(), torch.autocast(args.device, torch.bfloat16, enabled=args.amp):
                 loss = objective(model, x, y)
             if scaler and step % 8 == 0:
                 loss = loss * float("inf")
