@@ -151,10 +151,11 @@ template <class T, bool VEC> static __device__ inline double norm2_part(const gn
 	const A scale = (A)a.scale;
 	double sum = 0;
 
-	for (uint64_t row = blockIdx.y; row < a.m.rows; row += gridDim.y)
+	for (uint64_t row = blockIdx.y; row < a.m.samples * a.m.rows; row += gridDim.y)
 		for (uint64_t first = ((uint64_t)blockIdx.x * GNS_CU_THREADS + threadIdx.x) * n; first < a.m.cols; first += BATCH * step) {
 			A m[BATCH][1][n], before[BATCH][1][n];
-			const T *const at[1] = {row_at<T>(a.m, 0, row)}, *const other[1] = {row_at<T>(a.n, 0, row)};
+			const uint64_t sample = row / a.m.rows, t = row % a.m.rows;
+			const T *const at[1] = {row_at<T>(a.m, sample, t)}, *const other[1] = {row_at<T>(a.n, sample, t)};
 			const bool there[1] = {true};
 			if (VEC && first + (BATCH - 1) * step + n <= a.m.cols) {
 				raw16 raw[2][BATCH];
@@ -754,12 +755,16 @@ static __device__ inline void print(const gns_cu_print &a)
 	a.hash[1] = second;
 }
 
+#include "collectors/cuda/deliver.cuh"
+#include "collectors/cuda/reduce.cuh"
+
 /* ---- entries ---- */
 
 #ifndef GNS_EMULATE
 #define GNS_EMULATED(name, args)
 #endif
-#define ENTRY(symbol, bounds, args, call) \
+#define ENTRY(symbol, bounds, args, call) UNGATED(symbol, bounds, args, if (!a.gate || *a.gate) call)
+#define UNGATED(symbol, bounds, args, call) \
 	extern "C" __global__ void __launch_bounds__ bounds symbol(const struct args a) \
 	{ \
 		call; \
@@ -795,3 +800,9 @@ static __device__ inline void sum_all(const gns_cu_sum &a)
 		*a.out = a.add ? *a.out + sum : sum;
 }
 ENTRY(gns_sum, (GNS_CU_THREADS), gns_cu_sum, sum_all(a))
+
+ENTRY(gns_value, (32), gns_cu_value, value(a))
+ENTRY(gns_copy, (GNS_CU_THREADS), gns_cu_copy, copy(a))
+ENTRY(gns_fill, (GNS_CU_THREADS), gns_cu_fill, fill(a))
+UNGATED(gns_gate, (32), gns_cu_gate, gate(a))
+UNGATED(gns_deliver, (GNS_CU_THREADS), gns_cu_deliver, deliver(a))

@@ -2,7 +2,11 @@
  * device read alike. plan.h fills these; nothing else should need to.
  *
  * Every kernel takes one struct by value. Names are gns_NAME_TYPE with TYPE one of f32, f64, f16, bf16 (the element type of the
- * matrix that is read); gns_gather has f32 (for f32, f16, bf16) and f64; gns_sum, gns_finish, gns_gram_finish, gns_print have none.
+ * matrix that is read); gns_gather has f32 (for f32, f16, bf16) and f64; gns_value, gns_sum, gns_finish, gns_gram_finish, gns_print and
+ * those of sets have none.
+ *
+ * Every struct of a measurement begins with `gate`, a device word: where it holds 0, all blocks return at once. NULL: always open.
+ *
  * All pointers are to device memory. No kernel uses atomics: partial results go to scratch and are folded in a fixed order, so that
  * the same call gives the same bits. Products are float32 (float64 for f64 operands) in runs of at most 64 terms a lane, folded into
  * float64; squares are float64. Inf and nan in an operand give inf or nan. Shared memory is static; block sizes are fixed. */
@@ -36,6 +40,7 @@ struct gns_cu_rows {
 /* gns_norm2: |M|^2, or |M - scale N|^2 where n.data is given (N of M's shape and type; scale is rounded to float32 unless they are
  * f64). Grid (column blocks, row blocks); partial[y * gridDim.x + x]. */
 struct gns_cu_norm2 {
+	const uint32_t *gate;
 	struct gns_cu_rows m, n;
 	double scale;
 	double *partial;
@@ -43,6 +48,7 @@ struct gns_cu_norm2 {
 
 /* gns_sum: *out = sum of partial[0..n), plus *out where `add`. One block. */
 struct gns_cu_sum {
+	const uint32_t *gate;
 	const double *partial;
 	uint64_t n;
 	double *out;
@@ -51,6 +57,7 @@ struct gns_cu_sum {
 
 /* gns_direction: v[i][c] = sum of rows from, from + stride, ... of sample i. Grid (column tiles, samples). */
 struct gns_cu_direction {
+	const uint32_t *gate;
 	struct gns_cu_rows z;
 	uint64_t from, stride;
 	void *v; /* samples x cols, float or double */
@@ -58,6 +65,7 @@ struct gns_cu_direction {
 
 /* gns_project: a[i][t] = z_t . v_i. Grid (ceil(rows / GNS_CU_PROJECT_ROWS), samples). */
 struct gns_cu_project {
+	const uint32_t *gate;
 	struct gns_cu_rows z;
 	const void *v;
 	void *a; /* samples x rows */
@@ -67,6 +75,7 @@ struct gns_cu_project {
  * a_t b_tc where a is given. Signs and buckets are those of gns_sketch_bits: docs/sketch.md. Grid (ceil(rows / GNS_CU_BUCKET_ROWS),
  * samples). */
 struct gns_cu_buckets {
+	const uint32_t *gate;
 	struct gns_cu_rows b;
 	uint64_t seed, stream, first_sample;
 	const void *a; /* or NULL */
@@ -77,6 +86,7 @@ struct gns_cu_buckets {
 /* gns_weigh: z[l][c] = sum over t of u[t][l] z_tc. Grid (column tiles, chunks, samples). With one chunk a sample its squares and
  * products with v go straight to sq and dot; otherwise the partial sums go to `part` for gns_gather. */
 struct gns_cu_weigh {
+	const uint32_t *gate;
 	struct gns_cu_rows z;
 	uint64_t chunk_rows;
 	const void *u;
@@ -94,6 +104,7 @@ struct gns_cu_statistic {
 	uint32_t reserved;
 };
 struct gns_cu_columns {
+	const uint32_t *gate;
 	struct gns_cu_rows y, x;
 	struct gns_cu_statistic mean, rstd;
 	uint64_t chunk_rows;
@@ -103,6 +114,7 @@ struct gns_cu_columns {
 /* gns_gather: w[c] = sum over chunks of part[k / lanes][chunk][k % lanes][c], sq[k][tile] = sum over the tile of w^2,
  * dot[k][tile] = that of w v[k / lanes] where v is given. Grid (ceil(cols / GNS_CU_THREADS), vectors k). */
 struct gns_cu_gather {
+	const uint32_t *gate;
 	const void *part, *v;
 	uint64_t chunks, lanes, cols;
 	double *sq, *dot;
@@ -110,6 +122,7 @@ struct gns_cu_gather {
 
 /* gns_finish: each sample's estimate from its sums of squares, see sketch.h. len2 NULL: nothing was taken out. One block a sample. */
 struct gns_cu_finish {
+	const uint32_t *gate;
 	const double *sq, *dot; /* samples x GNS_CU_BUCKETS x tiles */
 	const double *len2;     /* samples x len2_tiles */
 	const double *exact;    /* samples x exact_tiles */
@@ -119,11 +132,13 @@ struct gns_cu_finish {
 
 /* gns_gram: dot products of a sample's 1 to 4 rows, over a slice of columns. One warp a (sample, slice). */
 struct gns_cu_gram {
+	const uint32_t *gate;
 	struct gns_cu_rows m;
 	uint64_t slices, slice_cols;
 	double *part; /* samples x slices x GNS_CU_GRAM_PAIRS */
 };
 struct gns_cu_gram_finish {
+	const uint32_t *gate;
 	const double *x, *y;
 	uint64_t samples, rows, x_slices, y_slices;
 	double *value;
@@ -131,6 +146,7 @@ struct gns_cu_gram_finish {
 
 /* gns_inner: value[i][k] = (sum over the columns of row k)^2. One warp a row; grid (ceil(rows / 8), samples). */
 struct gns_cu_inner {
+	const uint32_t *gate;
 	struct gns_cu_rows y;
 	double *value;
 };
@@ -138,6 +154,7 @@ struct gns_cu_inner {
 /* gns_embedding: value[i][t] = |sum of the rows of sample i with row t's id|^2 where t is the first of these, else 0; rows of
  * padding_idx (if that is not negative) add nothing. Grid (rows, samples). */
 struct gns_cu_embedding {
+	const uint32_t *gate;
 	struct gns_cu_rows y;
 	const void *ids;
 	int64_t ids_sample_step, ids_row_stride, padding_idx;
@@ -149,12 +166,65 @@ struct gns_cu_embedding {
 /* gns_print: the bits of 16 elements, at the places that profiler/shim/print.c takes, and two hashes of them: hash[0] is
  * gns_print_hash, hash[1] another. One block of 32. */
 struct gns_cu_print {
+	const uint32_t *gate;
 	const void *data;
 	uint64_t slow_n, fast_n;
 	int64_t ld;
 	uint32_t item_size, reserved;
 	uint64_t *bits; /* GNS_CU_PRINT_N, or NULL */
 	uint64_t *hash; /* 2 */
+};
+
+/* gns_value: *out = the first element as a double. One warp. */
+struct gns_cu_value {
+	const uint32_t *gate;
+	const void *data;
+	uint32_t dtype; /* enum gns_dtype */
+	uint32_t add;   /* to what *out holds */
+	double *out;
+};
+
+/* gns_copy: the elements of a strided array of `dims` dimensions, packed in its order. Steps in elements. Any grid.x. */
+#define GNS_CU_COPY_DIMS 8
+struct gns_cu_copy {
+	const uint32_t *gate;
+	const void *data;
+	void *out;
+	uint64_t count;
+	uint64_t size[GNS_CU_COPY_DIMS];
+	int64_t stride[GNS_CU_COPY_DIMS];
+	uint32_t dims, item_size;
+	uint32_t from, to; /* enum gns_dtype where they differ: converted to GNS_F32 or GNS_F64; both 0: the bytes as they are */
+};
+
+/* ---- sets of results: device.h ---- */
+
+/* gns_fill: zeros. Any grid.x. */
+struct gns_cu_fill {
+	const uint32_t *gate;
+	double *out;
+	uint64_t n;
+};
+
+/* gns_gate: a word that the host writes to one that kernels read. One warp. */
+struct gns_cu_gate {
+	const uint32_t *host; /* mapped host memory, as the device sees it; so are all of these below */
+	uint32_t *gate;
+};
+
+/* gns_deliver: slots to the same places of host memory, then their number. One block. A ring block of delivery w is whole while
+ * w <= *done and *begun < w + ring: look at `begun` again after the reading. */
+#define GNS_CU_CHUNK 64 /* slots that one bit stands for */
+struct gns_cu_deliver {
+	const uint32_t *gate; /* closed: zeros instead of the slots, and all else as ever */
+	const double *slots;
+	double *host;
+	uint64_t chunks[2];   /* bit c % 64 of chunks[c / 64]: slots 64 c to 64 c + 63 */
+	uint64_t *begun;      /* host word, or NULL: gets the number before the first slot is written */
+	uint64_t *done;       /* host word: gets it behind the last */
+	uint64_t number;      /* where there is no counter */
+	uint64_t *counter;    /* device word, or NULL: raised by 1, and then is the number */
+	uint64_t ring, stride; /* with a counter: block (number - 1) % ring of `host`, `stride` doubles apart */
 };
 
 #endif

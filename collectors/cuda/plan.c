@@ -102,12 +102,19 @@ static struct gns_cu_rows rows_of(const struct gns_cu_operand *m)
 				    .col_stride = m->col_stride, .samples = m->samples, .rows = m->rows, .cols = m->cols, .vec = vec};
 }
 
+static int seal(struct draft *draft)
+{
+	for (unsigned k = 0; k < draft->plan->launches; k++)
+		draft->plan->launch[k].args.gate = draft->ground->gate;
+	return draft->rc;
+}
+
 static int end(struct draft *draft, const double *partial, size_t n)
 {
 	struct gns_cu_launch *l = launch(draft, "sum", NULL, 1, 1, 1);
 
 	l->args.sum = (struct gns_cu_sum){.partial = partial, .n = n, .out = draft->ground->out, .add = draft->ground->add};
-	return draft->rc;
+	return seal(draft);
 }
 
 /* ---- norms ---- */
@@ -130,6 +137,21 @@ static void flatten(struct gns_cu_operand *m, struct gns_cu_operand *n)
 		}
 }
 
+/* Samples are only more rows where they follow at one step. */
+static void join_samples(struct gns_cu_operand *m, struct gns_cu_operand *n)
+{
+	struct gns_cu_operand *both[2] = {m, n};
+
+	for (int k = 0; k < 2 && both[k]; k++)
+		if (m->rows > 1 && m->samples > 1 && both[k]->sample_step != (ptrdiff_t)m->rows * both[k]->row_stride)
+			return;
+	for (int k = 0; k < 2 && both[k]; k++) {
+		both[k]->row_stride = both[k]->rows == 1 ? both[k]->sample_step : both[k]->row_stride;
+		both[k]->rows *= both[k]->samples;
+		both[k]->samples = 1;
+	}
+}
+
 int gns_cu_plan_norm2(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *m,
 		      const struct gns_cu_operand *before, double scale)
 {
@@ -142,19 +164,10 @@ int gns_cu_plan_norm2(struct gns_cu_plan *plan, const struct gns_cu_ground *grou
 		return end(&draft, NULL, 0);
 	one = *m;
 	other = before ? *before : other;
-	/* Samples are only more rows, when they follow at one step. */
-	if (one.rows == 1 || one.sample_step == (ptrdiff_t)one.rows * one.row_stride) {
-		if (before && !(one.rows == 1 || other.sample_step == (ptrdiff_t)other.rows * other.row_stride))
-			return -EINVAL;
-		one.row_stride = one.rows == 1 ? one.sample_step : one.row_stride;
-		other.row_stride = one.rows == 1 ? other.sample_step : other.row_stride;
-		one.rows = other.rows = one.rows * one.samples;
-		one.samples = other.samples = 1;
-	} else if (one.samples > 1)
-		return -EINVAL;
+	join_samples(&one, before ? &other : NULL);
 	flatten(&one, before ? &other : NULL);
 	const size_t per_block = GNS_CU_THREADS * GNS_CU_VEC(item_size(m->dtype)) * 4, most = multiprocessors(ground) * 8;
-	size_t x = ceil_div(one.cols, per_block), y = one.rows;
+	size_t x = ceil_div(one.cols, per_block), y = one.rows * one.samples;
 	x = x < most ? x : most;
 	y = y < ceil_div(most, x) ? y : ceil_div(most, x);
 	double *partial = take(&draft, x * y, sizeof *partial);
@@ -386,10 +399,10 @@ int gns_cu_plan_embedding(struct gns_cu_plan *plan, const struct gns_cu_ground *
 	return end(&draft, value, y->samples * y->rows);
 }
 
-int gns_cu_plan_print(struct gns_cu_plan *plan, const void *data, uint32_t dtype, size_t slow_n, size_t fast_n, ptrdiff_t ld,
-		      uint64_t *hash, uint64_t *bits)
+int gns_cu_plan_print(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *data, uint32_t dtype, size_t slow_n,
+		      size_t fast_n, ptrdiff_t ld, uint64_t *hash, uint64_t *bits)
 {
-	struct draft draft = begin(plan, &(struct gns_cu_ground){0});
+	struct draft draft = begin(plan, ground);
 
 	if (!data || !slow_n || !fast_n || dtype < GNS_F32 || dtype >= GNS_DTYPES)
 		return -EINVAL;
@@ -397,5 +410,65 @@ int gns_cu_plan_print(struct gns_cu_plan *plan, const void *data, uint32_t dtype
 	l->block = 32;
 	l->args.print = (struct gns_cu_print){.data = data, .slow_n = slow_n, .fast_n = fast_n, .ld = ld,
 					      .item_size = (uint32_t)item_size(dtype), .bits = bits, .hash = hash};
-	return draft.rc;
+	return seal(&draft);
+}
+
+int gns_cu_plan_value(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *data, uint32_t dtype)
+{
+	struct draft draft = begin(plan, ground);
+
+	if (!data || dtype < GNS_F32 || dtype >= GNS_DTYPES)
+		return -EINVAL;
+	struct gns_cu_launch *l = launch(&draft, "value", NULL, 1, 1, 1);
+	l->block = 32;
+	l->args.value = (struct gns_cu_value){.data = data, .dtype = dtype, .add = ground->add, .out = ground->out};
+	return seal(&draft);
+}
+
+/* 16 bytes are one element where all of both are. */
+static void widen_items(struct gns_cu_copy *copy)
+{
+	const unsigned inner = copy->dims - 1;
+	const uint64_t n = 16 / copy->item_size;
+
+	if (copy->from != copy->to || copy->stride[inner] != 1 || copy->size[inner] % n || (uintptr_t)copy->data % 16 ||
+	    (uintptr_t)copy->out % 16)
+		return;
+	for (unsigned d = 0; d < inner; d++)
+		if (copy->stride[d] % (int64_t)n)
+			return;
+	for (unsigned d = 0; d < inner; d++)
+		copy->stride[d] /= (int64_t)n;
+	copy->size[inner] /= n;
+	copy->count /= n;
+	copy->item_size = 16;
+}
+
+int gns_cu_plan_copy(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_tensor *t, void *out, uint32_t to)
+{
+	struct draft draft = begin(plan, ground);
+	struct gns_cu_copy copy = {.data = t->data, .out = out, .count = 1, .from = t->dtype, .to = to};
+	const bool id = t->dtype == GNS_I64 || t->dtype == GNS_I32;
+
+	if (t->ndim > GNS_CU_COPY_DIMS || !t->dtype || t->dtype > GNS_I32 || (to != t->dtype && (id || (to != GNS_F32 && to != GNS_F64))))
+		return -EINVAL;
+	copy.item_size = t->dtype == GNS_I64 ? 8 : t->dtype == GNS_I32 ? 4 : (uint32_t)item_size(t->dtype);
+	for (unsigned d = 0; d < t->ndim; d++) {
+		copy.count *= t->size[d];
+		if (copy.dims && copy.stride[copy.dims - 1] == t->stride[d] * (ptrdiff_t)t->size[d])
+			copy.size[copy.dims - 1] *= t->size[d];
+		else if (t->size[d] != 1)
+			copy.size[copy.dims++] = t->size[d];
+		else
+			continue;
+		copy.stride[copy.dims - 1] = t->stride[d];
+	}
+	if (copy.dims == 0)
+		copy.dims = 1, copy.size[0] = 1;
+	if (copy.count == 0)
+		return 0;
+	widen_items(&copy);
+	const size_t blocks = ceil_div(copy.count, GNS_CU_THREADS), most = multiprocessors(ground) * 16;
+	launch(&draft, "copy", NULL, blocks < most ? blocks : most, 1, 1)->args.copy = copy;
+	return seal(&draft);
 }

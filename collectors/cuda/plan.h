@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "collectors/cuda/kernels.h"
+#include "collectors/sketch/layers.h"
 
 #define GNS_CU_LAUNCHES 16
 
@@ -20,6 +21,7 @@ struct gns_cu_launch {
 	char kernel[24];
 	uint32_t grid[3], block;
 	union {
+		const uint32_t *gate; /* the first member of all of these */
 		struct gns_cu_norm2 norm2;
 		struct gns_cu_sum sum;
 		struct gns_cu_direction direction;
@@ -34,6 +36,9 @@ struct gns_cu_launch {
 		struct gns_cu_inner inner;
 		struct gns_cu_embedding embedding;
 		struct gns_cu_print print;
+		struct gns_cu_value value;
+		struct gns_cu_copy copy;
+		struct gns_cu_fill fill;
 	} args;
 };
 
@@ -58,6 +63,7 @@ struct gns_cu_ground {
 	double *out;
 	unsigned sms;
 	bool add; /* to what *out holds */
+	const uint32_t *gate; /* device memory, a word that is 0 while nothing is to be measured; NULL: always */
 };
 
 /* |M|^2 or, with `before`, |M - scale before|^2, over all samples and rows. Both have M's shape and type. */
@@ -76,8 +82,13 @@ int gns_cu_plan_inner(struct gns_cu_plan *plan, const struct gns_cu_ground *grou
 /* Sum over samples and ids of |sum of the rows of y with that id|^2; ids has a value a row, dtype GNS_I64 or GNS_I32 of layers.h. */
 int gns_cu_plan_embedding(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *ids,
 			  const struct gns_cu_operand *y, int64_t padding_idx);
-/* Two hashes of 64 bits to hash[0..1], the bits of 16 elements to `bits` if that is not NULL (device memory). Needs no scratch. */
-int gns_cu_plan_print(struct gns_cu_plan *plan, const void *data, uint32_t dtype, size_t slow_n, size_t fast_n, ptrdiff_t ld,
-		      uint64_t *hash, uint64_t *bits);
+/* Two hashes of 64 bits to hash[0..1], the bits of 16 elements to `bits` if that is not NULL (device memory). Needs no scratch, as the
+ * two below. */
+int gns_cu_plan_print(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *data, uint32_t dtype, size_t slow_n,
+		      size_t fast_n, ptrdiff_t ld, uint64_t *hash, uint64_t *bits);
+/* *out = the first element, as a double. */
+int gns_cu_plan_value(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *data, uint32_t dtype);
+/* The tensor (ids too) packed in the order of its dimensions to `out`, as it is or converted to GNS_F32 or GNS_F64. */
+int gns_cu_plan_copy(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_tensor *t, void *out, uint32_t to);
 
 #endif

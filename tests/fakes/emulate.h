@@ -46,6 +46,7 @@ template <class T> static inline T __shfl_down_sync(unsigned lanes, T value, uns
 {
 	return gns_emulated_exchange(lanes, value, delta, true);
 }
+static inline void __threadfence_system(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 static inline uint64_t __umul64hi(uint64_t a, uint64_t b) { return (uint64_t)(((unsigned __int128)a * b) >> 64); }
 
 struct gns_emulated_kernel {

@@ -291,14 +291,14 @@ Test(cuda_kernels, fingerprints_are_those_of_the_cpu)
 			struct gns_cu_plan plan;
 			uint64_t hash[2], other[2];
 			gns_print_take(&key, &truth);
-			cr_assert_eq(gns_cu_plan_print(&plan, key.data, key.dtype, key.slow_n, key.fast_n, key.ld, hash, bits.bits), 0);
+			cr_assert_eq(gns_cu_plan_print(&plan, &(struct gns_cu_ground){0}, key.data, key.dtype, key.slow_n, key.fast_n, key.ld, hash, bits.bits), 0);
 			run(&plan);
 			cr_assert(gns_print_same(&truth, &bits));
 			cr_assert_eq(hash[0], gns_print_hash(&key));
 			memset((char *)m.t.data, 0x3c, 2);
 			for (size_t i = 0; i < rows * 77; i++)
 				store(dtypes[type], place(&m.t, (size_t[GNS_TENSOR_DIMS]){i / 77, i % 77}), 1.75);
-			cr_assert_eq(gns_cu_plan_print(&plan, key.data, key.dtype, key.slow_n, key.fast_n, key.ld, other, NULL), 0);
+			cr_assert_eq(gns_cu_plan_print(&plan, &(struct gns_cu_ground){0}, key.data, key.dtype, key.slow_n, key.fast_n, key.ld, other, NULL), 0);
 			run(&plan);
 			cr_assert_neq(hash[1], other[1]);
 			drop(&m);
