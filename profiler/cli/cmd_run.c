@@ -45,6 +45,7 @@ static const char help[] =
 	"                        goes to a file beside the store    (GNSCOPE_TOP=1 or 0)\n"
 	"      --no-torch        see the matrix products of a PyTorch program alone, not\n"
 	"                        every parameter                      (GNSCOPE_TORCH=0)\n"
+	"      --no-gpu          leave CUDA alone                       (GNSCOPE_GPU=0)\n"
 	"      --lib FILE        the shim library, libgnscope.so            (GNSCOPE_LIB)\n"
 	"  -h, --help            this text\n"
 	"\n"
@@ -90,14 +91,15 @@ static int check_settings(const struct gns_launch *l)
 /* Returns -1 to go on, or an exit status. */
 static int parse(int argc, char **argv, struct run *r)
 {
-	enum { STORE = 256, NAME, SAMPLES, EVERY, BUDGET, LOSS, TOP, NO_TOP, LIB, PROBES, NO_TORCH };
+	enum { STORE = 256, NAME, SAMPLES, EVERY, BUDGET, LOSS, TOP, NO_TOP, LIB, PROBES, NO_TORCH, NO_GPU };
 	static const struct option longs[] = {
 		{"store", required_argument, NULL, STORE}, {"name", required_argument, NULL, NAME},
 		{"samples", required_argument, NULL, SAMPLES}, {"every", required_argument, NULL, EVERY},
 		{"budget", required_argument, NULL, BUDGET}, {"loss-regex", required_argument, NULL, LOSS},
 		{"top", no_argument, NULL, TOP}, {"no-top", no_argument, NULL, NO_TOP},
 		{"lib", required_argument, NULL, LIB}, {"probes", required_argument, NULL, PROBES},
-		{"no-torch", no_argument, NULL, NO_TORCH}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
+		{"no-torch", no_argument, NULL, NO_TORCH}, {"no-gpu", no_argument, NULL, NO_GPU},
+		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
 	};
 	struct gns_launch *l = &r->launch;
 	struct gns_error err = {""};
@@ -117,6 +119,7 @@ static int parse(int argc, char **argv, struct run *r)
 		case LIB: l->lib = optarg; break;
 		case PROBES: l->probes = optarg; break;
 		case NO_TORCH: l->torch = "0"; break;
+		case NO_GPU: l->gpu = "0"; break;
 		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
 		default: return gns_cli_bad_option(argv, c);
 		}

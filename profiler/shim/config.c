@@ -33,6 +33,14 @@ static uint32_t whole(struct gns_config *c, const char *name, uint32_t fallback,
 	return (uint32_t)value;
 }
 
+static bool switched_off(struct gns_config *c, const char *name)
+{
+	const char *text = setting(name);
+	if (text && strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
+		note_bad(c, name, text);
+	return text && strcmp(text, "0") == 0;
+}
+
 /* The first of several launchers' names that is set. */
 static int32_t launched(const char *const *names, int32_t fallback)
 {
@@ -53,10 +61,8 @@ void gns_config_read(struct gns_config *c)
 	memset(c, 0, sizeof *c);
 	const char *off = setting("GNSCOPE_OFF");
 	c->off = off && strcmp(off, "0") != 0;
-	const char *torch = setting("GNSCOPE_TORCH");
-	c->no_torch = torch && strcmp(torch, "0") == 0;
-	if (torch && strcmp(torch, "0") != 0 && strcmp(torch, "1") != 0)
-		note_bad(c, "GNSCOPE_TORCH", torch);
+	c->no_torch = switched_off(c, "GNSCOPE_TORCH");
+	c->no_gpu = switched_off(c, "GNSCOPE_GPU");
 	c->samples = whole(c, "GNSCOPE_SAMPLES", 0, 1, 1u << 30);
 	c->every = whole(c, "GNSCOPE_EVERY", 0, 1, 1u << 30);
 	c->probes = whole(c, "GNSCOPE_PROBES", 8, 8, 32) & ~7u;

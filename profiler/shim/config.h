@@ -8,6 +8,7 @@
  *   GNSCOPE_STORE, GNSCOPE_NAME   handed to the recorder that the shim starts
  *   GNSCOPE_BIN         path of the program gnscope (default: beside the library, then PATH)
  *   GNSCOPE_TORCH=0     leave PyTorch to the collector of BLAS products
+ *   GNSCOPE_GPU=0       leave CUDA alone: no library of CUDA's is looked at, nothing runs on a device
  *   GNSCOPE_OFF=1       do nothing at all
  * A value that makes no sense is ignored, and told to the recorder as the event "bad_setting". */
 #ifndef GNS_CONFIG_H
@@ -19,7 +20,7 @@
 
 struct gns_config {
 	bool off;
-	bool no_torch;
+	bool no_torch, no_gpu;
 	uint32_t samples, every, probes;
 	double budget_pct;
 	const char *session; /* NULL: none given */

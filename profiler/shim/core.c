@@ -34,7 +34,7 @@ bool gns_core_enter(struct gns_call *call, const char *api)
 	call->entered_ns = call->called_ns = 0;
 	call->role = call->n_products = call->n_wgrads = call->scale = 0;
 	call->pending = NULL;
-	call->measured = false;
+	call->measured = call->failed = false;
 	if (atomic_load_explicit(&gns_core.measured, memory_order_relaxed) || atomic_load_explicit(&gns_core.learning, memory_order_relaxed))
 		call->scale = 1;
 	else if (++tick % TIME_ONE_IN == 0)

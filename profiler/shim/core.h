@@ -29,6 +29,7 @@ struct gns_call {
 	struct gns_pending *pending;
 	uint32_t scale;       /* how many calls this one's timed cost stands for */
 	bool measured;
+	bool failed;          /* set before gns_core_after where the call returned an error: nothing of it is measured */
 	int saved_errno;
 };
 

@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "state.h"
+#include "tally.h"
 
 #define PAGE 4096
 
@@ -47,6 +48,7 @@ static void forget_parent(void)
 		gns_feed_free(gns_core.feed);
 	gns_pages_free(gns_core.feed, sizeof *gns_core.feed);
 	gns_core.feed = NULL;
+	gns_tallies_clear();
 	gns_core.aside = gns_core.feeding = false;
 	gns_pages_free(gns_core.measure, sizeof *gns_core.measure);
 	gns_pages_free(gns_core.kernels, sizeof *gns_core.kernels);

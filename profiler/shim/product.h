@@ -31,7 +31,9 @@ struct gns_product {
 	struct gns_operand left, right;
 	void *c;
 	ptrdiff_t c_row_stride, c_col_stride;
-	double alpha, beta;
+	double alpha, beta;          /* NaN: in device memory, not read */
+	const char *altered;         /* NULL, or why C becomes something else than the above ("epilogue", "other_c"): good for telling roles,
+					not for measuring a weight gradient */
 };
 
 /* A matrix operand named by where and how it is stored: the identity of a weight. */

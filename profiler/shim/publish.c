@@ -10,6 +10,7 @@
 
 #include "arena.h"
 #include "clock.h"
+#include "libraries.h"
 #include "spawn.h"
 
 #define STAGE_MAX (GNS_RING_RECORDS / 2)
@@ -134,10 +135,8 @@ void gns_publish_text(char *dst, size_t size, const char *src)
 	memset(dst + n, 0, size - n);
 }
 
-void gns_publish_proc(struct gns_publish *p, const struct gns_config *config, uint64_t samples, enum gns_unit unit)
+static void stage_proc(struct gns_publish *p, const struct gns_config *config, uint64_t samples, enum gns_unit unit)
 {
-	if (!p->hello)
-		return;
 	struct gns_rec_proc *r = &gns_publish_stage(p, GNS_REC_PROC, 0)->u.proc;
 	r->pid = (uint32_t)getpid();
 	r->rank = config->rank;
@@ -148,6 +147,13 @@ void gns_publish_proc(struct gns_publish *p, const struct gns_config *config, ui
 	r->budget_pct = config->every ? (double)NAN : config->budget_pct;
 	r->start_ns = gns_realtime();
 	gethostname(r->host, sizeof r->host);
+}
+
+void gns_publish_proc(struct gns_publish *p, const struct gns_config *config, uint64_t samples, enum gns_unit unit)
+{
+	if (p->hello)
+		stage_proc(p, config, samples, unit);
+	gns_libraries_stage(p);
 }
 
 void gns_publish_kernels(struct gns_publish *p, const struct gns_kernels *kernels, uint64_t step)
@@ -217,10 +223,12 @@ bool gns_publish_send(struct gns_publish *p, uint32_t steps)
 			*gns_ring_at(&p->ring, i) = p->stage[i];
 		gns_ring_publish(&p->ring, p->staged);
 		p->hello = false;
+		p->libraries_told |= p->libraries_staged;
 		p->n_events = p->n_losses = 0;
 	} else {
 		gns_ring_drop(&p->ring, p->staged, steps);
 	}
+	p->libraries_staged = 0;
 	p->staged = 0;
 	return sent;
 }

@@ -9,7 +9,7 @@
 #include "kernels.h"
 #include "ring.h"
 
-#define GNS_COUNTERS_MAX 96
+#define GNS_COUNTERS_MAX 256
 #define GNS_EVENTS_MAX 16
 #define GNS_LOSSES_MAX 64
 
@@ -26,6 +26,7 @@ struct gns_publish {
 	bool hello;           /* PROC is to be sent */
 	uint64_t counters_ns; /* when counters were last sent */
 	uint32_t spawns;
+	uint32_t libraries_told, libraries_staged; /* bits of libraries.c's table */
 	struct { uint64_t sent; bool ever; } counter[GNS_COUNTERS_MAX];
 	struct { char name[32], text[72]; uint64_t step; uint32_t stream; } event[GNS_EVENTS_MAX];
 	uint32_t n_events;

@@ -5,6 +5,7 @@
 #include "publish_blas.h"
 #include "publish_feed.h"
 #include "state.h"
+#include "tally.h"
 
 size_t gns_stepping_counters(struct gns_counter *out)
 {
@@ -24,12 +25,13 @@ size_t gns_stepping_counters(struct gns_counter *out)
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "kernels_not_listed", .value = gns_core.kernels->overflow };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "uses_forgotten", .value = gns_core.roles.uses.lost };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "scan_not_permitted", .value = !gns_core.roles.scan_works };
+	n += gns_tallies(out + n);
 	if (gns_core.feed)
 		n += gns_feed_counters(gns_core.feed, out + n);
 	return n;
 }
 
-_Static_assert(GNS_COUNTS + GNS_WHYS + GNS_REFUSALS + 4 + GNS_FEED_COUNTS <= GNS_COUNTERS_MAX, "room for all gns_stepping_counters");
+_Static_assert(GNS_COUNTS + GNS_WHYS + GNS_REFUSALS + 4 + GNS_TALLIES_MAX + GNS_FEED_COUNTS <= GNS_COUNTERS_MAX, "room for all gns_stepping_counters");
 
 /* Ends the present step and hands it over. */
 void gns_stepping_close(bool all_counters)

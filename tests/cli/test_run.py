@@ -101,6 +101,9 @@ def the_environment_of_the_command():
     torch = ["sh", "-c", 'echo "<$GNSCOPE_TORCH>"']
     equal(run("--", *torch).stdout, b"<>\n", "PyTorch is read by default")
     equal(run("--no-torch", "--", *torch, env={**os.environ, "GNSCOPE_TORCH": "1"}).stdout, b"<0>\n", "the flag wins")
+    gpu = ["sh", "-c", 'echo "<$GNSCOPE_GPU>"']
+    equal(run("--", *gpu).stdout, b"<>\n", "GPUs are looked at by default")
+    equal(run("--no-gpu", "--", *gpu).stdout, b"<0>\n", "--no-gpu reaches the command")
 
 
 @test
