@@ -34,18 +34,22 @@ enum gns_record_kind {
 	GNS_REC_KINDS
 };
 
-enum gns_source { /* grad.source; names in the database: "gemm", "rank", "microstep", "consecutive", "torch" */
+enum gns_source { /* grad.source; names in the database: "gemm", "rank", "microstep", "consecutive", "torch", "shard" */
 	GNS_SOURCE_GEMM = 1,    /* within the batch, b = 1, from the weight-gradient product */
 	GNS_SOURCE_RANK,        /* before and after a reduction over ranks */
 	GNS_SOURCE_MICROSTEP,   /* differences of the accumulated gradient */
 	GNS_SOURCE_CONSECUTIVE, /* consecutive steps: biased, last resort */
 	GNS_SOURCE_TORCH,       /* within the batch, b = 1, as PyTorch tells what a layer is; as good as GEMM */
+	GNS_SOURCE_SHARD,       /* as RANK, where each rank gets a part of the reduced gradient: q_big is W = n_big / n_small times the
+				   squared norm of this rank's part, so that the mean over all W ranks is that of the whole.
+				   Fewer ranks than all say nothing */
 	GNS_SOURCES
 };
 
 enum gns_dtype { GNS_F32 = 1, GNS_F64, GNS_F16, GNS_BF16, GNS_DTYPES };
 
-enum gns_unit { GNS_UNIT_ROWS = 0, GNS_UNIT_SAMPLES = 1 };
+/* What is counted as one: a row of a product, a sample, or, where only ranks can be told apart, the batch of a rank ("rank batches"). */
+enum gns_unit { GNS_UNIT_ROWS = 0, GNS_UNIT_SAMPLES = 1, GNS_UNIT_RANK_BATCHES, GNS_UNITS };
 
 enum gns_left_out { /* param.left_out; the words in the database are those of GNS_LEFT_OUT_NAMES */
 	GNS_LEFT_NOT = 0,
@@ -91,6 +95,7 @@ struct gns_rec_param {
 	uint16_t dims[4];  /* where the weight has another shape than (rows, cols): what cols is the product of, 0 ends; a
 			      vector is rows x 1 with none, a convolution's (64, 3, 7, 7) is rows 64, cols 147, dims 3 7 7 */
 	char name[80];
+	uint32_t bucket; /* 1: what ranks reduce at once; its elements are those of other weights, told or not */
 };
 
 struct gns_rec_kernel {
