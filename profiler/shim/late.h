@@ -13,19 +13,28 @@
  * A GRAD whose numbers are not finite makes the step a refused one (not_finite): no GRAD of it is sent. STEP.params counts what is left; a step
  * whose GRADs have all been left out is neither measured nor refused.
  *
- * Under the core's lock, but for gns_late_waiting. No allocation after gns_late_init. */
+ * Graphs. A step that names a captured set has not happened when it is handed over: it becomes a template, and every delivery of the
+ * set is a step of its own, made of the template's GRAD, LOSS, KERNEL_STEP and STEP records; what else was staged is sent at once. Numbers follow
+ * each other within a stream: all of its later steps are renumbered. Wall time is that between the polls that saw the deliveries. A delivery that is 0
+ * throughout was made with the gate closed: a step that is not measured. Of deliveries that were overwritten before they were seen only the steps are told.
+ *
+ * Under the core's lock, but for gns_late_waiting. No CUDA call but in gns_publish_late_* (none there either, today) and by the gate of a
+ * graph; memory is taken once, when the first item is named, in pages that are committed when touched. */
 #ifndef GNS_LATE_H
 #define GNS_LATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "collectors/cuda/device.h"
 #include "gnscope/record.h"
 
-#define GNS_LATE_STEPS 64u
+#define GNS_LATE_STEPS 64u  /* measured ones; others between them need none */
+#define GNS_LATE_SETS 32u   /* of one step */
 #define GNS_LATE_RECORDS (1u << 16)
 #define GNS_LATE_ITEMS (1u << 16)
+#define GNS_LATE_GRAPHS 8u  /* templates; they share a quarter as many records, and items, as the queue has */
 
 enum gns_late_rule { GNS_LATE_ADD = 0, GNS_LATE_ZERO, GNS_LATE_SAME };
 
@@ -41,6 +50,40 @@ struct gns_late_item {
 	};
 };
 
-struct gns_late;
+struct gns_late_counts { /* since the process began */
+	uint64_t steps;          /* that have waited */
+	uint64_t not_finite, device_behind; /* refused */
+	uint64_t not_zeroed, not_same;      /* records left out by these rules */
+	uint64_t graphs, replayed, unseen;  /* templates; their steps; of these, overwritten before they were seen */
+};
+
+struct gns_publish;
+struct gns_late; /* NULL until the first item */
+
+/* In the step that is being staged. `staged` is what gns_publish_stage gave, `offset` that of a double from its beginning:
+ * offsetof(struct gns_record, u.grad.q_big). What there is no room for makes the step a refused one. */
+void gns_publish_late(struct gns_publish *publish, const struct gns_record *staged, size_t offset, enum gns_late_rule rule,
+		      struct gns_set *set, uint32_t slot, double factor);
+void gns_publish_late_same(struct gns_publish *publish, const struct gns_record *staged, struct gns_set *set, uint32_t slot,
+			   const uint64_t expect[2]);
+/* The staged step waits for this set and releases it once sent (or refused), also where no item names it. Items do so, too. */
+void gns_publish_late_set(struct gns_publish *publish, struct gns_set *set);
+
+/* Sends what is ready. gns_publish_send calls it first. */
+void gns_late_poll(struct gns_publish *publish);
+/* Is anything to be polled for? One load; any thread. */
+bool gns_late_waiting(const struct gns_publish *publish);
+/* The process ends: what is ready is sent, the rest is counted as dropped. Further steps are sent as ever. */
+void gns_late_end(struct gns_publish *publish);
+/* Every how many replays of a graph one is measured; 0 none. Each gate is opened when its turn comes and closed when numbers have come. */
+void gns_late_every(struct gns_publish *publish, uint32_t every);
+/* The number of the newest step of a stream that was handed over or replayed, 0 none (or no graph so far). */
+uint64_t gns_late_newest(const struct gns_publish *publish, uint32_t stream);
+void gns_late_counts(const struct gns_publish *publish, struct gns_late_counts *out);
+
+/* For publish.c. */
+enum gns_late_verdict { GNS_LATE_PASS = 0, GNS_LATE_TAKEN, GNS_LATE_DROPPED };
+enum gns_late_verdict gns_late_push(struct gns_publish *publish); /* PASS: send what is staged now */
+void gns_late_free(struct gns_late *late);
 
 #endif

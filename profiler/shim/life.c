@@ -122,6 +122,7 @@ __attribute__((destructor)) static void at_exit(void)
 	struct gns_steps *s = &gns_core.steps;
 	if (s->step && !s->published && s->gradients && (s->unsure || s->gradients == s->expected))
 		gns_stepping_close(true);
+	gns_late_end(&gns_core.publish);
 	/* A program that multiplied matrices but was never seen to train is told about only where somebody asked (`gnscope run`). */
 	if (gns_core.publish.link == GNS_LINK_OPEN || (gns_core.config.session && gns_publish_open(&gns_core.publish, &gns_core.config))) {
 		gns_publish_rest(&gns_core.publish, &gns_core.config, gns_core.aside ? gns_core.measure->samples : 0,

@@ -29,6 +29,7 @@ bool gns_publish_init(struct gns_publish *p)
 void gns_publish_free(struct gns_publish *p)
 {
 	gns_pages_free(p->stage, STAGE_MAX * sizeof *p->stage);
+	gns_late_free(p->late);
 	memset(p, 0, sizeof *p);
 }
 
@@ -215,13 +216,21 @@ void gns_publish_notes(struct gns_publish *p)
 	}
 }
 
+static bool send_now(struct gns_publish *p)
+{
+	if (!gns_ring_reserve(&p->ring, p->staged))
+		return false;
+	for (uint32_t i = 0; i < p->staged; i++)
+		*gns_ring_at(&p->ring, i) = p->stage[i];
+	gns_ring_publish(&p->ring, p->staged);
+	return true;
+}
+
 bool gns_publish_send(struct gns_publish *p, uint32_t steps)
 {
-	bool sent = gns_ring_reserve(&p->ring, p->staged);
+	enum gns_late_verdict late = p->late ? gns_late_push(p) : GNS_LATE_PASS;
+	bool sent = late == GNS_LATE_PASS ? send_now(p) : late == GNS_LATE_TAKEN;
 	if (sent) {
-		for (uint32_t i = 0; i < p->staged; i++)
-			*gns_ring_at(&p->ring, i) = p->stage[i];
-		gns_ring_publish(&p->ring, p->staged);
 		p->hello = false;
 		p->libraries_told |= p->libraries_staged;
 		p->n_events = p->n_losses = 0;

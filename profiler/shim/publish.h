@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "kernels.h"
+#include "late.h"
 #include "ring.h"
 
 #define GNS_COUNTERS_MAX 256
@@ -23,6 +24,7 @@ struct gns_publish {
 	struct gns_ring ring;
 	struct gns_record *stage; /* one step's records */
 	uint32_t staged;
+	struct gns_late *late;    /* steps whose values are still on a device; NULL where there was none */
 	bool hello;           /* PROC is to be sent */
 	uint64_t counters_ns; /* when counters were last sent */
 	uint32_t spawns;
@@ -71,7 +73,7 @@ void gns_publish_proc(struct gns_publish *publish, const struct gns_config *conf
 void gns_publish_kernels(struct gns_publish *publish, const struct gns_kernels *kernels, uint64_t step); /* of stream 0 */
 void gns_publish_counters(struct gns_publish *publish, const struct gns_counter *counters, size_t n_counters);
 void gns_publish_notes(struct gns_publish *publish); /* losses and events */
-/* All that is staged, at once; `steps`: of them, for the account of what is dropped. False when it was dropped: what is told once is then to
+/* All that is staged, at once (with items of late.h, or behind steps that have such: when their values are there); `steps`: of them, for the account of what is dropped. False when it was dropped: what is told once is then to
  * be told again. */
 bool gns_publish_send(struct gns_publish *publish, uint32_t steps);
 /* Counters and events alone, at the end. */

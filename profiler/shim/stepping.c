@@ -1,5 +1,6 @@
 /* Where a step begins and ends: what is measured in it, and handing it over. */
 #include <stdio.h>
+#include <string.h>
 
 #include "clock.h"
 #include "publish_blas.h"
@@ -7,10 +8,30 @@
 #include "state.h"
 #include "tally.h"
 
+#define LATE_COUNTERS 7
+
+/* Of steps whose values come late. */
+static size_t late_counters(struct gns_counter *out, const struct gns_late_counts *late)
+{
+	const struct gns_counter list[LATE_COUNTERS] = {
+		{ .collector = "step_refused", .name = "device_behind", .value = late->device_behind },
+		{ .collector = "cuda", .name = "steps_late", .value = late->steps },
+		{ .collector = "cuda", .name = "gradients_not_zeroed", .value = late->not_zeroed },
+		{ .collector = "cuda", .name = "operands_not_same", .value = late->not_same },
+		{ .collector = "cuda", .name = "graphs_measured", .value = late->graphs },
+		{ .collector = "cuda", .name = "graph_steps", .value = late->replayed },
+		{ .collector = "cuda", .name = "graph_steps_unseen", .value = late->unseen },
+	};
+	memcpy(out, list, sizeof list);
+	return LATE_COUNTERS;
+}
+
 size_t gns_stepping_counters(struct gns_counter *out)
 {
 	static const char *const names[GNS_COUNTS] = { "products", "forward", "dgrad", "wgrad", "other" };
+	struct gns_late_counts late;
 	size_t n = 0;
+	gns_late_counts(&gns_core.publish, &late);
 	for (unsigned i = 0; i < GNS_COUNTS; i++)
 		out[n++] = (struct gns_counter){ .collector = "blas", .name = names[i], .value = gns_core.counts[i] };
 	for (unsigned i = 1; i < GNS_WHYS; i++) {
@@ -20,18 +41,20 @@ size_t gns_stepping_counters(struct gns_counter *out)
 			snprintf(c->text, sizeof c->text, "%ux%u over %u", gns_core.last_why[i].m, gns_core.last_why[i].n, gns_core.last_why[i].k);
 	}
 	for (unsigned i = 1; i < GNS_REFUSALS; i++)
-		out[n++] = (struct gns_counter){ .collector = "step_refused", .name = gns_refusal_name(i), .value = gns_core.refused[i] };
+		out[n++] = (struct gns_counter){ .collector = "step_refused", .name = gns_refusal_name(i), .value = gns_core.refused[i] + (i == GNS_REFUSED_NOT_FINITE ? late.not_finite : 0) };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "late_gradients", .value = gns_core.steps.late };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "kernels_not_listed", .value = gns_core.kernels->overflow };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "uses_forgotten", .value = gns_core.roles.uses.lost };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "scan_not_permitted", .value = !gns_core.roles.scan_works };
+	n += late_counters(out + n, &late);
 	n += gns_tallies(out + n);
 	if (gns_core.feed)
 		n += gns_feed_counters(gns_core.feed, out + n);
 	return n;
 }
 
-_Static_assert(GNS_COUNTS + GNS_WHYS + GNS_REFUSALS + 4 + GNS_TALLIES_MAX + GNS_FEED_COUNTS <= GNS_COUNTERS_MAX, "room for all gns_stepping_counters");
+_Static_assert(GNS_COUNTS + GNS_WHYS + GNS_REFUSALS + 4 + LATE_COUNTERS + GNS_TALLIES_MAX + GNS_FEED_COUNTS <= GNS_COUNTERS_MAX,
+	       "room for all gns_stepping_counters");
 
 /* Ends the present step and hands it over. */
 void gns_stepping_close(bool all_counters)
