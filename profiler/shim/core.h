@@ -38,6 +38,13 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product);
 void gns_core_calling(struct gns_call *call); /* right before the real call, after the last gns_core_before */
 void gns_core_after(struct gns_call *call);   /* right after it */
 
+/* A collector that knows the layers is at work: products need not be described. One load. */
+bool gns_core_stands_aside(void);
+
+/* A graph is about to be launched, by whatever API: steps of earlier launches are sent, and gates moved. Next to nothing where no graph
+ * was measured. Any thread. */
+void gns_core_replayed(void);
+
 /* Marks from gnscope.h. */
 void gns_core_mark_step(void);
 void gns_core_mark_samples(uint64_t samples);
