@@ -2,10 +2,16 @@
 #include "collectors/collector.h"
 
 #include "collectors/blas.h"
+#include "collectors/cuda/cublas.h"
+#include "collectors/cuda/cublaslt.h"
+#include "collectors/cuda/cudnn.h"
 #include "collectors/torch/torch.h"
 
 const struct gns_collector *const gns_collectors[] = {
 	&gns_blas_collector,
 	&gns_torch_collector,
+	&gns_cublas_collector,
+	&gns_cublaslt_collector,
+	&gns_cudnn_collector,
 	NULL,
 };

@@ -44,6 +44,11 @@ bool gns_core_enter(struct gns_call *call, const char *api)
 	return true;
 }
 
+bool gns_core_stands_aside(void)
+{
+	return atomic_load_explicit(&gns_core.aside, memory_order_relaxed);
+}
+
 static void count(const struct gns_product *p, const struct gns_verdict *v)
 {
 	static const uint8_t of_role[GNS_ROLES] = { GNS_COUNT_OTHER, GNS_COUNT_FORWARD, GNS_COUNT_DGRAD, GNS_COUNT_WGRAD };

@@ -112,3 +112,12 @@ void *gns_real_find(struct gns_real *real, void *call_site)
 		call_site = called;
 	return called = find(real, call_site);
 }
+
+void *gns_real_beside(void *found, const char *name)
+{
+	const struct gns_real sought = { .name = name };
+	Dl_info from;
+	void *beside = dladdr(found, &from) ? in_object(from.dli_fname, &sought) : NULL;
+	dlerror();
+	return beside;
+}

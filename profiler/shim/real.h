@@ -21,5 +21,7 @@ struct gns_real {
 
 /* NULL when there is none: the wrapper then returns as the API would on error, or does nothing. Any thread. */
 void *gns_real_find(struct gns_real *real, void *call_site);
+/* Another function of the library that `found` is in (or of one that it needs); NULL: there is none. Asks the dynamic linker: keep the answer. */
+void *gns_real_beside(void *found, const char *name);
 
 #endif
