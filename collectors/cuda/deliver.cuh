@@ -18,28 +18,34 @@ static __device__ inline uint64_t next_number(const gns_cu_deliver &a)
 }
 
 /* Bits, not doubles: a slot may hold a hash. */
-static __device__ inline void copy_slots(const gns_cu_deliver &a, uint64_t number)
+static __device__ inline void move_slots(const gns_cu_deliver &a, uint64_t block)
 {
 	const bool open = !a.gate || *a.gate;
-	const uint64_t *slots = (const uint64_t *)a.slots;
-	volatile uint64_t *host = (volatile uint64_t *)a.host + (a.counter ? (number - 1) % a.ring * a.stride : 0);
+	uint64_t *slots = (uint64_t *)a.slots;
+	volatile uint64_t *host = (volatile uint64_t *)a.host + block * a.stride;
 	const unsigned group = threadIdx.x / GNS_CU_CHUNK, lane = threadIdx.x % GNS_CU_CHUNK;
 
-	for (unsigned chunk = group; chunk < 128; chunk += GNS_CU_THREADS / GNS_CU_CHUNK)
-		if (a.chunks[chunk / 64] >> chunk % 64 & 1)
-			host[chunk * GNS_CU_CHUNK + lane] = open ? slots[chunk * GNS_CU_CHUNK + lane] : 0;
+	for (unsigned chunk = group; chunk < 128; chunk += GNS_CU_THREADS / GNS_CU_CHUNK) {
+		const unsigned at = chunk * GNS_CU_CHUNK + lane;
+		if (!(a.chunks[chunk / 64] >> chunk % 64 & 1))
+			continue;
+		host[at] = open ? slots[at] : 0;
+		slots[at] = 0;
+	}
+	if (threadIdx.x == 0 && a.open)
+		((volatile uint64_t *)a.open)[block] = open;
 }
 
 static __device__ inline void deliver(const gns_cu_deliver &a)
 {
-	const uint64_t number = next_number(a);
+	const uint64_t number = next_number(a), block = a.counter ? (number - 1) % a.ring : 0;
 
 	if (threadIdx.x == 0 && a.begun) {
 		*(volatile uint64_t *)a.begun = number;
 		__threadfence_system();
 	}
-	__syncthreads();
-	copy_slots(a, number);
+	__syncthreads(); /* also: all have read the counter */
+	move_slots(a, block);
 	__threadfence_system();
 	__syncthreads();
 	if (threadIdx.x)

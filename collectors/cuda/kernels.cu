@@ -574,19 +574,13 @@ static __device__ inline void gram_finish(const gns_cu_gram_finish &a)
 	a.value[sample] = sum;
 }
 
+#include "collectors/cuda/reduce.cuh"
+
 /* ---- biases, gains, embeddings ---- */
 
 static __device__ inline double statistic_at(const gns_cu_statistic &s, uint64_t sample, uint64_t row, double absent)
 {
-	const int64_t at = (int64_t)sample * s.sample_step + (int64_t)row * s.row_stride;
-	if (!s.data)
-		return absent;
-	switch (s.dtype) { /* enum gns_dtype */
-	case 1: return ((const float *)s.data)[at];
-	case 2: return ((const double *)s.data)[at];
-	case 3: return widen(((const f16 *)s.data)[at]);
-	default: return widen(((const bf16 *)s.data)[at]);
-	}
+	return s.data ? value_at(s.data, s.dtype, (int64_t)sample * s.sample_step + (int64_t)row * s.row_stride) : absent;
 }
 
 template <class T, bool VEC> static __device__ inline void column_sums(const gns_cu_columns &a)
@@ -673,11 +667,13 @@ static __device__ inline int64_t id_at(const gns_cu_embedding &a, uint64_t sampl
 	return a.ids_wide ? ((const int64_t *)a.ids)[at] : ((const int32_t *)a.ids)[at];
 }
 
+static __device__ inline unsigned lowest_bit(uint32_t word) { return __ffs((int)word) - 1; }
+
 template <class T> static __device__ inline void embedding(const gns_cu_embedding &a)
 {
 	typedef typename of<T>::acc A;
 	enum { n = vec<T>::n };
-	__shared__ uint32_t same[GNS_CU_THREADS];
+	__shared__ uint32_t same[WARPS]; /* a bit a row */
 	__shared__ uint32_t earlier[WARPS];
 	const uint64_t first = blockIdx.x, sample = blockIdx.y;
 	const int64_t id = id_at(a, sample, first);
@@ -697,11 +693,16 @@ template <class T> static __device__ inline void embedding(const gns_cu_embeddin
 		const uint64_t col = base + threadIdx.x * n;
 		double sum[n] = {0};
 		for (uint64_t t = first; t < a.y.rows; t += GNS_CU_THREADS) {
-			same[threadIdx.x] = t + threadIdx.x < a.y.rows && id_at(a, sample, t + threadIdx.x) == id;
+			const uint32_t mask = __ballot_sync(ALL_LANES, t + threadIdx.x < a.y.rows && id_at(a, sample, t + threadIdx.x) == id);
+			if (threadIdx.x % LANES == 0)
+				same[threadIdx.x / LANES] = mask;
 			__syncthreads();
 			for (unsigned k = 0; k < GNS_CU_THREADS; k++) {
-				if (!same[k])
+				const uint32_t left = same[k / LANES] >> k % LANES;
+				if (!(left & 1)) { /* on to the next one, or to the next word */
+					k += left ? lowest_bit(left) - 1 : LANES - 1 - k % LANES;
 					continue;
+				}
 				const T *const row[1] = {row_at<T>(a.y, sample, t + k)};
 				const bool there[1] = {true};
 				A y[1][n];
@@ -756,7 +757,6 @@ static __device__ inline void print(const gns_cu_print &a)
 }
 
 #include "collectors/cuda/deliver.cuh"
-#include "collectors/cuda/reduce.cuh"
 
 /* ---- entries ---- */
 
@@ -802,6 +802,7 @@ static __device__ inline void sum_all(const gns_cu_sum &a)
 ENTRY(gns_sum, (GNS_CU_THREADS), gns_cu_sum, sum_all(a))
 
 ENTRY(gns_value, (32), gns_cu_value, value(a))
+ENTRY(gns_reduce, (GNS_CU_THREADS), gns_cu_reduce, reduce(a))
 ENTRY(gns_copy, (GNS_CU_THREADS), gns_cu_copy, copy(a))
 ENTRY(gns_fill, (GNS_CU_THREADS), gns_cu_fill, fill(a))
 UNGATED(gns_gate, (32), gns_cu_gate, gate(a))

@@ -144,6 +144,24 @@ struct gns_cu_gram_finish {
 	double *value;
 };
 
+/* gns_reduce: part[i][chunk][k] = sum over the chunk of the reduced elements r of y (x - mean) rstd at (k, r); x, mean and rstd each may
+ * be absent, and each has an element type of its own. Sums in float64. Element k of the kept ones has the index (k0, k1, k2), the last
+ * fastest; r likewise. Grid (ceil(kept / GNS_CU_REDUCE_KEPT), or / 8 with `along`, chunks, samples). */
+#define GNS_CU_REDUCE_KEPT 32
+struct gns_cu_side {
+	const void *data; /* NULL: absent */
+	int64_t sample_step, kept[3], reduced[3]; /* steps in elements */
+	uint32_t dtype, reserved;
+};
+struct gns_cu_reduce {
+	const uint32_t *gate;
+	struct gns_cu_side y, x, mean, rstd;
+	uint64_t kept[3], reduced[3], kept_n, reduced_n, chunk;
+	uint32_t along; /* 1: the lanes of a warp go along the reduced elements, 0: along the kept ones */
+	uint32_t reserved;
+	double *part; /* samples x chunks x kept_n */
+};
+
 /* gns_inner: value[i][k] = (sum over the columns of row k)^2. One warp a row; grid (ceil(rows / 8), samples). */
 struct gns_cu_inner {
 	const uint32_t *gate;
@@ -212,15 +230,16 @@ struct gns_cu_gate {
 	uint32_t *gate;
 };
 
-/* gns_deliver: slots to the same places of host memory, then their number. One block. A ring block of delivery w is whole while
+/* gns_deliver: slots to the same places of host memory, then their number; the slots are 0 afterwards. One block. A ring block of delivery w is whole while
  * w <= *done and *begun < w + ring: look at `begun` again after the reading. */
 #define GNS_CU_CHUNK 64 /* slots that one bit stands for */
 struct gns_cu_deliver {
 	const uint32_t *gate; /* closed: zeros instead of the slots, and all else as ever */
-	const double *slots;
+	double *slots;
 	double *host;
 	uint64_t chunks[2];   /* bit c % 64 of chunks[c / 64]: slots 64 c to 64 c + 63 */
 	uint64_t *begun;      /* host word, or NULL: gets the number before the first slot is written */
+	uint64_t *open;       /* host words, one a block, or NULL: 1 where the gate was open, else 0; written with the block */
 	uint64_t *done;       /* host word: gets it behind the last */
 	uint64_t number;      /* where there is no counter */
 	uint64_t *counter;    /* device word, or NULL: raised by 1, and then is the number */

@@ -3,12 +3,20 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "collectors/sketch/layers.h"
 
 #define GRID_Y_MOST 65535
 #define GRAM_SLICE 4096
 #define BLOCKS_A_SM 4
+
+#define FOUR(name) "gns_" name "_f32", "gns_" name "_f64", "gns_" name "_f16", "gns_" name "_bf16"
+const char *const gns_cu_kernels[] = {
+	FOUR("norm2"), FOUR("direction"), FOUR("project"), FOUR("buckets"), FOUR("weigh"), FOUR("columns"), FOUR("gram"), FOUR("inner"),
+	FOUR("embedding"), "gns_gather_f32", "gns_gather_f64", "gns_finish", "gns_gram_finish", "gns_print", "gns_sum", "gns_value",
+	"gns_reduce", "gns_copy", "gns_fill", "gns_gate", "gns_deliver", NULL,
+};
 
 struct draft {
 	struct gns_cu_plan *plan;
@@ -380,6 +388,65 @@ int gns_cu_plan_inner(struct gns_cu_plan *plan, const struct gns_cu_ground *grou
 	struct gns_cu_launch *l = launch(&draft, "inner", type_name(y->dtype), ceil_div(y->rows, 8), y->samples, 1);
 	l->args.inner = (struct gns_cu_inner){.y = rows_of(y), .value = value};
 	return end(&draft, value, y->samples * y->rows);
+}
+
+/* A fast kernel where one dimension is kept and one summed over; false: none fits. */
+static bool plan_plain(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_reduction *of, int *rc)
+{
+	const struct gns_cu_side *y = &of->y, *x = &of->x, *mean = &of->mean, *rstd = &of->rstd;
+	const size_t rows = of->reduced[2], cols = of->kept[2];
+	const bool one = of->kept[0] * of->kept[1] == 1 && of->reduced[0] * of->reduced[1] == 1;
+	const struct gns_cu_operand by_row[4] = {
+		{y->data, y->dtype, of->samples, rows, cols, y->sample_step, y->reduced[2], y->kept[2]},
+		{x->data, x->dtype, of->samples, rows, cols, x->sample_step, x->reduced[2], x->kept[2]},
+		{mean->data, mean->dtype, of->samples, rows, 1, mean->sample_step, mean->reduced[2], 1},
+		{rstd->data, rstd->dtype, of->samples, rows, 1, rstd->sample_step, rstd->reduced[2], 1},
+	};
+
+	if (!one || (x->data && (x->dtype != y->dtype || (mean->data && mean->kept[2]) || (rstd->data && rstd->kept[2]))))
+		return false;
+	if (y->kept[2] == 1 && cols > 1 && (!x->data || x->kept[2] == 1)) {
+		*rc = gns_cu_plan_columns(plan, ground, &by_row[0], x->data ? &by_row[1] : NULL, x->data && mean->data ? &by_row[2] : NULL,
+					  x->data && rstd->data ? &by_row[3] : NULL);
+		return true;
+	}
+	if (x->data || y->reduced[2] != 1)
+		return false;
+	const struct gns_cu_operand by_column = {y->data, y->dtype, of->samples, cols, rows, y->sample_step, y->kept[2], 1};
+	*rc = gns_cu_plan_inner(plan, ground, &by_column);
+	return true;
+}
+
+static size_t product(const size_t size[3])
+{
+	return size[0] * size[1] * size[2];
+}
+
+int gns_cu_plan_reduce(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_reduction *of)
+{
+	struct draft draft = begin(plan, ground);
+	const size_t kept = product(of->kept), reduced = product(of->reduced), n = of->samples;
+	int rc;
+
+	if (!kept || !reduced || !n)
+		return end(&draft, NULL, 0);
+	if (plan_plain(plan, ground, of, &rc))
+		return rc;
+	const bool along = kept == 1 || (reduced > 1 && llabs(of->y.reduced[2]) < llabs(of->y.kept[2]));
+	const size_t tiles = ceil_div(kept, along ? 8 : GNS_CU_REDUCE_KEPT);
+	const size_t want = ceil_div(multiprocessors(ground) * BLOCKS_A_SM * 2, tiles * n);
+	const size_t least = along ? 1024 : 256, share = ceil_div(reduced, want), chunk = share > least ? share : least;
+	const size_t chunks = ceil_div(reduced, chunk);
+	double *part = take(&draft, n * chunks * kept, sizeof *part);
+	struct gns_cu_launch *l = launch(&draft, "reduce", NULL, tiles, chunks, n);
+	l->args.reduce = (struct gns_cu_reduce){.y = of->y, .x = of->x, .mean = of->mean, .rstd = of->rstd, .kept_n = kept,
+						.reduced_n = reduced, .chunk = chunk, .along = along, .part = part};
+	for (int d = 0; d < 3; d++) {
+		l->args.reduce.kept[d] = of->kept[d];
+		l->args.reduce.reduced[d] = of->reduced[d];
+	}
+	const double *sq = plan_gather(&draft, GNS_F64, part, NULL, n, chunks, 1, kept, NULL);
+	return end(&draft, sq, n * ceil_div(kept, GNS_CU_THREADS));
 }
 
 int gns_cu_plan_embedding(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *ids,

@@ -17,6 +17,8 @@
 
 #define GNS_CU_LAUNCHES 16
 
+extern const char *const gns_cu_kernels[]; /* the names of all kernels of the image, NULL behind the last */
+
 struct gns_cu_launch {
 	char kernel[24];
 	uint32_t grid[3], block;
@@ -37,6 +39,7 @@ struct gns_cu_launch {
 		struct gns_cu_embedding embedding;
 		struct gns_cu_print print;
 		struct gns_cu_value value;
+		struct gns_cu_reduce reduce;
 		struct gns_cu_copy copy;
 		struct gns_cu_fill fill;
 	} args;
@@ -77,6 +80,13 @@ int gns_cu_plan_linear(struct gns_cu_plan *plan, const struct gns_cu_ground *gro
  * type; mean and rstd have a value a row (their cols is 1). */
 int gns_cu_plan_columns(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *y,
 			const struct gns_cu_operand *x, const struct gns_cu_operand *mean, const struct gns_cu_operand *rstd);
+/* Sum over samples and kept elements k of |sum over reduced elements r of y (x - mean) rstd|^2, in float64: every other order of
+ * dimensions. kept and reduced are sizes, 1 where there are fewer than three. x.data NULL: 1; then mean and rstd are not looked at. */
+struct gns_cu_reduction {
+	size_t samples, kept[3], reduced[3];
+	struct gns_cu_side y, x, mean, rstd;
+};
+int gns_cu_plan_reduce(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_reduction *of);
 /* Sum over samples and rows of (sum over columns)^2: the bias of a convolution, a row a channel. */
 int gns_cu_plan_inner(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *y);
 /* Sum over samples and ids of |sum of the rows of y with that id|^2; ids has a value a row, dtype GNS_I64 or GNS_I32 of layers.h. */

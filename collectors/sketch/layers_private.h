@@ -61,6 +61,26 @@ bool gns_walk_next(struct gns_walk *walk); /* false after the last run */
 #define GNS_RUN_BLOCK 512
 void gns_load(const struct gns_layers *layers, const struct gns_tensor *t, ptrdiff_t offset, ptrdiff_t stride, size_t n, double *to);
 
+/* A = sum of y * (x - mean) * rstd over what A has no dimension of; each of x, mean and rstd may be absent. */
+enum { GNS_OF_X, GNS_OF_Y, GNS_OF_MEAN, GNS_OF_RSTD, GNS_OF_A }; /* operands of the walk; Y is the output gradient */
+
+struct gns_reduction {
+	struct gns_layers *layers; /* not looked at by the two below, nor is a set by them */
+	struct gns_samples *samples;
+	const struct gns_tensor *tensor[4]; /* NULL: absent */
+	ptrdiff_t step[4];                  /* to the next sample's */
+	struct gns_walk walk;               /* of sample 0, before gns_walk_start */
+	size_t count;                       /* of A */
+	bool empty;
+	double *a;
+};
+
+/* What gns_layer_reduce and gns_layer_gain sum over what; `samples` is set. 0 or -EINVAL. */
+int gns_reduction_sum(struct gns_reduction *job, const struct gns_tensor *g, const struct gns_tensor *other, unsigned dims,
+		      const size_t *shape);
+int gns_reduction_gain(struct gns_reduction *job, const struct gns_tensor *x, const struct gns_tensor *mean,
+		       const struct gns_tensor *rstd, const struct gns_tensor *y, enum gns_gain kind, size_t groups);
+
 /* Several uses of one parameter: of every sample the buckets z (8 a group, each of rest), the direction v (rest), and A v (dim0). */
 struct gns_uses {
 	size_t n, dim0, rest;

@@ -5,20 +5,9 @@
 
 #include "layers_private.h"
 
-enum { X, Y, MEAN, RSTD, A }; /* operands of the walk; Y is the output gradient */
+enum { X = GNS_OF_X, Y = GNS_OF_Y, MEAN = GNS_OF_MEAN, RSTD = GNS_OF_RSTD, A = GNS_OF_A };
 
-/* A = sum of y * (x - mean) * rstd over what A has no dimension of; each of x, mean and rstd may be absent. */
-struct reduction {
-	struct gns_layers *layers;
-	struct gns_samples *samples;
-	const struct gns_tensor *tensor[4]; /* NULL: absent */
-	ptrdiff_t step[4];                  /* to the next sample's */
-	struct gns_walk walk;               /* of sample 0 */
-	size_t count;                       /* of A */
-	double *a;
-};
-
-static void load(const struct reduction *job, size_t sample, const struct gns_walk *walk, int what, size_t at, size_t n, double *to)
+static void load(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk, int what, size_t at, size_t n, double *to)
 {
 	const ptrdiff_t stride = walk->stride[what][walk->ndim - 1];
 
@@ -27,7 +16,7 @@ static void load(const struct reduction *job, size_t sample, const struct gns_wa
 }
 
 /* y and what it is to be multiplied with, NULL where that is 1. */
-static const double *load_factor(const struct reduction *job, size_t sample, const struct gns_walk *walk, size_t at, size_t n,
+static const double *load_factor(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk, size_t at, size_t n,
 				 double *factor)
 {
 	double other[GNS_RUN_BLOCK];
@@ -49,7 +38,7 @@ static const double *load_factor(const struct reduction *job, size_t sample, con
 }
 
 /* Whether what a run needs lies side by side in one element type, and its statistics are one number each. */
-static bool is_plain(const struct reduction *job, const struct gns_walk *walk)
+static bool is_plain(const struct gns_reduction *job, const struct gns_walk *walk)
 {
 	const unsigned inner = walk->ndim - 1;
 	const struct gns_tensor *x = job->tensor[X], *y = job->tensor[Y];
@@ -60,14 +49,14 @@ static bool is_plain(const struct reduction *job, const struct gns_walk *walk)
 	       walk->stride[RSTD][inner] == 0;
 }
 
-static double statistic(const struct reduction *job, size_t sample, const struct gns_walk *walk, int what, double absent)
+static double statistic(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk, int what, double absent)
 {
 	if (job->tensor[what])
 		gns_load(job->layers, job->tensor[what], (ptrdiff_t)sample * job->step[what] + walk->offset[what], 1, 1, &absent);
 	return absent;
 }
 
-static void add_plain(const struct reduction *job, size_t sample, const struct gns_walk *walk)
+static void add_plain(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk)
 {
 	const struct gns_kernels *kernels = job->layers->kernels;
 	const unsigned inner = walk->ndim - 1;
@@ -91,7 +80,7 @@ static void add_plain(const struct reduction *job, size_t sample, const struct g
 		*a += rstd * kernels->sum_gain[type](x, y, mean, n);
 }
 
-static void add_run(const struct reduction *job, size_t sample, const struct gns_walk *walk)
+static void add_run(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk)
 {
 	const struct gns_kernels *kernels = job->layers->kernels;
 	const unsigned inner = walk->ndim - 1;
@@ -115,7 +104,7 @@ static void add_run(const struct reduction *job, size_t sample, const struct gns
 	}
 }
 
-static int reduce(struct reduction *job, bool empty)
+static int reduce(struct gns_reduction *job)
 {
 	struct gns_samples *samples = job->samples;
 	struct gns_arena arena = {.layers = job->layers};
@@ -128,7 +117,7 @@ static int reduce(struct reduction *job, bool empty)
 		return rc;
 	gns_walk_start(&job->walk, false);
 	const bool plain = is_plain(job, &job->walk);
-	for (size_t i = 0; i < samples->n && !empty; i++) {
+	for (size_t i = 0; i < samples->n && !job->empty; i++) {
 		struct gns_walk walk = job->walk;
 		memset(job->a, 0, job->count * sizeof *job->a);
 		do {
@@ -154,7 +143,7 @@ static bool uses_have_count(const struct gns_samples *samples, size_t count)
 	return !uses || (uses->n == samples->n && uses->dim0 * uses->rest == count);
 }
 
-static void set_walk(struct reduction *job, int what, unsigned dims, const size_t *size, const ptrdiff_t *stride)
+static void set_walk(struct gns_reduction *job, int what, unsigned dims, const size_t *size, const ptrdiff_t *stride)
 {
 	job->walk.ndim = dims;
 	job->walk.operands = 5;
@@ -164,7 +153,7 @@ static void set_walk(struct reduction *job, int what, unsigned dims, const size_
 }
 
 /* Strides of a parameter's elements in their own order, for the dimensions that it shares with `one`: 0 for the others. */
-static int align_shape(struct reduction *job, const struct gns_tensor *one, unsigned dims, const size_t *shape)
+static int align_shape(struct gns_reduction *job, const struct gns_tensor *one, unsigned dims, const size_t *shape)
 {
 	ptrdiff_t stride[GNS_TENSOR_DIMS] = {0};
 
@@ -220,30 +209,40 @@ static int drop_samples(const struct gns_samples *samples, const struct gns_tens
 	return 0;
 }
 
-int gns_layer_reduce(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *g,
-		     const struct gns_tensor *other, unsigned dims, const size_t *shape)
+int gns_reduction_sum(struct gns_reduction *job, const struct gns_tensor *g, const struct gns_tensor *other, unsigned dims,
+		      const size_t *shape)
 {
-	struct reduction job = {.layers = layers, .samples = samples};
+	const struct gns_samples *samples = job->samples;
 	struct gns_tensor one[2], wide;
 	size_t own[GNS_TENSOR_DIMS];
 
-	if (!layers || !gns_samples_are_sound(samples) || !gns_tensor_is_sound(g) || dims > GNS_TENSOR_DIMS || (dims && !shape) ||
+	if (!gns_samples_are_sound(samples) || !gns_tensor_is_sound(g) || dims > GNS_TENSOR_DIMS || (dims && !shape) ||
 	    (other && !gns_tensor_is_sound(other)))
 		return -EINVAL;
 	memcpy(own, shape ? shape : &(size_t){1}, dims * sizeof *own);
 	/* Two dimensions are rows and features; one, (n) or more, are rows of a scalar. */
-	if (gns_split(g, samples, g->ndim > 1, &one[0], &job.step[Y]) || drop_samples(samples, g, &one[0], &dims, own) ||
-	    align_shape(&job, &one[0], dims, own))
+	if (gns_split(g, samples, g->ndim > 1, &one[0], &job->step[Y]) || drop_samples(samples, g, &one[0], &dims, own) ||
+	    align_shape(job, &one[0], dims, own))
 		return -EINVAL;
-	job.tensor[Y] = g;
-	set_walk(&job, Y, one[0].ndim, NULL, one[0].stride);
+	job->tensor[Y] = g;
+	job->empty = gns_tensor_is_empty(g);
+	set_walk(job, Y, one[0].ndim, NULL, one[0].stride);
 	if (other) {
-		if (broadcast(other, g, &wide) || gns_split(&wide, samples, g->ndim > 1, &one[1], &job.step[X]))
+		if (broadcast(other, g, &wide) || gns_split(&wide, samples, g->ndim > 1, &one[1], &job->step[X]))
 			return -EINVAL;
-		job.tensor[X] = other;
-		set_walk(&job, X, one[1].ndim, NULL, one[1].stride);
+		job->tensor[X] = other;
+		set_walk(job, X, one[1].ndim, NULL, one[1].stride);
 	}
-	return uses_have_count(samples, job.count) ? reduce(&job, gns_tensor_is_empty(g)) : -EINVAL;
+	return uses_have_count(samples, job->count) ? 0 : -EINVAL;
+}
+
+int gns_layer_reduce(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *g,
+		     const struct gns_tensor *other, unsigned dims, const size_t *shape)
+{
+	struct gns_reduction job = {.layers = layers, .samples = samples};
+	const int rc = layers ? gns_reduction_sum(&job, g, other, dims, shape) : -EINVAL;
+
+	return rc ? rc : reduce(&job);
 }
 
 /* ---- gains ---- */
@@ -324,7 +323,7 @@ static int lay_out_channels(struct layout *layout)
 }
 
 /* `t` laid out with these strides, split as x is. */
-static int set_operand(struct reduction *job, int what, const struct gns_tensor *like, const ptrdiff_t *stride, ptrdiff_t scale)
+static int set_operand(struct gns_reduction *job, int what, const struct gns_tensor *like, const ptrdiff_t *stride, ptrdiff_t scale)
 {
 	struct gns_tensor t = *like, one;
 	ptrdiff_t step;
@@ -341,7 +340,7 @@ static int set_operand(struct reduction *job, int what, const struct gns_tensor 
 	return 0;
 }
 
-static int set_statistics(struct reduction *job, int what, const struct gns_tensor *t, const struct layout *layout)
+static int set_statistics(struct gns_reduction *job, int what, const struct gns_tensor *t, const struct layout *layout)
 {
 	ptrdiff_t stride;
 
@@ -361,26 +360,34 @@ static int lay_out_gain(struct layout *layout, const struct gns_tensor *rstd, en
 	return -EINVAL;
 }
 
-int gns_layer_gain(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *mean,
-		   const struct gns_tensor *rstd, const struct gns_tensor *y, enum gns_gain kind, size_t groups)
+int gns_reduction_gain(struct gns_reduction *job, const struct gns_tensor *x, const struct gns_tensor *mean,
+		       const struct gns_tensor *rstd, const struct gns_tensor *y, enum gns_gain kind, size_t groups)
 {
-	struct reduction job = {.layers = layers, .samples = samples, .tensor = {[X] = x, [Y] = y}};
-
-	if (!layers || !gns_samples_are_sound(samples) || !gns_tensor_is_sound(x) || !gns_tensor_is_sound(y) ||
-	    !gns_tensor_is_sound(rstd) || x->ndim != y->ndim || memcmp(x->size, y->size, x->ndim * sizeof *x->size) ||
-	    (kind != GNS_GAIN_LAYER && (samples->axis || !mean)))
+	if (!gns_samples_are_sound(job->samples) || !gns_tensor_is_sound(x) || !gns_tensor_is_sound(y) || !gns_tensor_is_sound(rstd) ||
+	    x->ndim != y->ndim || memcmp(x->size, y->size, x->ndim * sizeof *x->size) ||
+	    (kind != GNS_GAIN_LAYER && (job->samples->axis || !mean)))
 		return -EINVAL;
-	if (gns_tensor_is_empty(x)) {
-		samples->sum = samples->uses ? samples->sum : 0;
+	job->tensor[X] = x;
+	job->tensor[Y] = y;
+	job->empty = gns_tensor_is_empty(x);
+	if (job->empty)
 		return 0;
-	}
 	struct layout layout = {.x = *x}, second = {.x = *y};
 	if (lay_out_gain(&layout, rstd, kind, groups) || lay_out_gain(&second, rstd, kind, groups))
 		return -EINVAL;
-	if (set_operand(&job, X, &layout.x, layout.x.stride, 1) || set_operand(&job, Y, &layout.x, second.x.stride, 1) ||
-	    set_statistics(&job, RSTD, rstd, &layout) || (mean && set_statistics(&job, MEAN, mean, &layout)) ||
-	    set_operand(&job, A, &layout.x, layout.gain, 1))
+	if (set_operand(job, X, &layout.x, layout.x.stride, 1) || set_operand(job, Y, &layout.x, second.x.stride, 1) ||
+	    set_statistics(job, RSTD, rstd, &layout) || (mean && set_statistics(job, MEAN, mean, &layout)) ||
+	    set_operand(job, A, &layout.x, layout.gain, 1))
 		return -EINVAL;
-	job.count = layout.count;
-	return uses_have_count(samples, job.count) ? reduce(&job, false) : -EINVAL;
+	job->count = layout.count;
+	return uses_have_count(job->samples, job->count) ? 0 : -EINVAL;
+}
+
+int gns_layer_gain(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *mean,
+		   const struct gns_tensor *rstd, const struct gns_tensor *y, enum gns_gain kind, size_t groups)
+{
+	struct gns_reduction job = {.layers = layers, .samples = samples};
+	const int rc = layers ? gns_reduction_gain(&job, x, mean, rstd, y, kind, groups) : -EINVAL;
+
+	return rc ? rc : reduce(&job);
 }

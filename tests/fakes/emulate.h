@@ -46,6 +46,14 @@ template <class T> static inline T __shfl_down_sync(unsigned lanes, T value, uns
 {
 	return gns_emulated_exchange(lanes, value, delta, true);
 }
+static inline uint32_t __ballot_sync(unsigned lanes, int set)
+{
+	uint32_t mask = (uint32_t)(set != 0) << threadIdx.x % 32;
+	for (unsigned step = 16; step; step /= 2)
+		mask |= __shfl_xor_sync(lanes, mask, step);
+	return mask;
+}
+static inline int __ffs(int word) { return __builtin_ffs(word); }
 static inline void __threadfence_system(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 static inline uint64_t __umul64hi(uint64_t a, uint64_t b) { return (uint64_t)(((unsigned __int128)a * b) >> 64); }
 

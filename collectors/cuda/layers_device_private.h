@@ -1,0 +1,24 @@
+/* What the files layers_device*.c share: a measurement taken by as many samples at a time as its scratch has room for. */
+#ifndef GNS_LAYERS_DEVICE_PRIVATE_H
+#define GNS_LAYERS_DEVICE_PRIVATE_H
+
+#include "collectors/cuda/layers_device.h"
+#include "collectors/cuda/plan.h"
+#include "collectors/sketch/layers_private.h"
+
+/* Plans samples first to first + n - 1 of `job`. As the functions of plan.h: 0, -EINVAL, -ERANGE. */
+typedef int gns_device_planner(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *job, size_t first, size_t n);
+
+/* Plans and launches until all samples are through; the result is in the target's slot. */
+int gns_device_run(const struct gns_device_target *to, size_t samples, gns_device_planner *planner, const void *job);
+/* One plan that needs no scratch, or a known part of it; ground as gns_device_ground gives it. */
+struct gns_cu_ground gns_device_ground(const struct gns_device_target *to);
+int gns_device_launch(const struct gns_device_target *to, const struct gns_cu_plan *plan);
+
+/* Room in scratch before that of a plan: `bytes` rounded up. Returns the ground of what comes behind. */
+struct gns_cu_ground gns_device_behind(const struct gns_cu_ground *ground, size_t bytes);
+size_t gns_device_round(size_t bytes);
+/* Puts the kernels of `first` before those of `plan`, whose scratch lies `bytes` behind. */
+int gns_device_join(struct gns_cu_plan *plan, const struct gns_cu_plan *first, size_t bytes);
+
+#endif

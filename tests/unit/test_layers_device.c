@@ -1,0 +1,271 @@
+/* The measurements on device memory against those of collectors/sketch, in every type and order, whole and in slices of samples. */
+#include <errno.h>
+
+#include "collectors/cuda/layers_device.h"
+#include "layers_device_sets.h"
+#include "profiler/shim/print.h"
+#include "test_layers.h"
+
+static const uint32_t dtypes[] = {GNS_F32, GNS_F64, GNS_F16, GNS_BF16};
+
+#define PLENTY ((size_t)1 << 20)
+
+static struct gns_samples samples_of(size_t n, unsigned axis)
+{
+	return (struct gns_samples){.n = n, .axis = axis, .probes = 8, .seed = 11, .stream = 5, .sum = NAN};
+}
+
+/* The call with plenty of scratch, twice with the same bits, added to 1000, behind a gate; then with as little as still does, where the
+ * answer must not move. The call sees `to`. */
+#define MEASURE(result, call) \
+	do { \
+		double first_ = NAN; \
+		struct gns_set set_; \
+		struct gns_device_target target_ = {.set = &set_}, *to = &target_; \
+		for (int again_ = 0; again_ < 2; again_++) { \
+			sets_hold(&set_, PLENTY); \
+			cr_assert_eq(call, 0, #call); \
+			cr_assert(again_ == 0 || !memcmp(&first_, &set_.slot[0], sizeof first_)); \
+			first_ = set_.slot[0]; \
+			set_.slot[0] = 1000; \
+			set_.gate = (uint32_t)again_; \
+			target_.add = true; \
+			cr_assert_eq(call, 0); \
+			cr_assert(again_ ? near(set_.slot[0], 1000 + first_, 1e-14) || isnan(first_) : set_.slot[0] == 1000); \
+			target_.add = false; \
+			sets_drop(&set_); \
+		} \
+		for (size_t bytes_ = 65536; bytes_ >= 1024; bytes_ /= 2) { \
+			sets_hold(&set_, bytes_); \
+			const int rc_ = call; \
+			cr_assert(rc_ == 0 || rc_ == -ENOMEM, "%d", rc_); \
+			cr_assert(rc_ || near(set_.slot[0], first_, 1e-13) || (isnan(first_) && isnan(set_.slot[0])), \
+				  "scratch of %zu: %.17g, else %.17g", bytes_, set_.slot[0], first_); \
+			sets_drop(&set_); \
+			if (rc_) \
+				break; \
+		} \
+		(result) = first_; \
+	} while (0)
+
+static struct gns_layers *layers;
+
+static void start(void)
+{
+	layers = gns_layers_init(gns_sketch_best_isa());
+}
+
+static void stop(void)
+{
+	gns_layers_free(layers);
+}
+
+TestSuite(layers_device, .init = start, .fini = stop);
+
+static void check_linear(const struct held_tensor *x, const struct held_tensor *y, size_t n, unsigned axis, const char *what, int k)
+{
+	struct gns_samples s = samples_of(n, axis);
+	double result;
+
+	cr_assert_eq(WITH_ROOM(layers, gns_layer_linear(layers, &s, &x->t, &y->t)), 0);
+	MEASURE(result, gns_device_linear(to, &s, &x->t, &y->t));
+	cr_assert(near(result, s.sum, x->t.dtype == GNS_F64 && y->t.dtype == GNS_F64 ? 1e-12 : 1e-5), "%s, case %d: %.12g, CPU %.12g", what, k,
+		  result, s.sum);
+}
+
+Test(layers_device, linear_in_every_type_and_order)
+{
+	for (int k = 0; k < 4 * 4 * ORDERS * ORDERS * 2; k += 3) {
+		const unsigned axis = k % 2;
+		const size_t n = 3, t = 21, lead = axis ? t : n, second = axis ? n : t;
+		const uint32_t tx = dtypes[k / 2 / ORDERS / ORDERS % 4], ty = dtypes[k / 2 / ORDERS / ORDERS / 4];
+		struct held_tensor x = hold_tensor(k / 2 % ORDERS, tx, 3, (size_t[]){lead, second, 37}, 0.5);
+		struct held_tensor y = hold_tensor(k / 2 / ORDERS % ORDERS, ty, 3, (size_t[]){lead, second, 53}, 0);
+		check_linear(&x, &y, n, axis, "types and orders", k);
+		drop(&x), drop(&y);
+	}
+}
+
+/* (n, a, b, features): rows with and without one stride; (rows, features) in groups and dealt in turn; one row a sample. */
+Test(layers_device, linear_of_two_and_four_dimensions)
+{
+	for (int k = 0; k < ORDERS * ORDERS * 2; k++) {
+		const unsigned axis = k % 2;
+		const enum order ox = k / 2 % ORDERS, oy = k / 2 / ORDERS;
+		struct held_tensor x = hold_tensor(ox, GNS_F32, 4, (size_t[]){axis ? 3 : 4, axis ? 4 : 3, 5, 30}, 0.5);
+		struct held_tensor y = hold_tensor(oy, GNS_BF16, 4, (size_t[]){axis ? 3 : 4, axis ? 4 : 3, 5, 19}, 0);
+		check_linear(&x, &y, 4, axis, "four dimensions", k);
+		drop(&x), drop(&y);
+		x = hold_tensor(ox, GNS_F64, 2, (size_t[]){36, 30}, 0.5);
+		y = hold_tensor(oy, GNS_F64, 2, (size_t[]){36, 19}, 0);
+		check_linear(&x, &y, k % 3 ? 4 : 36, axis, "two dimensions", k);
+		drop(&x), drop(&y);
+	}
+}
+
+Test(layers_device, embeddings_add_rows_of_one_id)
+{
+	for (int k = 0; k < 4 * ORDERS * 2 * 2; k++) {
+		const unsigned axis = k % 2, dims = 2 + k / 2 % 2;
+		const size_t n = 3, t = dims == 2 ? k % 5 ? 13 : 290 : 6, d = k % 3 ? 21 : 40;
+		const size_t size[4] = {axis ? t : n, axis ? n : t, dims == 2 ? d : 4, d};
+		struct held_tensor ids = hold_tensor(k % 4 == 3 ? GAPPED : PLAIN, k & 4 ? GNS_I32 : GNS_I64, dims, size, 6);
+		struct held_tensor y = hold_tensor(k / 4 % ORDERS, dtypes[k / 4 / ORDERS % 4], dims + 1, size, 0.25);
+		for (int64_t padding = -1; padding < 3; padding += 3) {
+			struct gns_samples s = samples_of(n, axis);
+			double result;
+			cr_assert_eq(WITH_ROOM(layers, gns_layer_embedding(layers, &s, &ids.t, &y.t, padding)), 0);
+			MEASURE(result, gns_device_embedding(to, &s, &ids.t, &y.t, padding));
+			cr_assert(near(result, s.sum, 1e-12), "case %d padding %d: %.12g, CPU %.12g", k, (int)padding, result, s.sum);
+		}
+		drop(&ids), drop(&y);
+	}
+}
+
+Test(layers_device, gains_of_every_kind)
+{
+	enum { N = 4, C = 6, H = 5, W = 7 };
+	for (int k = 0; k < 4 * 3 * 4 * ORDERS; k++) {
+		const enum gns_gain kind = k % 3;
+		const bool no_mean = kind == GNS_GAIN_LAYER && k / 3 % 4 == 3;
+		const enum order order = k / 12 % ORDERS;
+		const uint32_t dtype = dtypes[k / 12 / ORDERS];
+		struct held_tensor x = hold_tensor(order, dtype, 4, (size_t[]){N, C, H, W}, 0.5);
+		struct held_tensor y = hold_tensor(k / 3 % 4 == 1 ? PLAIN : order, k % 2 ? dtype : GNS_F32, 4, (size_t[]){N, C, H, W}, 0);
+		const size_t sizes[3][2] = {{N, C * H}, {N, 2}, {C, 1}};
+		struct held_tensor mean = hold_tensor(PLAIN, GNS_F32, 2, sizes[kind], 0), rstd = hold_tensor(PLAIN, GNS_F32, 2, sizes[kind], 1);
+		for (size_t n = N / 2; n <= N; n += N / 2) { /* two images a sample, or one */
+			struct gns_samples s = samples_of(n, 0);
+			double result;
+			cr_assert_eq(WITH_ROOM(layers, gns_layer_gain(layers, &s, &x.t, no_mean ? NULL : &mean.t, &rstd.t, &y.t, kind, 2)), 0);
+			MEASURE(result, gns_device_gain(to, &s, &x.t, no_mean ? NULL : &mean.t, &rstd.t, &y.t, kind, 2));
+			cr_assert(near(result, s.sum, 1e-6), "case %d, %zu samples: %.12g, CPU %.12g", k, n, result, s.sum);
+		}
+		drop(&x), drop(&y), drop(&mean), drop(&rstd);
+	}
+}
+
+Test(layers_device, reduce_to_every_shape)
+{
+	enum { N = 4, T = 7, E = 23 };
+	static const size_t shapes[][2] = {{1, E}, {T, E}, {T, 1}, {1, 1}};
+	for (int k = 0; k < 4 * 4 * 2 * ORDERS; k++) {
+		const size_t *shape = shapes[k % 4];
+		const unsigned axis = k / 4 % 2;
+		struct held_tensor g = hold_tensor(k / 8 % ORDERS, dtypes[k / 8 / ORDERS], 3, (size_t[]){axis ? T : N, axis ? N : T, E}, 0);
+		struct held_tensor other = hold_tensor(k / 8 % ORDERS, dtypes[k % 4], 2, (size_t[]){1, E}, 0.5);
+		struct gns_samples s = samples_of(N, axis);
+		for (int scaled = 0; scaled < 2; scaled++) {
+			const struct gns_tensor *with = scaled ? &other.t : NULL;
+			double result;
+			cr_assert_eq(WITH_ROOM(layers, gns_layer_reduce(layers, &s, &g.t, with, 2, shape)), 0);
+			MEASURE(result, gns_device_reduce(to, &s, &g.t, with, 2, shape));
+			cr_assert(near(result, s.sum, 1e-6), "case %d: %.12g, CPU %.12g", k, result, s.sum);
+		}
+		drop(&g), drop(&other);
+	}
+	for (int k = 0; k < 3 * ORDERS; k++) { /* of convolutions, one and two images a sample; long enough for several blocks */
+		struct held_tensor g = hold_tensor(k % ORDERS, dtypes[k % 4], 4, (size_t[]){2, 5, k < ORDERS ? 40 : 3, 37}, 0);
+		struct gns_samples s = samples_of(k % 2 + 1, 0);
+		double result;
+		cr_assert_eq(WITH_ROOM(layers, gns_layer_reduce(layers, &s, &g.t, NULL, 3, (size_t[]){5, 1, 1})), 0);
+		MEASURE(result, gns_device_reduce(to, &s, &g.t, NULL, 3, (size_t[]){5, 1, 1}));
+		cr_assert(near(result, s.sum, 1e-6), "channels, case %d: %.12g, CPU %.12g", k, result, s.sum);
+		drop(&g);
+	}
+}
+
+Test(layers_device, norms_and_differences_of_any_tensor)
+{
+	for (int k = 0; k < 4 * ORDERS; k++)
+		for (unsigned dims = 1; dims <= 5; dims++) {
+			const size_t size[5] = {dims == 1 ? 500 : 4, 5, 6, 3, 2};
+			struct held_tensor t = hold_tensor(k % ORDERS, dtypes[k / ORDERS], dims, size, 0.5);
+			struct held_tensor before = hold_tensor(k % 2 ? PLAIN : k % ORDERS, dtypes[k / ORDERS], dims, size, 0);
+			size_t at[GNS_TENSOR_DIMS] = {0};
+			double norm2 = 0, diff = 0, result;
+			do {
+				const double a = read_value(&t.t, at), d = a - 0.5 * read_value(&before.t, at);
+				norm2 += a * a;
+				diff += d * d;
+			} while (step(&t.t, at));
+			MEASURE(result, gns_device_norm2(to, &t.t));
+			cr_assert(near(result, norm2, 1e-12), "case %d of %u dimensions: %.12g, truth %.12g", k, dims, result, norm2);
+			MEASURE(result, gns_device_diff_norm2(to, &t.t, &before.t, 0.5));
+			cr_assert(near(result, diff, 1e-12), "case %d of %u dimensions: %.12g, truth %.12g", k, dims, result, diff);
+			drop(&t), drop(&before);
+		}
+}
+
+Test(layers_device, values_and_copies)
+{
+	for (int k = 0; k < 6 * ORDERS * 2; k++) {
+		const uint32_t dtype = (uint32_t)(1 + k % 6);
+		const size_t size[3] = {4, k / 6 / ORDERS ? 64 : 5, 7};
+		struct held_tensor t = hold_tensor(k / 6 % ORDERS, dtype, 3, size, 3);
+		struct gns_set set;
+		sets_hold(&set, PLENTY);
+		char *out = gns_set_keep(&set, (size_t)4 * 64 * 7 * 8);
+		struct gns_tensor packed = t.t;
+		size_t at[GNS_TENSOR_DIMS] = {0};
+		packed.data = out;
+		packed.stride[2] = 1, packed.stride[1] = 7, packed.stride[0] = 7 * (ptrdiff_t)size[1];
+		cr_assert_eq(gns_device_copy(&set, NULL, &t.t, out), 0);
+		do
+			cr_assert_arr_eq(place(&packed, at), place(&t.t, at), item_of(dtype), "case %d", k);
+		while (step(&t.t, at));
+		sets_drop(&set);
+		double result;
+		if (dtype < GNS_DTYPES) {
+			MEASURE(result, gns_device_value(to, &t.t));
+			cr_assert_eq(result, AT(t, 0, 0, 0));
+		}
+		drop(&t);
+	}
+}
+
+Test(layers_device, prints_are_those_of_the_cpu)
+{
+	for (int type = 0; type < 4; type++) {
+		struct held_tensor m = hold_tensor(PLAIN, dtypes[type], 2, (size_t[]){60, 77}, 0.5);
+		const struct gns_key key = {m.t.data, 60, 77, 77, dtypes[type]};
+		struct gns_print truth;
+		struct gns_set set;
+		sets_hold(&set, PLENTY);
+		gns_print_take(&key, &truth);
+		cr_assert_eq(gns_device_print(&set, NULL, 3, key.data, key.dtype, key.slow_n, key.fast_n, key.ld, true), 0);
+		const uint64_t hash = gns_print_hash(&key);
+		cr_assert_arr_eq(&set.slot[3], &hash, sizeof hash);
+		cr_assert_arr_eq(&set.slot[5], truth.bits, sizeof truth.bits);
+		cr_assert(isnan(set.slot[2]) && isnan(set.slot[21]));
+		sets_drop(&set);
+		drop(&m);
+	}
+}
+
+Test(layers_device, refuses_what_disagrees_and_nothing_is_zero)
+{
+	struct held_tensor x = hold_tensor(PLAIN, GNS_F32, 3, (size_t[]){4, 5, 6}, 0), y = hold_tensor(PLAIN, GNS_F32, 3, (size_t[]){4, 3, 6}, 0);
+	struct gns_set set;
+	const struct gns_device_target target = {.set = &set};
+	struct gns_samples s = samples_of(4, 0), three = samples_of(3, 0);
+	struct gns_tensor none = x.t;
+	double result;
+
+	sets_hold(&set, PLENTY);
+	cr_assert_eq(gns_device_linear(&target, &s, &x.t, &y.t), -EINVAL);
+	cr_assert_eq(gns_device_linear(&target, &three, &x.t, &x.t), -EINVAL);
+	cr_assert_eq(gns_device_diff_norm2(&target, &x.t, &y.t, 1), -EINVAL);
+	cr_assert_eq(gns_device_reduce(&target, &s, &x.t, NULL, 1, (size_t[]){5}), -EINVAL);
+	cr_assert_eq(gns_device_gain(&target, &s, &x.t, NULL, &y.t, &x.t, GNS_GAIN_BATCH, 1), -EINVAL);
+	cr_assert_eq(set.launches, 0);
+	sets_drop(&set);
+	none.size[1] = 0;
+	MEASURE(result, gns_device_linear(to, &s, &none, &none));
+	cr_assert_eq(result, 0);
+	MEASURE(result, gns_device_norm2(to, &none));
+	cr_assert_eq(result, 0);
+	MEASURE(result, gns_device_reduce(to, &s, &none, NULL, 1, (size_t[]){6}));
+	cr_assert_eq(result, 0);
+	drop(&x), drop(&y);
+}
