@@ -155,7 +155,8 @@ static int full_check(struct gns_store *store, struct gns_error *err)
 static int probe(struct gns_store *store, struct gns_error *err)
 {
 	static const char *const tables[] = { "run", "rank", "param", "step", "grad", "kernel", "kernel_step", "collector",
-		"event", "setting", "estimate", "rollup", "rollup_param", "rollup_kernel" };
+		"event", "setting", "estimate", "rollup", "rollup_param", "rollup_kernel", "device_step", "device_kernel_step", "library",
+		"rollup_device_kernel" };
 	char sql[128];
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
 		snprintf(sql, sizeof sql, "SELECT max(run_id) FROM %s", tables[i]);

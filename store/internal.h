@@ -13,7 +13,7 @@
 #define GNS_HALF_LIFE_LONG 500.0
 #define GNS_KEEP_DEFAULT 20000 /* newest measured steps whose raw grad, kernel_step and estimate rows are kept */
 
-extern const char gns_schema_sql[], gns_schema_from_1[];
+extern const char gns_schema_sql[], gns_schema_from_1[], gns_schema_from_2[];
 
 /* Sizes of roll-up blocks, in steps; block b of size n holds the steps (b n, (b + 1) n]. */
 enum { GNS_SIZE_FINE = 32, GNS_SIZE_MIDDLE = 1024, GNS_SIZE_COARSE = 32768, GNS_SIZE_LAYER = 256 };
@@ -132,6 +132,12 @@ int64_t gns_cover_size(int64_t steps); /* the size that keeps a walk over so man
 
 struct gns_window { int64_t lo, hi; }; /* steps, hi = the last that is final */
 void gns_window(struct gns_store *store, int64_t run_id, int64_t window, struct gns_window *out);
+/* Where raw rows were thinned away a window begins at a whole block. */
+struct gns_window gns_window_of_rows(struct gns_store *store, int64_t run_id, int64_t window);
+/* Parts of a window: raw rows (size 1, steps [a, b]) to the first whole block, blocks [a, b) of GNS_SIZE_LAYER, of GNS_SIZE_COARSE, of
+ * GNS_SIZE_LAYER, raw rows. */
+typedef int (*gns_rows_fn)(struct gns_store *store, int64_t run_id, int64_t a, int64_t b, int64_t size, void *arg);
+int gns_over_window(struct gns_store *store, int64_t run_id, struct gns_window window, gns_rows_fn fn, void *arg);
 void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct gns_total *total);
 
 /* ---- writer: write.c, record.c, names.c, stream.c, rollup.c ---- */
@@ -165,9 +171,9 @@ struct gns_rank {
 	bool unit_samples;
 	int64_t world;
 	int64_t stream[GNS_STREAMS_MAX]; /* rank_id of this process in the runs of its other streams, 0 none; of stream 0 only */
-	struct gns_ids params, kernels;
+	struct gns_ids params, kernels, device_kernels; /* the last two: a kernel is in one of them */
 	int64_t steps, measured, refused, last_step, last_measured;
-	int64_t malformed, nonfinite, events;
+	int64_t malformed, nonfinite, events, libraries;
 	const char *malformed_text;
 	bool dirty, incomplete; /* incomplete: a gradient of the step in the making was malformed */
 	struct gns_tally tally[GNS_SOURCES];
@@ -231,6 +237,12 @@ int gns_names_param(struct gns_store *store, struct gns_rank *rank, const struct
 int gns_names_kernel(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_kernel *kernel);
 /* Kernels are named once in a process; another stream takes the name when it first uses one. */
 int gns_names_adopt_kernel(struct gns_store *store, struct gns_rank *rank, const struct gns_rank *from, uint32_t local);
+
+/* device.c: what is told of devices and libraries. Functions return 0 or an SQLite code. */
+bool gns_device_family(const char *family);
+int gns_device_step_store(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_device_step *step);
+int gns_device_kernel_store(struct gns_store *store, struct gns_rank *rank, int64_t kernel_id, const struct gns_rec_kernel_step *use);
+int gns_library_store(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_library *library);
 
 #define GNS_MAX_LOCAL_ID 65536u
 int gns_ids_set(struct gns_ids *ids, uint32_t local, uint32_t id);

@@ -6,10 +6,7 @@
 
 #define PILE_BLOCKS 64
 
-/* Parts of a window: raw rows to the first whole block, fine blocks, coarse blocks, fine blocks, raw rows. */
-typedef int (*rows_fn)(struct gns_store *store, int64_t run_id, int64_t a, int64_t b, int64_t size, void *arg);
-
-static int over(struct gns_store *store, int64_t run_id, int64_t lo, int64_t hi, int64_t size, int64_t rolled, rows_fn fn, void *arg)
+static int over(struct gns_store *store, int64_t run_id, int64_t lo, int64_t hi, int64_t size, int64_t rolled, gns_rows_fn fn, void *arg)
 {
 	if (lo > hi)
 		return 0;
@@ -27,8 +24,12 @@ static int over(struct gns_store *store, int64_t run_id, int64_t lo, int64_t hi,
 	return rc == 0 ? over(store, run_id, to * size + 1, hi, next, rolled, fn, arg) : rc;
 }
 
-/* Where raw rows were thinned away a window begins at a whole block. */
-static struct gns_window window_of(struct gns_store *store, int64_t run_id, int64_t window)
+int gns_over_window(struct gns_store *store, int64_t run_id, struct gns_window window, gns_rows_fn fn, void *arg)
+{
+	return over(store, run_id, window.lo, window.hi, GNS_SIZE_COARSE, window.hi, fn, arg);
+}
+
+struct gns_window gns_window_of_rows(struct gns_store *store, int64_t run_id, int64_t window)
 {
 	struct gns_window w;
 	gns_window(store, run_id, window, &w);
@@ -170,10 +171,10 @@ int gns_store_layers(struct gns_store *store, int64_t run_id, int64_t window, st
 	int rc = gns_snapshot_begin(store, err, "read", &mine);
 	if (rc < 0)
 		return rc;
-	struct gns_window w = window_of(store, run_id, window);
+	struct gns_window w = gns_window_of_rows(store, run_id, window);
 	rc = read_params(store, run_id, &sums);
 	if (rc == 0)
-		rc = over(store, run_id, w.lo, w.hi, GNS_SIZE_COARSE, w.hi, layer_rows, &sums);
+		rc = gns_over_window(store, run_id, w, layer_rows, &sums);
 	double ranks = (double)gns_sql_int(store, GNS_SQL_RANK_COUNT, 1, "i", run_id);
 	if (rc == 0 && sums.n > 0) {
 		*layers = malloc(sums.n * sizeof **layers);
@@ -274,10 +275,10 @@ int gns_store_kernels(struct gns_store *store, int64_t run_id, int64_t window, s
 	int rc = gns_snapshot_begin(store, err, "read", &mine);
 	if (rc < 0)
 		return rc;
-	struct gns_window w = window_of(store, run_id, window);
+	struct gns_window w = gns_window_of_rows(store, run_id, window);
 	rc = read_kernels(store, run_id, &sums);
 	if (rc == 0)
-		rc = over(store, run_id, w.lo, w.hi, GNS_SIZE_COARSE, w.hi, kernel_rows, &sums);
+		rc = gns_over_window(store, run_id, w, kernel_rows, &sums);
 	if (rc == 0)
 		rc = gns_cover(store, run_id, w.lo, w.hi, gns_cover_size(w.hi - w.lo + 1), add_wall, &wall);
 	if (rc == 0 && sums.n > 0) {

@@ -133,6 +133,7 @@ int gns_names_param(struct gns_store *store, struct gns_rank *rank, const struct
 
 static int add_kernel(struct gns_store *store, struct gns_rank *rank, uint32_t local, const char *family, const char *name)
 {
+	struct gns_ids *ids = gns_device_family(family) ? &rank->device_kernels : &rank->kernels;
 	int64_t run_id = store->writer->runs[rank->run].run_id;
 	int64_t id = gns_sql_int(store, GNS_SQL_KERNEL_FIND, -1, "itt", run_id, family, name);
 	int rc = SQLITE_OK;
@@ -142,9 +143,44 @@ static int add_kernel(struct gns_store *store, struct gns_rank *rank, uint32_t l
 	}
 	if (rc == SQLITE_OK)
 		rc = gns_sql_run(store, GNS_SQL_RANK_KERNEL_INSERT, "iii", rank->rank_id, (int64_t)local, id);
-	if (rc == SQLITE_OK && gns_ids_set(&rank->kernels, local, (uint32_t)id) < 0)
+	if (rc == SQLITE_OK && gns_ids_set(ids, local, (uint32_t)id) < 0)
 		rc = SQLITE_NOMEM;
 	return rc;
+}
+
+/* Numbers that are 0 are not known. */
+static int set_device(struct gns_store *store, const struct gns_rank *rank, int64_t id, const int64_t of[4])
+{
+	int64_t run_id = store->writer->runs[rank->run].run_id;
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_KERNEL_DEVICE, "iiiiii", of[0], of[1], of[2], of[3], run_id, id);
+	if (!stmt)
+		return sqlite3_errcode(store->db);
+	for (int i = 0; i < 4; i++)
+		if (of[i] == 0)
+			sqlite3_bind_null(stmt, i + 1);
+	sqlite3_step(stmt);
+	return sqlite3_reset(stmt);
+}
+
+static bool same_name(struct gns_store *store, const struct gns_rank *rank, int64_t id, const char *family, const char *name)
+{
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_KERNEL_NAME, "ii", store->writer->runs[rank->run].run_id, id);
+	bool same = stmt && sqlite3_step(stmt) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(stmt, 0), family) == 0 &&
+		    strcmp((const char *)sqlite3_column_text(stmt, 1), name) == 0;
+	sqlite3_reset(stmt);
+	return same;
+}
+
+/* A kernel on a device may be told of again, when a longer call had another grid. */
+static int name_device_kernel(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_kernel *kernel, const char *family,
+			      const char *name)
+{
+	const int64_t of[4] = { kernel->registers, kernel->block, kernel->grid, kernel->shared };
+	int64_t id = gns_ids_get(&rank->device_kernels, kernel->kernel_id);
+	if (id > 0 && !same_name(store, rank, id, family, name))
+		return gns_malformed(rank, "kernel: named twice");
+	int rc = id > 0 ? SQLITE_OK : add_kernel(store, rank, kernel->kernel_id, family, name);
+	return rc == SQLITE_OK ? set_device(store, rank, gns_ids_get(&rank->device_kernels, kernel->kernel_id), of) : rc;
 }
 
 int gns_names_kernel(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_kernel *kernel)
@@ -154,21 +190,30 @@ int gns_names_kernel(struct gns_store *store, struct gns_rank *rank, const struc
 		return gns_malformed(rank, "kernel: id out of range");
 	if (gns_ids_get(&rank->kernels, kernel->kernel_id) > 0)
 		return gns_malformed(rank, "kernel: named twice");
-	return add_kernel(store, rank, kernel->kernel_id, GNS_FIELD(family, kernel->family), GNS_FIELD(name, kernel->name));
+	GNS_FIELD(family, kernel->family);
+	GNS_FIELD(name, kernel->name);
+	if (gns_device_family(family))
+		return name_device_kernel(store, rank, kernel, family, name);
+	if (strncmp(family, "gpu ", 4) == 0 || gns_ids_get(&rank->device_kernels, kernel->kernel_id) > 0)
+		return gns_malformed(rank, "kernel: of an unknown family, or named twice");
+	return add_kernel(store, rank, kernel->kernel_id, family, name);
 }
 
 int gns_names_adopt_kernel(struct gns_store *store, struct gns_rank *rank, const struct gns_rank *from, uint32_t local)
 {
 	char name[96] = "", family[24] = "";
-	int64_t id = gns_ids_get(&from->kernels, local);
-	if (id == 0 || gns_ids_get(&rank->kernels, local) > 0)
+	int64_t device = gns_ids_get(&from->device_kernels, local), id = device > 0 ? device : gns_ids_get(&from->kernels, local), of[4] = { 0 };
+	if (id == 0 || gns_ids_get(&rank->kernels, local) > 0 || gns_ids_get(&rank->device_kernels, local) > 0)
 		return SQLITE_OK;
 	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_KERNEL_NAME, "ii", store->writer->runs[from->run].run_id, id);
 	bool known = stmt && sqlite3_step(stmt) == SQLITE_ROW;
 	if (known) {
 		gns_column_text(stmt, 0, family, sizeof family);
 		gns_column_text(stmt, 1, name, sizeof name);
+		for (int i = 0; i < 4; i++)
+			of[i] = sqlite3_column_int64(stmt, 2 + i);
 	}
 	sqlite3_reset(stmt);
-	return known ? add_kernel(store, rank, local, family, name) : SQLITE_OK;
+	int rc = known ? add_kernel(store, rank, local, family, name) : SQLITE_OK;
+	return rc == SQLITE_OK && known && device > 0 ? set_device(store, rank, gns_ids_get(&rank->device_kernels, local), of) : rc;
 }

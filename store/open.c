@@ -11,6 +11,7 @@
 static const struct gns_migration migrations[] = {
 	{ 0, GNS_SCHEMA_VERSION, gns_schema_sql },
 	{ 1, GNS_SCHEMA_VERSION, gns_schema_from_1 },
+	{ 2, GNS_SCHEMA_VERSION, gns_schema_from_2 },
 	{ -1, 0, NULL },
 };
 

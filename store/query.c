@@ -1,4 +1,4 @@
-/* Reading: counters, events, and SQL of the user's own. */
+/* Reading: counters, events, settings, libraries, and SQL of the user's own. */
 #include "store/internal.h"
 
 #include <ctype.h>
@@ -94,6 +94,24 @@ int gns_store_settings(struct gns_store *store, int64_t run_id, struct gns_setti
 {
 	void *all;
 	int rc = read_all(store, GNS_SQL_SETTINGS, run_id, sizeof **rows, read_setting, &all, n, err);
+	*rows = all;
+	return rc;
+}
+
+static void read_library(sqlite3_stmt *stmt, void *arg)
+{
+	struct gns_library_row *row = arg;
+	row->rank = sqlite3_column_int64(stmt, 0);
+	gns_column_text(stmt, 1, row->name, sizeof row->name);
+	gns_column_text(stmt, 2, row->version, sizeof row->version);
+	gns_column_text(stmt, 3, row->path, sizeof row->path);
+	gns_column_text(stmt, 4, row->note, sizeof row->note);
+}
+
+int gns_store_libraries(struct gns_store *store, int64_t run_id, struct gns_library_row **rows, size_t *n, struct gns_error *err)
+{
+	void *all;
+	int rc = read_all(store, GNS_SQL_LIBRARIES, run_id, sizeof **rows, read_library, &all, n, err);
 	*rows = all;
 	return rc;
 }

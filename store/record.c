@@ -100,7 +100,8 @@ int gns_malformed(struct gns_rank *rank, const char *why)
 static int renumber_rows(struct gns_store *store, struct gns_rank *rank, int64_t number)
 {
 	static const enum gns_sql tables[] = { GNS_SQL_RANK_RENUMBER_STEP, GNS_SQL_RANK_RENUMBER_GRAD, GNS_SQL_RANK_RENUMBER_KERNEL,
-		GNS_SQL_RANK_RENUMBER_COLLECTOR, GNS_SQL_RANK_RENUMBER_EVENT };
+		GNS_SQL_RANK_RENUMBER_COLLECTOR, GNS_SQL_RANK_RENUMBER_EVENT, GNS_SQL_RANK_RENUMBER_DEVICE, GNS_SQL_RANK_RENUMBER_DEVICE_KERNEL,
+		GNS_SQL_RANK_RENUMBER_LIBRARY };
 	int64_t run_id = store->writer->runs[rank->run].run_id;
 	int rc = SQLITE_OK;
 	for (size_t i = 0; rc == SQLITE_OK && i < sizeof tables / sizeof *tables; i++)
@@ -214,7 +215,10 @@ static int store_grad(struct gns_store *store, struct gns_rank *rank, const stru
 static int store_kernel_step(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_kernel_step *use)
 {
 	struct gns_run *run = &store->writer->runs[rank->run];
-	int64_t id = gns_ids_get(&rank->kernels, use->kernel_id), step = (int64_t)use->step;
+	int64_t id = gns_ids_get(&rank->device_kernels, use->kernel_id), step = (int64_t)use->step;
+	if (id > 0)
+		return gns_device_kernel_store(store, rank, id, use);
+	id = gns_ids_get(&rank->kernels, use->kernel_id);
 	if (id == 0 || use->total_ns > GNS_WHOLE_MAX || use->max_ns > use->total_ns)
 		return gns_malformed(rank, "kernel time: kernel or times out of range");
 	if (step <= rank->last_step || use->step > GNS_WHOLE_MAX)
@@ -386,6 +390,10 @@ static int store_one(struct gns_store *store, struct gns_rank *rank, const struc
 		return store_event(store, rank, &record->u.event);
 	case GNS_REC_SETTING:
 		return store_setting(store, rank, &record->u.setting);
+	case GNS_REC_DEVICE_STEP:
+		return gns_device_step_store(store, rank, &record->u.device_step);
+	case GNS_REC_LIBRARY:
+		return gns_library_store(store, rank, &record->u.library);
 	default:
 		return gns_malformed(rank, "record of an unknown kind");
 	}
@@ -399,7 +407,8 @@ static int store_of_stream(struct gns_store *store, struct gns_rank *rank, const
 		return gns_malformed(rank, "record of another version");
 	if (record->stream >= GNS_STREAMS_MAX || kind == GNS_REC_NONE || kind >= GNS_REC_KINDS)
 		return gns_malformed(rank, "record of an unknown kind or stream");
-	if (record->stream == 0 || kind == GNS_REC_PROC || kind == GNS_REC_COUNTER || kind == GNS_REC_KERNEL)
+	if (record->stream == 0 || kind == GNS_REC_PROC || kind == GNS_REC_COUNTER || kind == GNS_REC_KERNEL ||
+	    kind == GNS_REC_LIBRARY)
 		return store_one(store, rank, record);
 	int64_t process = rank->rank_id;
 	rank = gns_stream_rank(store, rank, record->stream);

@@ -121,6 +121,8 @@ static int thin(struct gns_store *store, struct gns_run *run)
 	if (rc == SQLITE_OK)
 		rc = gns_sql_run(store, GNS_SQL_THIN_KERNEL, "iii", run->run_id, done, horizon);
 	if (rc == SQLITE_OK)
+		rc = gns_sql_run(store, GNS_SQL_THIN_DEVICE_KERNEL, "iii", run->run_id, done, horizon);
+	if (rc == SQLITE_OK)
 		rc = gns_sql_run(store, GNS_SQL_THIN_ESTIMATE, "iii", run->run_id, done, horizon);
 	if (rc == SQLITE_OK)
 		rc = gns_sql_run(store, GNS_SQL_RUN_SET_THINNED, "ii", horizon, run->run_id);

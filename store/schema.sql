@@ -1,6 +1,6 @@
--- The run database, version 2. Described for readers in docs/schema.md.
+-- The run database, version 3. Described for readers in docs/schema.md.
 -- Every statement may be run again: this file is also the migration from version 0, an empty file, and the end of every other
--- (migrate_1.sql).
+-- (migrate_1.sql, migrate_2.sql).
 -- Times are nanoseconds of the realtime clock where a name ends in _ns and says start or end, durations otherwise.
 -- Absent numbers are NULL.
 
@@ -126,8 +126,13 @@ CREATE TABLE IF NOT EXISTS grad (
 CREATE TABLE IF NOT EXISTS kernel (
 	run_id    INTEGER NOT NULL REFERENCES run(run_id),
 	kernel_id INTEGER NOT NULL,
-	family    TEXT NOT NULL, -- wgrad, forward, dgrad, other; phase: a part of the step, which holds kernels of the others
-	name      TEXT NOT NULL, -- "sgemm TN 512x128x784"
+	family    TEXT NOT NULL, -- wgrad, forward, dgrad, other; phase: a part of the step, which holds kernels of the others;
+	                         -- "gpu ...": a kernel on a device, whose times are in device_kernel_step
+	name      TEXT NOT NULL, -- "sgemm TN 512x128x784"; of a device: demangled, cut in the middle
+	registers INTEGER,       -- a thread; these of a kernel on a device, NULL not known
+	block     INTEGER,       -- threads of a block
+	grid      INTEGER,       -- blocks, of its longest call
+	shared    INTEGER,       -- bytes of shared memory a block
 	PRIMARY KEY (run_id, kernel_id),
 	UNIQUE (run_id, family, name)
 ) WITHOUT ROWID;
@@ -142,6 +147,51 @@ CREATE TABLE IF NOT EXISTS kernel_step (
 	max_ns    INTEGER NOT NULL,
 	flops     REAL, -- of all calls
 	PRIMARY KEY (run_id, step, rank, kernel_id)
+) WITHOUT ROWID;
+
+-- How one device spent one step, by its own clock: compute_ns + comm_exposed_ns + copy_exposed_ns + idle_ns = wall_ns, for each
+-- moment belongs to the first of these that was under way. Not every step is looked at, and a row may come some time after
+-- the step's own.
+CREATE TABLE IF NOT EXISTS device_step (
+	run_id          INTEGER NOT NULL,
+	step            INTEGER NOT NULL,
+	rank            INTEGER NOT NULL,
+	device          INTEGER NOT NULL, -- ordinal of the driver
+	wall_ns         INTEGER NOT NULL, -- from the end of the step before to its own
+	compute_ns      INTEGER NOT NULL, -- kernels, gnscope's among them
+	comm_exposed_ns INTEGER NOT NULL, -- communication alone
+	copy_exposed_ns INTEGER NOT NULL, -- memory copies alone
+	idle_ns         INTEGER NOT NULL,
+	comm_ns         INTEGER NOT NULL, -- in all, overlapped or not
+	copy_ns         INTEGER NOT NULL,
+	own_ns          INTEGER NOT NULL, -- gnscope's kernels
+	queue_ns        INTEGER,          -- sum over kernels of the time from launch to start, NULL not known
+	kernels         INTEGER NOT NULL, -- launched, copies left out
+	dropped         INTEGER NOT NULL, -- activity records lost
+	PRIMARY KEY (run_id, step, rank, device)
+) WITHOUT ROWID;
+
+-- As kernel_step, of kernels on a device and by its clock: never to be summed with those, which hold them.
+CREATE TABLE IF NOT EXISTS device_kernel_step (
+	run_id    INTEGER NOT NULL,
+	step      INTEGER NOT NULL,
+	rank      INTEGER NOT NULL,
+	kernel_id INTEGER NOT NULL,
+	calls     INTEGER NOT NULL,
+	total_ns  INTEGER NOT NULL,
+	max_ns    INTEGER NOT NULL,
+	PRIMARY KEY (run_id, step, rank, kernel_id)
+) WITHOUT ROWID;
+
+-- What a process has loaded and a collector has met.
+CREATE TABLE IF NOT EXISTS library (
+	run_id  INTEGER NOT NULL,
+	rank    INTEGER NOT NULL,
+	name    TEXT NOT NULL, -- cuda, cublas, cublaslt, cudnn, nccl, cupti
+	path    TEXT NOT NULL, -- cut in the middle
+	version TEXT,          -- as the library tells it
+	note    TEXT,          -- "owner": of CUPTI, gnscope is its client
+	PRIMARY KEY (run_id, rank, name, path)
 ) WITHOUT ROWID;
 
 -- Running totals of what each collector saw, refused or could not do. Collector "store" is the recorder's own.
@@ -257,6 +307,19 @@ CREATE TABLE IF NOT EXISTS rollup_kernel (
 	PRIMARY KEY (run_id, size, block, kernel_id)
 ) WITHOUT ROWID;
 
+-- Of kernels on a device, kept up to date all the time: their times come late.
+CREATE TABLE IF NOT EXISTS rollup_device_kernel (
+	run_id    INTEGER NOT NULL,
+	size      INTEGER NOT NULL, -- 256 and 32768
+	block     INTEGER NOT NULL,
+	kernel_id INTEGER NOT NULL,
+	count     INTEGER NOT NULL, -- records
+	calls     INTEGER NOT NULL,
+	total_ns  INTEGER NOT NULL,
+	max_ns    INTEGER NOT NULL,
+	PRIMARY KEY (run_id, size, block, kernel_id)
+) WITHOUT ROWID;
+
 -- A sweep: one program trained at several batch sizes to one loss (docs/sweep.md).
 CREATE TABLE IF NOT EXISTS sweep (
 	sweep_id    INTEGER PRIMARY KEY,
@@ -323,3 +386,22 @@ CREATE VIEW run_summary AS
 	       e.b_noise, e.lo, e.hi, e.resolved, e.b_crit
 	FROM run LEFT JOIN estimate e ON e.run_id = run.run_id AND e.half_life = 500.0
 	     AND e.step = (SELECT max(step) FROM estimate WHERE estimate.run_id = run.run_id);
+
+-- Where a step's time went on a device: shares of the wall time, which add up to 1.
+DROP VIEW IF EXISTS device_split;
+CREATE VIEW device_split AS
+	SELECT run_id, step, rank, device, wall_ns / 1e6 AS wall_ms, 1.0 * compute_ns / wall_ns AS compute,
+	       1.0 * comm_exposed_ns / wall_ns AS comm_exposed, 1.0 * copy_exposed_ns / wall_ns AS copy_exposed,
+	       1.0 * idle_ns / wall_ns AS idle, 1.0 * own_ns / wall_ns AS gnscope,
+	       1 - 1.0 * comm_exposed_ns / nullif(comm_ns, 0) AS comm_overlapped, -- of the communication
+	       queue_ns / 1e3 / nullif(kernels, 0) AS queue_us, -- a kernel, from launch to start
+	       kernels, dropped
+	FROM device_step WHERE wall_ns > 0;
+
+-- Kernels on devices, over all steps that were looked at.
+DROP VIEW IF EXISTS device_kernel;
+CREATE VIEW device_kernel AS
+	SELECT k.run_id, k.kernel_id, k.family, k.name, k.registers, k.block, k.grid, k.shared,
+	       sum(r.calls) AS calls, sum(r.total_ns) / 1e6 AS total_ms, max(r.max_ns) / 1e6 AS max_ms
+	FROM kernel k JOIN rollup_device_kernel r ON r.run_id = k.run_id AND r.kernel_id = k.kernel_id AND r.size = 256
+	GROUP BY k.run_id, k.kernel_id;

@@ -22,6 +22,7 @@ static void rank_free(struct gns_rank *rank)
 {
 	free(rank->params.of);
 	free(rank->kernels.of);
+	free(rank->device_kernels.of);
 	free(rank->grads);
 	free(rank->uses);
 }
@@ -100,9 +101,12 @@ static int rank_load(struct gns_store *store, int64_t rank_id, struct gns_rank *
 	rank->malformed = gns_sql_int(store, GNS_SQL_COLLECTOR_VALUE, 0, "iitt", run_id, rank->number, "store", "malformed");
 	rank->nonfinite = gns_sql_int(store, GNS_SQL_COLLECTOR_VALUE, 0, "iitt", run_id, rank->number, "store", "nonfinite_steps");
 	rank->events = gns_sql_int(store, GNS_SQL_EVENT_COUNT, 0, "i", run_id);
+	rank->libraries = gns_sql_int(store, GNS_SQL_LIBRARY_COUNT, 0, "ii", run_id, rank->number);
 	int rc = load_ids(store, GNS_SQL_RANK_PARAMS, rank_id, &rank->params);
 	if (rc == SQLITE_OK)
 		rc = load_ids(store, GNS_SQL_RANK_KERNELS, rank_id, &rank->kernels);
+	if (rc == SQLITE_OK)
+		rc = load_ids(store, GNS_SQL_RANK_DEVICE_KERNELS, rank_id, &rank->device_kernels);
 	if (rc == SQLITE_OK)
 		rc = load_unclosed(store, rank, run_id);
 	return rc == SQLITE_OK ? gns_stream_load(store, rank) : rc;

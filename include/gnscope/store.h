@@ -14,9 +14,10 @@
 
 #include "gnscope/error.h"
 #include "gnscope/estimate.h"
+#include "gnscope/fit.h"
 #include "gnscope/record.h"
 
-#define GNS_SCHEMA_VERSION 2
+#define GNS_SCHEMA_VERSION 3
 
 struct gns_store;
 
@@ -163,6 +164,54 @@ struct gns_kernel_row {
 /* Products and other calls; the phases of a step, which hold them, are in gns_store_split. */
 int gns_store_kernels(struct gns_store *store, int64_t run_id, int64_t window, struct gns_kernel_row **rows, size_t *n,
 		      struct gns_error *err); /* most time first */
+
+/* How the newest steps that were looked at (up to GNS_DEVICE_STEPS of them) went on one device of one process, by the device's own
+ * clock. Of the parts the first four make up the whole; the others are beside them. */
+#define GNS_DEVICE_STEPS 1000
+enum gns_device_part {
+	GNS_DEVICE_COMPUTE = 0,  /* "compute": kernels, gnscope's among them */
+	GNS_DEVICE_COMM_EXPOSED, /* "comm_exposed": communication and nothing else */
+	GNS_DEVICE_COPY_EXPOSED, /* "copy_exposed": memory copies and nothing else */
+	GNS_DEVICE_IDLE,         /* "idle" */
+	GNS_DEVICE_COMM,         /* "comm": in all, overlapped or not */
+	GNS_DEVICE_COPY,         /* "copy" */
+	GNS_DEVICE_OWN,          /* "gnscope": its kernels */
+	GNS_DEVICE_PARTS
+};
+#define GNS_DEVICE_SHARES 4
+extern const char *const gns_device_part_names[GNS_DEVICE_PARTS];
+
+struct gns_device_row {
+	int64_t rank, device;
+	int64_t looked_at, steps;      /* steps of the window that were looked at, of how many */
+	int64_t taken;                 /* of them, behind the numbers below */
+	struct gns_interval wall_ms;   /* median step; 95% limits as if steps were independent, NaN below 6 steps */
+	struct gns_interval ms[GNS_DEVICE_PARTS];
+	double share[GNS_DEVICE_PARTS]; /* of all their wall time, 0..1 */
+	double kernels;                /* a step, mean */
+	double queue_us;               /* mean time of a kernel from launch to start; NaN not known */
+	int64_t dropped;               /* activity records lost in these steps */
+};
+int gns_store_devices(struct gns_store *store, int64_t run_id, int64_t window, struct gns_device_row **rows, size_t *n,
+		      struct gns_error *err); /* by rank, then device */
+
+/* Kernels on devices, over the steps of the window that were looked at; of a step of one process. Not to be added to gns_kernel_row's. */
+struct gns_device_kernel {
+	char name[96], family[24]; /* GNS_DEVICE_FAMILIES */
+	double calls_per_step, ms_per_step, max_ms;
+	double share; /* of the wall time of the devices; of kernels that run beside one another they add up to more than the whole */
+	int64_t registers, block, grid, shared; /* -1 not known */
+};
+int gns_store_device_kernels(struct gns_store *store, int64_t run_id, int64_t window, struct gns_device_kernel **rows, size_t *n,
+			     struct gns_error *err); /* most time first */
+
+/* Libraries that collectors met in the run's processes; those of stream 0 speak for all. */
+struct gns_library_row {
+	int64_t rank;
+	char name[24], version[24], path[96]; /* version "" not known */
+	char note[16];
+};
+int gns_store_libraries(struct gns_store *store, int64_t run_id, struct gns_library_row **rows, size_t *n, struct gns_error *err);
 
 struct gns_counter_row {
 	int64_t rank;

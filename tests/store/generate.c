@@ -124,6 +124,69 @@ static int kernels_of(const struct gns_generate *o)
 	return o->kernels ? (o->layers < 3 ? o->layers : 3) * 4 : 0;
 }
 
+/* ---- a device ---- */
+
+struct gns_record gns_generate_device_step(const struct gns_generate *o, int rank, int64_t step)
+{
+	struct gns_record r = gns_generate_record(GNS_REC_DEVICE_STEP);
+	uint64_t wall = (uint64_t)(11000000 * (1 + 0.02 * gns_generate_normal(o->seed + 11, (uint64_t)step, (uint64_t)rank)));
+	uint64_t comm = wall / 16, copy = wall / 50, idle = wall / 8, compute = wall - comm - copy - idle;
+	r.u.device_step = (struct gns_rec_device_step){ .step = (uint64_t)step, .device = (uint32_t)rank, .kernels = 60, .wall_ns = wall,
+		.compute_ns = compute, .comm_exposed_ns = comm, .copy_exposed_ns = copy, .idle_ns = idle, .comm_ns = 3 * comm,
+		.copy_ns = 2 * copy, .own_ns = compute / 200, .queue_ns = 60 * 8500 };
+	return r;
+}
+
+static const struct { const char *family, *name; uint16_t registers, block; uint32_t grid, shared, calls; double of_compute; } device_kernels[] = {
+	{ "gpu matmul", "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64_warpgroupsize1x1x1_cublas", 168, 384, 132, 232448, 24, 0.55 },
+	{ "gpu attention", "flash_fwd_kernel<Flash_fwd_kernel_traits<64, 128, 128, 4, bfloat16_t>, ...>", 255, 128, 1536, 49152, 12, 0.2 },
+	{ "gpu elementwise", "vectorized_elementwise_kernel<4, GeluFunctor>(int, GeluFunctor)", 32, 128, 6144, 0, 12, 0.1 },
+	{ "gpu optimizer", "multi_tensor_apply_kernel<AdamFunctor>", 40, 512, 320, 0, 4, 0.06 },
+	{ "gpu comm", "ncclDevKernel_AllReduce_Sum_bf16_RING_LL", 96, 544, 24, 82240, 2, 0.18 },
+	{ "gpu copy", "memcpy host to device", 0, 0, 0, 0, 3, 0.04 },
+	{ "gpu gnscope", "gns_sketch_linear_bf16", 96, 256, 264, 20480, 5, 0.005 },
+};
+
+struct gns_record gns_generate_device_kernel(int which)
+{
+	struct gns_record r = gns_generate_record(GNS_REC_KERNEL);
+	r.u.kernel = (struct gns_rec_kernel){ .kernel_id = 2000 + (uint32_t)which, .registers = device_kernels[which].registers,
+		.block = device_kernels[which].block, .grid = device_kernels[which].grid, .shared = device_kernels[which].shared };
+	snprintf(r.u.kernel.family, sizeof r.u.kernel.family, "%s", device_kernels[which].family);
+	snprintf(r.u.kernel.name, sizeof r.u.kernel.name, "%s", device_kernels[which].name);
+	return r;
+}
+
+struct gns_record gns_generate_device_use(const struct gns_generate *o, int rank, int64_t step, int which)
+{
+	struct gns_record r = gns_generate_record(GNS_REC_KERNEL_STEP), d = gns_generate_device_step(o, rank, step);
+	uint64_t ns = (uint64_t)(device_kernels[which].of_compute * (double)d.u.device_step.compute_ns);
+	r.u.kernel_step = (struct gns_rec_kernel_step){ .step = (uint64_t)step, .kernel_id = 2000 + (uint32_t)which,
+		.calls = device_kernels[which].calls, .total_ns = ns, .max_ns = ns / device_kernels[which].calls + 1000 };
+	return r;
+}
+
+static size_t device_of(const struct gns_generate *o, int rank, int64_t step, struct gns_record *out)
+{
+	size_t n = 0;
+	if (step < 1 || step % GNS_GENERATE_DEVICE_EVERY != 0)
+		return 0;
+	for (int i = 0; i < GNS_GENERATE_DEVICE_KERNELS; i++)
+		out[n++] = gns_generate_device_use(o, rank, step, i);
+	out[n++] = gns_generate_device_step(o, rank, step);
+	return n;
+}
+
+static struct gns_record library_of(const char *name, const char *version, const char *path, const char *note)
+{
+	struct gns_record r = gns_generate_record(GNS_REC_LIBRARY);
+	snprintf(r.u.library.name, sizeof r.u.library.name, "%s", name);
+	snprintf(r.u.library.version, sizeof r.u.library.version, "%s", version);
+	snprintf(r.u.library.path, sizeof r.u.library.path, "%s", path);
+	snprintf(r.u.library.note, sizeof r.u.library.note, "%s", note);
+	return r;
+}
+
 size_t gns_generate_step(const struct gns_generate *o, int rank, int64_t step, struct gns_record *out)
 {
 	size_t n = 0;
@@ -148,6 +211,8 @@ size_t gns_generate_step(const struct gns_generate *o, int rank, int64_t step, s
 		.flags = measured ? GNS_STEP_MEASURED : 0, .params = measured ? (uint32_t)o->layers : 0, .every = (uint32_t)o->every,
 		.lr = o->torch ? 0.001 * (1 + cos(M_PI * (double)step / (double)o->steps)) : (double)NAN };
 	out[n++] = last;
+	if (o->device)
+		n += device_of(o, rank, step - 2, out + n);
 	return n;
 }
 
@@ -163,6 +228,20 @@ static int put_names(struct gns_store *store, const struct gns_generate *o, int 
 		rc = put(store, row, gns_generate_param(i), err);
 	for (int i = 0; rc == 0 && i < kernels_of(o); i++)
 		rc = put(store, row, gns_generate_kernel(i), err);
+	return rc;
+}
+
+static int put_device(struct gns_store *store, int64_t row, struct gns_error *err)
+{
+	struct gns_record records[] = { library_of("cuda", "13.0", "/usr/lib/x86_64-linux-gnu/libcuda.so.1", ""),
+		library_of("cublas", "13.0.2", "/opt/cuda/lib64/libcublas.so.13", ""), library_of("cublaslt", "", "/opt/cuda/lib64/libcublasLt.so.13", ""),
+		library_of("nccl", "2.28.3", "/opt/venv/lib/libnccl.so.2", ""), library_of("cupti", "", "/opt/cuda/lib64/libcupti.so.13", "owner"),
+		library_of("cublaslt", "13.0.2", "/opt/cuda/lib64/libcublasLt.so.13", "") };
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < sizeof records / sizeof *records; i++)
+		rc = put(store, row, records[i], err);
+	for (int i = 0; rc == 0 && i < GNS_GENERATE_DEVICE_KERNELS; i++)
+		rc = put(store, row, gns_generate_device_kernel(i), err);
 	return rc;
 }
 
@@ -219,6 +298,7 @@ static int put_stream(struct gns_store *store, const struct gns_generate *o, int
 	struct gns_generate mine = *o;
 	int rc = 0;
 	mine.seed += 1000 * (uint64_t)stream;
+	mine.device = false;
 	mine.b_from *= pow(2, stream);
 	mine.b_to *= pow(2, stream);
 	if (step == 1 || step == o->first_step)
@@ -296,6 +376,8 @@ int gns_generate_run(struct gns_store *store, const struct gns_generate *o, int6
 		rc = gns_store_begin(store, err);
 		if (rc == 0)
 			rc = put_names(store, o, rank, rows[rank], err);
+		if (rc == 0 && o->device)
+			rc = put_device(store, rows[rank], err);
 		if (rc == 0 && o->torch)
 			rc = put_torch(store, o, rows[rank], err);
 		if (rc == 0 && rank == 0 && o->warnings)

@@ -17,6 +17,7 @@ struct gns_generate {
 	bool warnings, kernels, losses;
 	bool torch;                /* as PyTorch tells it: source, optimizer, learning rate, phases, a weight left out */
 	int streams;               /* optimizers, each with weights and a B_noise of its own (twice the last one's); 0: one */
+	bool device;               /* on a GPU: libraries, every 4th step looked at there and told two steps later, kernels of it */
 	bool running;              /* leave the run open */
 	uint64_t seed, key;        /* key 0: from the seed */
 	uint64_t start_ns;         /* 0: a fixed day */
@@ -29,13 +30,21 @@ int gns_generate_run(struct gns_store *store, const struct gns_generate *options
 /* The true value that step t of a run was drawn around. */
 double gns_generate_b_noise(const struct gns_generate *options, int64_t step);
 
+/* How a step of run `options` went on the device, and the kernels there; which: 0 .. GNS_GENERATE_DEVICE_KERNELS - 1. */
+#define GNS_GENERATE_DEVICE_EVERY 4
+#define GNS_GENERATE_DEVICE_KERNELS 7
+struct gns_record gns_generate_device_step(const struct gns_generate *options, int rank, int64_t step);
+struct gns_record gns_generate_device_kernel(int which);
+struct gns_record gns_generate_device_use(const struct gns_generate *options, int rank, int64_t step, int which);
+
 /* The pieces, for tests that write step by step. The generator's state is a counter. */
 double gns_generate_normal(uint64_t seed, uint64_t a, uint64_t b);
 struct gns_record gns_generate_record(enum gns_record_kind kind);
 struct gns_record gns_generate_proc(const struct gns_generate *options, int rank);
 struct gns_record gns_generate_param(int id);
 struct gns_record gns_generate_kernel(int id);
-/* Records of one step in order, the STEP last, all of stream 0; at most 2 layers + layers + 8. Returns how many. */
+/* Records of one step in order, the STEP last (then what a device tells of an earlier one), all of stream 0; at most layers + 32.
+ * Returns how many. */
 size_t gns_generate_step(const struct gns_generate *options, int rank, int64_t step, struct gns_record *out);
 
 #endif

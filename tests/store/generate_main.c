@@ -20,6 +20,7 @@ static const char usage[] =
 	"  --rows        no samples told: the unit is rows\n"
 	"  --warnings    a few warnings                --running    leave the run open\n"
 	"  --torch       as PyTorch tells it            --streams N  optimizers (1)\n"
+	"  --device      on a GPU\n"
 	"  --no-kernels  --no-losses\n";
 
 static const struct option options[] = {
@@ -30,6 +31,7 @@ static const struct option options[] = {
 	{ "start", required_argument, NULL, 'T' }, { "rows", no_argument, NULL, 'u' }, { "warnings", no_argument, NULL, 'w' },
 	{ "running", no_argument, NULL, 'o' }, { "no-kernels", no_argument, NULL, 'K' }, { "no-losses", no_argument, NULL, 'L' },
 	{ "torch", no_argument, NULL, 'p' }, { "streams", required_argument, NULL, 'm' },
+	{ "device", no_argument, NULL, 'g' },
 	{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 };
 
@@ -52,6 +54,7 @@ static void set(struct gns_generate *o, int c, const char *value)
 	case 'o': o->running = true; break;
 	case 'p': o->torch = true; break;
 	case 'm': o->streams = atoi(value); break;
+	case 'g': o->device = true; break;
 	case 'K': o->kernels = false; break;
 	default: o->losses = false; break;
 	}

@@ -18,6 +18,7 @@ static void begin(void)
 	o.warnings = true;
 	o.torch = true;
 	o.streams = 2;
+	o.device = true;
 	cr_assert_eq(gns_store_open_write(db, &store, &err), 0, "%s", err.text);
 	cr_assert_eq(gns_generate_run(store, &o, &id, &err), 0, "%s", err.text);
 	gns_store_close(store);
@@ -63,7 +64,7 @@ Test(schema_page, queries_run_and_answer)
 		free(sql);
 		at = to + 3;
 	}
-	cr_expect_eq(queries, 12);
+	cr_expect_eq(queries, 14);
 	double want = query(db, "SELECT sum((q_small-q_big)/(1.0/n_small-1.0/n_big)) / sum((n_big*q_big-n_small*q_small)/(n_big-n_small))"
 			    " FROM grad WHERE run_id=1 AND step<=2496");
 	cr_expect(fabs(pooled - want) < 1e-9 * want, "%g, %g", pooled, want);
