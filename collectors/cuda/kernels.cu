@@ -807,3 +807,9 @@ ENTRY(gns_copy, (GNS_CU_THREADS), gns_cu_copy, copy(a))
 ENTRY(gns_fill, (GNS_CU_THREADS), gns_cu_fill, fill(a))
 UNGATED(gns_gate, (32), gns_cu_gate, gate(a))
 UNGATED(gns_deliver, (GNS_CU_THREADS), gns_cu_deliver, deliver(a))
+
+/* A place on the device's timeline: nothing but the record of its run. */
+static __device__ inline void mark(const gns_cu_mark &)
+{
+}
+UNGATED(gns_mark, (GNS_CU_MARKS), gns_cu_mark, mark(a))

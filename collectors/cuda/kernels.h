@@ -224,6 +224,13 @@ struct gns_cu_fill {
 	uint64_t n;
 };
 
+/* gns_mark: does nothing; a step's end on the device's timeline (cupti.h). One block of 1 + step % GNS_CU_MARKS threads: what CUPTI records of
+ * a kernel tells which. */
+#define GNS_CU_MARKS 1024
+struct gns_cu_mark {
+	uint64_t step;
+};
+
 /* gns_gate: a word that the host writes to one that kernels read. One warp. */
 struct gns_cu_gate {
 	const uint32_t *host; /* mapped host memory, as the device sees it; so are all of these below */

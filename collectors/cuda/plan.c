@@ -15,7 +15,7 @@
 const char *const gns_cu_kernels[] = {
 	FOUR("norm2"), FOUR("direction"), FOUR("project"), FOUR("buckets"), FOUR("weigh"), FOUR("columns"), FOUR("gram"), FOUR("inner"),
 	FOUR("embedding"), "gns_gather_f32", "gns_gather_f64", "gns_finish", "gns_gram_finish", "gns_print", "gns_sum", "gns_value",
-	"gns_reduce", "gns_copy", "gns_fill", "gns_gate", "gns_deliver", NULL,
+	"gns_reduce", "gns_copy", "gns_fill", "gns_gate", "gns_deliver", "gns_mark", NULL,
 };
 
 struct draft {
