@@ -32,7 +32,8 @@ static bool possible(const struct gns_rec_device_step *d)
 	for (size_t i = 0; i < sizeof times / sizeof *times; i++)
 		if (times[i] > GNS_WHOLE_MAX)
 			return false;
-	return d->device < DEVICES && d->wall_ns > 0 && d->comm_exposed_ns <= d->comm_ns && d->copy_exposed_ns <= d->copy_ns;
+	return d->device < DEVICES && d->wall_ns > 0 && d->comm_exposed_ns <= d->comm_ns && d->copy_exposed_ns <= d->copy_ns &&
+	       d->comm_ns <= d->wall_ns && d->copy_ns <= d->wall_ns && d->own_ns <= d->compute_ns;
 }
 
 /* Its parts make up the whole; each of the four may have been rounded, and clocks converted. */

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const gns_device_part_names[GNS_DEVICE_PARTS] = { "compute", "comm_exposed", "copy_exposed", "idle", "comm", "copy", "gnscope" };
+const char *const gns_device_part_names[GNS_PARTS] = { "compute", "comm_exposed", "copy_exposed", "idle", "comm", "copy", "gnscope" };
 
-#define COLUMNS (1 + GNS_DEVICE_PARTS) /* wall first, as in DEVICE_STEPS */
+#define COLUMNS (1 + GNS_PARTS) /* wall first, as in DEVICE_STEPS */
 
 /* ---- how steps were spent ---- */
 
@@ -44,7 +44,7 @@ static void summarise(struct samples *s, struct gns_device_row *row)
 {
 	row->taken = (int64_t)s->n;
 	gns_median(s->of[0], s->n, &row->wall_ms);
-	for (int i = 0; i < GNS_DEVICE_PARTS; i++) {
+	for (int i = 0; i < GNS_PARTS; i++) {
 		gns_median(s->of[1 + i], s->n, &row->ms[i]);
 		row->share[i] = s->sum[0] > 0 ? s->sum[1 + i] / s->sum[0] : (double)NAN;
 	}

@@ -169,25 +169,25 @@ int gns_store_kernels(struct gns_store *store, int64_t run_id, int64_t window, s
  * clock. Of the parts the first four make up the whole; the others are beside them. */
 #define GNS_DEVICE_STEPS 1000
 enum gns_device_part {
-	GNS_DEVICE_COMPUTE = 0,  /* "compute": kernels, gnscope's among them */
-	GNS_DEVICE_COMM_EXPOSED, /* "comm_exposed": communication and nothing else */
-	GNS_DEVICE_COPY_EXPOSED, /* "copy_exposed": memory copies and nothing else */
-	GNS_DEVICE_IDLE,         /* "idle" */
-	GNS_DEVICE_COMM,         /* "comm": in all, overlapped or not */
-	GNS_DEVICE_COPY,         /* "copy" */
-	GNS_DEVICE_OWN,          /* "gnscope": its kernels */
-	GNS_DEVICE_PARTS
+	GNS_PART_COMPUTE = 0,  /* "compute": kernels, gnscope's among them */
+	GNS_PART_COMM_EXPOSED, /* "comm_exposed": communication and nothing else */
+	GNS_PART_COPY_EXPOSED, /* "copy_exposed": memory copies and nothing else */
+	GNS_PART_IDLE,         /* "idle" */
+	GNS_PART_COMM,         /* "comm": in all, overlapped or not */
+	GNS_PART_COPY,         /* "copy" */
+	GNS_PART_OWN,          /* "gnscope": its kernels */
+	GNS_PARTS
 };
-#define GNS_DEVICE_SHARES 4
-extern const char *const gns_device_part_names[GNS_DEVICE_PARTS];
+#define GNS_PARTS_OF_WALL 4
+extern const char *const gns_device_part_names[GNS_PARTS];
 
 struct gns_device_row {
 	int64_t rank, device;
 	int64_t looked_at, steps;      /* steps of the window that were looked at, of how many */
 	int64_t taken;                 /* of them, behind the numbers below */
 	struct gns_interval wall_ms;   /* median step; 95% limits as if steps were independent, NaN below 6 steps */
-	struct gns_interval ms[GNS_DEVICE_PARTS];
-	double share[GNS_DEVICE_PARTS]; /* of all their wall time, 0..1 */
+	struct gns_interval ms[GNS_PARTS];
+	double share[GNS_PARTS]; /* of all their wall time, 0..1 */
 	double kernels;                /* a step, mean */
 	double queue_us;               /* mean time of a kernel from launch to start; NaN not known */
 	int64_t dropped;               /* activity records lost in these steps */

@@ -110,13 +110,13 @@ Test(device, the_split_is_that_of_the_steps_looked_at)
 	cr_expect_float_eq(rows->wall_ms.value, (wall[49] + wall[50]) / 2, 1e-9);
 	cr_expect_float_eq(rows->wall_ms.lo, wall[39], 1e-9);
 	cr_expect_float_eq(rows->wall_ms.hi, wall[60], 1e-9);
-	cr_expect_float_eq(rows->ms[GNS_DEVICE_IDLE].value, (idle[49] + idle[50]) / 2, 1e-9);
-	cr_expect_float_eq(rows->share[GNS_DEVICE_IDLE], idles / walls, 1e-12);
+	cr_expect_float_eq(rows->ms[GNS_PART_IDLE].value, (idle[49] + idle[50]) / 2, 1e-9);
+	cr_expect_float_eq(rows->share[GNS_PART_IDLE], idles / walls, 1e-12);
 	double whole = 0;
-	for (int i = 0; i < GNS_DEVICE_SHARES; i++)
+	for (int i = 0; i < GNS_PARTS_OF_WALL; i++)
 		whole += rows->share[i];
 	cr_expect_float_eq(whole, 1, 1e-9);
-	cr_expect_float_eq(rows->share[GNS_DEVICE_COMM], 3 * rows->share[GNS_DEVICE_COMM_EXPOSED], 1e-9);
+	cr_expect_float_eq(rows->share[GNS_PART_COMM], 3 * rows->share[GNS_PART_COMM_EXPOSED], 1e-9);
 	cr_expect_float_eq(rows->queue_us, 8.5, 1e-9);
 	cr_expect_eq(rows->kernels, 60);
 	free(rows);
@@ -137,7 +137,7 @@ Test(device, long_runs_speak_of_the_newest_steps)
 	cr_expect_eq(rows->taken, GNS_DEVICE_STEPS);
 	double want = query(db, "SELECT avg(wall_ns)/1e6 FROM (SELECT wall_ns FROM device_step WHERE run_id=2 ORDER BY step DESC LIMIT 1000) LIMIT 1");
 	double idle = query(db, "SELECT 1.0*sum(idle_ns)/sum(wall_ns) FROM device_step WHERE run_id=2 AND step>2000");
-	cr_expect_float_eq(rows->share[GNS_DEVICE_IDLE], idle, 1e-12);
+	cr_expect_float_eq(rows->share[GNS_PART_IDLE], idle, 1e-12);
 	cr_expect(rows->wall_ms.lo < want && want < rows->wall_ms.hi);
 	free(rows);
 }
@@ -274,8 +274,8 @@ Test(device, what_cannot_be_true_is_counted_and_skipped)
 #define AT(field) offsetof(struct gns_rec_device_step, field)
 		{ "no step", AT(step), 0 }, { "step", AT(step), UINT64_MAX }, { "no wall", AT(wall_ns), 0 },
 		{ "wall", AT(wall_ns), 1000000 + 6 }, { "idle", AT(idle_ns), 500000 - 6 }, { "compute", AT(compute_ns), UINT64_MAX - 499999 },
-		{ "comm exposed", AT(comm_exposed_ns), 7 }, { "copy exposed", AT(copy_exposed_ns), 7 }, { "own", AT(own_ns), UINT64_MAX },
-		{ "comm", AT(comm_ns), UINT64_MAX }, { "copy", AT(copy_ns), 1ull << 54 }, { "queue", AT(queue_ns), 1ull << 60 },
+		{ "comm exposed", AT(comm_exposed_ns), 7 }, { "copy exposed", AT(copy_exposed_ns), 7 }, { "own", AT(own_ns), 500001 },
+		{ "comm", AT(comm_ns), 1000001 }, { "copy", AT(copy_ns), 1000001 }, { "queue", AT(queue_ns), 1ull << 60 },
 		{ "dropped", AT(dropped), UINT64_MAX },
 #undef AT
 	};
