@@ -116,6 +116,15 @@ void gns_publish_late_same(struct gns_publish *p, const struct gns_record *stage
 	item->expect[1] = expect[1];
 }
 
+void gns_publish_late_pair(struct gns_publish *p, const struct gns_record *staged, struct gns_set *set, uint32_t slot, uint32_t other)
+{
+	struct gns_late_item *item = new_item(p, staged, set, slot);
+	if (!item)
+		return;
+	item->rule = GNS_LATE_PAIR;
+	item->other = other;
+}
+
 /* Applying them. */
 
 uint64_t *gns_late_step_of(struct gns_record *r)
@@ -138,11 +147,29 @@ uint64_t *gns_late_step_of(struct gns_record *r)
 	}
 }
 
+static bool as_expected(const struct gns_late_item *item, const double *values)
+{
+	uint64_t expect[2] = { item->expect[0], item->expect[1] };
+	if (item->rule == GNS_LATE_PAIR)
+		memcpy(expect, &values[item->other], sizeof expect);
+	return memcmp(&values[item->slot], expect, sizeof expect) == 0;
+}
+
+/* Without libm, which the library must not need. */
+static double scaled(double have, double value, int power)
+{
+	for (; power > 0; power--)
+		have *= value;
+	for (; power < 0; power++)
+		have /= value;
+	return have;
+}
+
 bool gns_late_apply(struct gns_late *late, const struct gns_late_item *item, struct gns_record *r, const double *values)
 {
-	double value = values[item->slot], sum;
-	if (item->rule == GNS_LATE_SAME) {
-		bool same = memcmp(&values[item->slot], item->expect, sizeof item->expect) == 0;
+	double value = values[item->slot], have;
+	if (item->rule == GNS_LATE_SAME || item->rule == GNS_LATE_PAIR) {
+		bool same = as_expected(item, values);
 		late->counts.not_same += !same;
 		return same;
 	}
@@ -150,28 +177,37 @@ bool gns_late_apply(struct gns_late *late, const struct gns_late_item *item, str
 		late->counts.not_zeroed += value != 0;
 		return value == 0;
 	}
-	memcpy(&sum, (char *)r + item->offset, sizeof sum);
-	sum += item->factor * value;
-	memcpy((char *)r + item->offset, &sum, sizeof sum);
+	memcpy(&have, (char *)r + item->offset, sizeof have);
+	if (item->rule == GNS_LATE_SCALE)
+		have = scaled(have, value, (int)item->factor);
+	else
+		have += item->factor * value;
+	memcpy((char *)r + item->offset, &have, sizeof have);
 	return true;
 }
 
 void gns_late_settle(struct gns_late *late, struct gns_record *(*at)(struct gns_late *, uint64_t), uint64_t first, uint32_t n)
 {
 	struct gns_rec_step *step = NULL;
-	uint32_t grads = 0;
+	uint32_t grads = 0, stream = 0;
 	bool finite = true;
 	for (uint32_t i = 0; i < n; i++) {
 		struct gns_record *r = at(late, first + i);
-		if (r->kind == GNS_REC_STEP)
+		if (r->kind == GNS_REC_STEP) {
 			step = &r->u.step;
+			stream = r->stream;
+		}
 		if (r->kind != GNS_REC_GRAD)
 			continue;
 		grads++;
 		finite &= isfinite(r->u.grad.q_small) && isfinite(r->u.grad.q_big);
 	}
+	bool lost = late->counts.not_same != late->not_same_before;
+	late->not_same_before = late->counts.not_same;
 	if (!step || !(step->flags & GNS_STEP_MEASURED))
 		return;
+	if (!stream)
+		late->counts.not_same_run = lost ? late->counts.not_same_run + 1 : 0;
 	if (!finite) {
 		for (uint32_t i = 0; i < n; i++)
 			if (at(late, first + i)->kind == GNS_REC_GRAD)

@@ -88,11 +88,18 @@ static bool there(const struct gns_late_graph *g, uint64_t which)
 	return true;
 }
 
+static bool open(const struct gns_late_graph *g, uint64_t which)
+{
+	for (uint32_t i = 0; i < g->n_sets; i++)
+		if (!gns_set_was_open(g->set[i], which))
+			return false;
+	return true;
+}
+
 /* Writes the step's records at record_head with the values of this delivery. False: made with the gate closed, or overwritten. */
 static bool fill(struct gns_late *late, const struct gns_late_graph *g, uint64_t which)
 {
-	bool any = false;
-	if (!there(g, which))
+	if (!there(g, which) || !open(g, which))
 		return false;
 	for (uint32_t i = 0; i < g->records; i++)
 		*gns_late_record(late, late->record_head + i) = late->template_record[g->first + i];
@@ -102,11 +109,10 @@ static bool fill(struct gns_late *late, const struct gns_late_graph *g, uint64_t
 		const double *values = gns_set_values(item->set, which);
 		if (!values)
 			return false;
-		any |= item->rule == GNS_LATE_ADD && values[item->slot] != 0;
 		if (r->kind != GNS_REC_NONE && !gns_late_apply(late, item, r, values))
 			r->kind = GNS_REC_NONE;
 	}
-	return any && there(g, which);
+	return there(g, which);
 }
 
 static const struct gns_record *template_step(const struct gns_late *late, const struct gns_late_graph *g)

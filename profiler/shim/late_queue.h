@@ -42,6 +42,7 @@ struct gns_late {
 	int64_t shift[GNS_STREAMS_MAX];  /* of step numbers */
 	uint64_t newest[GNS_STREAMS_MAX];
 	struct gns_late_counts counts;
+	uint64_t not_same_before; /* the step that is being settled */
 	_Atomic bool waiting;
 };
 

@@ -27,3 +27,8 @@ void gns_set_release(struct gns_set *set)
 {
 	set->released++;
 }
+
+bool gns_set_was_open(const struct gns_set *set, uint64_t which)
+{
+	return !set->closed[(which - 1) % GNS_SET_RING];
+}

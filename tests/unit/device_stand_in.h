@@ -8,6 +8,7 @@ struct gns_set {
 	double value[GNS_SET_RING][64];
 	uint64_t delivered, released, gate_moved;
 	bool captured, gate;
+	bool closed[GNS_SET_RING]; /* of a delivery: the gate was */
 };
 
 #endif

@@ -203,6 +203,45 @@ Test(late, same_looks_at_all_bits_of_both)
 	cr_expect_eq(counts.not_same, 2);
 }
 
+Test(late, a_pair_is_compared_within_the_delivery)
+{
+	gns_publish_late_pair(&publish, grad(1, 1), &set[0], 10, 20);
+	gns_publish_late_pair(&publish, grad(1, 2), &set[0], 10, 30);
+	end_step(1, GNS_STEP_MEASURED, 2);
+	double *v = set[0].value[0];
+	v[10] = v[20] = v[30] = NAN;
+	v[11] = v[21] = 5;
+	v[31] = 6;
+	deliver(&set[0], 1, 1);
+	poll_late();
+	cr_assert_eq(arrived(), 2);
+	cr_expect_eq(got[0].u.grad.param_id, 1);
+	cr_expect_eq(counts.not_same_run, 1);
+	for (uint64_t step = 2; step < 5; step++) {
+		gns_publish_late_pair(&publish, grad(step, 1), &set[step], 10, 20);
+		set[step].value[0][20] = step == 4 ? 0 : 1;
+		end_step(step, GNS_STEP_MEASURED, 1);
+		deliver(&set[step], 1, 1);
+		poll_late();
+		cr_expect_eq(counts.not_same_run, step == 4 ? 0 : step);
+	}
+}
+
+Test(late, scaled_back_after_what_was_added)
+{
+	struct gns_record *r = grad(1, 1), *loss = gns_publish_stage(&publish, GNS_REC_LOSS, 0);
+	gns_publish_late(&publish, r, Q_BIG, GNS_LATE_ADD, &set[0], 0, 1);
+	gns_publish_late(&publish, r, Q_BIG, GNS_LATE_SCALE, &set[0], 1, -2);
+	gns_publish_late(&publish, loss, LOSS, GNS_LATE_ADD, &set[0], 0, 1);
+	gns_publish_late(&publish, loss, LOSS, GNS_LATE_SCALE, &set[0], 1, -1);
+	end_step(1, GNS_STEP_MEASURED, 1);
+	deliver(&set[0], 64, 4);
+	poll_late();
+	cr_assert_eq(arrived(), 3);
+	cr_expect_float_eq(got[0].u.grad.q_big, 4, 0);
+	cr_expect_float_eq(got[1].u.loss.loss, 16, 0);
+}
+
 Test(late, not_finite_refuses_the_whole_step)
 {
 	struct gns_record *loss = gns_publish_stage(&publish, GNS_REC_LOSS, 0);
@@ -338,7 +377,8 @@ Test(late, the_gate_of_a_graph_keeps_to_the_interval)
 	arrived();
 	gns_late_every(&publish, 4);
 	for (int i = 0; i < 40; i++) {
-		deliver(&set[0], set[0].gate ? 1 : 0, set[0].gate ? 1 : 0);
+		set[0].closed[set[0].delivered % GNS_SET_RING] = !set[0].gate;
+		deliver(&set[0], 0, 0); /* a gradient may be 0 */
 		poll_late();
 		int64_t n = arrived();
 		cr_assert(n == 1 || n == 2);
