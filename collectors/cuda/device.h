@@ -58,7 +58,8 @@ enum gns_device_off {
 const char *gns_device_off_name(enum gns_device_off why);
 
 /* Of the context current to this thread; the first call in a context loads the kernels and takes all memory, GNS_DEVICE_SCRATCH_MIB
- * (environment, 64 by default) and 0.5 MB beside. NULL: `why` says (may be NULL). Cheap from then on. */
+ * (environment, 64 by default) and 0.5 MB beside, and 2 MB of pinned host memory. NULL: `why` says (may be NULL). Cheap from then
+ * on. */
 struct gns_device *gns_device_current(enum gns_device_off *why);
 unsigned gns_device_sms(const struct gns_device *device);
 int gns_device_number(const struct gns_device *device); /* the ordinal of the driver */
@@ -78,6 +79,11 @@ struct gns_device_stats { /* of all devices, since the process began */
 };
 void gns_device_stats(struct gns_device_stats *out);
 
+/* Makes the context of `stream` current where it is not, and back; for those who launch in other contexts' names. False: not known, or
+ * no driver; nothing is to be undone then. */
+bool gns_device_enter(void *stream, void **token);
+void gns_device_leave(void *token);
+
 /* A child after fork: contexts are gone, nothing is freed. */
 void gns_device_forget(void);
 
@@ -94,12 +100,13 @@ bool gns_set_captured(const struct gns_set *set);
 void *gns_set_scratch(struct gns_set *set, void *stream, size_t *size);
 /* Device memory that lasts until the set is released, aligned to 256 bytes; contents are undefined. NULL: no room (counted). */
 void *gns_set_keep(struct gns_set *set, size_t bytes);
-/* Where a graph's kernels look whether they are to do anything; NULL in a set that is not captured. */
-const uint32_t *gns_set_gate(const struct gns_set *set);
+/* Where a graph's kernels on this stream look whether they are to do anything; NULL in a set that is not captured. */
+const uint32_t *gns_set_gate(const struct gns_set *set, void *stream);
 /* Launches the kernels of a plan, in order, on the stream. -EIO. */
 int gns_set_launch(struct gns_set *set, void *stream, const struct gns_cu_plan *plan);
 
-/* Enqueues the delivery on every stream of the set. No more work may follow. */
+/* Enqueues the delivery behind all work of the set: on a stream of our own, which waits for it, so that the caller's streams need not
+ * be there any more; in a capture on the captured streams themselves. No more work may follow. -EXDEV: the capture has ended. */
 int gns_set_finish(struct gns_set *set);
 /* How often the results have been delivered: 0 not yet; more than 1 only where captured. No CUDA call, so also at the end of the
  * process, whatever has become of the driver. */
@@ -107,7 +114,10 @@ uint64_t gns_set_delivered(const struct gns_set *set);
 /* The `which`-th delivery, from 1. NULL: not yet, or overwritten by a later one (of a graph the newest GNS_SET_RING are kept; which may
  * happen while they are read: look again afterwards). */
 const double *gns_set_values(const struct gns_set *set, uint64_t which);
-/* Of a graph: whether later replays measure. Kernels that are off cost their launch; results are delivered (as 0) all the same. */
+/* Whether the kernels of that delivery were on, on every stream of the set; only where gns_set_values is not NULL. Always in a set that is
+ * not captured. */
+bool gns_set_was_open(const struct gns_set *set, uint64_t which);
+/* Of a graph: whether later replays measure. At first they do. Kernels that are off cost their launch; results are delivered (as 0) all the same. */
 void gns_set_open_gate(struct gns_set *set, bool open);
 /* Gives the set back. One that is not delivered yet is only given back when it is, by later calls. Not for captured sets. */
 void gns_set_release(struct gns_set *set);

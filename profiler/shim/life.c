@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "arena.h"
+#include "collectors/cuda/device.h"
 #include "clock.h"
 #include "state.h"
 #include "tally.h"
@@ -21,6 +22,7 @@ static void after_fork(void)
 	if (gns_core.state == GNS_AWAKE) {
 		gns_core.state = GNS_FORKED;
 		gns_core.generation++;
+		gns_device_forget();
 	}
 }
 
