@@ -136,6 +136,20 @@ bool gns_print_scan(const struct gns_key *const *keys, size_t n, struct gns_prin
 	return true;
 }
 
+static double half_value(uint16_t h)
+{
+	int exponent = h >> 10 & 31;
+	double mantissa = (h & 1023) / 1024.0, sign = h >> 15 ? -1 : 1;
+	if (exponent == 31)
+		return (double)(h & 1023 ? __builtin_nanf("") : sign * __builtin_inff());
+	double scale = exponent ? 1 : 2;
+	for (int e = exponent; e < 15; e++)
+		scale /= 2;
+	for (int e = 15; e < exponent; e++)
+		scale *= 2;
+	return sign * scale * (exponent ? 1 + mantissa : mantissa);
+}
+
 static double value(uint64_t bits, uint32_t dtype)
 {
 	if (dtype == GNS_F64) {
@@ -143,8 +157,11 @@ static double value(uint64_t bits, uint32_t dtype)
 		memcpy(&d, &bits, sizeof d);
 		return d;
 	}
+	if (dtype == GNS_F16)
+		return half_value((uint16_t)bits);
+	uint32_t b = dtype == GNS_BF16 ? (uint32_t)bits << 16 : (uint32_t)bits;
 	float f;
-	memcpy(&f, &bits, sizeof f);
+	memcpy(&f, &b, sizeof f);
 	return f;
 }
 

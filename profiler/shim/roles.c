@@ -17,6 +17,7 @@ const char *gns_reason_name(enum gns_reason reason)
 		[GNS_WHY_NONE] = "none", [GNS_WHY_NO_WEIGHT_MET] = "no_weight_met", [GNS_WHY_WRITTEN] = "written_in_step",
 		[GNS_WHY_PRODUCED] = "output_of_product", [GNS_WHY_NOT_RECURRING] = "not_recurring", [GNS_WHY_NOT_YET] = "still_learning",
 		[GNS_WHY_WEIGHT_OPERAND] = "product_of_weights", [GNS_WHY_TABLE_FULL] = "table_full",
+		[GNS_WHY_ALIKE] = "changes_like_activation",
 	};
 	return reason < GNS_WHYS ? names[reason] : "unknown";
 }

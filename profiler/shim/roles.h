@@ -38,6 +38,7 @@ enum gns_reason { /* why a product of weight-gradient form is not taken for one,
 	GNS_WHY_NOT_YET,        /* still learning which operands are weights */
 	GNS_WHY_WEIGHT_OPERAND, /* a weight is itself an operand: a product of weights */
 	GNS_WHY_TABLE_FULL,
+	GNS_WHY_ALIKE,          /* on a device: the supposed weight changes as the other operand does, or seldom enough is known of it */
 	GNS_WHYS
 };
 const char *gns_reason_name(enum gns_reason reason); /* "no_weight_met" */
