@@ -97,11 +97,13 @@ struct gns_rank_step { /* a row of table step */
 	int64_t step, rank;
 	int64_t start_ns, dur_ns, overhead_ns, samples, micro_steps, rows;
 	int64_t n_small, n_big; /* these and samples and rows: -1 for NULL */
+	int64_t world;          /* processes of the training, 1 where that is not known */
 	bool measured, refused;
+	bool sharded;           /* q_big is of this rank's part of the gradient, times the number of ranks */
 	double q_small, q_big, s, g2, loss; /* NaN: NULL */
 };
 #define GNS_STEP_COLUMNS "s.step,s.rank,s.start_ns,s.dur_ns,s.overhead_ns,s.samples,s.micro_steps,s.n_small,s.n_big," \
-	"s.measured,s.refused,s.q_small,s.q_big,s.s,s.g2,s.loss,s.rows"
+	"s.measured,s.refused,s.q_small,s.q_big,s.s,s.g2,s.loss,s.rows,s.source,r.world"
 void gns_step_read(sqlite3_stmt *stmt, struct gns_rank_step *out);
 
 struct gns_total { /* sums over steps: a row of table rollup, or one step */
@@ -113,7 +115,7 @@ struct gns_total { /* sums over steps: a row of table rollup, or one step */
 void gns_total_clear(struct gns_total *total);
 void gns_total_merge(struct gns_total *into, const struct gns_total *from);
 /* The rows of one step, lowest rank first. Returns false when ranks disagree on batch sizes (those that differ from
- * the first are left out). */
+ * the first are left out), or when the parts of a sharded gradient are not all there (nothing is measured then). */
 bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_total *out);
 
 #define GNS_ROLLUP_COLUMNS "block,loss_count,loss_sum,first_step,last_step,count,s,g2,ss,sg,gg,q_big,n_big,n_min,n_max," \
@@ -147,7 +149,8 @@ void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct
 struct gns_grad_row {
 	uint32_t param; /* run-wide id */
 	uint32_t source;
-	int64_t n_big;
+	int64_t n_small, n_big, groups;
+	int64_t world; /* processes of the training */
 	double q_small, q_big, s, g2; /* s, g2 NaN when a q is not finite */
 };
 
@@ -168,7 +171,7 @@ struct gns_rank {
 	uint32_t pid;
 	bool pooled, ended, known; /* known: a PROC record was seen */
 	bool counted; /* among the ranks of its stream's run */
-	bool unit_samples;
+	uint32_t unit; /* enum gns_unit */
 	int64_t world;
 	int64_t stream[GNS_STREAMS_MAX]; /* rank_id of this process in the runs of its other streams, 0 none; of stream 0 only */
 	struct gns_ids params, kernels, device_kernels; /* the last two: a kernel is in one of them */
@@ -250,22 +253,31 @@ uint32_t gns_ids_get(const struct gns_ids *ids, uint32_t local);
 int gns_layers_room(struct gns_run *run, uint32_t param_id);
 int gns_kernels_room(struct gns_run *run, uint32_t kernel_id);
 
-extern const char *const gns_source_names[GNS_SOURCES];
+extern const char *const gns_source_names[GNS_SOURCES], *const gns_unit_names[GNS_UNITS];
 uint32_t gns_source_of(const char *name);
 /* Best first: where a step or a weight has several, the first of these speaks. */
 extern const uint32_t gns_source_order[GNS_SOURCES - 1];
 uint32_t gns_source_place(uint32_t source); /* in that order, from 0 */
 
 /* One row of the step in the making, kept until its STEP record. 0 or -ENOMEM. `param`, `kernel`: run-wide ids. */
-int gns_rank_grad(struct gns_rank *rank, uint32_t param, uint32_t source, int64_t n_small, int64_t n_big, double q_small,
-		  double q_big);
+int gns_rank_grad(struct gns_rank *rank, uint32_t param, uint32_t source, int64_t n_small, int64_t n_big, int64_t groups,
+		  double q_small, double q_big);
 int gns_rank_use(struct gns_rank *rank, const struct gns_kernel_use *use);
 int gns_rank_save_counts(struct gns_store *store, struct gns_rank *rank);
 int gns_rank_count(struct gns_store *store, struct gns_run *run); /* how many ranks are pooled */
 
+/* ranks.c: rows of one step, pooled over ranks where their source says so; reorders them. How many are left. */
+bool gns_source_pools(uint32_t source);
+size_t gns_grads_pool(struct gns_grad_row *rows, size_t n);
+/* A row of GNS_SQL_STEP_GRADS; source 0: damaged. */
+void gns_grad_read(sqlite3_stmt *stmt, struct gns_grad_row *out);
+/* Steps [lo, hi], each handed out with its rows pooled. 0, what `fn` returned, or -EIO. */
+typedef int (*gns_grads_fn)(void *arg, int64_t step, const struct gns_grad_row *rows, size_t n);
+int gns_step_grads(struct gns_store *store, int64_t run_id, int64_t lo, int64_t hi, gns_grads_fn fn, void *arg);
+
 /* rollup.c: makes a step final. Functions return 0 or an SQLite code. */
 int gns_run_finish_step(struct gns_store *store, struct gns_run *run, const struct gns_rank_step *rows, size_t n,
-			const struct gns_grad_row *grads, size_t n_grads, const struct gns_kernel_use *uses, size_t n_uses);
+			struct gns_grad_row *grads, size_t n_grads, const struct gns_kernel_use *uses, size_t n_uses);
 int gns_run_finish_pending(struct gns_store *store, struct gns_run *run); /* several ranks: what all have reached */
 int gns_run_load(struct gns_store *store, struct gns_run *run);           /* memory as of run.rolled_step */
 int gns_run_flush(struct gns_store *store, struct gns_run *run);          /* before a commit */

@@ -78,31 +78,34 @@ static int layer_add(struct layer_sums *sums, int64_t id, uint32_t source, const
 	return 0;
 }
 
+static int layer_step(void *arg, int64_t step, const struct gns_grad_row *rows, size_t n)
+{
+	int out = 0;
+	for (size_t i = 0; i < n && out == 0; i++) {
+		struct gns_block block;
+		gns_block_clear(&block);
+		if (isfinite(rows[i].s) && isfinite(rows[i].g2))
+			gns_block_add(&block, step, rows[i].s, rows[i].g2, rows[i].q_big, (double)rows[i].n_big);
+		out = layer_add(arg, rows[i].param, rows[i].source, &block, rows[i].q_small);
+	}
+	return out;
+}
+
 static int layer_rows(struct gns_store *store, int64_t run_id, int64_t a, int64_t b, int64_t size, void *arg)
 {
-	sqlite3_stmt *stmt = size == 1 ? gns_sql_bind(store, GNS_SQL_STEP_GRADS, "iii", run_id, a, b)
-				       : gns_sql_bind(store, GNS_SQL_ROLLUP_PARAMS, "iiii", run_id, size, a, b);
+	if (size == 1)
+		return gns_step_grads(store, run_id, a, b, layer_step, arg);
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_ROLLUP_PARAMS, "iiii", run_id, size, a, b);
 	int rc = SQLITE_ERROR, out = 0;
 	while (out == 0 && stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct gns_block block;
-		double q_small, s, g2;
-		gns_block_clear(&block);
-		if (size == 1) {
-			double n_big = sqlite3_column_double(stmt, 3), q_big = gns_column_double(stmt, 5);
-			q_small = gns_column_double(stmt, 4);
-			if (gns_two_batch(sqlite3_column_double(stmt, 2), n_big, q_small, q_big, &s, &g2) == 0)
-				gns_block_add(&block, sqlite3_column_int64(stmt, 6), s, g2, q_big, n_big);
-		} else {
-			q_small = sqlite3_column_double(stmt, 5);
-			block = (struct gns_block){ .first_step = sqlite3_column_int64(stmt, 2),
-				.last_step = sqlite3_column_int64(stmt, 3), .count = sqlite3_column_double(stmt, 4),
-				.q_big = sqlite3_column_double(stmt, 6), .n_big = sqlite3_column_double(stmt, 7),
-				.s = sqlite3_column_double(stmt, 8), .g2 = sqlite3_column_double(stmt, 9),
-				.ss = sqlite3_column_double(stmt, 10), .sg = sqlite3_column_double(stmt, 11),
-				.gg = sqlite3_column_double(stmt, 12) };
-		}
-		out = layer_add(arg, sqlite3_column_int64(stmt, 0),
-				gns_source_of((const char *)sqlite3_column_text(stmt, 1)), &block, q_small);
+		struct gns_block block = { .first_step = sqlite3_column_int64(stmt, 2),
+			.last_step = sqlite3_column_int64(stmt, 3), .count = sqlite3_column_double(stmt, 4),
+			.q_big = sqlite3_column_double(stmt, 6), .n_big = sqlite3_column_double(stmt, 7),
+			.s = sqlite3_column_double(stmt, 8), .g2 = sqlite3_column_double(stmt, 9),
+			.ss = sqlite3_column_double(stmt, 10), .sg = sqlite3_column_double(stmt, 11),
+			.gg = sqlite3_column_double(stmt, 12) };
+		out = layer_add(arg, sqlite3_column_int64(stmt, 0), gns_source_of((const char *)sqlite3_column_text(stmt, 1)), &block,
+				sqlite3_column_double(stmt, 5));
 	}
 	sqlite3_reset(stmt);
 	return out != 0 ? out : rc == SQLITE_DONE ? 0 : -EIO;
@@ -148,7 +151,7 @@ static void layers_finish(const struct layer_sums *sums, double ranks, struct gn
 		struct gns_layer *layer = &layers[i];
 		*layer = sum->layer;
 		double count = sum->count > 0 ? sum->count : (double)NAN;
-		layer->count = sum->count / ranks;
+		layer->count = gns_source_pools(sum->source) ? sum->count : sum->count / ranks;
 		layer->q_small = sum->q_small / count;
 		layer->q_big = sum->q_big / count;
 		layer->s = sum->s / count;

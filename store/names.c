@@ -45,7 +45,7 @@ static bool possible(const struct gns_rec_param *param)
 {
 	uint64_t cols = 1;
 	if (param->param_id == 0 || param->param_id >= GNS_MAX_LOCAL_ID || param->dtype >= GNS_DTYPES || param->rows == 0 ||
-	    param->cols == 0 || param->rows > GNS_WHOLE_MAX / param->cols || param->excluded >= GNS_LEFT_OUTS)
+	    param->cols == 0 || param->rows > GNS_WHOLE_MAX / param->cols || param->excluded >= GNS_LEFT_OUTS || param->bucket > 1)
 		return false;
 	for (int i = 0; i < 4 && param->dims[i]; i++)
 		cols *= param->dims[i]; /* four of 16 bits: fits */
@@ -92,9 +92,9 @@ static int insert_param(struct gns_store *store, int64_t run_id, int64_t id, con
 {
 	char shape[64];
 	shape_of(param, shape, sizeof shape);
-	return gns_sql_run(store, GNS_SQL_PARAM_INSERT, "iittiiiitt", run_id, id, name, dtype_names[param->dtype], (int64_t)param->rows,
+	return gns_sql_run(store, GNS_SQL_PARAM_INSERT, "iittiiiitti", run_id, id, name, dtype_names[param->dtype], (int64_t)param->rows,
 			   (int64_t)param->cols, (int64_t)(param->rows * param->cols), (int64_t)(param->excluded != 0),
-			   param->excluded ? gns_left_out_names[param->excluded] : NULL, shape);
+			   param->excluded ? gns_left_out_names[param->excluded] : NULL, shape, (int64_t)param->bucket);
 }
 
 int gns_names_param(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_param *param)

@@ -26,8 +26,8 @@ static void *room(void *array, uint32_t *max, uint32_t used, size_t size)
 	return grown;
 }
 
-int gns_rank_grad(struct gns_rank *rank, uint32_t param, uint32_t source, int64_t n_small, int64_t n_big, double q_small,
-		  double q_big)
+int gns_rank_grad(struct gns_rank *rank, uint32_t param, uint32_t source, int64_t n_small, int64_t n_big, int64_t groups,
+		  double q_small, double q_big)
 {
 	if (source == 0 || source >= GNS_SOURCES)
 		return 0;
@@ -36,7 +36,8 @@ int gns_rank_grad(struct gns_rank *rank, uint32_t param, uint32_t source, int64_
 		return -ENOMEM;
 	rank->grads = grads;
 	struct gns_grad_row *row = &grads[rank->n_grads++];
-	*row = (struct gns_grad_row){ .param = param, .source = source, .n_big = n_big, .q_small = q_small, .q_big = q_big };
+	*row = (struct gns_grad_row){ .param = param, .source = source, .n_small = n_small, .n_big = n_big, .groups = groups,
+		.world = rank->world > 1 ? rank->world : 1, .q_small = q_small, .q_big = q_big };
 	struct gns_tally *tally = &rank->tally[source];
 	if (gns_two_batch((double)n_small, (double)n_big, q_small, q_big, &row->s, &row->g2) < 0) {
 		row->s = row->g2 = NAN;
@@ -153,7 +154,7 @@ static int store_proc(struct gns_store *store, struct gns_rank *rank, const stru
 	struct gns_run *run = &store->writer->runs[rank->run];
 	int64_t run_id = run->run_id, rank_id = rank->rank_id;
 	char host[sizeof proc->host + 1], text[96];
-	if (proc->rank < 0 || proc->rank > 1 << 24 || proc->world < 0 || proc->unit > GNS_UNIT_SAMPLES)
+	if (proc->rank < 0 || proc->rank > 1 << 24 || proc->world < 0 || proc->unit >= GNS_UNITS)
 		return gns_malformed(rank, "process: rank, world or unit out of range");
 	bool taken, first = !rank->known, was_pooled = rank->pooled;
 	int rc = claim_number(store, rank, run_id, proc->rank, &taken);
@@ -163,11 +164,11 @@ static int store_proc(struct gns_store *store, struct gns_rank *rank, const stru
 	run = &store->writer->runs[rank->run];
 	rank->known = true;
 	rank->world = proc->world;
-	rank->unit_samples = proc->unit == GNS_UNIT_SAMPLES;
+	rank->unit = proc->unit;
 	bool ranks = proc->world > 1 && !taken;
 	rank->pooled = ranks || was_pooled || (first && run->pooled == 0);
 	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_RANK_PROC, "tiitiidii", GNS_FIELD(host, proc->host), (int64_t)proc->world,
-		(int64_t)rank->pooled, rank->unit_samples ? "samples" : "rows", (int64_t)proc->samples, (int64_t)proc->every,
+		(int64_t)rank->pooled, gns_unit_names[rank->unit], (int64_t)proc->samples, (int64_t)proc->every,
 		proc->budget_pct, (int64_t)(proc->start_ns <= INT64_MAX ? proc->start_ns : 0), rank_id);
 	if (!stmt)
 		return sqlite3_errcode(store->db);
@@ -207,8 +208,8 @@ static int store_grad(struct gns_store *store, struct gns_rank *rank, const stru
 			     grad->q_small, grad->q_big);
 	if (rc != SQLITE_OK)
 		return (rc & 0xff) == SQLITE_CONSTRAINT ? gns_malformed(rank, "gradient: twice in one step") : rc;
-	return gns_rank_grad(rank, (uint32_t)id, grad->source, (int64_t)grad->n_small, (int64_t)grad->n_big, grad->q_small,
-			     grad->q_big) < 0 ? SQLITE_NOMEM : SQLITE_OK;
+	return gns_rank_grad(rank, (uint32_t)id, grad->source, (int64_t)grad->n_small, (int64_t)grad->n_big, (int64_t)grad->groups,
+			     grad->q_small, grad->q_big) < 0 ? SQLITE_NOMEM : SQLITE_OK;
 }
 
 /* Two kernels of one process whose names are the same to their last byte are one kernel: their times add. */
@@ -305,6 +306,8 @@ static int store_step(struct gns_store *store, struct gns_rank *rank, const stru
 	};
 	uint32_t source = step_total(rank, &row);
 	row.measured = source != 0;
+	row.sharded = source == GNS_SOURCE_SHARD;
+	row.world = rank->world > 1 ? rank->world : 1;
 	int rc = insert_step(store, run->run_id, &row, step, source ? gns_source_names[source] : NULL);
 	if (rc != SQLITE_OK)
 		return rc;

@@ -181,9 +181,10 @@ static int write_estimates(struct gns_store *store, struct gns_run *run, int64_t
 	return SQLITE_OK;
 }
 
-static int add_rows(struct gns_run *run, int64_t step, const struct gns_grad_row *grads, size_t n_grads,
+static int add_rows(struct gns_run *run, int64_t step, struct gns_grad_row *grads, size_t n_grads,
 		    const struct gns_kernel_use *uses, size_t n_uses)
 {
+	n_grads = gns_grads_pool(grads, n_grads);
 	for (size_t i = 0; i < n_grads; i++) {
 		const struct gns_grad_row *g = &grads[i];
 		if (gns_layers_room(run, g->param) < 0)
@@ -209,7 +210,7 @@ static int add_rows(struct gns_run *run, int64_t step, const struct gns_grad_row
 }
 
 int gns_run_finish_step(struct gns_store *store, struct gns_run *run, const struct gns_rank_step *rows, size_t n,
-			const struct gns_grad_row *grads, size_t n_grads, const struct gns_kernel_use *uses, size_t n_uses)
+			struct gns_grad_row *grads, size_t n_grads, const struct gns_kernel_use *uses, size_t n_uses)
 {
 	int64_t step = rows[0].step;
 	if (step <= run->rolled)
@@ -255,14 +256,11 @@ static int read_grads(struct gns_store *store, struct gns_run *run, int64_t lo, 
 	rows->n_grads = 0;
 	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		rows->grads = more(rows->grads, &rows->max_grads, rows->n_grads, sizeof *rows->grads);
-		uint32_t source = gns_source_of((const char *)sqlite3_column_text(stmt, 1));
-		if (!rows->grads || source == 0)
+		if (!rows->grads)
 			break;
-		struct gns_grad_row *g = &rows->grads[rows->n_grads++];
-		*g = (struct gns_grad_row){ .param = (uint32_t)sqlite3_column_int64(stmt, 0), .source = source,
-			.n_big = sqlite3_column_int64(stmt, 3), .q_small = gns_column_double(stmt, 4),
-			.q_big = gns_column_double(stmt, 5) };
-		gns_two_batch((double)sqlite3_column_int64(stmt, 2), (double)g->n_big, g->q_small, g->q_big, &g->s, &g->g2);
+		gns_grad_read(stmt, &rows->grads[rows->n_grads]);
+		if (rows->grads[rows->n_grads++].source == 0)
+			break;
 	}
 	sqlite3_reset(stmt);
 	return rc == SQLITE_DONE ? SQLITE_OK : rc == SQLITE_ROW ? SQLITE_NOMEM : rc;

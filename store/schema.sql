@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS rank (
 	world          INTEGER,             -- number of ranks, NULL unknown
 	pooled         INTEGER NOT NULL,    -- 1: takes part in the run's totals
 	ended          INTEGER NOT NULL DEFAULT 0,
-	sample_unit    TEXT,                -- "samples" or "rows"
+	sample_unit    TEXT,                -- "samples", "rows" or "rank batches"
 	samples_told   INTEGER,             -- per micro-step, by the user
 	every          INTEGER,             -- measured interval as configured; NULL: by the budget
 	budget_pct     REAL,
@@ -67,6 +67,7 @@ CREATE TABLE IF NOT EXISTS param (
 	left_out TEXT,             -- why: tied, recurrent, compiled, sparse, device, dtype, operation, user_hook, sharded, unused,
 	                           -- checkpoint, samples
 	shape    TEXT,             -- "64x3x7x7"
+	bucket   INTEGER NOT NULL DEFAULT 0, -- 1: what ranks reduce at once; its elements are those of other weights
 	PRIMARY KEY (run_id, param_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS param_name ON param(run_id, name);
@@ -82,7 +83,7 @@ CREATE TABLE IF NOT EXISTS rank_kernel (
 ) WITHOUT ROWID;
 
 -- One optimizer step of one rank. q_small to g2 are the sums over the weights of the preferred source
--- (torch, gemm, rank, microstep, consecutive), NULL when the step was not measured or a number was not finite.
+-- (torch, gemm, rank, shard, microstep, consecutive), NULL when the step was not measured or a number was not finite.
 CREATE TABLE IF NOT EXISTS step (
 	run_id      INTEGER NOT NULL,
 	step        INTEGER NOT NULL,
@@ -114,12 +115,12 @@ CREATE TABLE IF NOT EXISTS grad (
 	step     INTEGER NOT NULL,
 	rank     INTEGER NOT NULL,
 	param_id INTEGER NOT NULL,
-	source   TEXT NOT NULL,    -- torch, gemm, rank, microstep, consecutive
+	source   TEXT NOT NULL,    -- torch, gemm, rank, shard, microstep, consecutive
 	n_small  INTEGER NOT NULL, -- samples behind q_small
 	n_big    INTEGER NOT NULL, -- samples behind q_big
 	groups   INTEGER NOT NULL, -- small groups averaged in q_small
 	q_small  REAL,             -- mean squared norm of the groups' mean gradients
-	q_big    REAL,             -- squared norm of the mean gradient
+	q_big    REAL,             -- squared norm of the mean gradient; of a shard n_big / n_small times its own, so that ranks average
 	PRIMARY KEY (run_id, step, rank, param_id, source)
 ) WITHOUT ROWID;
 
@@ -359,7 +360,7 @@ CREATE TABLE IF NOT EXISTS sweep_run (
 CREATE UNIQUE INDEX IF NOT EXISTS sweep_run_point ON sweep_run(sweep_id, batch, ifnull(lr, -1), ifnull(seed, -1));
 
 -- Ranks pooled: one row for each measured step of a run. Ranks that measured other batch sizes than
--- the first are left out, as in the totals.
+-- the first are left out, as in the totals; and steps of which some rank's shard is missing.
 DROP VIEW IF EXISTS step_total;
 CREATE VIEW step_total AS
 	SELECT s.run_id, s.step, min(s.start_ns) AS start_ns, avg(s.dur_ns) / 1e6 AS step_ms,
@@ -367,7 +368,8 @@ CREATE VIEW step_total AS
 	       avg(s.s) AS s, avg(s.g2) AS g2, sum(s.samples) AS samples, avg(s.loss) AS loss, count(*) AS ranks
 	FROM step s JOIN rank r ON r.run_id = s.run_id AND r.rank = s.rank AND r.pooled
 	WHERE s.s IS NOT NULL
-	GROUP BY s.run_id, s.step, s.n_small, s.n_big;
+	GROUP BY s.run_id, s.step, s.n_small, s.n_big
+	HAVING min(s.source) <> 'shard' OR count(*) = max(coalesce(r.world, 1));
 
 -- The curve of B_noise: the longer half-life's estimate.
 DROP VIEW IF EXISTS b_noise;

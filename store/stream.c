@@ -58,7 +58,7 @@ int gns_stream_follow(struct gns_store *store, int64_t rank_id)
 		rc = gns_sql_run(store, GNS_SQL_STREAM_RANK_COPY, "ii", other->rank_id, rank_id);
 		other->known = rank->known;
 		other->world = rank->world;
-		other->unit_samples = rank->unit_samples;
+		other->unit = rank->unit;
 		other->pooled = rank->pooled;
 		gns_rank_count(store, &store->writer->runs[other->run]);
 	}

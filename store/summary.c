@@ -56,9 +56,10 @@ static void step_time(struct gns_store *store, struct gns_summary *sum, const st
 	sum->overhead_pct = total > 0 ? 100 * overhead / total : (double)NAN;
 }
 
-static int64_t count_and_sum(struct gns_store *store, enum gns_sql id, int64_t run_id, int64_t step, double *numel)
+static int64_t count_and_sum(struct gns_store *store, int64_t run_id, bool buckets, int64_t covered_in, double *numel)
 {
-	sqlite3_stmt *stmt = gns_sql_bind(store, id, id == GNS_SQL_KNOWN ? "i" : "ii", run_id, step);
+	sqlite3_stmt *stmt = covered_in < 0 ? gns_sql_bind(store, GNS_SQL_KNOWN, "ii", run_id, (int64_t)buckets)
+					    : gns_sql_bind(store, GNS_SQL_COVERED, "iii", run_id, covered_in, (int64_t)buckets);
 	int64_t n = 0;
 	*numel = 0;
 	if (stmt && sqlite3_step(stmt) == SQLITE_ROW) {
@@ -103,8 +104,9 @@ static void coverage(struct gns_store *store, struct gns_summary *sum, uint32_t 
 	bool torch = best == GNS_SOURCE_TORCH || (best == 0 && has_event(store, process, "torch"));
 	bool off = best == GNS_SOURCE_GEMM && has_event(store, process, "torch_off");
 	bool several = sum->run.stream > 0 || gns_sql_int(store, GNS_SQL_STREAM_COUNT, 0, "i", run_id) > 0;
-	sum->params = count_and_sum(store, GNS_SQL_KNOWN, run_id, 0, &known);
-	sum->params_measured = count_and_sum(store, GNS_SQL_COVERED, run_id, newest, &measured);
+	bool buckets = gns_source_pools(best); /* what ranks reduce are the elements of other weights: never both in one sum */
+	sum->params = count_and_sum(store, run_id, buckets, -1, &known);
+	sum->params_measured = count_and_sum(store, run_id, buckets, newest, &measured);
 	if (off && known > measured) {
 		known -= measured;
 		sum->params -= sum->params_measured;
@@ -113,7 +115,8 @@ static void coverage(struct gns_store *store, struct gns_summary *sum, uint32_t 
 	if (!(known > 0))
 		return;
 	snprintf(sum->coverage_note, sizeof sum->coverage_note, "of %s %s", gns_text_number(number, sizeof number, known),
-		 (torch || off) && several ? "parameters that this optimizer trains"
+		 buckets ? "elements of gradients that ranks reduce"
+		 : (torch || off) && several ? "parameters that this optimizer trains"
 		 : torch || off	       ? "trainable parameters"
 					       : "weights in matrix products; biases, norms and embeddings are not seen");
 }

@@ -3,10 +3,11 @@
 
 #include <string.h>
 
-const char *const gns_source_names[GNS_SOURCES] = { "", "gemm", "rank", "microstep", "consecutive", "torch" };
+const char *const gns_source_names[GNS_SOURCES] = { "", "gemm", "rank", "microstep", "consecutive", "torch", "shard" };
+const char *const gns_unit_names[GNS_UNITS] = { "rows", "samples", "rank batches" };
 
-const uint32_t gns_source_order[GNS_SOURCES - 1] = { GNS_SOURCE_TORCH, GNS_SOURCE_GEMM, GNS_SOURCE_RANK, GNS_SOURCE_MICROSTEP,
-	GNS_SOURCE_CONSECUTIVE };
+const uint32_t gns_source_order[GNS_SOURCES - 1] = { GNS_SOURCE_TORCH, GNS_SOURCE_GEMM, GNS_SOURCE_RANK, GNS_SOURCE_SHARD,
+	GNS_SOURCE_MICROSTEP, GNS_SOURCE_CONSECUTIVE };
 
 uint32_t gns_source_place(uint32_t source)
 {
@@ -44,6 +45,8 @@ void gns_step_read(sqlite3_stmt *stmt, struct gns_rank_step *out)
 		.g2 = gns_column_double(stmt, 14),
 		.loss = gns_column_double(stmt, 15),
 		.rows = gns_column_int(stmt, 16, -1),
+		.sharded = gns_source_of((const char *)sqlite3_column_text(stmt, 17)) == GNS_SOURCE_SHARD,
+		.world = gns_column_int(stmt, 18, 1),
 	};
 }
 
@@ -111,7 +114,7 @@ bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_to
 			continue;
 		if (!first)
 			first = row;
-		if (row->n_small != first->n_small || row->n_big != first->n_big) {
+		if (row->n_small != first->n_small || row->n_big != first->n_big || row->sharded != first->sharded) {
 			agree = false;
 			continue;
 		}
@@ -120,6 +123,8 @@ bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_to
 		q_big += row->q_big;
 		ranks++;
 	}
+	if (first && first->sharded && ranks < (double)first->world)
+		return false;
 	if (!first || !isfinite(samples))
 		return agree;
 	s /= ranks;

@@ -222,6 +222,8 @@ void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct
 	char lo[32], hi[32];
 	if (sum->run.steps > 0 && strcmp(sum->sample_unit, "rows") == 0)
 		warn(sum, "rows_as_samples", "a row counts as a sample: set --samples N, the samples in one batch");
+	if (sum->run.steps > 0 && strcmp(sum->sample_unit, gns_unit_names[GNS_UNIT_RANK_BATCHES]) == 0)
+		warn(sum, "rank_batches", "the batch of a rank counts as one, for nobody told how many samples it has: set --samples N");
 	if (strcmp(sum->sources, "gemm") == 0)
 		warn(sum, "blas_only", "the numbers and their coverage speak of weights in matrix products only; biases, norms and "
 		     "embeddings are not seen");

@@ -81,7 +81,9 @@ static int rank_load(struct gns_store *store, int64_t rank_id, struct gns_rank *
 	rank->ended = sqlite3_column_int(stmt, 4) != 0;
 	rank->world = gns_column_int(stmt, 5, 0);
 	gns_column_text(stmt, 6, unit, sizeof unit);
-	rank->unit_samples = strcmp(unit, "samples") == 0;
+	for (uint32_t i = 0; i < GNS_UNITS; i++)
+		if (strcmp(unit, gns_unit_names[i]) == 0)
+			rank->unit = i;
 	rank->steps = sqlite3_column_int64(stmt, 7);
 	rank->measured = sqlite3_column_int64(stmt, 8);
 	rank->refused = sqlite3_column_int64(stmt, 9);
@@ -120,7 +122,8 @@ static int load_unclosed(struct gns_store *store, struct gns_rank *rank, int64_t
 	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
 		if (gns_rank_grad(rank, (uint32_t)sqlite3_column_int64(stmt, 0),
 				  gns_source_of((const char *)sqlite3_column_text(stmt, 1)), sqlite3_column_int64(stmt, 2),
-				  sqlite3_column_int64(stmt, 3), gns_column_double(stmt, 4), gns_column_double(stmt, 5)) < 0)
+				  sqlite3_column_int64(stmt, 3), sqlite3_column_int64(stmt, 6), gns_column_double(stmt, 4),
+				  gns_column_double(stmt, 5)) < 0)
 			rc = SQLITE_NOMEM;
 	sqlite3_reset(stmt);
 	if (rc != SQLITE_DONE)
