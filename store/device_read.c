@@ -43,6 +43,7 @@ static int read_samples(struct gns_store *store, int64_t run_id, int64_t lo, int
 static void summarise(struct samples *s, struct gns_device_row *row)
 {
 	row->taken = (int64_t)s->n;
+	row->total_ms = s->sum[0];
 	gns_median(s->of[0], s->n, &row->wall_ms);
 	for (int i = 0; i < GNS_PARTS; i++) {
 		gns_median(s->of[1 + i], s->n, &row->ms[i]);
@@ -105,7 +106,7 @@ int gns_store_devices(struct gns_store *store, int64_t run_id, int64_t window, s
 
 /* ---- kernels ---- */
 
-struct sum { int64_t id; double calls, total_ns, max_ns; struct gns_device_kernel row; };
+struct sum { int64_t id; double calls, total_ns, max_ns; struct gns_kernel_row row; };
 struct sums { struct sum *of; size_t n, max; };
 
 static int by_id(const void *a, const void *b)
@@ -179,7 +180,7 @@ static void looked_at(struct gns_store *store, int64_t run_id, const struct gns_
 	sqlite3_reset(stmt);
 }
 
-static int hand_out(struct sums *sums, double steps, double wall_ns, struct gns_device_kernel **rows, size_t *n)
+static int hand_out(struct sums *sums, double steps, double wall_ns, struct gns_kernel_row **rows, size_t *n)
 {
 	if (sums->n == 0)
 		return 0;
@@ -187,8 +188,10 @@ static int hand_out(struct sums *sums, double steps, double wall_ns, struct gns_
 	*rows = malloc(sums->n * sizeof **rows);
 	for (size_t i = 0; *rows && i < sums->n && sums->of[i].calls > 0; i++) {
 		const struct sum *sum = &sums->of[i];
-		struct gns_device_kernel *row = &(*rows)[(*n)++];
+		struct gns_kernel_row *row = &(*rows)[(*n)++];
 		*row = sum->row;
+		row->device = true;
+		row->gflops = NAN;
 		row->calls_per_step = sum->calls / steps;
 		row->ms_per_step = sum->total_ns / steps / 1e6;
 		row->max_ms = sum->max_ns / 1e6;
@@ -197,7 +200,7 @@ static int hand_out(struct sums *sums, double steps, double wall_ns, struct gns_
 	return *rows ? 0 : -ENOMEM;
 }
 
-int gns_store_device_kernels(struct gns_store *store, int64_t run_id, int64_t window, struct gns_device_kernel **rows, size_t *n,
+int gns_store_device_kernels(struct gns_store *store, int64_t run_id, int64_t window, struct gns_kernel_row **rows, size_t *n,
 			     struct gns_error *err)
 {
 	struct sums sums = { 0 };

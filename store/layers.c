@@ -294,6 +294,7 @@ int gns_store_kernels(struct gns_store *store, int64_t run_id, int64_t window, s
 		const struct kernel_sum *sum = &sums.of[i];
 		struct gns_kernel_row *row = &(*rows)[(*n)++];
 		*row = sum->row;
+		row->registers = row->block = row->grid = row->shared = -1;
 		row->calls_per_step = sum->calls / steps;
 		row->ms_per_step = sum->total_ns / steps / 1e6;
 		row->max_ms = sum->max_ns / 1e6;

@@ -160,6 +160,8 @@ struct gns_kernel_row {
 	char name[96], family[24];
 	double calls_per_step, ms_per_step, max_ms, gflops; /* of measured steps */
 	double share; /* of the measured steps' wall time, 0..1 */
+	bool device;  /* a kernel on a device, timed by its clock: never to be added to others */
+	int64_t registers, block, grid, shared; /* of those; -1 not known */
 };
 /* Products and other calls; the phases of a step, which hold them, are in gns_store_split. */
 int gns_store_kernels(struct gns_store *store, int64_t run_id, int64_t window, struct gns_kernel_row **rows, size_t *n,
@@ -187,7 +189,8 @@ struct gns_device_row {
 	int64_t taken;                 /* of them, behind the numbers below */
 	struct gns_interval wall_ms;   /* median step; 95% limits as if steps were independent, NaN below 6 steps */
 	struct gns_interval ms[GNS_PARTS];
-	double share[GNS_PARTS]; /* of all their wall time, 0..1 */
+	double total_ms;               /* their wall time */
+	double share[GNS_PARTS];       /* of it, 0..1 */
 	double kernels;                /* a step, mean */
 	double queue_us;               /* mean time of a kernel from launch to start; NaN not known */
 	int64_t dropped;               /* activity records lost in these steps */
@@ -195,14 +198,9 @@ struct gns_device_row {
 int gns_store_devices(struct gns_store *store, int64_t run_id, int64_t window, struct gns_device_row **rows, size_t *n,
 		      struct gns_error *err); /* by rank, then device */
 
-/* Kernels on devices, over the steps of the window that were looked at; of a step of one process. Not to be added to gns_kernel_row's. */
-struct gns_device_kernel {
-	char name[96], family[24]; /* GNS_DEVICE_FAMILIES */
-	double calls_per_step, ms_per_step, max_ms;
-	double share; /* of the wall time of the devices; of kernels that run beside one another they add up to more than the whole */
-	int64_t registers, block, grid, shared; /* -1 not known */
-};
-int gns_store_device_kernels(struct gns_store *store, int64_t run_id, int64_t window, struct gns_device_kernel **rows, size_t *n,
+/* Kernels on devices, over the steps of the window that were looked at; of a step of one process. share: of the wall time of its
+ * devices; kernels that run beside one another add up to more than the whole. */
+int gns_store_device_kernels(struct gns_store *store, int64_t run_id, int64_t window, struct gns_kernel_row **rows, size_t *n,
 			     struct gns_error *err); /* most time first */
 
 /* Libraries that collectors met in the run's processes; those of stream 0 speak for all. */
@@ -212,6 +210,18 @@ struct gns_library_row {
 	char note[16];
 };
 int gns_store_libraries(struct gns_store *store, int64_t run_id, struct gns_library_row **rows, size_t *n, struct gns_error *err);
+
+/* All of these. */
+struct gns_gpu {
+	struct gns_device_row *devices;
+	struct gns_kernel_row *kernels;
+	struct gns_library_row *libraries;
+	size_t n_devices, n_kernels, n_libraries;
+	char why_not[256]; /* "no kernel times: ..." where the program uses a device and nothing is known of its kernels; "" otherwise */
+	char owner[96];    /* who held CUPTI when gnscope wanted it; "" nobody else */
+};
+int gns_store_gpu(struct gns_store *store, int64_t run_id, int64_t window, struct gns_gpu *out, struct gns_error *err);
+void gns_gpu_free(struct gns_gpu *gpu); /* and empties it */
 
 struct gns_counter_row {
 	int64_t rank;

@@ -112,6 +112,7 @@ Test(device, the_split_is_that_of_the_steps_looked_at)
 	cr_expect_float_eq(rows->wall_ms.hi, wall[60], 1e-9);
 	cr_expect_float_eq(rows->ms[GNS_PART_IDLE].value, (idle[49] + idle[50]) / 2, 1e-9);
 	cr_expect_float_eq(rows->share[GNS_PART_IDLE], idles / walls, 1e-12);
+	cr_expect_float_eq(rows->total_ms, walls, 1e-9);
 	double whole = 0;
 	for (int i = 0; i < GNS_PARTS_OF_WALL; i++)
 		whole += rows->share[i];
@@ -142,7 +143,7 @@ Test(device, long_runs_speak_of_the_newest_steps)
 	free(rows);
 }
 
-static const struct gns_device_kernel *named(const struct gns_device_kernel *rows, size_t n, const char *family)
+static const struct gns_kernel_row *named(const struct gns_kernel_row *rows, size_t n, const char *family)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(rows[i].family, family) == 0)
@@ -153,13 +154,13 @@ static const struct gns_device_kernel *named(const struct gns_device_kernel *row
 
 static void kernels_are(int64_t id, int64_t window, const struct gns_generate *o, int64_t from, int64_t to, double steps)
 {
-	struct gns_device_kernel *rows;
+	struct gns_kernel_row *rows;
 	size_t n;
 	cr_assert_eq(gns_store_device_kernels(store, id, window, &rows, &n, &err), 0, "%s", err.text);
 	cr_assert_eq(n, GNS_GENERATE_DEVICE_KERNELS);
 	for (int i = 0; i < GNS_GENERATE_DEVICE_KERNELS; i++) {
 		struct gns_record kernel = gns_generate_device_kernel(i);
-		const struct gns_device_kernel *k = named(rows, n, kernel.u.kernel.family);
+		const struct gns_kernel_row *k = named(rows, n, kernel.u.kernel.family);
 		double total = 0, most = 0, wall = 0, calls = 0;
 		for (int64_t step = from; step <= to; step += GNS_GENERATE_DEVICE_EVERY) {
 			struct gns_record u = gns_generate_device_use(o, 0, step, i), d = gns_generate_device_step(o, 0, step);
@@ -259,7 +260,7 @@ Test(device, an_account_may_come_late_early_or_without_its_step)
 	commit();
 	cr_expect_eq(query(db, "SELECT count(*) FROM device_step"), 3);
 	cr_expect_eq(malformed(), 2);
-	struct gns_device_kernel *rows;
+	struct gns_kernel_row *rows;
 	size_t n;
 	cr_assert_eq(gns_store_device_kernels(store, run_id, 0, &rows, &n, &err), 0, "%s", err.text);
 	cr_assert_eq(n, 1);
@@ -377,7 +378,7 @@ Test(device, several_processes_each_have_their_devices)
 {
 	struct gns_generate o = options(202);
 	struct gns_device_row *rows;
-	struct gns_device_kernel *kernels;
+	struct gns_kernel_row *kernels;
 	size_t n;
 	o.ranks = 2;
 	int64_t id = generate(&o);
@@ -431,4 +432,50 @@ Test(device, libraries_are_kept_once_and_grow)
 	}
 	commit();
 	cr_expect_eq(query(db, "SELECT count(*) FROM library"), 256);
+}
+
+/* ---- why there is nothing ---- */
+
+static void count(const char *collector, const char *name, uint64_t value)
+{
+	struct gns_record r = gns_generate_record(GNS_REC_COUNTER);
+	r.u.counter.value = value;
+	snprintf(r.u.counter.collector, sizeof r.u.counter.collector, "%s", collector);
+	snprintf(r.u.counter.name, sizeof r.u.counter.name, "%s", name);
+	put(r);
+}
+
+static void why_is(const char *words)
+{
+	struct gns_gpu gpu;
+	commit();
+	cr_assert_eq(gns_store_gpu(store, run_id, 0, &gpu, &err), 0, "%s", err.text);
+	cr_expect(words[0] ? strstr(gpu.why_not, words) != NULL : gpu.why_not[0] == 0, "\"%s\" is not in \"%s\"", words, gpu.why_not);
+	gns_gpu_free(&gpu);
+	cr_expect(gpu.libraries == NULL && gpu.n_libraries == 0);
+	begin();
+}
+
+Test(device, the_reason_for_no_kernel_times_is_said)
+{
+	struct gns_record owner = gns_generate_record(GNS_REC_EVENT);
+	begin();
+	put_step(1);
+	why_is("");
+	put(library("cuda", "13.0", "/usr/lib/libcuda.so.1")); /* loaded, and nothing more: torch does that without a GPU */
+	count("blas", "sgemm_", 7);
+	why_is("");
+	count("cublas", "cublasGemmEx", 12);
+	why_is("CUPTI was not used");
+	put(library("cupti", "", "/opt/libcupti.so.13"));
+	why_is("no window was opened yet");
+	count("cupti", "windows", 3);
+	count("cupti", "steps_abandoned", 2);
+	why_is("3 windows were opened, no step of them was told (2 given up)");
+	owner.u.event = (struct gns_rec_event){ .time_ns = 5, .name = "cupti_owner", .text = "torch.profiler\033[2J" };
+	put(owner);
+	why_is("one client at a time, and torch.profiler?[2J had it");
+	put(account(1, 1000000));
+	why_is("");
+	commit();
 }
