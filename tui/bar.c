@@ -12,6 +12,19 @@ void gns_bar(struct gns_canvas *canvas, const struct gns_renderer *renderer, int
 		gns_canvas_put(canvas, x + i, y, renderer->right[(eighths < GNS_LEVELS ? eighths : GNS_LEVELS) - 1], role);
 }
 
+void gns_parts(struct gns_canvas *canvas, const struct gns_renderer *renderer, int x, int y, int w, const double *shares, const enum gns_role *roles,
+	       size_t n)
+{
+	double sum = 0;
+	int from = 0;
+	for (size_t i = 0; i < n && i < GNS_PARTS_MAX; i++) {
+		sum = fmin(sum + (shares[i] > 0 ? shares[i] : 0), 1);
+		int to = (int)lround(sum * w);
+		for (; from < to; from++)
+			gns_canvas_put(canvas, x + from, y, renderer->part[i], roles[i]);
+	}
+}
+
 /* Mean of the known values of column i of w, or of the one it lies in; NaN when there are none. */
 static double column_mean(const double *values, size_t n, int i, int w)
 {

@@ -189,6 +189,27 @@ static double file_bytes(const char *path, const char *suffix)
 	return stat(name, &st) == 0 ? (double)st.st_size : 0;
 }
 
+/* Those of devices go first: in a program that uses one they are where the time is, the host's calls only launch them. */
+static int load_kernels(struct gns_feed *feed, struct gns_model *m, int64_t window, struct gns_error *err)
+{
+	int rc = gns_store_kernels(feed->store, feed->run_id, window, &m->kernels, &m->n_kernels, err);
+	if (rc == 0)
+		rc = gns_store_gpu(feed->store, feed->run_id, window, &m->gpu, err);
+	if (rc != 0 || m->gpu.n_kernels == 0)
+		return rc;
+	size_t devices = m->gpu.n_kernels;
+	struct gns_kernel_row *all = malloc((devices + m->n_kernels) * sizeof *all);
+	if (!all)
+		return gns_fail(err, -ENOMEM, "no memory left for the kernels");
+	memcpy(all, m->gpu.kernels, devices * sizeof *all);
+	if (m->n_kernels > 0)
+		memcpy(all + devices, m->kernels, m->n_kernels * sizeof *all);
+	free(m->kernels);
+	m->kernels = all;
+	m->n_kernels += devices;
+	return 0;
+}
+
 /* What a view needs besides the summary. Weights and kernels know a window to the newest step only. */
 static int load_rows(struct gns_feed *feed, struct gns_model *m, enum gns_view view, struct gns_error *err)
 {
@@ -207,13 +228,15 @@ static int load_rows(struct gns_feed *feed, struct gns_model *m, enum gns_view v
 		return rc ? rc : gns_store_layers(feed->store, run, window, &m->layers, &m->n_layers, err);
 	case GNS_VIEW_KERNELS:
 		rc = gns_store_split(feed->store, run, SPLIT_STEPS, &m->split, err);
-		return rc ? rc : gns_store_kernels(feed->store, run, window, &m->kernels, &m->n_kernels, err);
+		return rc ? rc : load_kernels(feed, m, window, err);
 	case GNS_VIEW_RUNS:
 		rc = load_overlays(feed, m, err);
 		return rc ? rc : gns_store_runs(feed->store, &m->runs, &m->n_runs, err);
 	case GNS_VIEW_HEALTH:
 		m->store_bytes = file_bytes(feed->path, "") + file_bytes(feed->path, "-wal");
-		rc = gns_store_counters(feed->store, run, &m->counters, &m->n_counters, err);
+		rc = gns_store_gpu(feed->store, run, window, &m->gpu, err);
+		if (rc == 0)
+			rc = gns_store_counters(feed->store, run, &m->counters, &m->n_counters, err);
 		return rc ? rc : gns_store_events(feed->store, run, &m->events, &m->n_events, err);
 	default:
 		return 0;

@@ -140,6 +140,7 @@ static json_t *kernels(const struct gns_model *m)
 		number(o, "calls_per_step", k->calls_per_step);
 		number(o, "gflops", k->gflops);
 		number(o, "max_ms", k->max_ms);
+		json_object_set_new(o, "device", json_boolean(k->device));
 		json_array_append_new(list, o);
 	}
 	return list;

@@ -8,6 +8,7 @@ void gns_model_free(struct gns_model *model)
 	free(model->points);
 	free(model->layers);
 	free(model->kernels);
+	gns_gpu_free(&model->gpu);
 	free(model->runs);
 	free(model->counters);
 	free(model->events);

@@ -49,8 +49,9 @@ struct gns_model {
 	struct gns_layer *layers;
 	size_t n_layers;
 	struct gns_history history; /* points 0: none */
-	struct gns_kernel_row *kernels;
+	struct gns_kernel_row *kernels; /* of devices first */
 	size_t n_kernels;
+	struct gns_gpu gpu; /* its kernels are in `kernels` */
 	struct gns_run_info *runs;
 	size_t n_runs;
 	struct gns_counter_row *counters;

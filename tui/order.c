@@ -239,6 +239,8 @@ static int compare_kernels(const void *a, const void *b, void *arg)
 	const struct indices *c = arg;
 	size_t ia = *(const size_t *)a, ib = *(const size_t *)b;
 	const struct gns_kernel_row *x = &c->model->kernels[ia], *y = &c->model->kernels[ib];
+	if (x->device != y->device)
+		return x->device ? -1 : 1; /* two clocks, two lists */
 	int order = c->by == GNS_SORT_GIVEN ? 0 : c->by == GNS_SORT_NAME ? strverscmp(x->name, y->name)
 					   : compare(kernel_key(x, c->by), kernel_key(y, c->by));
 	order = order ? order : ia < ib ? -1 : ia > ib;

@@ -25,7 +25,7 @@ bool gns_filter_matches(const char *filter, const char *text);
 /* One malloc, the caller's; NULL and *n = 0 when there are none (or no memory). Sort columns: first B_noise (an unresolved one
  * by its lower limit), second the share of S, third the share of |G|^2; most first, names from A. Groups by the same. */
 struct gns_layer_row *gns_layer_rows(const struct gns_model *model, const struct gns_ui *ui, size_t *n);
-/* Indices into model->kernels: first time per step, second calls, third GFLOP/s. */
+/* Indices into model->kernels, those of devices first: by time per step, second calls, third GFLOP/s. */
 size_t *gns_kernel_order(const struct gns_model *model, const struct gns_ui *ui, size_t *n);
 /* Indices into model->runs: first steps, second measured steps, third the start. */
 size_t *gns_run_order(const struct gns_model *model, const struct gns_ui *ui, size_t *n);

@@ -54,6 +54,10 @@ bool gns_plot_draw(struct gns_canvas *canvas, const struct gns_renderer *rendere
 
 /* A bar of `share` (0..1) of w columns; share above 1 fills it, an absent one draws nothing. */
 void gns_bar(struct gns_canvas *canvas, const struct gns_renderer *renderer, int x, int y, int w, double share, enum gns_role role);
+/* Shares of a whole side by side in w columns, each in its own glyph of the renderer's (`part`) and its own role. They are rounded so that
+ * the ends fall where the sums do. At most GNS_PARTS_MAX; what is absent or negative counts as nothing. */
+void gns_parts(struct gns_canvas *canvas, const struct gns_renderer *renderer, int x, int y, int w, const double *shares, const enum gns_role *roles,
+	       size_t n);
 /* A spark line: n values over w columns, each column the mean of those in it (fewer values than columns are stretched), scaled
  * from least to greatest; a column without values is blank. */
 void gns_spark(struct gns_canvas *canvas, const struct gns_renderer *renderer, int x, int y, int w, const double *values, size_t n,

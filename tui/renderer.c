@@ -36,7 +36,8 @@ static const char *braille_dots(unsigned mask, char glyph[8])
 #define UTF8_LOOK \
 	.band = "░", .above = "·", .at_least = "↑", .solid = "─", .dashed = "╌", .here = "●", .cross = "◆", \
 	.axis_x = "─", .axis_y = "│", .corner = "└", .tick_x = "┬", .tick_y = "┤", \
-	.up = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"}, .right = {"▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"}, .more = "▸"
+	.up = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"}, .right = {"▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"}, .more = "▸", \
+	.part = {"█", "▓", "▒", "░"}
 
 static const struct gns_renderer renderers[] = {
 	[GNS_RENDER_ASCII] = {
@@ -44,6 +45,7 @@ static const struct gns_renderer renderers[] = {
 		.band = ":", .above = ",", .at_least = "^", .solid = "=", .dashed = "~", .here = "@", .cross = "+",
 		.axis_x = "-", .axis_y = "|", .corner = "+", .tick_x = "+", .tick_y = "+",
 		.up = {"_", "_", ".", ".", "-", "-", "'", "'"}, .right = {" ", " ", " ", " ", "#", "#", "#", "#"}, .more = ">",
+		.part = {"#", "=", "~", "."},
 	},
 	[GNS_RENDER_BLOCK] = {.name = "block", .sub_x = 2, .sub_y = 2, .dots = block_dots, UTF8_LOOK},
 	[GNS_RENDER_BRAILLE] = {.name = "braille", .sub_x = 2, .sub_y = 4, .dots = braille_dots, UTF8_LOOK},

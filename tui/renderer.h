@@ -4,6 +4,7 @@
 
 enum gns_renderer_kind { GNS_RENDER_ASCII = 0, GNS_RENDER_BLOCK, GNS_RENDER_BRAILLE };
 
+#define GNS_PARTS_MAX 4
 #define GNS_LEVELS 8 /* heights of one cell of a bar or spark line, empty not counted */
 
 struct gns_renderer {
@@ -20,6 +21,7 @@ struct gns_renderer {
 	const char *up[GNS_LEVELS];    /* spark line: filled from below, 1/8 .. 8/8 */
 	const char *right[GNS_LEVELS]; /* bar: filled from the left */
 	const char *more;              /* selected row */
+	const char *part[GNS_PARTS_MAX]; /* parts of a whole, most to least filled */
 };
 
 const struct gns_renderer *gns_renderer(enum gns_renderer_kind kind);

@@ -248,3 +248,54 @@ char *gns_say_stretch(char *buf, size_t size, const struct gns_model *model)
 		snprintf(buf, size, "last %s steps", gns_text_number(to, sizeof to, (double)model->window));
 	return buf;
 }
+
+/* ---- devices ---- */
+
+const char *const gns_say_parts[GNS_PARTS_OF_WALL] = {"compute", "exposed communication", "exposed copies", "idle"};
+
+char *gns_say_device(char *buf, size_t size, const struct gns_device_row *row)
+{
+	char share[48];
+	size_t at = 0;
+	buf[0] = 0;
+	for (int i = 0; i < GNS_PARTS_OF_WALL && at < size; i++)
+		at += (size_t)snprintf(buf + at, size - at, "%s%s %s", i ? " · " : "", gns_say_parts[i],
+				       gns_say_percent(share, sizeof share, row->share[i]));
+	return buf;
+}
+
+/* A total and how much of it something else hid. */
+static size_t say_total(char *buf, size_t size, const char *what, double all, double exposed)
+{
+	char share[48], hidden[48];
+	if (!(all > 0))
+		return 0;
+	return (size_t)snprintf(buf, size, " · %s %s in all, %s of it overlapped", what, gns_say_percent(share, sizeof share, all),
+				gns_say_percent(hidden, sizeof hidden, 1 - exposed / all));
+}
+
+char *gns_say_device_beside(char *buf, size_t size, const struct gns_device_row *row)
+{
+	char share[48], wait[48];
+	size_t at = (size_t)snprintf(buf, size, "gnscope's kernels %s", gns_say_percent(share, sizeof share, row->share[GNS_PART_OWN]));
+	if (at < size)
+		at += say_total(buf + at, size - at, "communication", row->share[GNS_PART_COMM], row->share[GNS_PART_COMM_EXPOSED]);
+	if (at < size)
+		at += say_total(buf + at, size - at, "copies", row->share[GNS_PART_COPY], row->share[GNS_PART_COPY_EXPOSED]);
+	if (at < size && isfinite(row->queue_us))
+		at += (size_t)snprintf(buf + at, size - at, " · a kernel waits %s us", gns_say_three(wait, sizeof wait, row->queue_us));
+	if (at < size && row->dropped > 0)
+		snprintf(buf + at, size - at, " · %" PRId64 " records lost", row->dropped);
+	return buf;
+}
+
+char *gns_say_device_step(char *buf, size_t size, const struct gns_device_row *row)
+{
+	char time[160], seen[48], steps[48], taken[48];
+	struct gns_range wall = {row->wall_ms.value / 1e3, row->wall_ms.lo / 1e3, row->wall_ms.hi / 1e3};
+	int n = snprintf(buf, size, "%s a step, %s of %s steps looked at", gns_say_times(time, sizeof time, &wall, true),
+			 gns_text_number(seen, sizeof seen, (double)row->looked_at), gns_text_number(steps, sizeof steps, (double)row->steps));
+	if (n > 0 && (size_t)n < size && row->taken < row->looked_at)
+		snprintf(buf + n, size - (size_t)n, ", the newest %s taken", gns_text_number(taken, sizeof taken, (double)row->taken));
+	return buf;
+}

@@ -23,6 +23,13 @@ char *gns_say_range(char *buf, size_t size, const struct gns_range *range, char 
  * not add up (products beside one another) is said so. Where phases are known: "forward 33% (products 12%) · backward 50% (products
  * 30%) · optimizer 8% · gnscope 0.9% · rest 8.1%". */
 char *gns_say_split(char *buf, size_t size, const struct gns_split *split, bool wide);
+/* How a step went on a device: "compute 79.2% · exposed communication 6.25% · exposed copies 2.00% · idle 12.5%", which make up the whole, and
+ * what is beside them: "gnscope's kernels 0.40% · communication 18.8% in all, 66.7% of it overlapped · a kernel waits 8.5 us". */
+extern const char *const gns_say_parts[GNS_PARTS_OF_WALL];
+char *gns_say_device(char *buf, size_t size, const struct gns_device_row *row);
+char *gns_say_device_beside(char *buf, size_t size, const struct gns_device_row *row);
+/* "11.0 ms a step [10.9 to 11.1], 100 of 402 steps looked at". */
+char *gns_say_device_step(char *buf, size_t size, const struct gns_device_row *row);
 /* "measuring paused", "every 10th step by hand", "" when nothing was changed. */
 char *gns_say_control(char *buf, size_t size, const struct gns_model *model);
 /* "last 1,000 steps", "steps 201 to 1,200, frozen", "" for the whole run. */

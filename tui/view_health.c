@@ -71,6 +71,32 @@ static void write_store(struct page *page, const struct gns_model *m)
 					    : "; no trainer of it lives here under your user");
 }
 
+static void write_gpu(struct page *page, const struct gns_gpu *gpu)
+{
+	char a[400], b[96], c[64], d[64];
+	if (gpu->n_devices == 0 && gpu->n_libraries == 0 && !gpu->why_not[0])
+		return;
+	write_line(page, GNS_ROLE_STRONG, 0, "Devices");
+	for (size_t i = 0; i < gpu->n_devices && page->rows < PAGE_ROWS - 8; i++) {
+		const struct gns_device_row *row = &gpu->devices[i];
+		write_line(page, GNS_ROLE_TEXT, 2, "GPU %" PRId64 " of rank %" PRId64 ": %s", row->device, row->rank,
+			   gns_say_device_step(a, sizeof a, row));
+		write_line(page, GNS_ROLE_TEXT, 4, "%s", gns_say_device(a, sizeof a, row));
+		write_line(page, GNS_ROLE_FAINT, 4, "%s", gns_say_device_beside(a, sizeof a, row));
+	}
+	if (gpu->why_not[0])
+		write_line(page, GNS_ROLE_WARN, 2, "! %s", gns_text_safe(a, sizeof a, gpu->why_not));
+	else if (gpu->owner[0])
+		write_line(page, GNS_ROLE_TEXT, 2, "CUPTI, which serves one client at a time, was also held by %s", gns_text_safe(a, 100, gpu->owner));
+	for (size_t i = 0; i < gpu->n_libraries && page->rows < PAGE_ROWS - 8; i++) {
+		const struct gns_library_row *l = &gpu->libraries[i];
+		if (i > 0 && strcmp(l->name, l[-1].name) == 0 && strcmp(l->path, l[-1].path) == 0)
+			continue; /* another rank's */
+		write_line(page, GNS_ROLE_FAINT, 2, "%s %s%s%s", gns_text_safe(c, sizeof c, l->name), gns_text_safe(d, sizeof d, l->version),
+			   l->version[0] ? "  " : "", gns_text_safe(b, sizeof b, l->path));
+	}
+}
+
 static void write_warnings(struct page *page, const struct gns_summary *s)
 {
 	char name[64], text[256];
@@ -120,6 +146,7 @@ void gns_view_health(struct gns_canvas *canvas, struct gns_rect body, const stru
 	write_warnings(&page, &m->summary);
 	write_run(&page, m);
 	write_store(&page, m);
+	write_gpu(&page, &m->gpu);
 	write_counters(&page, m);
 	write_events(&page, m);
 	size_t *scroll = &ui->selected[GNS_VIEW_HEALTH], most = page.rows > body.h ? (size_t)(page.rows - body.h) : 0;

@@ -5,12 +5,19 @@
 #include <string.h>
 
 #include "gnscope/text.h"
+#include "tui/device.h"
 #include "tui/list.h"
 #include "tui/order.h"
 #include "tui/plot.h"
 #include "tui/say.h"
 
-enum { NAME, FAMILY, MS, SHARE, BAR, CALLS, GFLOPS, MAX, COLUMNS };
+enum { NAME, FAMILY, MS, SHARE, BAR, CALLS, GFLOPS, MAX, GRID, BLOCK, REGISTERS, COLUMNS }; /* from GRID on: of devices */
+
+static void draw_count(struct gns_canvas *canvas, const struct gns_grid *table, int row, size_t column, int64_t count)
+{
+	char text[48];
+	gns_grid_cell(table, canvas, row, column, GNS_ROLE_FAINT, gns_text_number(text, sizeof text, count < 0 ? NAN : (double)count));
+}
 
 static void draw_row(struct gns_canvas *canvas, const struct gns_grid *table, const struct gns_ui *ui, int row,
 		     const struct gns_kernel_row *k)
@@ -23,6 +30,11 @@ static void draw_row(struct gns_canvas *canvas, const struct gns_grid *table, co
 	gns_grid_cell(table, canvas, row, CALLS, GNS_ROLE_TEXT, gns_text_number(text, sizeof text, k->calls_per_step));
 	gns_grid_cell(table, canvas, row, GFLOPS, GNS_ROLE_TEXT, gns_text_number(text, sizeof text, k->gflops));
 	gns_grid_cell(table, canvas, row, MAX, GNS_ROLE_FAINT, gns_text_number(text, sizeof text, k->max_ms));
+	if (table->n > GRID && k->device) {
+		draw_count(canvas, table, row, GRID, k->grid);
+		draw_count(canvas, table, row, BLOCK, k->block);
+		draw_count(canvas, table, row, REGISTERS, k->registers);
+	}
 	if (table->w[BAR] > 0)
 		gns_bar(canvas, ui->renderer, table->x[BAR], table->frame.y + row, table->w[BAR], k->share, GNS_ROLE_TIME);
 }
@@ -52,10 +64,10 @@ static int draw_choices(struct gns_canvas *canvas, struct gns_rect line, const s
 	return 1;
 }
 
-static struct gns_grid grid_of(struct gns_rect frame)
+static struct gns_grid grid_of(struct gns_rect frame, bool devices)
 {
 	struct gns_grid table = {
-		.frame = frame, .n = COLUMNS,
+		.frame = frame, .n = devices ? COLUMNS : GRID,
 		.column = {
 			[NAME] = {"call", 22, true, GNS_ALIGN_LEFT, 9},
 			[FAMILY] = {"family", 7, false, GNS_ALIGN_LEFT, 4},
@@ -65,8 +77,16 @@ static struct gns_grid grid_of(struct gns_rect frame)
 			[CALLS] = {"calls/step", 10, false, GNS_ALIGN_RIGHT, 2},
 			[GFLOPS] = {"GFLOP/s", 7, false, GNS_ALIGN_RIGHT, 5},
 			[MAX] = {"max ms", 7, false, GNS_ALIGN_RIGHT, 1},
+			[GRID] = {"grid", 7, false, GNS_ALIGN_RIGHT, 0},
+			[BLOCK] = {"block", 5, false, GNS_ALIGN_RIGHT, 0},
+			[REGISTERS] = {"registers", 9, false, GNS_ALIGN_RIGHT, 0},
 		},
 	};
+	if (devices) { /* names of templates say most at their two ends */
+		table.column[NAME] = (struct gns_column){"kernel or call", 22, true, GNS_ALIGN_PATH, 9};
+		table.column[FAMILY].width = 15;
+		table.column[GFLOPS].keep = 0;
+	}
 	gns_grid_fit(&table);
 	return table;
 }
@@ -74,16 +94,18 @@ static struct gns_grid grid_of(struct gns_rect frame)
 void gns_view_kernels(struct gns_canvas *canvas, struct gns_rect body, const struct gns_model *m, struct gns_ui *ui)
 {
 	size_t n;
+	int used = gns_device_panel(canvas, body, &m->gpu, ui);
 	if (m->n_kernels == 0) {
-		gns_canvas_wrap(canvas, body, GNS_ROLE_STRONG, "No timed call yet: calls are timed in measured steps.");
+		gns_canvas_wrap(canvas, (struct gns_rect){body.x, body.y + used, body.w, body.h - used}, GNS_ROLE_STRONG,
+				"No timed call yet: calls are timed in measured steps.");
 		return;
 	}
 	size_t *order = gns_kernel_order(m, ui, &n);
-	int used = draw_split(canvas, body, m);
+	used += draw_split(canvas, (struct gns_rect){body.x, body.y + used, body.w, body.h - used}, m);
 	used += draw_choices(canvas, (struct gns_rect){body.x, body.y + used, body.w, 1}, m, ui, n);
 	body.y += used;
 	body.h -= used;
-	struct gns_grid table = grid_of(body);
+	struct gns_grid table = grid_of(body, m->gpu.n_kernels > 0);
 	gns_grid_titles(&table, canvas);
 	struct gns_list list = gns_list_place(&table, ui, GNS_VIEW_KERNELS, n);
 	for (size_t i = list.first; i < list.end; i++)

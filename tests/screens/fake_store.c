@@ -133,6 +133,16 @@ int gns_store_session_key(struct gns_store *store, int64_t run_id, uint64_t *key
 	return 0;
 }
 
+int gns_store_gpu(struct gns_store *store, int64_t run_id, int64_t window, struct gns_gpu *out, struct gns_error *err)
+{
+	*out = (struct gns_gpu){0};
+	return 0;
+}
+
+void gns_gpu_free(struct gns_gpu *gpu)
+{
+}
+
 #define GIVE(function, type, field)                                                                                        \
 	int function                                                                                                       \
 	{                                                                                                                  \

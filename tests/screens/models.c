@@ -85,10 +85,10 @@ static void set_layers(struct gns_model *m)
 static void set_kernels(struct gns_model *m)
 {
 	static const struct gns_kernel_row kernel[] = {
-		{"sgemm NT 784x512x256", "wgrad", 1, 3.21, 5.02, 64.0, 0.261},
-		{"sgemm TN 512x256x784", "forward", 1, 2.95, 4.4, 69.7, 0.240},
-		{"sgemm NN 512x256x256", "dgrad", 1, 0.98, 1.2, 68.5, 0.0797},
-		{"sgemm NT 512x256x256", "wgrad", 1, 0.91, 1.31, 73.7, 0.074},
+		{"sgemm NT 784x512x256", "wgrad", 1, 3.21, 5.02, 64.0, 0.261, false, -1, -1, -1, -1},
+		{"sgemm TN 512x256x784", "forward", 1, 2.95, 4.4, 69.7, 0.240, false, -1, -1, -1, -1},
+		{"sgemm NN 512x256x256", "dgrad", 1, 0.98, 1.2, 68.5, 0.0797, false, -1, -1, -1, -1},
+		{"sgemm NT 512x256x256", "wgrad", 1, 0.91, 1.31, 73.7, 0.074, false, -1, -1, -1, -1},
 	};
 	m->n_kernels = 4;
 	m->kernels = rows(m->n_kernels, sizeof *m->kernels);
@@ -183,9 +183,89 @@ void model_no_run(struct gns_model *m)
 	strcpy(m->message, "There is no run in /tmp/x.db yet.\033]0;evil\007");
 }
 
+static struct gns_interval about(double value)
+{
+	return (struct gns_interval){value, value * 0.99, value * 1.01};
+}
+
+static void set_gpu(struct gns_model *m, size_t devices)
+{
+	static const double share[GNS_PARTS] = {0.715, 0.0625, 0.02, 0.2025, 0.1875, 0.04, 0.004};
+	static const struct gns_library_row library[] = {
+		{0, "cublas", "13.0.2", "/opt/cuda/lib64/libcublas.so.13", ""}, {0, "cuda", "13.0", "/usr/lib/x86_64-linux-gnu/libcuda.so.1", ""},
+		{0, "cupti", "", "/opt/cuda/lib64/libcupti.so.13", "owner"}};
+	m->gpu.n_devices = devices;
+	m->gpu.devices = rows(devices, sizeof *m->gpu.devices);
+	for (size_t i = 0; i < devices; i++) {
+		struct gns_device_row *row = &m->gpu.devices[i];
+		double idle = 0.005 * (double)i;
+		*row = (struct gns_device_row){.rank = (int64_t)i / 4, .device = (int64_t)i % 4, .looked_at = 100, .steps = 2000, .taken = 100,
+					       .wall_ms = about(11), .total_ms = 1100, .kernels = 60, .queue_us = 8.5};
+		for (int k = 0; k < GNS_PARTS; k++) {
+			row->share[k] = share[k] + (k == GNS_PART_IDLE ? idle : k == GNS_PART_COMPUTE ? -idle : 0);
+			row->ms[k] = about(11 * row->share[k]);
+		}
+	}
+	m->gpu.n_libraries = 3;
+	m->gpu.libraries = rows(3, sizeof library[0]);
+	memcpy(m->gpu.libraries, library, sizeof library);
+}
+
+/* As a feed does it, those of devices first. */
+static void set_device_kernels(struct gns_model *m)
+{
+	static const struct gns_kernel_row kernel[] = {
+		{"sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64_cublas", "gpu matmul", 24, 4.32, 0.182, NAN, 0.393, true, 168, 384, 132, 232448},
+		{"flash_fwd_kernel<Flash_fwd_kernel_traits<64, 128, 128, 4>, ...>", "gpu attention", 12, 1.57, 0.132, NAN, 0.143, true, 255, 128, 1536, 49152},
+		{"ncclDevKernel_AllReduce_Sum_bf16_RING_LL", "gpu comm", 2, 2.06, 1.04, NAN, 0.1875, true, 96, 544, 24, 82240},
+		{"vectorized_elementwise_kernel<4, GeluFunctor>", "gpu elementwise", 12, 0.787, 0.067, NAN, 0.0715, true, 32, 128, 6144, 0},
+		{"gns_sketch_linear_bf16", "gpu gnscope", 5, 0.044, 0.011, NAN, 0.004, true, 96, 256, 264, 20480},
+		{"memcpy host to device", "gpu copy", 3, 0.44, 0.2, NAN, 0.04, true, -1, -1, -1, -1},
+	};
+	size_t n = sizeof kernel / sizeof *kernel;
+	struct gns_kernel_row *all = rows(n + m->n_kernels, sizeof *all);
+	memcpy(all, kernel, sizeof kernel);
+	memcpy(all + n, m->kernels, m->n_kernels * sizeof *all);
+	free(m->kernels);
+	m->kernels = all;
+	m->n_kernels += n;
+	m->gpu.kernels = rows(n, sizeof *all);
+	memcpy(m->gpu.kernels, kernel, sizeof kernel);
+	m->gpu.n_kernels = n;
+}
+
+void model_device(struct gns_model *m)
+{
+	model_training(m);
+	set_gpu(m, 1);
+	set_device_kernels(m);
+}
+
+void model_devices(struct gns_model *m)
+{
+	model_training(m);
+	set_gpu(m, 12);
+	set_device_kernels(m);
+	strcpy(m->gpu.owner, "torch.profiler");
+}
+
+void model_no_kernel_times(struct gns_model *m)
+{
+	model_training(m);
+	set_gpu(m, 0);
+	strcpy(m->gpu.owner, "nsys");
+	strcpy(m->gpu.why_not, "no kernel times: CUPTI serves one client at a time, and nsys had it");
+}
+
 void model_hostile(struct gns_model *m)
 {
 	model_training(m);
+	set_gpu(m, 3);
+	set_device_kernels(m);
+	m->gpu.devices[0] = (struct gns_device_row){.rank = INT64_MAX, .device = INT64_MIN, .looked_at = INT64_MAX, .steps = -1, .wall_ms = {1e300, NAN, INFINITY},
+						    .share = {7, -3, NAN, INFINITY}, .queue_us = 1e300, .total_ms = NAN, .dropped = INT64_MAX};
+	memset(m->gpu.owner, '\033', sizeof m->gpu.owner - 1);
+	memset(m->gpu.libraries[1].path, 'p', sizeof m->gpu.libraries[1].path - 1);
 	strcpy(m->summary.run.name, "\033[2J\xe8\xae\xad\xe7\xbb\x83 a very long name of a run that somebody gave without thinking of the screen");
 	memset(m->summary.run.command, 'x', sizeof m->summary.run.command - 1);
 	m->summary.samples_per_step = 1e9;

@@ -13,6 +13,10 @@ void model_finished(struct gns_model *model);
 void model_waiting(struct gns_model *model);  /* 12 steps, 3 weights, nothing measured */
 void model_no_store(struct gns_model *model);
 void model_no_run(struct gns_model *model);
+/* A program on one GPU: a step of 11 ms of which 71.5% computes, 6.25% only communicates, 2% only copies, the rest idles. */
+void model_device(struct gns_model *model);
+void model_devices(struct gns_model *model); /* on twelve */
+void model_no_kernel_times(struct gns_model *model); /* on one, where another program had CUPTI */
 /* Long names, escape sequences, wide characters, sixteen warnings, absurd numbers. */
 void model_hostile(struct gns_model *model);
 

@@ -113,6 +113,47 @@ static void priced(struct gns_model *m)
 	m->split = (struct gns_split){.steps = 10, .step_ms = 10, .gnscope_ms = 0.1, .family = {{"wgrad", 6}}, .n_families = 1};
 }
 
+/* However they are sorted, kernels of devices stay before calls of the host: their times are by another clock. */
+Test(fold, kernels_of_devices_go_first)
+{
+	struct gns_model m;
+	model_device(&m);
+	for (int sort = 0; sort < GNS_SORTS; sort++)
+		for (int reverse = 0; reverse < 2; reverse++) {
+			struct gns_ui ui = {.view = GNS_VIEW_KERNELS};
+			size_t n;
+			ui.sort[GNS_VIEW_KERNELS] = (enum gns_sort)sort;
+			ui.reverse[GNS_VIEW_KERNELS] = reverse;
+			size_t *order = gns_kernel_order(&m, &ui, &n);
+			cr_assert_eq(n, m.n_kernels);
+			for (size_t i = 0; i < n; i++)
+				cr_expect_eq(m.kernels[order[i]].device, i < m.gpu.n_kernels, "sort %d, row %zu", sort, i);
+			if (sort == GNS_SORT_FIRST && !reverse)
+				cr_expect_str_eq(m.kernels[order[0]].family, "gpu matmul");
+			if (sort == GNS_SORT_FIRST && reverse)
+				cr_expect_str_eq(m.kernels[order[0]].family, "gpu gnscope");
+			free(order);
+		}
+	gns_model_free(&m);
+}
+
+Test(words, how_a_step_went_on_a_device)
+{
+	struct gns_device_row row = {.looked_at = 1500, .steps = 6002, .taken = 1000, .wall_ms = {11.04, 10.98, 11.12}, .queue_us = NAN,
+				     .share = {0.5, 0.25, 0.05, 0.2, 0.5, 0.05, 0.004}};
+	char text[400];
+	cr_expect_str_eq(gns_say_device(text, sizeof text, &row), "compute 50.0% · exposed communication 25.0% · exposed copies 5.00% · idle 20.0%", "%s", text);
+	gns_say_device_beside(text, sizeof text, &row);
+	cr_expect_str_eq(text, "gnscope's kernels 0.40% · communication 50.0% in all, 50.0% of it overlapped · copies 5.00% in all, 0% of it overlapped", "%s", text);
+	gns_say_device_step(text, sizeof text, &row);
+	cr_expect_str_eq(text, "11 [11 to 11.1] ms a step, 1,500 of 6,002 steps looked at, the newest 1,000 taken", "%s", text);
+	row = (struct gns_device_row){.looked_at = 1, .steps = 3, .taken = 1, .wall_ms = {11.04, NAN, NAN}, .share = {1}, .queue_us = 8.54, .dropped = 2};
+	gns_say_device_step(text, sizeof text, &row);
+	cr_expect_str_eq(text, "11 ms a step, 1 of 3 steps looked at", "%s", text);
+	gns_say_device_beside(text, sizeof text, &row);
+	cr_expect_str_eq(text, "gnscope's kernels 0% · a kernel waits 8.54 us · 2 records lost", "%s", text);
+}
+
 Test(cost, doubling_by_hand)
 {
 	struct gns_model m;

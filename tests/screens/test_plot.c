@@ -201,6 +201,28 @@ Test(bar, eighths, .init = setup, .fini = teardown)
 	cr_expect_str_eq(glyph(0, 2), " ");
 }
 
+/* Each part has the columns between the rounded sums. */
+Test(bar, parts_of_a_whole, .init = setup, .fini = teardown)
+{
+	static const enum gns_role roles[] = {GNS_ROLE_TIME, GNS_ROLE_WARN, GNS_ROLE_CRIT, GNS_ROLE_FAINT};
+	static const struct {
+		double shares[4];
+		const char *drawn;
+	} cases[] = {
+		{{0.5, 0.25, 0.125, 0.125}, "########====~~.."}, {{0.72, 0.06, 0.02, 0.2}, "############~..."}, /* 11.52, 12.48, 12.8 */
+		{{0, 0, 0, 1}, "................"}, {{2, 1, 1, 1}, "################"}, {{NAN, -1, 0.5, 0.5}, "~~~~~~~~........"}, {{0.25, 0, 0, 0}, "####            "},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		gns_canvas_clear(&canvas);
+		gns_parts(&canvas, gns_renderer(GNS_RENDER_ASCII), 1, 0, 16, cases[i].shares, roles, 4);
+		for (int x = 0; x < 16; x++)
+			cr_expect_eq(gns_canvas_at(&canvas, 1 + x, 0)->glyph[0], cases[i].drawn[x], "case %zu, column %d: %s", i, x,
+				     gns_canvas_at(&canvas, 1 + x, 0)->glyph);
+		cr_expect_eq(gns_canvas_at(&canvas, 17, 0)->glyph[0], ' ');
+		cr_expect_eq(gns_canvas_at(&canvas, 0, 0)->glyph[0], ' ');
+	}
+}
+
 Test(bar, spark_scales_and_leaves_blanks, .init = setup, .fini = teardown)
 {
 	double values[] = {0, 1, NAN, 8};

@@ -56,7 +56,7 @@ Test(screens, any_size_stays_within, .init = setup, .timeout = 300)
 	static const int widths[] = {1, 2, 3, 5, 9, 16, 20, 33, 40, 41, 59, 60, 79, 80, 81, 100, 139, 140, 300};
 	static const int heights[] = {1, 2, 3, 4, 5, 8, 10, 13, 16, 24, 25, 40, 100};
 	static void (*const models[])(struct gns_model *) = {model_training, model_unresolved, model_waiting, model_no_store, model_no_run,
-							     model_hostile};
+							     model_hostile, model_devices, model_no_kernel_times};
 	for (size_t m = 0; m < sizeof models / sizeof *models; m++)
 		for (int view = 0; view <= GNS_VIEWS; view++)
 			for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
@@ -98,7 +98,7 @@ static void random_choices(struct gns_ui *ui, unsigned *state)
 
 Test(screens, five_hundred_sizes_with_any_choices, .init = setup, .timeout = 120)
 {
-	static void (*const models[])(struct gns_model *) = {model_training, model_unresolved, model_hostile, model_waiting};
+	static void (*const models[])(struct gns_model *) = {model_training, model_devices, model_hostile, model_waiting};
 	unsigned state = 7;
 	for (int round = 0; round < 500; round++) {
 		struct gns_model model;
@@ -126,8 +126,8 @@ Test(screens, five_hundred_sizes_with_any_choices, .init = setup, .timeout = 120
 /* An ASCII screen has ASCII only, whatever the model holds. */
 Test(screens, ascii_is_ascii, .init = setup)
 {
-	static void (*const models[])(struct gns_model *) = {model_training, model_unresolved, model_hostile};
-	for (size_t m = 0; m < 3; m++)
+	static void (*const models[])(struct gns_model *) = {model_training, model_unresolved, model_hostile, model_devices};
+	for (size_t m = 0; m < 4; m++)
 		for (int view = 0; view < GNS_VIEWS; view++) {
 			struct screen_case screen = {"ascii", models[m], (enum gns_view)view, 120, 40, GNS_RENDER_ASCII, .help = false};
 			char *text = screen_text(&screen);
