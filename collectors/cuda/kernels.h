@@ -181,6 +181,89 @@ struct gns_cu_embedding {
 	double *value;
 };
 
+/* ---- convolutions: docs/sketch.md, "Convolutions"; conv.cuh ---- */
+
+/* Three spatial dimensions, unused ones of size 1. Position m meets padded input t = m stride + k dilation: phase t % stride, at
+ * t / stride of that phase's plane. */
+struct gns_cu_axes {
+	uint32_t in[3], out[3], kernel[3], stride[3], dilation[3], padding[3];
+	uint32_t phases[3]; /* that the kernel meets */
+	uint32_t length[3]; /* of a phase's plane */
+};
+
+/* gns_conv_lay (f32, f64: of what is written): images x channels planes, and the sums of their parts of GNS_CU_LAY elements. Grid
+ * images * channels * tiles. */
+#define GNS_CU_LAY 4096
+struct gns_cu_conv_lay {
+	const uint32_t *gate;
+	const void *data;
+	int64_t image_step, channel_step, step[3];
+	struct gns_cu_axes axes;
+	uint64_t channels, plane, tiles;
+	void *out;    /* or NULL: the input is read in place, only its sums are wanted */
+	double *part; /* images x channels x tiles, or NULL */
+	uint32_t dtype, reserved;
+};
+
+/* gns_conv_direction (f32, f64): v[sample][channel], the sum of the sample's planes. A thread each. */
+struct gns_cu_conv_direction {
+	const uint32_t *gate;
+	const double *part;
+	uint64_t samples, images, channels, tiles;
+	void *v;
+};
+
+/* One side of the products: piece j of a group begins at base + image image_step + group group_step + j / taps channel_step + the
+ * shift of tap j % taps; position q is at q, or where `padded` at its place in a plane. */
+struct gns_cu_pieces {
+	const void *base;
+	int64_t image_step, group_step, channel_step;
+	uint64_t count, taps;
+	struct gns_cu_axes axes;
+	uint32_t padded, reserved;
+};
+
+/* gns_conv_maps (f32, f64, f16, bf16: of the pieces): map l at every position, the signed sum of the pieces of bucket l, and the sum of
+ * pieces times v. Grid images * groups * tiles. */
+enum { GNS_CU_CONV_BUCKETS, GNS_CU_CONV_SINGLE }; /* SINGLE: piece j is map j, without a sign */
+#define GNS_CU_LIST 512
+struct gns_cu_conv_maps {
+	const uint32_t *gate;
+	struct gns_cu_pieces pieces;
+	uint64_t images, groups, positions, tiles; /* images of one sample */
+	uint64_t seed, stream, first_sample, first_column;
+	uint32_t form;
+	uint32_t width;  /* positions of a block: a power of two, 32 to GNS_CU_THREADS */
+	uint32_t maps;   /* of buckets that are written: 0 to 8, the first of `total` */
+	uint32_t along;  /* the map along v too, as the last one */
+	uint32_t total;  /* maps of an image and group */
+	uint32_t common; /* signs of the sample alone, the groups' pieces numbered on from each other */
+	const void *v;   /* samples x groups x channels of a group, or NULL */
+	void *out;       /* images x groups x total x positions */
+};
+
+/* gns_conv_dots (likewise): part[image][group][chunk][piece][l] = sum over the chunk's positions of piece and map first_map + l. One
+ * warp a unit: 8 pieces of a chunk. */
+struct gns_cu_conv_dots {
+	const uint32_t *gate;
+	struct gns_cu_pieces pieces;
+	uint64_t units, groups, positions, chunk, chunks;
+	const void *maps;
+	uint32_t first_map, maps_n, total, reserved;
+	void *part;
+};
+
+/* gns_conv_finish (f32, f64): the estimate of every sample and group. v NULL: exact, the sum of the squares of z. With g: buckets of
+ * outputs, z of inputs; without: the other way, and g is z's ninth. One block each. */
+struct gns_cu_conv_finish {
+	const uint32_t *gate;
+	const void *z, *g, *v;
+	uint64_t images, groups, chunks, count, g_count, maps;
+	uint64_t pieces, taps, channels; /* of the input, of a group */
+	uint64_t seed, stream, first_sample;
+	double *value; /* samples x groups */
+};
+
 /* gns_print: the bits of 16 elements, at the places that profiler/shim/print.c takes, and two hashes of them: hash[0] is
  * gns_print_hash, hash[1] another. One block of 32. */
 struct gns_cu_print {

@@ -46,7 +46,7 @@ static int plan_slice(struct gns_cu_plan *plan, struct gns_cu_ground *ground, gn
 	}
 }
 
-int gns_device_run(const struct gns_device_target *to, size_t samples, gns_device_planner *planner, const void *job)
+int gns_device_run(const struct gns_device_target *to, size_t samples, gns_device_planner *planner, const void *job, size_t want)
 {
 	struct gns_cu_ground ground = gns_device_ground(to);
 	struct gns_cu_plan plan;
@@ -57,7 +57,9 @@ int gns_device_run(const struct gns_device_target *to, size_t samples, gns_devic
 		return -ENOMEM;
 	do {
 		n = n < samples - first ? n : samples - first;
-		int rc = plan_slice(&plan, &ground, planner, job, first, &n, size);
+		int rc = plan_slice(&plan, &ground, planner, job, first, &n, size < want ? size : want);
+		if (rc == -ENOMEM && want < size)
+			rc = plan_slice(&plan, &ground, planner, job, first, &n, size);
 		if (!rc)
 			rc = gns_device_launch(to, &plan);
 		if (rc)
@@ -155,7 +157,7 @@ static int norm_of_parts(const struct gns_device_target *to, struct norm *job, s
 		return -ENOTSUP;
 	job->walk = walk;
 	do {
-		const int rc = gns_device_run(&part, 1, plan_norm, job);
+		const int rc = gns_device_run(&part, 1, plan_norm, job, SIZE_MAX);
 		if (rc)
 			return rc;
 		part.add = true;

@@ -146,7 +146,7 @@ int gns_device_linear(const struct gns_device_target *to, const struct gns_sampl
 		job.side[0].dtype = job.side[1].dtype = GNS_F64;
 	}
 	const int rc = walk_rows(&job);
-	return rc ? rc : gns_device_run(to, samples->n, plan_rows, &job);
+	return rc ? rc : gns_device_run(to, samples->n, plan_rows, &job, SIZE_MAX);
 }
 
 int gns_device_embedding(const struct gns_device_target *to, const struct gns_samples *samples, const struct gns_tensor *ids,
@@ -159,5 +159,5 @@ int gns_device_embedding(const struct gns_device_target *to, const struct gns_sa
 	    split_side(&job.side[1], samples, y, 1))
 		return -EINVAL;
 	const int rc = walk_rows(&job);
-	return rc ? rc : gns_device_run(to, samples->n, plan_rows, &job);
+	return rc ? rc : gns_device_run(to, samples->n, plan_rows, &job, SIZE_MAX);
 }

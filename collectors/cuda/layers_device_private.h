@@ -9,8 +9,9 @@
 /* Plans samples first to first + n - 1 of `job`. As the functions of plan.h: 0, -EINVAL, -ERANGE. */
 typedef int gns_device_planner(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *job, size_t first, size_t n);
 
-/* Plans and launches until all samples are through; the result is in the target's slot. */
-int gns_device_run(const struct gns_device_target *to, size_t samples, gns_device_planner *planner, const void *job);
+/* Plans and launches until all samples are through; the result is in the target's slot. `want`: bytes of scratch to stay below where
+ * more than one sample would need more; SIZE_MAX: all there are. */
+int gns_device_run(const struct gns_device_target *to, size_t samples, gns_device_planner *planner, const void *job, size_t want);
 /* One plan that needs no scratch, or a known part of it; ground as gns_device_ground gives it. */
 struct gns_cu_ground gns_device_ground(const struct gns_device_target *to);
 int gns_device_launch(const struct gns_device_target *to, const struct gns_cu_plan *plan);

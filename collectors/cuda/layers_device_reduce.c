@@ -77,7 +77,7 @@ static int run(const struct gns_device_target *to, size_t n, struct sums *job)
 		job->of = (struct gns_cu_reduction){.samples = n};
 	else
 		rc = lay_out(job);
-	return rc ? rc : gns_device_run(to, n, plan_sums, job);
+	return rc ? rc : gns_device_run(to, n, plan_sums, job, SIZE_MAX);
 }
 
 int gns_device_reduce(const struct gns_device_target *to, const struct gns_samples *samples, const struct gns_tensor *g,

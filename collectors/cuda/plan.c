@@ -1,5 +1,5 @@
 /* Launch sequences and their geometry. */
-#include "plan.h"
+#include "plan_private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,43 +9,36 @@
 
 #define GRID_Y_MOST 65535
 #define GRAM_SLICE 4096
-#define BLOCKS_A_SM 4
 
 #define FOUR(name) "gns_" name "_f32", "gns_" name "_f64", "gns_" name "_f16", "gns_" name "_bf16"
 const char *const gns_cu_kernels[] = {
 	FOUR("norm2"), FOUR("direction"), FOUR("project"), FOUR("buckets"), FOUR("weigh"), FOUR("columns"), FOUR("gram"), FOUR("inner"),
-	FOUR("embedding"), "gns_gather_f32", "gns_gather_f64", "gns_finish", "gns_gram_finish", "gns_print", "gns_sum", "gns_value",
+	FOUR("embedding"), FOUR("conv_maps"), FOUR("conv_dots"), "gns_conv_lay_f32", "gns_conv_lay_f64", "gns_conv_direction_f32",
+	"gns_conv_direction_f64", "gns_conv_finish_f32", "gns_conv_finish_f64", "gns_gather_f32", "gns_gather_f64", "gns_finish", "gns_gram_finish", "gns_print", "gns_sum", "gns_value",
 	"gns_reduce", "gns_copy", "gns_fill", "gns_gate", "gns_deliver", "gns_mark", NULL,
 };
 
-struct draft {
-	struct gns_cu_plan *plan;
-	const struct gns_cu_ground *ground;
-	const char *scratch;
-	int rc;
-};
-
-static size_t ceil_div(size_t a, size_t b)
+size_t gns_plan_ceil_div(size_t a, size_t b)
 {
 	return a / b + (a % b != 0);
 }
 
-static size_t item_size(uint32_t dtype)
+size_t gns_plan_item_size(uint32_t dtype)
 {
 	return dtype == GNS_F64 ? 8 : dtype == GNS_F32 ? 4 : 2;
 }
 
-static size_t acc_size(uint32_t dtype)
+size_t gns_plan_acc_size(uint32_t dtype)
 {
 	return dtype == GNS_F64 ? 8 : 4;
 }
 
-static const char *type_name(uint32_t dtype)
+const char *gns_plan_type_name(uint32_t dtype)
 {
 	return dtype == GNS_F64 ? "f64" : dtype == GNS_F32 ? "f32" : dtype == GNS_F16 ? "f16" : "bf16";
 }
 
-static bool is_sound(const struct gns_cu_operand *m)
+bool gns_plan_is_sound(const struct gns_cu_operand *m)
 {
 	return m && m->dtype >= GNS_F32 && m->dtype < GNS_DTYPES && (m->data || !m->samples || !m->rows || !m->cols);
 }
@@ -60,20 +53,18 @@ static bool same_shape(const struct gns_cu_operand *a, const struct gns_cu_opera
 	return a->samples == b->samples && a->rows == b->rows && a->cols == b->cols && a->dtype == b->dtype;
 }
 
-/* At least one, lest nothing be launched. */
-static size_t multiprocessors(const struct gns_cu_ground *ground)
+size_t gns_plan_multiprocessors(const struct gns_cu_ground *ground)
 {
 	return ground->sms ? ground->sms : 1;
 }
 
-static struct draft begin(struct gns_cu_plan *plan, const struct gns_cu_ground *ground)
+struct gns_plan_draft gns_plan_begin(struct gns_cu_plan *plan, const struct gns_cu_ground *ground)
 {
 	*plan = (struct gns_cu_plan){0};
-	return (struct draft){.plan = plan, .ground = ground, .scratch = ground->scratch};
+	return (struct gns_plan_draft){.plan = plan, .ground = ground, .scratch = ground->scratch};
 }
 
-/* NULL while scratch is only being counted. */
-static void *take(struct draft *draft, size_t count, size_t item)
+void *gns_plan_take(struct gns_plan_draft *draft, size_t count, size_t item)
 {
 	const size_t at = draft->plan->scratch_bytes;
 	size_t bytes;
@@ -86,7 +77,7 @@ static void *take(struct draft *draft, size_t count, size_t item)
 	return draft->scratch ? (char *)draft->scratch + at : NULL;
 }
 
-static struct gns_cu_launch *launch(struct draft *draft, const char *kernel, const char *type, size_t x, size_t y, size_t z)
+struct gns_cu_launch *gns_plan_launch(struct gns_plan_draft *draft, const char *kernel, const char *type, size_t x, size_t y, size_t z)
 {
 	struct gns_cu_launch *l = &draft->plan->launch[draft->plan->launches++];
 
@@ -102,7 +93,7 @@ static struct gns_cu_launch *launch(struct draft *draft, const char *kernel, con
 
 static struct gns_cu_rows rows_of(const struct gns_cu_operand *m)
 {
-	const ptrdiff_t n = (ptrdiff_t)GNS_CU_VEC(item_size(m->dtype));
+	const ptrdiff_t n = (ptrdiff_t)GNS_CU_VEC(gns_plan_item_size(m->dtype));
 	const bool vec = m->col_stride == 1 && (uintptr_t)m->data % 16 == 0 && (m->rows == 1 || m->row_stride % n == 0) &&
 			 (m->samples == 1 || m->sample_step % n == 0);
 
@@ -110,19 +101,19 @@ static struct gns_cu_rows rows_of(const struct gns_cu_operand *m)
 				    .col_stride = m->col_stride, .samples = m->samples, .rows = m->rows, .cols = m->cols, .vec = vec};
 }
 
-static int seal(struct draft *draft)
+int gns_plan_seal(struct gns_plan_draft *draft)
 {
 	for (unsigned k = 0; k < draft->plan->launches; k++)
 		draft->plan->launch[k].args.gate = draft->ground->gate;
 	return draft->rc;
 }
 
-static int end(struct draft *draft, const double *partial, size_t n)
+int gns_plan_end(struct gns_plan_draft *draft, const double *partial, size_t n)
 {
-	struct gns_cu_launch *l = launch(draft, "sum", NULL, 1, 1, 1);
+	struct gns_cu_launch *l = gns_plan_launch(draft, "sum", NULL, 1, 1, 1);
 
 	l->args.sum = (struct gns_cu_sum){.partial = partial, .n = n, .out = draft->ground->out, .add = draft->ground->add};
-	return seal(draft);
+	return gns_plan_seal(draft);
 }
 
 /* ---- norms ---- */
@@ -163,27 +154,27 @@ static void join_samples(struct gns_cu_operand *m, struct gns_cu_operand *n)
 int gns_cu_plan_norm2(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *m,
 		      const struct gns_cu_operand *before, double scale)
 {
-	struct draft draft = begin(plan, ground);
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
 	struct gns_cu_operand one, other = {0};
 
-	if (!is_sound(m) || (before && (!is_sound(before) || !same_shape(m, before))))
+	if (!gns_plan_is_sound(m) || (before && (!gns_plan_is_sound(before) || !same_shape(m, before))))
 		return -EINVAL;
 	if (is_empty(m))
-		return end(&draft, NULL, 0);
+		return gns_plan_end(&draft, NULL, 0);
 	one = *m;
 	other = before ? *before : other;
 	join_samples(&one, before ? &other : NULL);
 	flatten(&one, before ? &other : NULL);
-	const size_t per_block = GNS_CU_THREADS * GNS_CU_VEC(item_size(m->dtype)) * 4, most = multiprocessors(ground) * 8;
-	size_t x = ceil_div(one.cols, per_block), y = one.rows * one.samples;
+	const size_t per_block = GNS_CU_THREADS * GNS_CU_VEC(gns_plan_item_size(m->dtype)) * 4, most = gns_plan_multiprocessors(ground) * 8;
+	size_t x = gns_plan_ceil_div(one.cols, per_block), y = one.rows * one.samples;
 	x = x < most ? x : most;
-	y = y < ceil_div(most, x) ? y : ceil_div(most, x);
-	double *partial = take(&draft, x * y, sizeof *partial);
-	struct gns_cu_launch *l = launch(&draft, "norm2", type_name(m->dtype), x, y, 1);
+	y = y < gns_plan_ceil_div(most, x) ? y : gns_plan_ceil_div(most, x);
+	double *partial = gns_plan_take(&draft, x * y, sizeof *partial);
+	struct gns_cu_launch *l = gns_plan_launch(&draft, "norm2", gns_plan_type_name(m->dtype), x, y, 1);
 	l->args.norm2 = (struct gns_cu_norm2){.m = rows_of(&one), .scale = scale, .partial = partial};
 	if (before)
 		l->args.norm2.n = rows_of(&other);
-	return end(&draft, partial, x * y);
+	return gns_plan_end(&draft, partial, x * y);
 }
 
 /* ---- linear layers ---- */
@@ -195,39 +186,39 @@ static bool gram_is_cheaper(const struct gns_cu_operand *b, const struct gns_cu_
 	return b->rows == 1 || (b->rows <= GNS_CU_GRAM_ROWS && (double)(b->rows + 1) * both <= 8.0 * (double)z->cols + 2.0 * (double)b->cols);
 }
 
-static double *plan_gram_side(struct draft *draft, const struct gns_cu_operand *m, size_t *slices)
+static double *plan_gram_side(struct gns_plan_draft *draft, const struct gns_cu_operand *m, size_t *slices)
 {
-	*slices = ceil_div(m->cols, GRAM_SLICE);
-	double *part = take(draft, m->samples * *slices * GNS_CU_GRAM_PAIRS, sizeof *part);
-	struct gns_cu_launch *l = launch(draft, "gram", type_name(m->dtype), ceil_div(m->samples * *slices, 8), 1, 1);
+	*slices = gns_plan_ceil_div(m->cols, GRAM_SLICE);
+	double *part = gns_plan_take(draft, m->samples * *slices * GNS_CU_GRAM_PAIRS, sizeof *part);
+	struct gns_cu_launch *l = gns_plan_launch(draft, "gram", gns_plan_type_name(m->dtype), gns_plan_ceil_div(m->samples * *slices, 8), 1, 1);
 
 	l->args.gram = (struct gns_cu_gram){.m = rows_of(m), .slices = *slices, .slice_cols = GRAM_SLICE, .part = part};
 	return part;
 }
 
-static int plan_gram(struct draft *draft, const struct gns_cu_operand *x, const struct gns_cu_operand *y)
+static int plan_gram(struct gns_plan_draft *draft, const struct gns_cu_operand *x, const struct gns_cu_operand *y)
 {
 	size_t slices[2];
 	const double *part[2] = {plan_gram_side(draft, x, &slices[0]), plan_gram_side(draft, y, &slices[1])};
-	double *value = take(draft, x->samples, sizeof *value);
-	struct gns_cu_launch *l = launch(draft, "gram_finish", NULL, ceil_div(x->samples, GNS_CU_THREADS), 1, 1);
+	double *value = gns_plan_take(draft, x->samples, sizeof *value);
+	struct gns_cu_launch *l = gns_plan_launch(draft, "gram_finish", NULL, gns_plan_ceil_div(x->samples, GNS_CU_THREADS), 1, 1);
 
 	l->args.gram_finish = (struct gns_cu_gram_finish){.x = part[0], .y = part[1], .samples = x->samples, .rows = x->rows,
 							  .x_slices = slices[0], .y_slices = slices[1], .value = value};
 	draft->plan->per_sample = value;
-	return end(draft, value, x->samples);
+	return gns_plan_end(draft, value, x->samples);
 }
 
 /* Sums of squares of `lanes` vectors a sample over their chunks; returns sq. */
-static double *plan_gather(struct draft *draft, uint32_t dtype, const void *part, const void *v, size_t samples, size_t chunks,
+static double *plan_gather(struct gns_plan_draft *draft, uint32_t dtype, const void *part, const void *v, size_t samples, size_t chunks,
 			   size_t lanes, size_t cols, double **dot)
 {
-	const size_t tiles = ceil_div(cols, GNS_CU_THREADS);
-	double *sq = take(draft, samples * lanes * tiles, sizeof *sq);
-	struct gns_cu_launch *l = launch(draft, "gather", dtype == GNS_F64 ? "f64" : "f32", tiles, samples * lanes, 1);
+	const size_t tiles = gns_plan_ceil_div(cols, GNS_CU_THREADS);
+	double *sq = gns_plan_take(draft, samples * lanes * tiles, sizeof *sq);
+	struct gns_cu_launch *l = gns_plan_launch(draft, "gather", dtype == GNS_F64 ? "f64" : "f32", tiles, samples * lanes, 1);
 
 	if (dot)
-		*dot = take(draft, samples * lanes * tiles, sizeof **dot);
+		*dot = gns_plan_take(draft, samples * lanes * tiles, sizeof **dot);
 	l->args.gather = (struct gns_cu_gather){.part = part, .v = v, .chunks = chunks, .lanes = lanes, .cols = cols, .sq = sq,
 						.dot = dot ? *dot : NULL};
 	return sq;
@@ -236,8 +227,8 @@ static double *plan_gather(struct draft *draft, uint32_t dtype, const void *part
 /* Rows a block takes, so that there are enough blocks. */
 static size_t chunk_rows(const struct gns_cu_ground *ground, const struct gns_cu_operand *m, size_t tiles)
 {
-	const size_t want = ceil_div(multiprocessors(ground) * BLOCKS_A_SM, tiles * m->samples);
-	size_t rows = ceil_div(ceil_div(m->rows, want), 32) * 32;
+	const size_t want = gns_plan_ceil_div(gns_plan_multiprocessors(ground) * GNS_PLAN_BLOCKS_A_SM, tiles * m->samples);
+	size_t rows = gns_plan_ceil_div(gns_plan_ceil_div(m->rows, want), 32) * 32;
 
 	rows = rows < 128 ? 128 : rows;
 	return rows < GNS_CU_CHUNK_ROWS ? rows : GNS_CU_CHUNK_ROWS;
@@ -259,78 +250,78 @@ struct sketch {
 	size_t tiles;
 };
 
-static void plan_direction(struct draft *draft, struct sketch *s)
+static void plan_direction(struct gns_plan_draft *draft, struct sketch *s)
 {
 	const struct gns_cu_operand *z = s->z;
-	const size_t item = acc_size(z->dtype), stride = direction_stride(z->rows);
+	const size_t item = gns_plan_acc_size(z->dtype), stride = direction_stride(z->rows);
 	struct gns_cu_launch *l;
 
-	s->v = take(draft, z->samples * z->cols, item);
-	s->a = take(draft, z->samples * z->rows, item);
-	s->g = take(draft, s->b->samples * s->blocks * s->b->cols, item);
-	l = launch(draft, "direction", type_name(z->dtype), ceil_div(z->cols, GNS_CU_THREADS), z->samples, 1);
+	s->v = gns_plan_take(draft, z->samples * z->cols, item);
+	s->a = gns_plan_take(draft, z->samples * z->rows, item);
+	s->g = gns_plan_take(draft, s->b->samples * s->blocks * s->b->cols, item);
+	l = gns_plan_launch(draft, "direction", gns_plan_type_name(z->dtype), gns_plan_ceil_div(z->cols, GNS_CU_THREADS), z->samples, 1);
 	l->args.direction = (struct gns_cu_direction){.z = rows_of(z), .from = stride / 2, .stride = stride, .v = s->v};
-	l = launch(draft, "project", type_name(z->dtype), ceil_div(z->rows, GNS_CU_PROJECT_ROWS), z->samples, 1);
+	l = gns_plan_launch(draft, "project", gns_plan_type_name(z->dtype), gns_plan_ceil_div(z->rows, GNS_CU_PROJECT_ROWS), z->samples, 1);
 	l->args.project = (struct gns_cu_project){.z = rows_of(z), .v = s->v, .a = s->a};
 	s->len2 = plan_gather(draft, z->dtype, s->v, NULL, z->samples, 1, 1, z->cols, NULL);
 }
 
-static void plan_weigh(struct draft *draft, struct sketch *s)
+static void plan_weigh(struct gns_plan_draft *draft, struct sketch *s)
 {
 	const struct gns_cu_operand *z = s->z;
-	const size_t x = ceil_div(z->cols, GNS_CU_TILE(item_size(z->dtype))), rows = chunk_rows(draft->ground, z, x);
-	const size_t chunks = ceil_div(z->rows, rows);
+	const size_t x = gns_plan_ceil_div(z->cols, GNS_CU_TILE(gns_plan_item_size(z->dtype))), rows = chunk_rows(draft->ground, z, x);
+	const size_t chunks = gns_plan_ceil_div(z->rows, rows);
 	struct gns_cu_weigh args = {.z = rows_of(z), .chunk_rows = rows, .u = s->u, .v = s->v};
 
 	if (chunks > 1)
-		args.part = take(draft, z->samples * chunks * GNS_CU_BUCKETS * z->cols, acc_size(z->dtype));
+		args.part = gns_plan_take(draft, z->samples * chunks * GNS_CU_BUCKETS * z->cols, gns_plan_acc_size(z->dtype));
 	else {
 		s->tiles = x;
-		s->sq = args.sq = take(draft, z->samples * GNS_CU_BUCKETS * x, sizeof(double));
-		s->dot = args.dot = take(draft, z->samples * GNS_CU_BUCKETS * x, sizeof(double));
+		s->sq = args.sq = gns_plan_take(draft, z->samples * GNS_CU_BUCKETS * x, sizeof(double));
+		s->dot = args.dot = gns_plan_take(draft, z->samples * GNS_CU_BUCKETS * x, sizeof(double));
 	}
-	launch(draft, "weigh", type_name(z->dtype), x, chunks, z->samples)->args.weigh = args;
+	gns_plan_launch(draft, "weigh", gns_plan_type_name(z->dtype), x, chunks, z->samples)->args.weigh = args;
 	if (chunks > 1) {
-		s->tiles = ceil_div(z->cols, GNS_CU_THREADS);
+		s->tiles = gns_plan_ceil_div(z->cols, GNS_CU_THREADS);
 		s->sq = plan_gather(draft, z->dtype, args.part, s->v, z->samples, chunks, GNS_CU_BUCKETS, z->cols, &s->dot);
 	}
 }
 
-static int plan_sketch(struct draft *draft, struct sketch *s, bool deflate, uint64_t seed, uint64_t stream, uint64_t first_sample)
+static int plan_sketch(struct gns_plan_draft *draft, struct sketch *s, bool deflate, uint64_t seed, uint64_t stream, uint64_t first_sample)
 {
 	const struct gns_cu_operand *b = s->b;
 	const size_t n = b->samples;
 	struct gns_cu_launch *l;
 
-	s->blocks = ceil_div(b->rows, GNS_CU_BUCKET_ROWS);
-	s->u = take(draft, n * b->rows * GNS_CU_BUCKETS, acc_size(b->dtype));
+	s->blocks = gns_plan_ceil_div(b->rows, GNS_CU_BUCKET_ROWS);
+	s->u = gns_plan_take(draft, n * b->rows * GNS_CU_BUCKETS, gns_plan_acc_size(b->dtype));
 	if (deflate)
 		plan_direction(draft, s);
-	l = launch(draft, "buckets", type_name(b->dtype), s->blocks, n, 1);
+	l = gns_plan_launch(draft, "buckets", gns_plan_type_name(b->dtype), s->blocks, n, 1);
 	l->args.buckets = (struct gns_cu_buckets){.b = rows_of(b), .seed = seed, .stream = stream, .first_sample = first_sample,
 						  .a = s->a, .u = s->u, .g = s->g};
 	if (deflate)
 		s->exact = plan_gather(draft, b->dtype, s->g, NULL, n, s->blocks, 1, b->cols, NULL);
 	plan_weigh(draft, s);
-	double *value = take(draft, n, sizeof *value);
-	l = launch(draft, "finish", NULL, n, 1, 1);
+	double *value = gns_plan_take(draft, n, sizeof *value);
+	l = gns_plan_launch(draft, "finish", NULL, n, 1, 1);
 	l->args.finish = (struct gns_cu_finish){.sq = s->sq, .dot = s->dot, .len2 = s->len2, .exact = s->exact, .tiles = s->tiles,
-						.len2_tiles = ceil_div(s->z->cols, GNS_CU_THREADS),
-						.exact_tiles = ceil_div(b->cols, GNS_CU_THREADS), .value = value};
+						.len2_tiles = gns_plan_ceil_div(s->z->cols, GNS_CU_THREADS),
+						.exact_tiles = gns_plan_ceil_div(b->cols, GNS_CU_THREADS), .value = value};
 	draft->plan->per_sample = value;
-	return end(draft, value, n);
+	return gns_plan_end(draft, value, n);
 }
 
 int gns_cu_plan_linear(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *x,
 		       const struct gns_cu_operand *y, uint64_t seed, uint64_t stream, uint64_t first_sample)
 {
-	struct draft draft = begin(plan, ground);
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
 
-	if (!is_sound(x) || !is_sound(y) || x->samples != y->samples || x->rows != y->rows ||
+	if (!gns_plan_is_sound(x) || !gns_plan_is_sound(y) || x->samples != y->samples || x->rows != y->rows ||
 	    (x->dtype == GNS_F64) != (y->dtype == GNS_F64))
 		return -EINVAL;
 	if (is_empty(x) || is_empty(y))
-		return end(&draft, NULL, 0);
+		return gns_plan_end(&draft, NULL, 0);
 	const struct gns_cu_operand *wide = y->cols >= x->cols ? y : x, *narrow = y->cols >= x->cols ? x : y;
 	const bool exact = narrow->cols <= GNS_CU_BUCKETS;
 	struct sketch s = {.b = exact ? narrow : wide, .z = exact ? wide : narrow};
@@ -351,43 +342,43 @@ static struct gns_cu_statistic statistic_of(const struct gns_cu_operand *m)
 
 static bool is_statistic(const struct gns_cu_operand *m, const struct gns_cu_operand *y)
 {
-	return !m || (is_sound(m) && m->samples == y->samples && m->rows == y->rows && m->cols == 1);
+	return !m || (gns_plan_is_sound(m) && m->samples == y->samples && m->rows == y->rows && m->cols == 1);
 }
 
 int gns_cu_plan_columns(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *y,
 			const struct gns_cu_operand *x, const struct gns_cu_operand *mean, const struct gns_cu_operand *rstd)
 {
-	struct draft draft = begin(plan, ground);
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
 
-	if (!is_sound(y) || (x && (!is_sound(x) || !same_shape(x, y))) || !is_statistic(mean, y) || !is_statistic(rstd, y) ||
+	if (!gns_plan_is_sound(y) || (x && (!gns_plan_is_sound(x) || !same_shape(x, y))) || !is_statistic(mean, y) || !is_statistic(rstd, y) ||
 	    ((mean || rstd) && !x))
 		return -EINVAL;
 	if (is_empty(y))
-		return end(&draft, NULL, 0);
-	const size_t tiles = ceil_div(y->cols, GNS_CU_TILE(item_size(y->dtype))), rows = chunk_rows(ground, y, tiles);
-	const size_t chunks = ceil_div(y->rows, rows);
-	void *part = take(&draft, y->samples * chunks * y->cols, acc_size(y->dtype));
-	struct gns_cu_launch *l = launch(&draft, "columns", type_name(y->dtype), tiles, chunks, y->samples);
+		return gns_plan_end(&draft, NULL, 0);
+	const size_t tiles = gns_plan_ceil_div(y->cols, GNS_CU_TILE(gns_plan_item_size(y->dtype))), rows = chunk_rows(ground, y, tiles);
+	const size_t chunks = gns_plan_ceil_div(y->rows, rows);
+	void *part = gns_plan_take(&draft, y->samples * chunks * y->cols, gns_plan_acc_size(y->dtype));
+	struct gns_cu_launch *l = gns_plan_launch(&draft, "columns", gns_plan_type_name(y->dtype), tiles, chunks, y->samples);
 	l->args.columns = (struct gns_cu_columns){.y = rows_of(y), .mean = statistic_of(mean), .rstd = statistic_of(rstd),
 						  .chunk_rows = rows, .part = part};
 	if (x)
 		l->args.columns.x = rows_of(x);
 	const double *sq = plan_gather(&draft, y->dtype, part, NULL, y->samples, chunks, 1, y->cols, NULL);
-	return end(&draft, sq, y->samples * ceil_div(y->cols, GNS_CU_THREADS));
+	return gns_plan_end(&draft, sq, y->samples * gns_plan_ceil_div(y->cols, GNS_CU_THREADS));
 }
 
 int gns_cu_plan_inner(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *y)
 {
-	struct draft draft = begin(plan, ground);
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
 
-	if (!is_sound(y))
+	if (!gns_plan_is_sound(y))
 		return -EINVAL;
 	if (is_empty(y))
-		return end(&draft, NULL, 0);
-	double *value = take(&draft, y->samples * y->rows, sizeof *value);
-	struct gns_cu_launch *l = launch(&draft, "inner", type_name(y->dtype), ceil_div(y->rows, 8), y->samples, 1);
+		return gns_plan_end(&draft, NULL, 0);
+	double *value = gns_plan_take(&draft, y->samples * y->rows, sizeof *value);
+	struct gns_cu_launch *l = gns_plan_launch(&draft, "inner", gns_plan_type_name(y->dtype), gns_plan_ceil_div(y->rows, 8), y->samples, 1);
 	l->args.inner = (struct gns_cu_inner){.y = rows_of(y), .value = value};
-	return end(&draft, value, y->samples * y->rows);
+	return gns_plan_end(&draft, value, y->samples * y->rows);
 }
 
 /* A fast kernel where one dimension is kept and one summed over; false: none fits. */
@@ -424,21 +415,21 @@ static size_t product(const size_t size[3])
 
 int gns_cu_plan_reduce(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_reduction *of)
 {
-	struct draft draft = begin(plan, ground);
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
 	const size_t kept = product(of->kept), reduced = product(of->reduced), n = of->samples;
 	int rc;
 
 	if (!kept || !reduced || !n)
-		return end(&draft, NULL, 0);
+		return gns_plan_end(&draft, NULL, 0);
 	if (plan_plain(plan, ground, of, &rc))
 		return rc;
 	const bool along = kept == 1 || (reduced > 1 && llabs(of->y.reduced[2]) < llabs(of->y.kept[2]));
-	const size_t tiles = ceil_div(kept, along ? 8 : GNS_CU_REDUCE_KEPT);
-	const size_t want = ceil_div(multiprocessors(ground) * BLOCKS_A_SM * 2, tiles * n);
-	const size_t least = along ? 1024 : 256, share = ceil_div(reduced, want), chunk = share > least ? share : least;
-	const size_t chunks = ceil_div(reduced, chunk);
-	double *part = take(&draft, n * chunks * kept, sizeof *part);
-	struct gns_cu_launch *l = launch(&draft, "reduce", NULL, tiles, chunks, n);
+	const size_t tiles = gns_plan_ceil_div(kept, along ? 8 : GNS_CU_REDUCE_KEPT);
+	const size_t want = gns_plan_ceil_div(gns_plan_multiprocessors(ground) * GNS_PLAN_BLOCKS_A_SM * 2, tiles * n);
+	const size_t least = along ? 1024 : 256, share = gns_plan_ceil_div(reduced, want), chunk = share > least ? share : least;
+	const size_t chunks = gns_plan_ceil_div(reduced, chunk);
+	double *part = gns_plan_take(&draft, n * chunks * kept, sizeof *part);
+	struct gns_cu_launch *l = gns_plan_launch(&draft, "reduce", NULL, tiles, chunks, n);
 	l->args.reduce = (struct gns_cu_reduce){.y = of->y, .x = of->x, .mean = of->mean, .rstd = of->rstd, .kept_n = kept,
 						.reduced_n = reduced, .chunk = chunk, .along = along, .part = part};
 	for (int d = 0; d < 3; d++) {
@@ -446,50 +437,50 @@ int gns_cu_plan_reduce(struct gns_cu_plan *plan, const struct gns_cu_ground *gro
 		l->args.reduce.reduced[d] = of->reduced[d];
 	}
 	const double *sq = plan_gather(&draft, GNS_F64, part, NULL, n, chunks, 1, kept, NULL);
-	return end(&draft, sq, n * ceil_div(kept, GNS_CU_THREADS));
+	return gns_plan_end(&draft, sq, n * gns_plan_ceil_div(kept, GNS_CU_THREADS));
 }
 
 int gns_cu_plan_embedding(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *ids,
 			  const struct gns_cu_operand *y, int64_t padding_idx)
 {
-	struct draft draft = begin(plan, ground);
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
 
-	if (!is_sound(y) || !ids || (ids->dtype != GNS_I64 && ids->dtype != GNS_I32) || ids->samples != y->samples || ids->rows != y->rows)
+	if (!gns_plan_is_sound(y) || !ids || (ids->dtype != GNS_I64 && ids->dtype != GNS_I32) || ids->samples != y->samples || ids->rows != y->rows)
 		return -EINVAL;
 	if (is_empty(y))
-		return end(&draft, NULL, 0);
-	double *value = take(&draft, y->samples * y->rows, sizeof *value);
-	struct gns_cu_launch *l = launch(&draft, "embedding", type_name(y->dtype), y->rows, y->samples, 1);
+		return gns_plan_end(&draft, NULL, 0);
+	double *value = gns_plan_take(&draft, y->samples * y->rows, sizeof *value);
+	struct gns_cu_launch *l = gns_plan_launch(&draft, "embedding", gns_plan_type_name(y->dtype), y->rows, y->samples, 1);
 	l->args.embedding = (struct gns_cu_embedding){.y = rows_of(y), .ids = ids->data, .ids_sample_step = ids->sample_step,
 						      .ids_row_stride = ids->row_stride, .padding_idx = padding_idx,
 						      .ids_wide = ids->dtype == GNS_I64, .value = value};
-	return end(&draft, value, y->samples * y->rows);
+	return gns_plan_end(&draft, value, y->samples * y->rows);
 }
 
 int gns_cu_plan_print(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *data, uint32_t dtype, size_t slow_n,
 		      size_t fast_n, ptrdiff_t ld, uint64_t *hash, uint64_t *bits)
 {
-	struct draft draft = begin(plan, ground);
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
 
 	if (!data || !slow_n || !fast_n || dtype < GNS_F32 || dtype >= GNS_DTYPES)
 		return -EINVAL;
-	struct gns_cu_launch *l = launch(&draft, "print", NULL, 1, 1, 1);
+	struct gns_cu_launch *l = gns_plan_launch(&draft, "print", NULL, 1, 1, 1);
 	l->block = 32;
 	l->args.print = (struct gns_cu_print){.data = data, .slow_n = slow_n, .fast_n = fast_n, .ld = ld,
-					      .item_size = (uint32_t)item_size(dtype), .bits = bits, .hash = hash};
-	return seal(&draft);
+					      .item_size = (uint32_t)gns_plan_item_size(dtype), .bits = bits, .hash = hash};
+	return gns_plan_seal(&draft);
 }
 
 int gns_cu_plan_value(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *data, uint32_t dtype)
 {
-	struct draft draft = begin(plan, ground);
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
 
 	if (!data || dtype < GNS_F32 || dtype >= GNS_DTYPES)
 		return -EINVAL;
-	struct gns_cu_launch *l = launch(&draft, "value", NULL, 1, 1, 1);
+	struct gns_cu_launch *l = gns_plan_launch(&draft, "value", NULL, 1, 1, 1);
 	l->block = 32;
 	l->args.value = (struct gns_cu_value){.data = data, .dtype = dtype, .add = ground->add, .out = ground->out};
-	return seal(&draft);
+	return gns_plan_seal(&draft);
 }
 
 /* 16 bytes are one element where all of both are. */
@@ -511,15 +502,14 @@ static void widen_items(struct gns_cu_copy *copy)
 	copy->item_size = 16;
 }
 
-int gns_cu_plan_copy(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_tensor *t, void *out, uint32_t to)
+int gns_plan_copy(struct gns_plan_draft *draft, const struct gns_tensor *t, void *out, uint32_t to)
 {
-	struct draft draft = begin(plan, ground);
 	struct gns_cu_copy copy = {.data = t->data, .out = out, .count = 1, .from = t->dtype, .to = to};
 	const bool id = t->dtype == GNS_I64 || t->dtype == GNS_I32;
 
 	if (t->ndim > GNS_CU_COPY_DIMS || !t->dtype || t->dtype > GNS_I32 || (to != t->dtype && (id || (to != GNS_F32 && to != GNS_F64))))
 		return -EINVAL;
-	copy.item_size = t->dtype == GNS_I64 ? 8 : t->dtype == GNS_I32 ? 4 : (uint32_t)item_size(t->dtype);
+	copy.item_size = t->dtype == GNS_I64 ? 8 : t->dtype == GNS_I32 ? 4 : (uint32_t)gns_plan_item_size(t->dtype);
 	for (unsigned d = 0; d < t->ndim; d++) {
 		copy.count *= t->size[d];
 		if (copy.dims && copy.stride[copy.dims - 1] == t->stride[d] * (ptrdiff_t)t->size[d])
@@ -535,7 +525,15 @@ int gns_cu_plan_copy(struct gns_cu_plan *plan, const struct gns_cu_ground *groun
 	if (copy.count == 0)
 		return 0;
 	widen_items(&copy);
-	const size_t blocks = ceil_div(copy.count, GNS_CU_THREADS), most = multiprocessors(ground) * 16;
-	launch(&draft, "copy", NULL, blocks < most ? blocks : most, 1, 1)->args.copy = copy;
-	return seal(&draft);
+	const size_t blocks = gns_plan_ceil_div(copy.count, GNS_CU_THREADS), most = gns_plan_multiprocessors(draft->ground) * 16;
+	gns_plan_launch(draft, "copy", NULL, blocks < most ? blocks : most, 1, 1)->args.copy = copy;
+	return draft->rc;
+}
+
+int gns_cu_plan_copy(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_tensor *t, void *out, uint32_t to)
+{
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
+	const int rc = gns_plan_copy(&draft, t, out, to);
+
+	return rc ? rc : gns_plan_seal(&draft);
 }

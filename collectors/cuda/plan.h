@@ -42,6 +42,11 @@ struct gns_cu_launch {
 		struct gns_cu_reduce reduce;
 		struct gns_cu_copy copy;
 		struct gns_cu_fill fill;
+		struct gns_cu_conv_lay conv_lay;
+		struct gns_cu_conv_direction conv_direction;
+		struct gns_cu_conv_maps conv_maps;
+		struct gns_cu_conv_dots conv_dots;
+		struct gns_cu_conv_finish conv_finish;
 	} args;
 };
 
@@ -92,6 +97,16 @@ int gns_cu_plan_inner(struct gns_cu_plan *plan, const struct gns_cu_ground *grou
 /* Sum over samples and ids of |sum of the rows of y with that id|^2; ids has a value a row, dtype GNS_I64 or GNS_I32 of layers.h. */
 int gns_cu_plan_embedding(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *ids,
 			  const struct gns_cu_operand *y, int64_t padding_idx);
+/* gns_layer_conv of layers.h with 8 probes, for samples first to first + n - 1: same forms, signs and direction. x and y of five dimensions
+ * (images, channels, three spatial ones), x the one that meets the kernel; of all samples. */
+struct gns_cu_convolution {
+	const struct gns_tensor *x, *y;
+	struct gns_cu_axes axes;
+	size_t images, groups; /* images of a sample */
+	uint64_t seed, stream;
+};
+int gns_cu_plan_conv(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_convolution *conv, size_t first,
+		     size_t n);
 /* Two hashes of 64 bits to hash[0..1], the bits of 16 elements to `bits` if that is not NULL (device memory). Needs no scratch, as the
  * two below. */
 int gns_cu_plan_print(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *data, uint32_t dtype, size_t slow_n,

@@ -12,13 +12,6 @@
 #define GROUPS_MAX (GNS_PROBES_MAX / GNS_BUCKETS)
 #define AHEAD 2048 /* elements to what is worth a hint while an image is laid out, in the order of memory */
 
-/* One spatial dimension. Position m meets padded input t = m stride + k dilation: phase t % stride, at t / stride. */
-struct axis {
-	size_t in, out, kernel, stride, padding, dilation;
-	size_t length;  /* of a phase's plane along this dimension */
-	size_t phases;  /* that the kernel meets */
-};
-
 /* One side of the products: `count` pieces of the array at `base`, each at its shift. */
 struct side {
 	const void *base;
@@ -33,7 +26,7 @@ struct conv {
 	const struct gns_kernels *kernels;
 	struct gns_samples *samples;
 	struct gns_tensor x, y; /* x meets the kernel, y has the positions; five dimensions */
-	struct axis axis[GNS_CONV_DIMS];
+	struct gns_conv_axis axis[GNS_CONV_DIMS];
 	size_t taps, groups, images, channels, plane, positions, out_pitch;
 	int type; /* 0 float, 1 double */
 	size_t item;
@@ -66,7 +59,7 @@ struct block {
 
 /* ---- geometry ---- */
 
-static struct gns_tensor with_three_axes(const struct gns_tensor *t)
+struct gns_tensor gns_conv_three_axes(const struct gns_tensor *t)
 {
 	struct gns_tensor out = *t;
 	const unsigned missing = 5 - t->ndim;
@@ -79,7 +72,7 @@ static struct gns_tensor with_three_axes(const struct gns_tensor *t)
 	return out;
 }
 
-static int measure_axis(struct axis *axis, bool transposed)
+int gns_conv_measure_axis(struct gns_conv_axis *axis, bool transposed)
 {
 	size_t span, padded, met = 0;
 
@@ -105,7 +98,7 @@ static size_t tap_shift(const struct conv *job, const size_t k[GNS_CONV_DIMS])
 	size_t slot = 0, shift = 0;
 
 	for (unsigned d = 0; d < GNS_CONV_DIMS; d++) {
-		const struct axis *axis = &job->axis[d];
+		const struct gns_conv_axis *axis = &job->axis[d];
 		slot = slot * axis->phases + k[d] % axis->phases;
 		shift = shift * axis->length + k[d] * axis->dilation / axis->stride;
 	}
@@ -114,7 +107,7 @@ static size_t tap_shift(const struct conv *job, const size_t k[GNS_CONV_DIMS])
 
 static void fill_shifts(struct conv *job)
 {
-	const struct axis *axis = job->axis;
+	const struct gns_conv_axis *axis = job->axis;
 	size_t at = 0, k[GNS_CONV_DIMS];
 
 	for (size_t c = 0; c < job->channels; c++)
@@ -140,15 +133,15 @@ static int measure(struct conv *job, const struct gns_conv *conv)
 	job->taps = job->plane = 1;
 	for (unsigned d = 0; d < GNS_CONV_DIMS; d++) {
 		const unsigned missing = GNS_CONV_DIMS - conv->dims;
-		struct axis *axis = &job->axis[d];
-		*axis = (struct axis){.in = x->size[2 + d], .out = y->size[2 + d], .kernel = 1, .stride = 1, .dilation = 1};
+		struct gns_conv_axis *axis = &job->axis[d];
+		*axis = (struct gns_conv_axis){.in = x->size[2 + d], .out = y->size[2 + d], .kernel = 1, .stride = 1, .dilation = 1};
 		if (d >= missing) {
 			axis->kernel = conv->kernel[d - missing];
 			axis->stride = conv->stride[d - missing];
 			axis->padding = conv->padding[d - missing];
 			axis->dilation = conv->dilation[d - missing];
 		}
-		if (axis->out && measure_axis(axis, conv->transposed))
+		if (axis->out && gns_conv_measure_axis(axis, conv->transposed))
 			return -EINVAL;
 		if (__builtin_mul_overflow(job->taps, axis->kernel, &job->taps) ||
 		    __builtin_mul_overflow(job->plane, axis->phases * axis->length, &job->plane) ||
@@ -291,7 +284,7 @@ static void put_block(const struct conv *job, const struct gns_tensor *t, ptrdif
 }
 
 /* The entries of one dimension that have phase `slot`: the first, how many, and where in the input the first is. */
-static size_t phase_range(const struct axis *axis, size_t slot, size_t *first, size_t *source)
+static size_t phase_range(const struct gns_conv_axis *axis, size_t slot, size_t *first, size_t *source)
 {
 	const size_t phase = slot * axis->dilation % axis->stride;
 	const size_t end = axis->in + axis->padding;
@@ -333,7 +326,7 @@ static void put_phase(const struct conv *job, ptrdiff_t channel, char *to, const
 	ptrdiff_t step[3], from = channel;
 
 	for (unsigned d = 0; d < 3; d++) {
-		const struct axis *axis = &job->axis[d];
+		const struct gns_conv_axis *axis = &job->axis[d];
 		size_t source;
 		n[d] = phase_range(axis, slot[d], &first[d], &source);
 		if (n[d] == 0 || first[d] >= axis->length)
@@ -350,7 +343,7 @@ static void put_phase(const struct conv *job, ptrdiff_t channel, char *to, const
 
 static void put_input(const struct conv *job, size_t image, size_t group)
 {
-	const struct axis *axis = job->axis;
+	const struct gns_conv_axis *axis = job->axis;
 	const size_t channels = job->channels, volume = axis[0].length * axis[1].length * axis[2].length;
 	const size_t turns = is_channels_last(job, &job->x) ? 1 : channels;
 	size_t slot[3];
@@ -516,7 +509,7 @@ static void direct_sample(struct conv *job, size_t sample, size_t group)
 /* Rows of one plane that fit a map with 16 elements to spare, or a piece of a row. */
 static bool next_block(const struct conv *job, size_t at[3], struct block *block)
 {
-	const struct axis *axis = job->axis;
+	const struct gns_conv_axis *axis = job->axis;
 	const size_t room = GNS_MAP - 16, width = axis[2].out, row = axis[2].length;
 
 	if (at[2] == width)
@@ -737,12 +730,12 @@ static int set_up(struct conv *job, const struct gns_tensor *x, const struct gns
 	if (!gns_samples_are_sound(job->samples) || !gns_tensor_is_sound(x) || !gns_tensor_is_sound(y) || !conv || conv->dims < 1 ||
 	    conv->dims > GNS_CONV_DIMS || x->ndim != conv->dims + 2 || y->ndim != x->ndim)
 		return -EINVAL;
-	job->x = with_three_axes(conv->transposed ? y : x);
-	job->y = with_three_axes(conv->transposed ? x : y);
+	job->x = gns_conv_three_axes(conv->transposed ? y : x);
+	job->y = gns_conv_three_axes(conv->transposed ? x : y);
 	const int rc = measure(job, conv);
 	if (rc || !gns_uses_fit(job->samples, job->y.size[1], job->in.count))
 		return rc ? rc : -EINVAL;
-	const struct axis *axis = job->axis;
+	const struct gns_conv_axis *axis = job->axis;
 	job->positions = axis[0].out * axis[1].out * axis[2].out;
 	job->out_pitch = job->positions + 16; /* never a power of two: channels must not share cache sets */
 	job->type = x->dtype == GNS_F64 || y->dtype == GNS_F64;

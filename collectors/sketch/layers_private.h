@@ -81,6 +81,17 @@ int gns_reduction_sum(struct gns_reduction *job, const struct gns_tensor *g, con
 int gns_reduction_gain(struct gns_reduction *job, const struct gns_tensor *x, const struct gns_tensor *mean,
 		       const struct gns_tensor *rstd, const struct gns_tensor *y, enum gns_gain kind, size_t groups);
 
+/* One spatial dimension. Position m meets padded input t = m stride + k dilation: phase t % stride, at t / stride. */
+struct gns_conv_axis {
+	size_t in, out, kernel, stride, padding, dilation;
+	size_t length;  /* of a phase's plane along this dimension */
+	size_t phases;  /* that the kernel meets */
+};
+/* Fills length and phases from the rest. -EINVAL where the sizes are not those of conv or, `transposed`, of conv_transpose. */
+int gns_conv_measure_axis(struct gns_conv_axis *axis, bool transposed);
+/* With dimensions of size 1 before its spatial ones, until there are three of these. */
+struct gns_tensor gns_conv_three_axes(const struct gns_tensor *t);
+
 /* Several uses of one parameter: of every sample the buckets z (8 a group, each of rest), the direction v (rest), and A v (dim0). */
 struct gns_uses {
 	size_t n, dim0, rest;

@@ -269,3 +269,113 @@ Test(layers_device, refuses_what_disagrees_and_nothing_is_zero)
 	cr_assert_eq(result, 0);
 	drop(&x), drop(&y);
 }
+
+/* ---- convolutions ---- */
+
+static size_t pick(size_t below)
+{
+	return (size_t)rand() % below;
+}
+
+/* A convolution as PyTorch has it; x_size meets the kernel. */
+struct problem {
+	struct gns_conv conv;
+	size_t n, images, x[5], y[5];
+	struct held_tensor held[2];
+};
+
+static void draw_axis(struct problem *p, unsigned d, size_t extent)
+{
+	struct gns_conv *c = &p->conv;
+
+	c->kernel[d] = 1 + pick(4);
+	c->stride[d] = 1 + pick(3);
+	c->dilation[d] = 1 + pick(3);
+	c->padding[d] = pick(4);
+	const size_t span = (c->kernel[d] - 1) * c->dilation[d] + 1;
+	p->x[2 + d] = (span > 2 * c->padding[d] ? span - 2 * c->padding[d] : 1) + pick(extent);
+	p->y[2 + d] = (p->x[2 + d] + 2 * c->padding[d] - span) / c->stride[d] + 1;
+}
+
+static void draw_problem(struct problem *p, int k)
+{
+	*p = (struct problem){.n = 1 + pick(3), .images = 1 + pick(2), .conv = {.dims = 1 + (unsigned)k % 3, .groups = 1 + pick(3)}};
+	p->conv.transposed = k / 3 % 3 == 0;
+	p->x[0] = p->y[0] = p->n * p->images;
+	p->x[1] = p->conv.groups * (1 + pick(k % 2 ? 40 : 14));
+	p->y[1] = p->conv.groups * (1 + pick(k % 2 ? 14 : 120));
+	for (unsigned d = 0; d < p->conv.dims; d++) {
+		draw_axis(p, d, p->conv.dims == 3 ? 5 : p->conv.dims == 2 ? 14 : 700);
+		if (k % 5 == 0) { /* nothing to lay out */
+			p->conv.kernel[d] = p->conv.stride[d] = p->conv.dilation[d] = 1;
+			p->conv.padding[d] = 0;
+			p->y[2 + d] = p->x[2 + d];
+		}
+	}
+}
+
+static void check_conv(struct problem *p, enum order ox, enum order oy, uint32_t tx, uint32_t ty, int k)
+{
+	const bool t = p->conv.transposed;
+	struct held_tensor x = hold_tensor(ox, tx, p->conv.dims + 2, p->x, 0.25), y = hold_tensor(oy, ty, p->conv.dims + 2, p->y, 0.125);
+	struct gns_samples s = samples_of(p->n, 0);
+	double result;
+
+	const struct gns_tensor *a = t ? &y.t : &x.t, *b = t ? &x.t : &y.t;
+	cr_assert_eq(WITH_ROOM(layers, gns_layer_conv(layers, &s, a, b, &p->conv)), 0);
+	MEASURE(result, gns_device_conv(to, &s, a, b, &p->conv));
+	cr_assert(near(result, s.sum, tx == GNS_F64 || ty == GNS_F64 ? 1e-12 : 1e-5),
+		  "case %d: %zu x %zu images, %zu to %zu channels in %zu groups, orders %d %d, types %u %u: %.12g, CPU %.12g", k, p->n, p->images,
+		  p->x[1], p->y[1], p->conv.groups, (int)ox, (int)oy, tx, ty, result, s.sum);
+	drop(&x), drop(&y);
+}
+
+Test(layers_device, convolutions_of_every_kind)
+{
+	for (int k = 0; k < 240; k++) {
+		struct problem p;
+		draw_problem(&p, k);
+		check_conv(&p, k % ORDERS, k / ORDERS % 3 ? k % ORDERS : PLAIN, dtypes[k / 3 % 4], dtypes[k / 12 % 3 ? k / 3 % 4 : 0], k);
+	}
+}
+
+/* Sizes with several blocks of everything. */
+Test(layers_device, convolutions_of_many_positions_and_channels)
+{
+	struct problem p[] = {
+		{.n = 2, .images = 1, .x = {2, 3, 50, 60}, .y = {2, 11, 50, 60},
+		 .conv = {.dims = 2, .kernel = {3, 3}, .stride = {1, 1}, .padding = {1, 1}, .dilation = {1, 1}, .groups = 1}},
+		{.n = 2, .images = 2, .x = {4, 70, 6, 5}, .y = {4, 20, 6, 5},
+		 .conv = {.dims = 2, .kernel = {3, 3}, .stride = {1, 1}, .padding = {1, 1}, .dilation = {1, 1}, .groups = 1}},
+		{.n = 1, .images = 1, .x = {1, 4, 90, 90}, .y = {1, 80, 45, 45},
+		 .conv = {.dims = 2, .kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}, .groups = 1}},
+		{.n = 2, .images = 1, .x = {2, 40, 9, 9}, .y = {2, 40, 9, 9},
+		 .conv = {.dims = 2, .kernel = {3, 3}, .stride = {1, 1}, .padding = {1, 1}, .dilation = {1, 1}, .groups = 40}},
+		{.n = 2, .images = 1, .x = {2, 5, 4400}, .y = {2, 60, 4400},
+		 .conv = {.dims = 1, .kernel = {1}, .stride = {1}, .dilation = {1}, .groups = 1}},
+	};
+	for (size_t k = 0; k < sizeof p / sizeof *p; k++)
+		for (int type = 0; type < 4; type++)
+			check_conv(&p[k], type == 2 ? CHANNELS_LAST : PLAIN, PLAIN, dtypes[type], dtypes[type], (int)k);
+}
+
+Test(layers_device, convolutions_that_disagree_are_refused)
+{
+	struct held_tensor x = hold_tensor(PLAIN, GNS_F32, 4, (size_t[]){2, 4, 6, 6}, 0), y = hold_tensor(PLAIN, GNS_F32, 4, (size_t[]){2, 6, 4, 4}, 0);
+	const struct gns_conv right = {.dims = 2, .kernel = {3, 3}, .stride = {1, 1}, .dilation = {1, 1}, .groups = 2};
+	struct gns_conv wrong = right;
+	struct gns_samples s = samples_of(2, 0), three = samples_of(3, 0), minor = samples_of(2, 1);
+	struct gns_set set;
+	const struct gns_device_target target = {.set = &set};
+
+	sets_hold(&set, PLENTY);
+	cr_assert_eq(gns_device_conv(&target, &s, &x.t, &y.t, &right), 0);
+	cr_assert_eq(gns_device_conv(&target, &three, &x.t, &y.t, &right), -EINVAL);
+	cr_assert_eq(gns_device_conv(&target, &minor, &x.t, &y.t, &right), -EINVAL);
+	wrong.groups = 4;
+	cr_assert_eq(gns_device_conv(&target, &s, &x.t, &y.t, &wrong), -EINVAL);
+	wrong = right, wrong.padding[1] = 1;
+	cr_assert_eq(gns_device_conv(&target, &s, &x.t, &y.t, &wrong), -EINVAL);
+	sets_drop(&set);
+	drop(&x), drop(&y);
+}
