@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "fpu.h"
+#include "reducing.h"
 #include "state.h"
 
 #define TIME_ONE_IN 16
@@ -159,7 +160,7 @@ void gns_core_after(struct gns_call *call)
 		while (call->n_wgrads--)
 			last |= gns_steps_gradient(&gns_core.steps);
 		account(call, returned);
-		if (last && !gns_core.aside) {
+		if (last && !gns_core.aside && !gns_reducing_expects()) {
 			uint64_t from = gns_now();
 			gns_stepping_close(false);
 			gns_core.steps.overhead_ns += gns_now() - from;

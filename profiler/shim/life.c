@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "collectors/cuda/device.h"
 #include "clock.h"
+#include "reducing.h"
 #include "state.h"
 #include "tally.h"
 
@@ -50,6 +51,7 @@ static void forget_parent(void)
 		gns_feed_free(gns_core.feed);
 	gns_pages_free(gns_core.feed, sizeof *gns_core.feed);
 	gns_core.feed = NULL;
+	gns_reducing_free();
 	gns_tallies_clear();
 	gns_core.aside = gns_core.feeding = false;
 	gns_pages_free(gns_core.measure, sizeof *gns_core.measure);

@@ -3,6 +3,7 @@
 
 #include "core.h"
 #include "fpu.h"
+#include "reducing.h"
 #include "state.h"
 
 static bool mark_begin(void)
@@ -38,6 +39,7 @@ void gns_core_mark_step(void)
 		/* The optimizer's own steps are known. */
 	} else if (!gns_core.steps.step) {
 		gns_core.early_marks++;
+		gns_reducing_mark(gns_core.steps_base + gns_core.early_marks + 1);
 	} else {
 		unsigned fpu = gns_fpu_begin();
 		if (!gns_core.steps.published)

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "reducing.h"
+
 static void stage_param(struct gns_publish *p, const struct gns_param_sum *param, uint32_t id)
 {
 	struct gns_rec_param *r = &gns_publish_stage(p, GNS_REC_PARAM, 0)->u.param;
@@ -67,16 +69,20 @@ bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, co
 		stage_grads(p, m, report->step);
 		gns_publish_kernels(p, kernels, report->step);
 	}
-	gns_publish_counters(p, counters, n_counters);
-	gns_publish_notes(p);
 	for (uint32_t id = 1; id <= m->n_params; id++)
 		if (m->param[id - 1].micro > micro)
 			micro = m->param[id - 1].micro;
+	uint32_t reduced = gns_reducing_stage(p, 0, report->step, (m->n ? m->n : m->samples) * micro, micro);
+	gns_publish_counters(p, counters, n_counters);
+	gns_publish_notes(p);
 	struct gns_rec_step *r = &gns_publish_stage(p, GNS_REC_STEP, 0)->u.step;
 	*r = (struct gns_rec_step){ .step = report->step, .start_ns = report->start_ns, .dur_ns = report->dur_ns,
 				    .overhead_ns = report->overhead_ns, .samples = m->samples ? m->n * micro : 0, .rows = m->rows,
-				    .micro_steps = micro, .flags = report->flags, .params = measured, .every = report->every, .lr = NAN };
-	if (!gns_publish_send(p, 1))
+				    .micro_steps = micro, .flags = reduced ? GNS_STEP_MEASURED : report->flags,
+				    .params = measured + reduced, .every = report->every, .lr = NAN };
+	bool sent = gns_publish_send(p, 1);
+	gns_reducing_sent(sent);
+	if (!sent)
 		return false;
 	if (report->flags & GNS_STEP_MEASURED) {
 		for (uint32_t id = 1; id <= m->n_params; id++) {

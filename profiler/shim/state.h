@@ -35,6 +35,7 @@ struct gns_core {
 	struct gns_steps steps;
 	uint64_t steps_base;             /* steps of stream 0 that another collector has counted before */
 	struct gns_feed *feed;           /* NULL until a collector feeds */
+	struct gns_reducing *reducing;   /* NULL until ranks reduce (reducing.h) */
 	uint64_t first_ns, counts[GNS_COUNTS], refused[GNS_REFUSALS];
 	struct { uint32_t m, n, k; } last_why[GNS_WHYS];
 	uint64_t boundary_ns[GNS_BOUNDARY_TIMES], boundary_real[GNS_BOUNDARY_TIMES];

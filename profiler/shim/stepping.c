@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "publish_blas.h"
 #include "publish_feed.h"
+#include "reducing.h"
 #include "state.h"
 #include "tally.h"
 
@@ -94,6 +95,7 @@ void gns_stepping_begin(uint64_t step)
 	look_closely();
 	gns_measure_clear(gns_core.measure);
 	gns_kernels_clear(gns_core.kernels);
+	gns_reducing_begin(step, gns_core.steps.measured);
 }
 
 static uint32_t steps_before(void)
@@ -110,6 +112,8 @@ static void report_learned_steps(void)
 	if (!gns_publish_open(&gns_core.publish, &gns_core.config))
 		return;
 	for (uint32_t i = 0; i < steps; i++) {
+		if (gns_core.steps_base + i + 1 <= gns_reducing_told())
+			continue;
 		uint64_t from = i ? gns_core.boundary_ns[i - 1] : gns_core.first_ns;
 		struct gns_step_report report = { .step = gns_core.steps_base + i + 1, .overhead_ns = i + 1 == steps ? spent : 0 };
 		if (times) {
@@ -131,7 +135,8 @@ void gns_stepping_boundary(const struct gns_verdict *v)
 		s->began_real_ns = gns_realtime();
 		s->expected = gns_core.roles.expected_gradients;
 		s->unsure = s->expected == 0;
-		gns_stepping_begin(gns_core.steps_base + steps_before() + 1);
+		uint64_t before = gns_core.steps_base + steps_before(), told = gns_reducing_told();
+		gns_stepping_begin((before > told ? before : told) + 1);
 		return;
 	}
 	if (v->learned)
