@@ -41,8 +41,8 @@ struct block {
 static thread_local struct block *current;
 static const gns_emulated_kernel *kernels;
 
-gns_emulated_kernel::gns_emulated_kernel(const char *symbol, void (*function)(void *const *))
-	: name(symbol), call(function), next(kernels)
+gns_emulated_kernel::gns_emulated_kernel(const char *symbol, void (*function)(void *const *), size_t bytes)
+	: name(symbol), call(function), size(bytes), next(kernels)
 {
 	kernels = this;
 }
@@ -197,12 +197,25 @@ static void run_block(struct block *block, unsigned threads, bool backwards)
 		;
 }
 
-int gns_emulate_launch(const char *name, const uint32_t grid[3], uint32_t threads, void *const *parameters)
+static const gns_emulated_kernel *find(const char *name)
 {
 	const gns_emulated_kernel *kernel = kernels;
 
 	while (kernel && strcmp(kernel->name, name))
 		kernel = kernel->next;
+	return kernel;
+}
+
+size_t gns_emulate_size(const char *name)
+{
+	const gns_emulated_kernel *kernel = find(name);
+	return kernel ? kernel->size : 0;
+}
+
+int gns_emulate_launch(const char *name, const uint32_t grid[3], uint32_t threads, void *const *parameters)
+{
+	const gns_emulated_kernel *kernel = find(name);
+
 	if (!kernel || !threads || threads > MOST_THREADS)
 		return -1;
 	current = this_threads_block();

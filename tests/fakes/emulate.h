@@ -8,6 +8,7 @@
 #ifndef GNS_EMULATE_H
 #define GNS_EMULATE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -60,12 +61,13 @@ static inline uint64_t __umul64hi(uint64_t a, uint64_t b) { return (uint64_t)(((
 struct gns_emulated_kernel {
 	const char *name;
 	void (*call)(void *const *parameters);
+	size_t size; /* of the one parameter */
 	const gns_emulated_kernel *next;
-	gns_emulated_kernel(const char *symbol, void (*function)(void *const *));
+	gns_emulated_kernel(const char *symbol, void (*function)(void *const *), size_t bytes);
 };
 #define GNS_EMULATED(symbol, args) \
 	static const gns_emulated_kernel registered_##symbol( \
-		#symbol, [](void *const *parameters) { symbol(*(const struct args *)parameters[0]); });
+		#symbol, [](void *const *parameters) { symbol(*(const struct args *)parameters[0]); }, sizeof(struct args));
 
 extern "C" {
 #endif
@@ -73,6 +75,9 @@ extern "C" {
 /* Runs kernel `name` to its end; parameters as cuLaunchKernel takes them. 0, or -1: there is no such kernel. One stack of
  * 64 KiB a thread of the block is kept for the calling thread. */
 int gns_emulate_launch(const char *name, const uint32_t grid[3], uint32_t block, void *const *parameters);
+
+/* Bytes of its one parameter; 0: there is no such kernel. */
+size_t gns_emulate_size(const char *name);
 
 #ifdef __cplusplus
 }
