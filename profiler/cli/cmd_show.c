@@ -6,6 +6,7 @@
 
 #include "gnscope/text.h"
 #include "profiler/cli/cli.h"
+#include "profiler/cli/gpu.h"
 #include "profiler/cli/json.h"
 #include "profiler/cli/run_json.h"
 #include "profiler/cli/words.h"
@@ -179,7 +180,23 @@ static void show_layers(const struct gns_layer *layers, size_t n, const char *un
 	}
 }
 
-static void show_text(struct gns_store *store, const struct gns_summary *s, const struct gns_layer *layers, size_t n, bool want_layers)
+static void show_libraries(const struct gns_gpu *gpu)
+{
+	char text[600] = "", name[32], version[32];
+	size_t at = 0;
+	for (size_t i = 0; i < gpu->n_libraries && at < sizeof text - 80; i++) {
+		const struct gns_library_row *l = &gpu->libraries[i];
+		if (l->rank != gpu->libraries[0].rank)
+			continue;
+		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s%s%s", at ? ", " : "", gns_text_safe(name, sizeof name, l->name),
+				       l->version[0] ? " " : "", gns_text_safe(version, sizeof version, l->version));
+	}
+	if (at > 0)
+		field("libraries", text);
+}
+
+static void show_text(struct gns_store *store, const struct gns_summary *s, const struct gns_layer *layers, size_t n, const struct gns_gpu *gpu,
+		      bool want_layers)
 {
 	char text[768], name[64];
 	if (s->run.steps_measured > 0)
@@ -191,12 +208,14 @@ static void show_text(struct gns_store *store, const struct gns_summary *s, cons
 	numbers(s);
 	basis(s);
 	parts(store, s->run.run_id);
+	show_libraries(gpu);
 	if (gns_words_others(text, sizeof text, store, s->run.run_id)[0])
 		field("others", text);
 	for (size_t i = 0; i < s->n_warnings; i++) {
 		gns_text_safe(name, sizeof name, s->warnings[i].name);
 		printf("warning    %s: %s\n", name, gns_text_safe(text, sizeof text, s->warnings[i].text));
 	}
+	gns_gpu_print(stdout, gpu);
 	if (want_layers)
 		show_layers(layers, n, s->sample_unit);
 	printf("\nnext: gnscope top %" PRId64 "   gnscope show %" PRId64 " %s\n", s->run.run_id, s->run.run_id,
@@ -209,6 +228,7 @@ int gns_cmd_show(int argc, char **argv)
 	struct gns_store *store = NULL;
 	struct gns_summary summary;
 	struct gns_layer *layers = NULL;
+	struct gns_gpu gpu = {0};
 	struct gns_error err = {""};
 	int64_t run_id;
 	size_t n = 0;
@@ -219,6 +239,8 @@ int gns_cmd_show(int argc, char **argv)
 	if (rc)
 		return rc;
 	rc = gns_store_summary(store, run_id, o.window, &summary, &err);
+	if (!rc)
+		rc = gns_store_gpu(store, run_id, o.window, &gpu, &err);
 	if (!rc && o.layers)
 		rc = gns_store_layers(store, run_id, o.window, &layers, &n, &err);
 	if (rc) {
@@ -227,13 +249,15 @@ int gns_cmd_show(int argc, char **argv)
 		json_t *object = gns_run_json(&summary);
 		json_object_set_new(object, "streams", json_streams(store, run_id));
 		json_object_set_new(object, "phases", json_phases(store, run_id));
+		gns_gpu_json(object, &gpu);
 		if (o.layers)
 			json_object_set_new(object, "layers", gns_layers_json(layers, n));
 		rc = gns_json_print(argv[0], object, stdout);
 	} else {
-		show_text(store, &summary, layers, n, o.layers);
+		show_text(store, &summary, layers, n, &gpu, o.layers);
 	}
 	free(layers);
+	gns_gpu_free(&gpu);
 	gns_store_close(store);
 	return rc;
 }

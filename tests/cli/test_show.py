@@ -2,7 +2,8 @@
 from harness import *
 
 KEYS = ("run name command status steps steps_measured samples_per_step sample_unit sources coverage b_noise b_noise_lo b_noise_hi "
-        "resolved s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct dropped optimizer lr loss warnings streams phases").split()
+        "resolved s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct dropped optimizer lr loss warnings streams phases devices device_kernels libraries "
+        "kernel_times").split()
 LAYER_KEYS = "name shape numel q_small q_big s g2 b_noise b_noise_lo b_noise_hi resolved share_s share_g2 source excluded left_out".split()
 NUMBERS = "samples_per_step coverage b_noise b_noise_lo b_noise_hi s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct lr loss".split()
 
@@ -119,6 +120,58 @@ def an_optimizer_that_never_steps():
     contains(text.split("\n")[0], "nothing was measured of this optimizer, which took no step; another of the program took 50: gnscope show %d "
              "(unused.2)" % show("unused.2")["run"], "reason")
     equal(show("unused.2")["steps_measured"], 50, "the other")
+
+
+PARTS = "compute comm_exposed copy_exposed idle comm copy gnscope".split()
+DEVICE_KEYS = ["rank", "device", "steps", "steps_looked_at", "steps_taken", "step_ms", "step_ms_lo", "step_ms_hi"] + [
+    key % part for part in PARTS for key in ("%s_ms", "%s_ms_lo", "%s_ms_hi", "%s_share")] + ["kernels_per_step", "queue_us", "dropped"]
+
+
+@test
+def where_the_time_goes_on_a_device():
+    """Against medians and sums made here from the raw rows."""
+    path = generate("--store", "PATH", "--steps", "402", "--device", "--ranks", "2", "--seed", "5")
+    it = show(path=path)
+    equal([list(d) for d in it["devices"]], [DEVICE_KEYS] * 2, "keys of a device")
+    for d in it["devices"]:
+        rows = query("select wall_ns, compute_ns, idle_ns, comm_ns, own_ns, queue_ns, kernels from device_step where rank=%d" % d["rank"], path)
+        walls = sorted(r[0] for r in rows)
+        equal((d["steps"], d["steps_looked_at"], d["steps_taken"], len(rows)), (402, 100, 100, 100), "coverage")
+        near(d["step_ms"], (walls[49] + walls[50]) / 2e6, 1e-12, "median")
+        near(d["step_ms_lo"], walls[39] / 1e6, 1e-12, "its lower limit")
+        near(d["step_ms_hi"], walls[60] / 1e6, 1e-12, "its upper limit")
+        for key, column in ("compute", 1), ("idle", 2), ("comm", 3), ("gnscope", 4):
+            near(d[key + "_share"], sum(r[column] for r in rows) / sum(walls), 1e-12, key)
+        near(sum(d[p + "_share"] for p in PARTS[:4]), 1, 1e-9, "the whole")
+        near(d["queue_us"], sum(r[5] for r in rows) / sum(r[6] for r in rows) / 1e3, 1e-12, "queue")
+    rows = query("select k.family, sum(calls) / 200.0, sum(total_ns) / 200e6, max(max_ns) / 1e6, k.grid, k.block, k.registers, k.shared from "
+                 "device_kernel_step join kernel k using (run_id, kernel_id) group by kernel_id order by 3 desc", path)
+    equal([k["family"] for k in it["device_kernels"]], [r[0] for r in rows], "families, most time first")
+    for k, r in zip(it["device_kernels"], rows):
+        near(k["calls_per_step"], r[1], 1e-12, "calls")
+        near(k["ms_per_step"], r[2], 1e-12, "time")
+        near(k["max_ms"], r[3], 1e-12, "longest")
+        equal((k["grid"], k["block"], k["registers"], k["shared"]), r[4:], "what it is")
+    equal({(l["name"], l["version"]) for l in it["libraries"] if l["rank"] == 1},
+          {("cuda", "13.0"), ("cublas", "13.0.2"), ("cublaslt", "13.0.2"), ("nccl", "2.28.3"), ("cupti", None)}, "libraries")
+    equal(it["kernel_times"], None, "kernel times")
+    short = show("--window", "40", path=path)["devices"][0]
+    equal((short["steps"], short["steps_looked_at"]), (40, 10), "a window")
+
+
+@test
+def a_device_in_words():
+    path = generate("--store", "PATH", "--steps", "402", "--device", "--seed", "5")
+    text = gnscope("show", "--store", path).stdout.decode()
+    d = show(path=path)["devices"][0]
+    for part in ("libraries  cublas 13.0.2, cublaslt 13.0.2, cuda 13.0, cupti, nccl 2.28.3", "GPU 0 of rank 0: ", "a step, 100 of 402 steps looked at\n",
+                 "  compute                     %.1f%%  " % (100 * d["compute_share"]), "  idle                        %.1f%%  " % (100 * d["idle_share"]),
+                 "beside: gnscope's kernels 0.40% · communication 18.7% in all, 66.7% of it overlapped", "a kernel waits 8.5 us",
+                 "gpu matmul ", "sm90_xmma_gemm_bf16bf16"):
+        contains(text, part, "text")
+    plain = gnscope("show", "--store", store, "known").stdout.decode()
+    for word in ("GPU", "kernel times", "libraries"):
+        equal(word in plain, False, word + " of a run without a device")
 
 
 @test
