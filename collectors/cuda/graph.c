@@ -8,8 +8,9 @@
 
 #include "collectors/collector.h"
 #include "collectors/cuda/on.h"
+#include "profiler/shim/captures.h"
+#include "profiler/shim/core.h"
 #include "profiler/shim/real.h"
-#include "profiler/shim/replays.h"
 #include "profiler/shim/tally.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -32,7 +33,7 @@ static __thread int inside __attribute__((tls_model("initial-exec")));
 		inside--;                                                                                                                  \
 		if (!inside && rc == 0 && gns_cuda_on()) {                                                                                 \
 			gns_tally(&calls);                                                                                                 \
-			gns_core_replayed(stream);                                                                                         \
+			gns_core_replayed();                                                                                               \
 		}                                                                                                                          \
 		return rc;                                                                                                                 \
 	}
