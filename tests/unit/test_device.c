@@ -1,0 +1,156 @@
+/* Sets of results on a device, on whatever driver the program finds: the fake one of tests/fakes, or a real one. Memory is taken, filled and
+ * read by the driver's own functions; what only the fake can do is found by name and left out where it is not. */
+#include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "collectors/cuda/device.h"
+#include "collectors/cuda/image.h"
+#include "collectors/cuda/plan.h"
+#include "gnscope/record.h"
+#include "tests/fakes/cuda_api.h"
+#include "tests/fakes/cuda_fake.h"
+
+#define OK(call) cr_assert_eq((int)(call), 0, #call)
+
+/* ---- a device ---- */
+
+static CUcontext use_device(int ordinal)
+{
+	CUdevice number;
+	CUcontext context;
+	int count = 0;
+
+	if (cuInit(0) != CUDA_SUCCESS || cuDeviceGetCount(&count) != CUDA_SUCCESS || count <= ordinal)
+		cr_skip_test("no device %d", ordinal);
+	if (!gns_cuda_image_size)
+		cr_skip_test("built without kernels");
+	OK(cuDeviceGet(&number, ordinal));
+	OK(cuDevicePrimaryCtxRetain(&context, number));
+	OK(cuCtxSetCurrent(context));
+	return context;
+}
+
+static struct gns_device *current(void)
+{
+	enum gns_device_off why;
+	struct gns_device *device = gns_device_current(&why);
+	cr_assert(device, "no device: %s", gns_device_off_name(why));
+	return device;
+}
+
+static CUstream new_stream(void)
+{
+	CUstream stream;
+	OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+	return stream;
+}
+
+struct floats {
+	CUdeviceptr at;
+	size_t n;
+	double norm2;
+};
+
+/* Values without a pattern, scaled. */
+static void draw(float *values, size_t n, float scale, double *norm2)
+{
+	static uint32_t state = 1;
+	*norm2 = 0;
+	for (size_t i = 0; i < n; i++) {
+		state = state * 1664525u + 1013904223u;
+		values[i] = scale * ((float)(state >> 8) / 8388608.0f - 1.0f);
+		*norm2 += (double)values[i] * values[i];
+	}
+}
+
+static struct floats new_floats(size_t n, float scale)
+{
+	struct floats f = { .n = n };
+	float *values = malloc(n * sizeof *values);
+	draw(values, n, scale, &f.norm2);
+	OK(cuMemAlloc_v2(&f.at, n * sizeof *values));
+	OK(cuMemcpyHtoD_v2(f.at, values, n * sizeof *values));
+	free(values);
+	return f;
+}
+
+/* ---- a measurement ---- */
+
+static int measure(struct gns_set *set, CUstream stream, const struct floats *f, uint32_t slot, bool add)
+{
+	const struct gns_cu_operand m = { (const void *)(uintptr_t)f->at, GNS_F32, 1, 1, f->n, 0, (ptrdiff_t)f->n, 1 };
+	struct gns_cu_ground ground = { .out = gns_set_out(set, slot), .sms = gns_device_sms(gns_set_device(set)), .add = add,
+					.gate = gns_set_gate(set, stream) };
+	struct gns_cu_plan plan;
+	size_t size;
+
+	ground.scratch = gns_set_scratch(set, stream, &size);
+	if (!ground.scratch)
+		return -ENOMEM;
+	OK(gns_cu_plan_norm2(&plan, &ground, &m, NULL, 0));
+	cr_assert_leq(plan.scratch_bytes, size);
+	return gns_set_launch(set, stream, &plan);
+}
+
+static uint32_t measured(struct gns_set *set, CUstream stream, const struct floats *f)
+{
+	uint32_t slot;
+	OK(gns_set_slot(set, stream, 1, &slot));
+	OK(measure(set, stream, f, slot, false));
+	return slot;
+}
+
+static struct gns_set *begin(CUstream stream)
+{
+	struct gns_set *set;
+	OK(gns_set_begin(current(), stream, &set));
+	return set;
+}
+
+/* Half a minute is for ever. */
+static bool wait_for(const struct gns_set *set, uint64_t which)
+{
+	for (int i = 0; i < 30000; i++) {
+		if (gns_set_delivered(set) >= which)
+			return true;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return false;
+}
+
+static double value_of(const struct gns_set *set, uint64_t which, uint32_t slot)
+{
+	const double *values = gns_set_values(set, which);
+	cr_assert(values, "delivery %llu is not there", (unsigned long long)which);
+	return values[slot];
+}
+
+#define NEAR(value, truth) cr_assert(fabs((value) - (truth)) <= 1e-12 * fabs(truth), "%.17g, truth %.17g", value, truth)
+
+/* ---- eager ---- */
+
+Test(device, brings_a_norm_back)
+{
+	use_device(0);
+	CUstream stream = new_stream();
+	const struct floats f = new_floats(100003, 1);
+	struct gns_set *set = begin(stream);
+	const uint32_t slot = measured(set, stream, &f);
+
+	cr_assert_eq(gns_set_delivered(set), 0);
+	cr_assert_null(gns_set_values(set, 1));
+	cr_assert_not(gns_set_captured(set));
+	OK(gns_set_finish(set));
+	cr_assert(wait_for(set, 1));
+	cr_assert_eq(gns_set_delivered(set), 1);
+	NEAR(value_of(set, 1, slot), f.norm2);
+	cr_assert(gns_set_was_open(set, 1));
+	gns_set_release(set);
+}
