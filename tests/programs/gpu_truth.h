@@ -1,0 +1,14 @@
+/* Every sample's own weight gradient, materialised in float64 on the host from a layer's operands. */
+#ifndef GPU_TRUTH_H
+#define GPU_TRUTH_H
+
+#include <stddef.h>
+
+struct gpu_norms {
+	double q_small, q_big; /* as in SCIENCE.md: of the mean over samples of |n A_i|^2, and |sum A_i|^2 */
+};
+
+/* x: rows x in, dy: rows x out; each of the `samples` owns rows / samples of them that follow each other. dy belongs to the mean loss. */
+struct gpu_norms gpu_truth(const double *x, const double *dy, size_t rows, size_t in, size_t out, size_t samples);
+
+#endif
