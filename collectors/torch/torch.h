@@ -4,10 +4,11 @@
  *     entry.c    initModule of libtorch_python.so: where `import torch` passes; execs the first embedded file
  *     python.c   the C API of the Python in this process, by dlsym: nothing is linked, nothing needed at build
  *     wrap.c     callables that stand before PyTorch's own without a frame of ours
- *     native.c   the functions that the embedded files call: object `_g`
+ *     native.c   the functions that the embedded files call: object `_g`; measures.c those of them that read tensors, arguments.c what
+ *                they are given
  *     py/        the embedded files: which node of the graph has which parameter's operands
  *
- * Behind it: collectors/sketch/layers.h measures, profiler/shim/feeding.h has streams, steps and records. Everything here runs with the
+ * Behind it: collectors/sketch/layers.h measures, collectors/cuda/layers_device.h on a device; profiler/shim/feeding.h has streams, steps and records. Everything here runs with the
  * GIL held, but for long measurements. An error of ours never becomes the trainer's: the collector gives up and says so. */
 #ifndef GNS_TORCH_H
 #define GNS_TORCH_H
@@ -24,7 +25,7 @@ struct gns_torch_file {
 };
 extern const struct gns_torch_file gns_torch_files[];
 
-/* The object `_g`; NULL with a Python error set. Its functions are in native.c and docs/torch.md. */
+/* The object `_g`; NULL with a Python error set. Its functions are in native.c, measures.c and docs/torch.md. */
 PyObject *gns_torch_native(void);
 PyObject *gns_torch_load(void);       /* execs the files after the first. None; NULL with an error set */
 

@@ -212,6 +212,11 @@ void gns_feed_big(struct gns_feed_param *p, double q_big, uint32_t world)
 
 void gns_feed_uses_drop(struct gns_feed *feed, struct gns_feed_param *p)
 {
+	if (p->device_uses) {
+		gns_device_uses_drop(p->device_uses);
+		feed->device_uses--;
+		p->device_uses = NULL;
+	}
 	if (!p->uses)
 		return;
 	if (p->working) {
@@ -232,6 +237,7 @@ void gns_feed_void(struct gns_feed *feed, struct gns_feed_param *p)
 	p->world = 0;
 	p->any_sum = p->any_big = false;
 	p->refused = GNS_REFUSED_NOT;
+	gns_feed_terms_forget(p->term);
 	gns_feed_uses_drop(feed, p);
 }
 
@@ -249,6 +255,7 @@ void gns_feed_skip(struct gns_feed *feed, int64_t stream)
 		return;
 	if (s->clock.measured)
 		void_all(feed, (uint32_t)stream);
+	gns_feed_terms_forget(s->term);
 	s->loss = 0;
 	s->any_loss = false;
 }
@@ -420,11 +427,31 @@ enum gns_refusal gns_feed_close(struct gns_feed *feed, uint32_t stream, uint64_t
 	return why;
 }
 
+/* Slots are of the step's sets, which are gone. */
+static void forget_terms(struct gns_feed *feed, uint32_t stream)
+{
+	memset(feed->stream[stream].term, 0, sizeof feed->stream[stream].term);
+	for (uint32_t i = 0; i < feed->n_params; i++)
+		if (feed->param[i].stream == stream)
+			memset(feed->param[i].term, 0, sizeof feed->param[i].term);
+}
+
+void gns_feed_measure_now(struct gns_feed *feed, int64_t stream)
+{
+	struct gns_feed_stream *s = gns_feed_stream_at(feed, stream);
+	if (!s || s->clock.measured)
+		return;
+	s->clock.measured = true;
+	s->clock.last_measured = s->clock.step;
+}
+
 void gns_feed_next(struct gns_feed *feed, uint32_t stream, const struct gns_config *config, uint32_t control, bool link)
 {
 	struct gns_feed_stream *s = &feed->stream[stream];
 	if (s->clock.measured)
 		void_all(feed, stream);
+	if (s->clock.measured)
+		forget_terms(feed, stream);
 	begin_step(feed, s, config, control, s->clock.step + 1);
 	s->clock.measured &= link; /* nobody would read it */
 }

@@ -7,11 +7,13 @@
  * of samples of any parameter of the stream: a sample that a parameter did not meet contributed nothing to it.
  *
  * Pure of the process around it: feeding.c binds it to the shim's state. Not thread-safe; the caller serialises. Nothing is allocated
- * after gns_feed_init but the uses of a tied parameter. */
+ * after gns_feed_init but the uses of a tied parameter. Of device.h, what takes a set or gives it back is called where the step of a stream is
+ * void or over. */
 #ifndef GNS_FEED_H
 #define GNS_FEED_H
 
 #include "collectors/sketch/layers.h"
+#include "feed_device.h"
 #include "kernels.h"
 #include "measure.h"
 #include "steps.h"
@@ -40,6 +42,9 @@ struct gns_feed_param {
 	size_t uses_bytes;
 	uint32_t working;      /* measurements of it under way, outside of the lock */
 	bool uses_dropped;     /* the last of them frees the uses */
+	struct gns_feed_term term[GNS_FEED_TERMS]; /* what is measured of it on devices, beside `sum` and `q_big` */
+	struct gns_device_uses *device_uses;       /* as `uses`; all on one CUDA stream */
+	void *device_uses_stream;
 };
 
 struct gns_feed_setting {
@@ -58,6 +63,8 @@ struct gns_feed_stream {
 	uint32_t n_settings;
 	bool params_new;            /* some PARAM is to be sent */
 	struct gns_feed_setting setting[GNS_FEED_SETTINGS];
+	struct gns_feed_sets sets;                 /* of the step in progress */
+	struct gns_feed_term term[GNS_FEED_TERMS]; /* losses, the scale */
 };
 
 struct gns_feed {
@@ -70,6 +77,7 @@ struct gns_feed {
 	bool losses_marked;           /* the trainer marks its losses: the roots of backward are not taken for them any more */
 	uint64_t pool_ns;             /* cost that belongs to no stream in particular */
 	size_t uses_bytes;
+	uint32_t device_uses;         /* open ones */
 	struct {
 		_Atomic int busy;
 		struct gns_layers *layers;
@@ -131,6 +139,9 @@ void gns_feed_count(struct gns_feed *feed, const char *name);
 void gns_feed_phase(struct gns_feed *feed, struct gns_kernels *kernels, const char *name, uint64_t now);
 /* stream -1: nobody's; a measured stream bears it, or the next to end a step. */
 void gns_feed_charge(struct gns_feed *feed, int64_t stream, uint64_t ns);
+
+/* The step in progress is measured, whatever the interval: nothing has happened in it yet. */
+void gns_feed_measure_now(struct gns_feed *feed, int64_t stream);
 
 /* The step is over: may it be told? N, and the refusal. */
 enum gns_refusal gns_feed_close(struct gns_feed *feed, uint32_t stream, uint64_t *n, uint32_t *measured);

@@ -1,5 +1,5 @@
 /* The feed in this process. */
-#include "feeding.h"
+#include "feeding_private.h"
 
 #include <errno.h>
 #include <math.h>
@@ -7,6 +7,7 @@
 
 #include "arena.h"
 #include "clock.h"
+#include "collectors/cuda/cupti.h"
 #include "fpu.h"
 #include "publish_feed.h"
 #include "state.h"
@@ -16,19 +17,13 @@ static _Atomic uint64_t unmeasured_ns; /* cost of steps that nobody measures: th
 static __thread uint64_t timed_from __attribute__((tls_model("initial-exec"))); /* 0: not between a pair */
 static __thread int64_t timed_stream __attribute__((tls_model("initial-exec")));
 
-struct hold {
-	int inside, saved_errno;
-	unsigned fpu;
-};
-
-/* Takes the lock, if there is a feed (or one may be made). */
-static bool begin(struct hold *h, bool wake)
+bool gns_feeding_enter(struct gns_feeding_hold *h, bool wake)
 {
 	int saved = errno;
 	int state = gave_up ? GNS_OFF : gns_life_state();
 	if (state == GNS_OFF || (state != GNS_AWAKE && !wake))
 		return false;
-	*h = (struct hold){ .inside = gns_inside, .saved_errno = saved };
+	*h = (struct gns_feeding_hold){ .inside = gns_inside, .saved_errno = saved };
 	gns_inside = 1;
 	if (state != GNS_AWAKE)
 		gns_life_wake();
@@ -43,7 +38,7 @@ static bool begin(struct hold *h, bool wake)
 	return false;
 }
 
-static void end(const struct hold *h)
+void gns_feeding_leave(const struct gns_feeding_hold *h)
 {
 	pthread_mutex_unlock(&gns_core.lock);
 	gns_fpu_end(h->fpu);
@@ -51,7 +46,7 @@ static void end(const struct hold *h)
 	errno = h->saved_errno;
 }
 
-static void show_measuring(void)
+void gns_feeding_show_measuring(void)
 {
 	atomic_store_explicit(&gns_core.measured, gns_feed_measuring(gns_core.feed, 0), memory_order_relaxed);
 	atomic_store_explicit(&gns_core.feeding, gns_feed_any_measuring(gns_core.feed), memory_order_relaxed);
@@ -83,14 +78,16 @@ static bool take_over(void)
 	gns_core.learning = false;
 	gns_core.part = GNS_ROLE_FORWARD;
 	gns_core.aside = true;
-	show_measuring();
+	gns_feeding_show_measuring();
 	return true;
 }
 
 /* The collector of products begins anew, with other ids and where the steps are now. */
 static void resume_products(void)
 {
-	const struct gns_feed *feed = gns_core.feed;
+	struct gns_feed *feed = gns_core.feed;
+	for (uint32_t i = 0; i < feed->n_streams; i++)
+		gns_feed_sets_release(&feed->stream[i].sets);
 	uint32_t ids = feed->first_id + feed->n_params - 1;
 	if (feed->n_streams)
 		gns_core.steps_base = feed->stream[0].clock.step - 1;
@@ -135,38 +132,38 @@ uint32_t gns_feeding_generation(void)
 
 void gns_feeding_take_over(void)
 {
-	struct hold h;
-	if (!begin(&h, true))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, true))
 		return;
 	take_over();
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 void gns_feeding_give_up(const char *reason)
 {
-	struct hold h;
+	struct gns_feeding_hold h;
 	if (atomic_load(&gave_up))
 		return;
-	if (begin(&h, false)) {
+	if (gns_feeding_enter(&h, false)) {
 		gns_publish_event(&gns_core.publish, 0, gns_core.feed->n_streams ? gns_core.feed->stream[0].clock.step : 0, "torch_off", reason);
 		gns_feed_count(gns_core.feed, "given_up");
 		resume_products();
-		end(&h);
+		gns_feeding_leave(&h);
 	}
 	atomic_store(&gave_up, true);
 }
 
 int gns_feeding_stream(const char *optimizer)
 {
-	struct hold h;
+	struct gns_feeding_hold h;
 	int stream = -1;
-	if (!begin(&h, true))
+	if (!gns_feeding_enter(&h, true))
 		return -1;
 	if (take_over())
 		stream = gns_feed_stream(gns_core.feed, optimizer, &gns_core.config, gns_publish_control(&gns_core.publish));
 	if (gns_core.feed)
-		show_measuring();
-	end(&h);
+		gns_feeding_show_measuring();
+	gns_feeding_leave(&h);
 	return stream;
 }
 
@@ -180,56 +177,55 @@ static void use_given_names(void)
 
 uint32_t gns_feeding_param(int64_t stream, const char *name, unsigned dims, const uint64_t *size, uint32_t dtype, const void *data)
 {
-	struct hold h;
-	if (!begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, false))
 		return 0;
 	uint32_t id = gns_feed_param(gns_core.feed, stream, name, dims, size, dtype, data);
 	if (id)
 		use_given_names();
-	end(&h);
+	gns_feeding_leave(&h);
 	return id;
 }
 
-/* The parameter, and the lock, if there is one. */
-static struct gns_feed_param *begin_param(struct hold *h, int64_t id)
+struct gns_feed_param *gns_feeding_enter_param(struct gns_feeding_hold *h, int64_t id)
 {
-	if (!begin(h, false))
+	if (!gns_feeding_enter(h, false))
 		return NULL;
 	struct gns_feed_param *p = gns_feed_param_at(gns_core.feed, id);
 	if (p)
 		timed_stream = p->stream;
 	else
-		end(h);
+		gns_feeding_leave(h);
 	return p;
 }
 
 void gns_feeding_rename(int64_t id, const char *name)
 {
-	struct hold h;
-	struct gns_feed_param *p = begin_param(&h, id);
+	struct gns_feeding_hold h;
+	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
 		return;
 	gns_feed_rename(gns_core.feed, p, name);
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 void gns_feeding_leave_out(int64_t id, const char *reason)
 {
-	struct hold h;
-	struct gns_feed_param *p = begin_param(&h, id);
+	struct gns_feeding_hold h;
+	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
 		return;
 	gns_feed_leave_out(gns_core.feed, p, reason);
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 bool gns_feeding_measuring(int64_t stream)
 {
-	struct hold h;
-	if (!begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, false))
 		return false;
 	bool measuring = gns_feed_measuring(gns_core.feed, stream);
-	end(&h);
+	gns_feeding_leave(&h);
 	return measuring;
 }
 
@@ -243,18 +239,18 @@ bool gns_feeding_any(void)
 
 uint64_t gns_feeding_samples_told(void)
 {
-	struct hold h;
-	if (!begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, false))
 		return 0;
 	uint64_t samples = gns_core.measure->samples;
-	end(&h);
+	gns_feeding_leave(&h);
 	return samples;
 }
 
 void gns_feeding_world(int32_t rank, int32_t world)
 {
-	struct hold h;
-	if (!begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, false))
 		return;
 	if (gns_core.config.rank != rank || gns_core.config.world != world) {
 		gns_core.config.rank = rank;
@@ -262,7 +258,7 @@ void gns_feeding_world(int32_t rank, int32_t world)
 		gns_core.measure->seed = gns_core_seed(rank);
 		gns_core.publish.hello = true;
 	}
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 /* A scratch of its own for every thread that measures. */
@@ -285,9 +281,9 @@ static struct gns_layers *borrow(struct gns_feed *feed, unsigned *slot)
 
 int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_feeding_work *work)
 {
-	struct hold h;
+	struct gns_feeding_hold h;
 	int rc = 0;
-	struct gns_feed_param *p = begin_param(&h, id);
+	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
 		return -EINVAL;
 	const struct gns_feed_stream *s = &gns_core.feed->stream[p->stream];
@@ -308,7 +304,7 @@ int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_fee
 						      .seed = gns_core.measure->seed + s->clock.step + p->n * 0x9e3779b97f4a7c15ull,
 						      .uses = p->uses_dropped ? NULL : p->uses };
 	}
-	end(&h);
+	gns_feeding_leave(&h);
 	if (!rc)
 		work->fpu = gns_fpu_begin();
 	return rc;
@@ -316,9 +312,9 @@ int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_fee
 
 void gns_feeding_work_end(struct gns_feeding_work *work, int rc)
 {
-	struct hold h;
+	struct gns_feeding_hold h;
 	gns_fpu_end(work->fpu);
-	struct gns_feed_param *p = begin_param(&h, work->id);
+	struct gns_feed_param *p = gns_feeding_enter_param(&h, work->id);
 	if (!p)
 		return; /* given up meanwhile, or the process ends */
 	p->working--;
@@ -331,23 +327,23 @@ void gns_feeding_work_end(struct gns_feeding_work *work, int rc)
 	} else if (p->uses_dropped) {
 		gns_feed_uses_drop(gns_core.feed, p);
 	}
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 int gns_feeding_big(int64_t id, const struct gns_tensor *gradient, uint32_t world)
 {
 	struct gns_feeding_work work;
-	struct hold h;
+	struct gns_feeding_hold h;
 	double norm2 = 0;
 	int rc = gns_feeding_work_begin(id, 1, 0, &work);
 	if (rc)
 		return rc == -ENODATA ? 0 : rc;
 	rc = gns_tensor_norm2(work.layers, gradient, &norm2);
-	struct gns_feed_param *p = begin_param(&h, id);
+	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (p) {
 		if (!rc && work.step == gns_core.feed->stream[p->stream].clock.step)
 			gns_feed_big(p, norm2, world);
-		end(&h);
+		gns_feeding_leave(&h);
 	}
 	work.samples.uses = NULL;
 	gns_feeding_work_end(&work, -ENODATA);
@@ -356,8 +352,8 @@ int gns_feeding_big(int64_t id, const struct gns_tensor *gradient, uint32_t worl
 
 int gns_feeding_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest)
 {
-	struct hold h;
-	struct gns_feed_param *p = begin_param(&h, id);
+	struct gns_feeding_hold h;
+	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
 		return -EINVAL;
 	const struct gns_feed_stream *s = &gns_core.feed->stream[p->stream];
@@ -365,95 +361,96 @@ int gns_feeding_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint
 	if (s->clock.measured && !gns_feed_closed(p))
 		rc = gns_feed_uses(gns_core.feed, p, count, n, dim0, rest, gns_core.measure->probes,
 				   gns_core.measure->seed + s->clock.step + p->n * 0x9e3779b97f4a7c15ull, (uint64_t)id);
-	end(&h);
+	gns_feeding_leave(&h);
 	return rc;
 }
 
 void gns_feeding_backward_done(void)
 {
-	struct hold h;
-	if (!begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, false))
 		return;
 	gns_feed_backward_done(gns_core.feed);
-	end(&h);
+	gns_feeding_device_backward_done();
+	gns_feeding_leave(&h);
 }
 
 void gns_feeding_used(int64_t id, uint64_t n)
 {
-	struct hold h;
-	struct gns_feed_param *p = begin_param(&h, id);
+	struct gns_feeding_hold h;
+	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
 		return;
 	gns_feed_used(p, n);
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 void gns_feeding_void(int64_t id)
 {
-	struct hold h;
-	struct gns_feed_param *p = begin_param(&h, id);
+	struct gns_feeding_hold h;
+	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
 		return;
 	gns_feed_void(gns_core.feed, p);
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 void gns_feeding_skip(int64_t stream)
 {
-	struct hold h;
-	if (!begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, false))
 		return;
 	gns_feed_skip(gns_core.feed, stream);
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 void gns_feeding_loss(int64_t stream, double value)
 {
-	struct hold h;
-	if (!begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, false))
 		return;
 	gns_feed_loss(gns_core.feed, stream, value);
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 void gns_feeding_scale(int64_t stream, double scale)
 {
-	struct hold h;
-	if (!begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, false))
 		return;
 	struct gns_feed_stream *s = gns_feed_stream_at(gns_core.feed, stream);
 	if (s && scale > 0 && isfinite(scale))
 		s->scale = scale;
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 void gns_feeding_setting(int64_t stream, const char *name, double value, const char *text)
 {
-	struct hold h;
-	if (!begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, false))
 		return;
 	gns_feed_setting(gns_core.feed, stream, name, value, text);
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 void gns_feeding_event(int64_t stream, const char *name, const char *text)
 {
-	struct hold h;
-	if (!begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, false))
 		return;
 	struct gns_feed_stream *s = gns_feed_stream_at(gns_core.feed, stream);
 	if (s && gns_core.publish.n_events < GNS_EVENTS_MAX && gns_feed_event_new(gns_core.feed, (uint32_t)stream, name))
 		gns_publish_event(&gns_core.publish, (uint32_t)stream, s->clock.step, name, text);
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 void gns_feeding_count(const char *name)
 {
-	struct hold h;
-	if (!begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, false))
 		return;
 	gns_feed_count(gns_core.feed, name);
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 static void show_part(const char *phase)
@@ -475,12 +472,12 @@ static uint64_t charge_so_far(void)
 
 void gns_feeding_phase(const char *name)
 {
-	struct hold h;
-	if (!gns_feeding_any() || !begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_any() || !gns_feeding_enter(&h, false))
 		return;
 	gns_feed_phase(gns_core.feed, gns_core.kernels, name, charge_so_far());
 	show_part(name);
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 static void publish(uint32_t stream, const struct gns_feed_report *report)
@@ -494,7 +491,20 @@ static void publish(uint32_t stream, const struct gns_feed_report *report)
 	gns_core.told_bad = true;
 	size_t n = gns_publish_counters_due(p) ? gns_stepping_counters(list) : 0;
 	gns_publish_feed(p, &gns_core.config, gns_core.feed, stream, report, gns_core.kernels, list, n);
+	gns_cupti_tell(p, false);
 	gns_publish_revive(p);
+}
+
+/* What a graph does between its step's beginning and end is known of replays of the whole step alone. */
+static void finish_sets(struct gns_feed *feed, uint32_t stream)
+{
+	struct gns_feed_sets *sets = &feed->stream[stream].sets;
+	int rc = gns_feed_sets_finish(sets);
+	if (!rc)
+		return;
+	gns_feed_skip(feed, stream);
+	gns_feed_sets_release(sets);
+	gns_feed_count(feed, rc == -ECANCELED ? "graph_without_step" : "device_failed");
 }
 
 /* What there is to say of the step in progress; its clock is stopped. */
@@ -503,6 +513,8 @@ static struct gns_feed_report close_step(uint32_t stream, uint32_t micro_steps, 
 	struct gns_feed *feed = gns_core.feed;
 	struct gns_steps *clock = &feed->stream[stream].clock;
 	struct gns_feed_report report = { .micro_steps = micro_steps, .lr = lr, .samples = gns_core.measure->samples };
+	if (feed->stream[stream].sets.n)
+		finish_sets(feed, stream);
 	if (clock->measured) {
 		enum gns_refusal why = gns_feed_close(feed, stream, &report.n, &report.measured);
 		if (why)
@@ -526,30 +538,36 @@ static struct gns_feed_report close_step(uint32_t stream, uint32_t micro_steps, 
 static int step(uint32_t stream, uint32_t micro_steps, double lr, uint64_t now)
 {
 	struct gns_feed *feed = gns_core.feed;
-	if (stream == 0)
+	if (stream == 0) {
 		gns_feed_phase(feed, gns_core.kernels, "optimizer", now);
+		gns_feed_charge(feed, 0, gns_cupti_closed(feed->stream[0].clock.step));
+	}
 	struct gns_feed_report report = close_step(stream, micro_steps, lr, now);
 	publish(stream, &report);
+	gns_feed_sets_release(&feed->stream[stream].sets);
 	gns_feed_next(feed, stream, &gns_core.config, gns_publish_control(&gns_core.publish), gns_core.publish.link != GNS_LINK_OFF);
 	if (stream == 0) {
 		gns_kernels_clear(gns_core.kernels);
 		show_part("optimizer");
 	}
-	show_measuring();
+	gns_feeding_show_measuring();
 	return gns_feed_measuring(feed, stream);
 }
 
 int gns_feeding_step(int64_t stream, uint32_t micro_steps, double lr)
 {
-	struct hold h;
-	if (!begin(&h, false))
+	struct gns_feeding_hold h;
+	if (!gns_feeding_enter(&h, false))
 		return gave_up || gns_core.state == GNS_OFF || gns_core.config.no_torch ? 0 : -1;
 	uint64_t from = charge_so_far();
 	int rc = gns_feed_stream_at(gns_core.feed, stream) ? step((uint32_t)stream, micro_steps, lr, from) : -1;
 	timed_stream = stream;
 	if (rc >= 0 && !timed_from)
 		gns_feed_charge(gns_core.feed, stream, gns_now() - from);
-	end(&h);
+	gns_feeding_leave(&h);
+	uint64_t turn_ns = gns_cupti_turn(NULL, NULL);
+	if (timed_from)
+		timed_from += turn_ns;
 	return rc;
 }
 
@@ -565,7 +583,7 @@ void gns_feeding_time_begin(struct gns_feeding_time *time)
 
 void gns_feeding_time_end(const struct gns_feeding_time *time)
 {
-	struct hold h;
+	struct gns_feeding_hold h;
 	gns_inside = time->inside;
 	if (!time->outermost)
 		return;
@@ -575,17 +593,17 @@ void gns_feeding_time_end(const struct gns_feeding_time *time)
 		atomic_fetch_add_explicit(&unmeasured_ns, ns, memory_order_relaxed);
 		return;
 	}
-	if (!begin(&h, false))
+	if (!gns_feeding_enter(&h, false))
 		return;
 	gns_feed_charge(gns_core.feed, timed_stream, ns);
-	end(&h);
+	gns_feeding_leave(&h);
 }
 
 void gns_feeding_cost(uint64_t ns)
 {
-	struct hold h;
-	if (timed_from || !begin(&h, false))
+	struct gns_feeding_hold h;
+	if (timed_from || !gns_feeding_enter(&h, false))
 		return;
 	gns_feed_charge(gns_core.feed, -1, ns);
-	end(&h);
+	gns_feeding_leave(&h);
 }

@@ -25,6 +25,11 @@ bool gns_feeding_any(void); /* some stream is in a measured step. One load. Note
 uint64_t gns_feeding_samples_told(void);
 void gns_feeding_world(int32_t rank, int32_t world);
 
+struct gns_feeding_hold { /* the lock; for feeding*.c */
+	int inside, saved_errno;
+	unsigned fpu;
+};
+
 /* A measurement, outside of the lock:
  *     gns_feeding_work_begin(id, n, axis, &work); ... a function of layers.h with work.layers and &work.samples ...; gns_feeding_work_end(&work, rc) */
 struct gns_feeding_work {
@@ -39,6 +44,35 @@ int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_fee
 void gns_feeding_work_end(struct gns_feeding_work *work, int rc);
 /* The same for q_big, of which only the scratch is needed. */
 int gns_feeding_big(int64_t id, const struct gns_tensor *gradient, uint32_t world);
+
+/* A measurement on a device, of a parameter:
+ *     gns_feeding_device_begin(id, what, n, axis, device, stream, &work);
+ *     ... a function of layers_device.h with &work.to and &work.samples ...
+ *     gns_feeding_device_end(&work, rc)
+ * The lock is held in between: work is only enqueued. `device`: its ordinal, which must be that of the context current to this thread;
+ * `stream`: CUDA's, on which the operands are what they are. n, axis: of SUM. Errors as gns_feeding_work_begin's, and -ENODEV: this device is
+ * not measured on (another is current, or device.h says why). */
+struct gns_feeding_device {
+	struct gns_feeding_hold hold;
+	struct gns_feed_param *param;
+	struct gns_device_target to;
+	struct gns_samples samples;
+	enum gns_feed_what what;
+};
+int gns_feeding_device_begin(int64_t id, enum gns_feed_what what, uint64_t n, unsigned axis, int device, void *stream,
+			     struct gns_feeding_device *work);
+void gns_feeding_device_end(struct gns_feeding_device *work, int rc);
+/* Can anything be measured on the current device? The first call takes what memory is needed there. */
+bool gns_feeding_device_ready(void);
+/* |gradient|^2, as gns_feeding_big; what was in the gradient's place before the step's first backward pass and ought to be 0. */
+int gns_feeding_device_big(int64_t id, const struct gns_tensor *gradient, uint32_t world, int device, void *stream);
+int gns_feeding_device_before(int64_t id, const struct gns_tensor *gradient, int device, void *stream);
+/* As gns_feeding_uses, and gns_feeding_loss of a measured step, and gns_feeding_scale where the trainer's scale is on the device. */
+int gns_feeding_device_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest, int device, void *stream);
+int gns_feeding_device_loss(int64_t stream_id, const struct gns_tensor *loss, int device, void *stream);
+int gns_feeding_device_scale(int64_t stream_id, const struct gns_tensor *scale, int device, void *stream);
+/* A graph is about to be captured: the step in progress is to be measured, since nothing has happened in it yet. */
+void gns_feeding_measure_now(int64_t stream);
 
 int gns_feeding_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest);
 void gns_feeding_backward_done(void);

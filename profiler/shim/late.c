@@ -224,7 +224,8 @@ void gns_late_settle(struct gns_late *late, struct gns_record *(*at)(struct gns_
 static void release(struct gns_set *const *set, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		gns_set_release(set[i]);
+		if (!gns_set_captured(set[i]))
+			gns_set_release(set[i]);
 }
 
 static bool delivered(const struct gns_late_batch *b)

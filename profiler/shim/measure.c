@@ -14,7 +14,7 @@ const char *gns_refusal_name(enum gns_refusal why)
 		[GNS_REFUSED_ROWS_DIFFER] = "rows_differ", [GNS_REFUSED_ONE_SAMPLE] = "one_sample",
 		[GNS_REFUSED_NOT_FINITE] = "not_finite", [GNS_REFUSED_MEMORY] = "no_scratch_memory",
 		[GNS_REFUSED_TOO_MANY] = "too_many_weights", [GNS_REFUSED_TYPE] = "element_type",
-		[GNS_REFUSED_ROWS_CHANGED] = "rows_changed",
+		[GNS_REFUSED_ROWS_CHANGED] = "rows_changed", [GNS_REFUSED_DEVICE_BEHIND] = "device_behind",
 	};
 	return why < GNS_REFUSALS ? names[why] : "unknown";
 }

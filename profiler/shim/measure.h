@@ -29,6 +29,7 @@ enum gns_refusal { /* why a step that was to be measured is not */
 	GNS_REFUSED_TOO_MANY,     /* weights or products beyond the tables */
 	GNS_REFUSED_TYPE,         /* an element type the sketch does not know */
 	GNS_REFUSED_ROWS_CHANGED, /* as if whole samples had gone or come (a smaller last batch), with the same number told */
+	GNS_REFUSED_DEVICE_BEHIND, /* too many measurements were under way on a device, or one of its calls failed */
 	GNS_REFUSALS
 };
 const char *gns_refusal_name(enum gns_refusal why);

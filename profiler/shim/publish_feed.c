@@ -1,6 +1,7 @@
 /* From the feed to the records of a step. */
 #include "publish_feed.h"
 
+#include <stddef.h>
 #include <string.h>
 
 size_t gns_feed_counters(const struct gns_feed *feed, struct gns_counter *out)
@@ -41,6 +42,34 @@ static void stage_params(struct gns_publish *p, const struct gns_feed *feed, uin
 	}
 }
 
+#define Q_SMALL offsetof(struct gns_record, u.grad.q_small)
+#define Q_BIG offsetof(struct gns_record, u.grad.q_big)
+#define LOSS offsetof(struct gns_record, u.loss.loss)
+
+/* What a device will deliver of a parameter; factors as those of the numbers that are there. */
+static void name_grad(struct gns_publish *p, const struct gns_record *r, const struct gns_feed_term *term, double n, double scale)
+{
+	for (unsigned i = 0; i < GNS_FEED_TERMS; i++) {
+		const struct gns_feed_term *t = &term[i];
+		if (!t->live)
+			continue;
+		if (t->what == GNS_FEED_SUM)
+			gns_publish_late(p, r, Q_SMALL, GNS_LATE_ADD, t->set, t->slot, n / scale / scale);
+		else if (t->what == GNS_FEED_BIG)
+			gns_publish_late(p, r, Q_BIG, GNS_LATE_ADD, t->set, t->slot, 1 / scale / scale);
+		else if (t->what == GNS_FEED_ZERO)
+			gns_publish_late(p, r, Q_BIG, GNS_LATE_ZERO, t->set, t->slot, 0);
+	}
+}
+
+/* The trainer's own scale, where only the device knows it: behind all that is added. */
+static void name_scale(struct gns_publish *p, const struct gns_record *r, size_t offset, const struct gns_feed_stream *s, double power)
+{
+	for (unsigned i = 0; i < GNS_FEED_TERMS; i++)
+		if (s->term[i].live && s->term[i].what == GNS_FEED_SCALE)
+			gns_publish_late(p, r, offset, GNS_LATE_SCALE, s->term[i].set, s->term[i].slot, power);
+}
+
 static void stage_grads(struct gns_publish *p, const struct gns_feed *feed, uint32_t stream, const struct gns_feed_report *report)
 {
 	double scale = feed->stream[stream].scale;
@@ -48,7 +77,8 @@ static void stage_grads(struct gns_publish *p, const struct gns_feed *feed, uint
 		const struct gns_feed_param *param = &feed->param[i];
 		if (param->stream != stream || param->left_out || !param->any_sum || !param->any_big)
 			continue;
-		struct gns_rec_grad *r = &gns_publish_stage(p, GNS_REC_GRAD, stream)->u.grad;
+		struct gns_record *record = gns_publish_stage(p, GNS_REC_GRAD, stream);
+		struct gns_rec_grad *r = &record->u.grad;
 		r->step = report->step.step;
 		r->param_id = feed->first_id + i;
 		r->source = GNS_SOURCE_TORCH;
@@ -57,6 +87,9 @@ static void stage_grads(struct gns_publish *p, const struct gns_feed *feed, uint
 		r->groups = report->n;
 		r->q_small = (double)report->n * param->sum / scale / scale;
 		r->q_big = param->q_big / scale / scale;
+		name_grad(p, record, param->term, (double)report->n, scale);
+		name_scale(p, record, Q_SMALL, &feed->stream[stream], -2);
+		name_scale(p, record, Q_BIG, &feed->stream[stream], -2);
 	}
 }
 
@@ -65,9 +98,21 @@ static void stage_loss(struct gns_publish *p, const struct gns_feed *feed, uint3
 	const struct gns_feed_stream *s = &feed->stream[stream];
 	if (!s->any_loss || (stream == 0 && feed->losses_marked))
 		return;
-	struct gns_rec_loss *r = &gns_publish_stage(p, GNS_REC_LOSS, stream)->u.loss;
-	r->step = step;
-	r->loss = s->loss;
+	struct gns_record *r = gns_publish_stage(p, GNS_REC_LOSS, stream);
+	r->u.loss.step = step;
+	r->u.loss.loss = s->loss;
+	for (unsigned i = 0; i < GNS_FEED_TERMS; i++)
+		if (s->term[i].live && s->term[i].what == GNS_FEED_LOSS)
+			gns_publish_late(p, r, LOSS, GNS_LATE_ADD, s->term[i].set, s->term[i].slot, 1);
+	name_scale(p, r, LOSS, s, -1);
+}
+
+/* They are the queue's from now on. */
+static void hand_over_sets(struct gns_publish *p, struct gns_feed_stream *s)
+{
+	for (uint32_t i = 0; i < s->sets.n; i++)
+		gns_publish_late_set(p, s->sets.of[i].set);
+	s->sets.n = 0;
 }
 
 static void stage_step(struct gns_publish *p, uint32_t stream, const struct gns_feed_report *report)
@@ -109,6 +154,7 @@ bool gns_publish_feed(struct gns_publish *p, const struct gns_config *config, st
 	stage_loss(p, feed, stream, report->step.step);
 	gns_publish_notes(p);
 	stage_step(p, stream, report);
+	hand_over_sets(p, &feed->stream[stream]);
 	if (!gns_publish_send(p, 1))
 		return false;
 	told(feed, stream);

@@ -3,19 +3,24 @@
 #include <string.h>
 
 #include "clock.h"
+#include "collectors/cuda/cupti.h"
 #include "publish_blas.h"
 #include "publish_feed.h"
 #include "reducing.h"
 #include "state.h"
 #include "tally.h"
 
-#define LATE_COUNTERS 7
+#define LATE_COUNTERS 6
+
+static uint64_t late_refused(const struct gns_late_counts *late, unsigned why)
+{
+	return why == GNS_REFUSED_NOT_FINITE ? late->not_finite : why == GNS_REFUSED_DEVICE_BEHIND ? late->device_behind : 0;
+}
 
 /* Of steps whose values come late. */
 static size_t late_counters(struct gns_counter *out, const struct gns_late_counts *late)
 {
 	const struct gns_counter list[LATE_COUNTERS] = {
-		{ .collector = "step_refused", .name = "device_behind", .value = late->device_behind },
 		{ .collector = "cuda", .name = "steps_late", .value = late->steps },
 		{ .collector = "cuda", .name = "gradients_not_zeroed", .value = late->not_zeroed },
 		{ .collector = "cuda", .name = "operands_not_same", .value = late->not_same },
@@ -42,7 +47,7 @@ size_t gns_stepping_counters(struct gns_counter *out)
 			snprintf(c->text, sizeof c->text, "%ux%u over %u", gns_core.last_why[i].m, gns_core.last_why[i].n, gns_core.last_why[i].k);
 	}
 	for (unsigned i = 1; i < GNS_REFUSALS; i++)
-		out[n++] = (struct gns_counter){ .collector = "step_refused", .name = gns_refusal_name(i), .value = gns_core.refused[i] + (i == GNS_REFUSED_NOT_FINITE ? late.not_finite : 0) };
+		out[n++] = (struct gns_counter){ .collector = "step_refused", .name = gns_refusal_name(i), .value = gns_core.refused[i] + late_refused(&late, i) };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "late_gradients", .value = gns_core.steps.late };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "kernels_not_listed", .value = gns_core.kernels->overflow };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "uses_forgotten", .value = gns_core.roles.uses.lost };
@@ -62,6 +67,7 @@ void gns_stepping_close(bool all_counters)
 {
 	struct gns_steps *s = &gns_core.steps;
 	struct gns_counter list[GNS_COUNTERS_MAX];
+	s->overhead_ns += gns_cupti_closed(s->step);
 	struct gns_step_report report = { .step = s->step, .start_ns = s->began_real_ns, .overhead_ns = s->overhead_ns, .every = s->interval };
 	if (gns_core.state != GNS_AWAKE)
 		return; /* the process ends; this thread was in a product */
@@ -78,6 +84,7 @@ void gns_stepping_close(bool all_counters)
 		gns_core.told_bad = true;
 		size_t n = all_counters || gns_publish_counters_due(&gns_core.publish) ? gns_stepping_counters(list) : 0;
 		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.measure, gns_core.kernels, list, n);
+		gns_cupti_tell(&gns_core.publish, false);
 		gns_publish_revive(&gns_core.publish);
 	}
 }

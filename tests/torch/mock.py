@@ -58,7 +58,7 @@ class Mock:
         self.calls = 0
 
     # life
-    def setup(self, dtypes):
+    def setup(self, dtypes, device_of=None, stream_of=None):
         self.dtypes = dict(dtypes)
 
     def wrap(self, original, before, after):

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "profiler/shim/publish_feed.h"
+#include "tests/unit/device_stand_in.h"
 
 static struct gns_config config = { .every = 1, .probes = 8, .world = 1 };
 static struct gns_feed *feed;
@@ -434,4 +435,137 @@ Test(feed, ids_and_steps_of_another)
 	for (uint32_t i = 1; i < GNS_PARAMS_MAX; i++)
 		cr_assert_neq(new_param(stream, "w", 1, 1), 0);
 	cr_assert_eq(new_param(stream, "w", 1, 1), 0);
+}
+
+/* On a device: the test is the device. */
+static struct gns_set set[3];
+static struct gns_device device = { .set = set, .sets = 3 };
+
+/* As feeding.c does before it closes. */
+static enum gns_refusal end_device_step(uint32_t stream)
+{
+	struct gns_feed_stream *s = &feed->stream[stream];
+	int rc = gns_feed_sets_finish(&s->sets);
+	if (rc)
+		gns_feed_skip(feed, stream);
+	if (rc)
+		gns_feed_sets_release(&s->sets);
+	return end_step(stream);
+}
+
+/* A value that the device will deliver. */
+static void on_device(struct gns_feed_term *terms, enum gns_feed_what what, void *cuda_stream, double value)
+{
+	struct gns_device_target to;
+	cr_assert_eq(gns_feed_term(&feed->stream[0].sets, terms, what, &device, cuda_stream, &to), 0);
+	double *slot = &to.set->value[0][to.slot];
+	*slot = to.add ? *slot + value : value;
+}
+
+static void param_on_device(uint32_t id, void *cuda_stream, double sum, double q_big)
+{
+	struct gns_feed_param *p = at(id);
+	on_device(p->term, GNS_FEED_SUM, cuda_stream, sum);
+	on_device(p->term, GNS_FEED_BIG, NULL, q_big);
+	p->any_sum = true;
+	gns_feed_used(p, 4);
+	gns_feed_big(p, 0, 1);
+}
+
+Test(feed, values_of_a_device_come_late)
+{
+	int64_t n;
+	int stream = gns_feed_stream(feed, "SGD", &config, 0), x, y;
+	uint32_t w = new_param(stream, "w", 4, 3), b = new_param(stream, "b", 4, 0), c = new_param(stream, "c", 4, 0);
+	param_on_device(w, &x, 3, 100);
+	param_on_device(w, &x, 4, 10); /* of q_big the last counts */
+	param_on_device(w, &y, 5, 11);
+	param_on_device(b, &x, 1, 1);
+	gns_feed_void(feed, at(b));
+	param_on_device(b, &x, 2, 2);
+	on_device(at(c)->term, GNS_FEED_ZERO, NULL, 0.5);
+	param_on_device(c, &x, 1, 1);
+	on_device(feed->stream[0].term, GNS_FEED_LOSS, NULL, 6);
+	on_device(feed->stream[0].term, GNS_FEED_LOSS, NULL, 4);
+	on_device(feed->stream[0].term, GNS_FEED_SCALE, NULL, 2);
+	feed->stream[0].any_loss = true;
+	cr_assert_eq(end_device_step(0), GNS_REFUSED_NOT);
+	cr_assert_eq(device.begun, 1);
+	cr_assert_eq(set[0].finished, 1);
+	records(&n);
+	cr_assert_eq(n, 0, "nothing before the device has delivered");
+	cr_assert_eq(end_step(0), GNS_REFUSED_NOT);
+	set[0].delivered = 1;
+	gns_late_poll(&publish);
+	const struct gns_record *r = records(&n);
+	const struct gns_rec_grad *g = grad_of(r, n, w);
+	cr_assert_not_null(g);
+	cr_expect_float_eq(g->q_small, 12 * 12.0 / 4, 1e-12);
+	cr_expect_float_eq(g->q_big, 11.0 / 4, 1e-12);
+	cr_expect_eq(g->n_big, 12);
+	g = grad_of(r, n, b);
+	cr_assert_not_null(g);
+	cr_expect_float_eq(g->q_small, 12 * 2.0 / 4, 1e-12, "what was void is not in it");
+	cr_expect_float_eq(g->q_big, 2.0 / 4, 1e-12);
+	cr_expect_null(grad_of(r, n, c), "its gradient had not been zeroed");
+	const struct gns_record *loss = next_of(r, n, GNS_REC_LOSS, 0), *step = next_of(r, n, GNS_REC_STEP, 0);
+	cr_expect_float_eq(loss->u.loss.loss, 5, 1e-12);
+	cr_expect_eq(step->u.step.params, 2);
+	cr_expect_eq(set[0].released, 1);
+	/* Nothing of it is left in the next one. */
+	param_on_device(w, &x, 3, 1);
+	cr_assert_eq(end_device_step(0), GNS_REFUSED_NOT);
+	set[1].delivered = 1;
+	gns_late_poll(&publish);
+	r = records(&n);
+	g = grad_of(r, n, w);
+	cr_assert_not_null(g);
+	cr_expect_float_eq(g->q_small, 4 * 3.0, 1e-12);
+	cr_expect_null(next_of(r, n, GNS_REC_LOSS, 0));
+}
+
+Test(feed, a_set_that_nobody_waits_for_goes_back)
+{
+	int64_t n;
+	int stream = gns_feed_stream(feed, "SGD", &config, 0);
+	uint32_t w = new_param(stream, "w", 4, 3);
+	param_on_device(w, NULL, 3, 1);
+	gns_feed_skip(feed, stream);
+	end_device_step(0);
+	set[0].delivered = 1;
+	gns_late_poll(&publish);
+	const struct gns_record *r = records(&n), *step = next_of(r, n, GNS_REC_STEP, 0);
+	cr_assert_not_null(step);
+	cr_expect_eq(step->u.step.flags, 0);
+	cr_expect_eq(set[0].released, 1);
+}
+
+Test(feed, a_graph_is_measured_where_its_step_ends_within)
+{
+	int64_t n;
+	int stream = gns_feed_stream(feed, "SGD", &config, 0);
+	uint32_t w = new_param(stream, "w", 4, 3);
+	set[0].captured = set[1].captured = gns_stand_in_capturing = true;
+	param_on_device(w, NULL, 3, 1);
+	cr_assert_eq(end_device_step(0), GNS_REFUSED_NOT);
+	const struct gns_record *r = records(&n);
+	cr_expect_null(next_of(r, n, GNS_REC_STEP, 0), "a capture is no step");
+	for (uint64_t k = 1; k <= 2; k++) {
+		set[0].value[k - 1][0] = 3;
+		set[0].value[k - 1][1] = 1;
+		set[0].delivered = k;
+		gns_late_poll(&publish);
+		r = records(&n);
+		cr_assert_not_null(grad_of(r, n, w));
+		cr_expect_eq(grad_of(r, n, w)->step, k);
+	}
+	param_on_device(w, NULL, 3, 1);
+	gns_stand_in_capturing = false;
+	end_device_step(0);
+	r = records(&n);
+	const struct gns_record *step = next_of(r, n, GNS_REC_STEP, 0);
+	cr_assert_not_null(step);
+	cr_expect_eq(step->u.step.flags, 0, "of which replays the step is, nobody knows");
+	cr_expect_eq(step->u.step.step, 3);
+	cr_expect_eq(set[1].gate_moved, 1, "and its kernels are off");
 }

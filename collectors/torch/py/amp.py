@@ -6,13 +6,13 @@ def after_clip(token, total, failed):
     (args, kwargs), limit = token, None
     limit = kwargs.get("max_norm", args[1] if len(args) > 1 else None)
     stream = _stream_of_params(args[0] if args else kwargs.get("parameters"))
-    if failed or stream is None or limit is None or not isinstance(total, torch.Tensor) or total.device.type != "cpu":
+    if failed or stream is None or not _number_here(limit) or not isinstance(total, torch.Tensor):
         return
     limit = float(limit)
     if stream.max_norm != limit:
         stream.max_norm = limit
         _g.setting(stream.id, "max_norm", limit, "")
-    if float(total) > limit:
+    if total.is_cpu and device_of(total) < 0 and float(total) > limit:
         _g.count("clipped_steps")
         _g.event(stream.id, "clipping", "max_norm %g" % limit)
 
@@ -21,8 +21,12 @@ def after_clip_value(token, result, failed):
     args, kwargs = token
     stream = _stream_of_params(args[0] if args else kwargs.get("parameters"))
     limit = kwargs.get("clip_value", args[1] if len(args) > 1 else None)
-    if not failed and stream is not None and limit is not None:
+    if not failed and stream is not None and _number_here(limit):
         _g.event(stream.id, "clipping", "clip_value %g" % float(limit))
+
+
+def _number_here(value):
+    return value is not None and not (isinstance(value, torch.Tensor) and device_of(value) >= 0)
 
 
 def _stream_of_params(parameters):
@@ -38,7 +42,7 @@ def _stream_of_params(parameters):
     return next(iter(streams.values())) if len(streams) == 1 else None
 
 
-scaled = {"ref": None, "scale": 1.0}  # the loss as GradScaler last scaled it
+scaled = {"ref": None, "scale": 1.0, "there": None}  # the loss as GradScaler last scaled it, and the scaler where only a device knows by what
 
 
 def watch_scaler():
@@ -59,15 +63,25 @@ def _before_scale(args, kwargs):
 
 
 def _after_scale(scaler, result, failed):
-    if scaler is None or failed or not isinstance(result, torch.Tensor) or result.device.type != "cpu" or not scaler.is_enabled():
+    if scaler is None or failed or not isinstance(result, torch.Tensor) or not scaler.is_enabled():
         return
-    scaled["ref"], scaled["scale"] = weakref.ref(result), float(scaler.get_scale())
+    scale = getattr(scaler, "_scale", None)
+    if isinstance(scale, torch.Tensor) and device_of(scale) >= 0:
+        scaled["ref"], scaled["scale"], scaled["there"] = weakref.ref(result), 1.0, weakref.ref(scaler)
+    elif result.is_cpu:
+        scaled["ref"], scaled["scale"], scaled["there"] = weakref.ref(result), float(scaler.get_scale()), None
 
 
 def scale_of(tensors):
     ref = scaled["ref"]
     loss = None if ref is None else ref()
     return scaled["scale"] if loss is not None and any(t is loss for t in tensors) else 1.0
+
+
+def scale_there(tensors):
+    """The tensor by which the device has multiplied one of these, None: no such."""
+    loss, scaler = (None if ref is None else ref() for ref in (scaled["ref"], scaled["there"]))
+    return scaler._scale if loss is not None and scaler is not None and any(t is loss for t in tensors) else None
 
 
 def tell_scale(stream, scale):

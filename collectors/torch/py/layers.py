@@ -3,8 +3,11 @@
 # gradients are to be had from, and returns "" or why the parameter has to be left out.
 
 
+TOLD = {0: "", -12: "tied", -19: "device"}
+
+
 def told(rc):
-    return "" if rc == 0 else "tied" if rc == -12 else "operation"
+    return TOLD.get(rc, "operation")
 
 
 def _fold(t, lead):
@@ -223,6 +226,8 @@ def embedding_bag(site, use, y, grads):
         return "samples"
     if mode == 1 and _padding(node) >= 0:
         return "operation"
+    if device_of(offsets) >= 0:
+        return "device"  # how large the bags are is known there alone
     starts = offsets.tolist()[:run.n]
     sizes = [b - a for a, b in zip(starts, starts[1:] + [ids.shape[0]])]
     if not sizes or len(set(sizes)) != 1 or sizes[0] == 0:
@@ -293,7 +298,8 @@ def batch_norm(site, use, y, grads):
             return "checkpoint"
         x, mean = node._saved_input, node._saved_running_mean
         with torch.no_grad():
-            rstd = torch.rsqrt(node._saved_running_var + node._saved_eps)
+            eps = node._saved_eps if hasattr(node, "_saved_eps") else node._saved_epsilon
+            rstd = torch.rsqrt(node._saved_running_var + eps)
     if x.shape[0] == run.n and not site.tainted:
         return told(_g.gain(p.id, x.contiguous(), mean.contiguous(), rstd.contiguous(), y.contiguous(), run.n, 2, 0))
     with torch.no_grad():
@@ -320,6 +326,6 @@ def _of_parameters(node, depth=0):
 MEASURES = {
     "Addmm": addmm, "Mm": mm, "Bmm": bmm, "Mv": mv, "Add": add, "Sub": add, "Mul": mul, "Expand": expand, "Repeat": repeat,
     "Prelu": prelu, "PreluKernel": prelu, "Convolution": convolution, "Embedding": embedding, "EmbeddingBag": embedding_bag,
-    "NativeLayerNorm": layer_norm, "NativeGroupNorm": group_norm, "NativeBatchNorm": batch_norm,
+    "NativeLayerNorm": layer_norm, "NativeGroupNorm": group_norm, "NativeBatchNorm": batch_norm, "CudnnBatchNorm": batch_norm,
 }
 REASONS = {"MkldnnRnnLayer": "recurrent", "CudnnRnn": "recurrent", "Miopenrnn": "recurrent", "CompiledFunction": "compiled"}

@@ -84,7 +84,7 @@ def _scrambles(run, node):
 
 def _each_once(run, index):
     """Picking every sample once, in whatever order, leaves a sample's row a sample's row."""
-    if index is None or index.dim() != 1 or index.shape[0] != run.n or index.dtype != torch.int64:
+    if index is None or index.dim() != 1 or index.shape[0] != run.n or index.dtype != torch.int64 or device_of(index) >= 0:
         return False
     with torch.no_grad():
         return torch.unique(index).shape[0] == run.n

@@ -5,7 +5,7 @@
 
 class Param:
     __slots__ = ("id", "key", "stream", "shape", "code", "name", "left", "step", "n", "ranks", "spoiled", "retained", "hint",
-                 "reached", "recurrent", "time_major", "fails", "leftover")
+                 "reached", "recurrent", "time_major", "fails", "leftover", "version")
 
     def __init__(self, tensor, stream, name):
         self.key = id(tensor)
@@ -26,6 +26,7 @@ class Param:
         self.hint = None      # the samples' dimension inside the module it belongs to, where the module says so
         self.fails = 0        # times in a row that its operands could not be read as they should
         self.reached = False  # it had a gradient at least once
+        self.version = None   # of its gradient on a device, when the last pass of this step had ended
 
     def enter(self, tensor):
         """Its stream has a number, and it is that stream's."""
@@ -101,7 +102,11 @@ def forget_all():
 def _begin():
     codes = [(torch.float32, 1), (torch.float64, 2), (torch.float16, 3), (torch.bfloat16, 4), (torch.int64, 5), (torch.int32, 6)]
     era["codes"] = dict(codes[:4])
-    _g.setup(tuple(codes))
+    stream_of = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+    if stream_of is None:
+        _g.setup(tuple(codes))
+    else:
+        _g.setup(tuple(codes), device_of, stream_of)
     _g.take_over()
 
 
@@ -172,9 +177,18 @@ def number_stream(key, stream):
                 p.enter(tensor)
 
 
+def device_of(tensor):
+    """The number of the CUDA device that a tensor is on, -1 for any other place. Nothing in these files may ask such a tensor for its values:
+    that would wait for the device."""
+    return tensor.get_device() if tensor.is_cuda else -1
+
+
 def unfit(tensor, code):
     """Why a parameter cannot be measured whatever it is used for, or ""."""
-    if tensor.device.type != "cpu":
+    if device_of(tensor) < 0:
+        if not tensor.is_cpu:
+            return "device"
+    elif not _g.device_ready():
         return "device"
     if not code:
         return "dtype"

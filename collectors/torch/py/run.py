@@ -58,7 +58,7 @@ RETRIES, RETRY_EVERY = 3, 64  # a parameter that could not be measured is tried 
 
 class Run:
     __slots__ = ("graph", "outer", "n", "axis", "other", "params", "tensors", "failed", "handles", "sites", "streams", "retain", "skipped",
-                 "inner", "loss")
+                 "inner", "loss", "loss_there")
 
     def __init__(self, outer):
         self.outer = outer
@@ -76,6 +76,7 @@ class Run:
         self.skipped = False
         self.inner = set() # parameters that a backward inside this one (a reentrant checkpoint's) has reached
         self.loss = None
+        self.loss_there = ()  # the roots, where they are on a device
 
     def note(self, name, text):
         for stream in self.streams:
@@ -131,7 +132,8 @@ class Run:
         if fresh:
             p.step, p.n, p.spoiled, p.retained, p.leftover = stream.step, 0, False, False, False
         grad = tensor.grad
-        clean = grad is None or grad.layout is torch.strided and _g.is_zero(grad)
+        there = grad is not None and grad.layout is torch.strided and device_of(grad) >= 0  # what is in it is not known here
+        clean = grad is None or grad.layout is torch.strided and not there and _g.is_zero(grad)
         if self._around(p):
             self.failed[p] = "tied"
             self.params.append(p)
@@ -141,8 +143,10 @@ class Run:
                 return False  # the closure's first evaluation counts
             _g.void(p.id)
             p.n, p.spoiled, p.retained, p.leftover = 0, False, False, False
-        elif fresh and not clean:
+        elif fresh and not clean and not there:
             p.spoiled = p.leftover = True
+        elif there and (told(at_device(grad, _g.before, p.id)) if fresh else p.version != _version(grad)):
+            p.spoiled = True  # to be zero, as the device will tell, or as the last pass has left it
         if p.spoiled:
             return False
         self.params.append(p)
@@ -259,7 +263,11 @@ class Run:
                 p.n += self.n
                 p.retained = self.retain
                 _g.used(p.id, self.n)
-                _g.grad(p.id, grad, world_of(p))
+                if device_of(grad) >= 0:
+                    p.version = _version(grad)
+                    at_device(grad, _g.grad, p.id, world_of(p))
+                else:
+                    _g.grad(p.id, grad, world_of(p))
         self.tensors = {}
         if self.outer is not None:
             self.outer.inner.update(self.params, self.inner)
@@ -279,6 +287,21 @@ class Run:
             site.node = site.run = None
             site.uses = ()
         self.handles, self.sites, self.graph = [], {}, None
+
+
+def at_device(tensor, function, number, *more):
+    """function(number, tensor, ...) while the tensor's device is this thread's, as it is in an operation's own thread."""
+    if "devices" not in era:
+        era["devices"] = torch.cuda.device_count()
+    if era["devices"] < 2 or torch.cuda.current_device() == tensor.get_device():
+        return function(number, tensor, *more)
+    with torch.cuda.device(tensor.get_device()):
+        return function(number, tensor, *more)
+
+
+def _version(tensor):
+    """Raised by whatever writes to a tensor; not by what writes to its .data."""
+    return None if tensor.is_inference() else tensor._version
 
 
 def _note_lead(site, grads, outputs):

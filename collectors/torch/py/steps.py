@@ -7,6 +7,7 @@ def open_doors():
     doors["after_clip"] = after_clip
     doors["after_clip_value"] = after_clip_value
     watch_scaler()
+    watch_graphs()
 
 
 PLAIN = ()  # a backward pass that nothing is measured of
@@ -55,6 +56,8 @@ def _begin_run(tensors, args, kwargs):
     run.begin([t.grad_fn for t in tensors if isinstance(t, torch.Tensor) and t.grad_fn is not None])
     if outer is None:
         run.loss = _loss_of(tensors)
+        if run.loss is None and run.streams and all(isinstance(t, torch.Tensor) and t.numel() == 1 and device_of(t) >= 0 for t in tensors):
+            run.loss_there = tuple(tensors)
     return run
 
 
@@ -75,6 +78,8 @@ def after_backward(run, result, failed):
     for stream in run.streams:
         stream.micro_steps += 1
         _tell_loss(stream, run.loss)
+        _tell_loss_there(stream, run.loss_there)
+    run.loss_there = ()
     _g.phase("forward")
     expect_first_call()
 
@@ -83,7 +88,7 @@ def _loss_of(tensors):
     """(the sum of the roots as the trainer means it, the factor by which they are scaled), None where it is not on this processor."""
     value = 0.0
     for t in tensors:
-        if not isinstance(t, torch.Tensor) or t.numel() != 1 or t.device.type != "cpu":
+        if not isinstance(t, torch.Tensor) or t.numel() != 1 or not t.is_cpu or device_of(t) >= 0:
             return None
         value += float(t.detach())
     scale = scale_of(tensors)
@@ -97,6 +102,32 @@ def _tell_loss(stream, loss):
     _g.loss(stream.id, value)
     if scale != 1.0 or stream.loss_scale is not None:
         tell_scale(stream, scale)
+
+
+def _tell_loss_there(stream, tensors):
+    """Of a measured step: the device tells it, and the scale, when it gets there."""
+    for t in tensors:
+        at_device(t, _g.loss_there, stream.id)
+    scale = scale_there(tensors)
+    if scale is not None:
+        at_device(scale, _g.scale_there, stream.id)
+
+
+def watch_graphs():
+    """What is measured as a graph is captured is measured as it is replayed, and nothing else is: there must be something."""
+    graph = getattr(torch.cuda, "CUDAGraph", None)
+    if graph is None or "graph" in era or not hasattr(graph, "capture_begin"):
+        return
+    original = era["graph"] = graph.capture_begin
+    _stand_before(graph, "capture_begin", _before_capture, None)
+    undo.append(functools.partial(setattr, graph, "capture_begin", original))
+
+
+def _before_capture(args, kwargs):
+    for stream in streams.values():
+        if not stream.backwards and not stream.micro_steps:
+            _g.measure_now(stream.id)
+    expect_first_call()
 
 
 watched = []  # the functions that stand in for an optimizer's own; kept, so that their ids stay theirs
