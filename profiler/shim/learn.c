@@ -1,5 +1,6 @@
 /* How weights become known. */
 #include "learn.h"
+#include "learn_log.h"
 
 #include <string.h>
 
@@ -317,6 +318,42 @@ static bool promote(struct gns_roles *r, uint32_t others)
 	}
 }
 
+static bool none(const struct gns_roles *r, const struct gns_weight *w)
+{
+	(void)r;
+	(void)w;
+	return false;
+}
+
+void gns_roles_adopt(struct gns_roles *r, const struct gns_learn_log *l)
+{
+	const struct gns_found *f = &l->found;
+	gns_weights_keep(r, none);
+	gns_use_table_next_cycle(&r->uses);
+	r->learning = r->backward_seen = false;
+	r->announced = r->adopted = true;
+	r->wgrad_sum_fast = l->wgrad_sum_fast;
+	r->n_weights = 0;
+	for (uint32_t i = 0; i < f->n; i++) {
+		const struct gns_log_candidate *c = &l->candidate[f->order[i]];
+		struct gns_weight *w = gns_weight_add(r, &c->key);
+		if (!w)
+			break;
+		w->state = GNS_W_WEIGHT;
+		w->forward_sum_fast = c->forward_sum_fast;
+		w->per_step = c->per_step ? c->per_step : 1;
+		w->passes = c->passes ? c->passes : 1;
+		w->id = next_id(r, &w->key);
+		r->n_weights++;
+	}
+	for (unsigned i = 0; i < GNS_WHYS; i++)
+		r->why[i] += f->why[i];
+	r->steps_before = f->boundaries;
+	r->expected_gradients = f->gradients;
+	r->last_weight_use = r->products_at_boundary = r->products;
+	r->gradients = r->step_gradients = r->step_products = 0;
+}
+
 /* Weights stay; so do candidates that were seen since the last boundary, and what was rejected (it would come back) as long
  * as there is room. */
 static bool worth_keeping(const struct gns_roles *r, const struct gns_weight *w)
@@ -335,13 +372,6 @@ static uint32_t count_changed(const struct gns_roles *r)
 	for (uint32_t i = 0; i < r->n_weights_used; i++)
 		n += r->weights[i].state == GNS_W_WEIGHT && r->weights[i].changed_scan == r->scan;
 	return n;
-}
-
-static bool none(const struct gns_roles *r, const struct gns_weight *w)
-{
-	(void)r;
-	(void)w;
-	return false;
 }
 
 static bool is_weight(const struct gns_roles *r, const struct gns_weight *w)

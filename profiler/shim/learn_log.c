@@ -407,7 +407,7 @@ static void find_points(struct gns_learn_log *l, const struct gns_logged *log, e
 {
 	struct gns_found *f = &l->found;
 	uint32_t after = 0;
-	f->points = 0;
+	f->points = f->boundaries = 0;
 	for (;;) {
 		uint32_t best = UINT32_MAX;
 		for (uint32_t k = 0; k < l->n_candidates; k++) {
@@ -427,6 +427,7 @@ static void find_points(struct gns_learn_log *l, const struct gns_logged *log, e
 		if (f->points == GNS_LOG_STEPS)
 			memmove(f->point, f->point + 1, --f->points * sizeof *f->point);
 		f->point[f->points++] = after = best;
+		f->boundaries++;
 	}
 }
 
@@ -547,6 +548,8 @@ static void count_steps(struct gns_learn_log *l, const struct gns_logged *log)
 	f->micro_steps = usual(&micro);
 	for (uint32_t i = 0; i + 1 < f->points; i++)
 		as_expected += sum[i] == expected;
+	for (uint32_t i = 0; expected && i + 1 < f->points; i++)
+		f->boundaries += sum[i] > expected ? sum[i] / expected - 1 : 0; /* at which nothing was seen to change */
 	f->gradients = 2 * as_expected >= f->points - 1 ? expected : 0;
 }
 

@@ -34,7 +34,8 @@ struct gns_logged {
 struct gns_found {
 	uint32_t n, order[GNS_LOG_CANDIDATES]; /* weights, in order of forward use: index into learn->candidate */
 	uint32_t micro_steps, gradients;       /* of a step; gradients 0: their number differs */
-	uint32_t points, point[GNS_LOG_STEPS]; /* where steps begin: index into the log, ascending */
+	uint32_t points, point[GNS_LOG_STEPS]; /* where steps begin: index into the log, ascending; the newest */
+	uint32_t boundaries;                   /* how many there were */
 	uint32_t changes;                      /* the most that any candidate changed: how long the log has been tried */
 	uint64_t why[GNS_WHYS];                /* of candidates that are none */
 };

@@ -367,12 +367,88 @@ static void see_ordinary(struct gns_roles *r, const struct gns_product *p, struc
 	}
 }
 
-void gns_roles_see(struct gns_roles *r, const struct gns_product *p, struct gns_verdict *out)
+static void nothing_yet(struct gns_verdict *out)
 {
 	out->role = GNS_ROLE_OTHER;
 	out->why = GNS_WHY_NONE;
 	out->boundary = out->learned = out->forward_after_backward = false;
 	out->n = 0;
+	out->input = 0;
+}
+
+bool gns_roles_lost(const struct gns_roles *r)
+{
+	return r->products - r->last_weight_use > LOST_AFTER * r->step_products + 1000 ||
+	       (r->step_gradients && r->gradients > LOST_AFTER * r->step_gradients + 16);
+}
+
+static void begin_counted_step(struct gns_roles *r, struct gns_verdict *out)
+{
+	gns_use_table_next_cycle(&r->uses);
+	for (uint32_t i = 0; i < r->n_weights_used; i++)
+		r->weights[i].gradients = 0;
+	r->boundaries++;
+	r->steps_before += r->adopted;
+	r->step_products = r->products - r->products_at_boundary;
+	r->products_at_boundary = r->products;
+	r->step_gradients = r->gradients;
+	r->gradients = 0;
+	out->boundary = true;
+	out->learned = r->adopted;
+}
+
+static void follow_weight(struct gns_roles *r, struct gns_weight *w, const struct gns_operand *operand, const struct gns_operand *other,
+			  struct gns_verdict *out)
+{
+	bool forward = operand->sum_fast == w->forward_sum_fast;
+	if (forward && w->gradients >= w->per_step)
+		begin_counted_step(r, out);
+	out->forward_after_backward = forward && r->backward_seen;
+	r->backward_seen &= !forward;
+	r->last_weight_use = r->products;
+	if (forward)
+		w->order = r->uses.seq;
+	gns_use_table_add(&r->uses, other, operand, w->key.dtype);
+	out->role = forward ? GNS_ROLE_FORWARD : GNS_ROLE_DGRAD;
+	out->n = 1;
+	out->weight[0] = (uint32_t)(w - r->weights);
+}
+
+/* Of several that it may belong to: the one that has had the fewest. */
+static void count_gradient(struct gns_roles *r, const struct gns_verdict *v)
+{
+	struct gns_weight *least = &r->weights[v->weight[0]];
+	for (unsigned i = 1; i < v->n; i++)
+		if (r->weights[v->weight[i]].gradients < least->gradients)
+			least = &r->weights[v->weight[i]];
+	least->gradients++;
+}
+
+void gns_roles_follow(struct gns_roles *r, const struct gns_product *p, struct gns_verdict *out)
+{
+	struct gns_weight *left = known(r, &p->left, p->dtype), *right = known(r, &p->right, p->dtype);
+	nothing_yet(out);
+	r->products++;
+	r->uses.no_prints = true;
+	if (p->left.sum_fast == r->wgrad_sum_fast && p->right.sum_fast == r->wgrad_sum_fast) {
+		if (left || right)
+			out->why = GNS_WHY_WEIGHT_OPERAND;
+		else
+			see_gradient(r, p, out);
+		r->why[out->why]++;
+		r->gradients++;
+		if (out->role == GNS_ROLE_WGRAD)
+			count_gradient(r, out);
+	} else if (right) {
+		follow_weight(r, right, &p->right, &p->left, out);
+	} else if (left) {
+		follow_weight(r, left, &p->left, &p->right, out);
+	}
+}
+
+void gns_roles_see(struct gns_roles *r, const struct gns_product *p, struct gns_verdict *out)
+{
+	nothing_yet(out);
 	r->products++;
 
 	struct gns_weight *left = known(r, &p->left, p->dtype), *right = known(r, &p->right, p->dtype);
@@ -390,7 +466,6 @@ void gns_roles_see(struct gns_roles *r, const struct gns_product *p, struct gns_
 	}
 	if (r->learning)
 		gns_learn_see(r, p, out, gradient_form);
-	else if (r->products - r->last_weight_use > LOST_AFTER * r->step_products + 1000 ||
-		 (r->step_gradients && r->gradients > LOST_AFTER * r->step_gradients + 16))
+	else if (gns_roles_lost(r))
 		gns_roles_restart(r);
 }

@@ -54,6 +54,7 @@ struct gns_weight {
 	uint32_t last_scan;     /* scan number of its newest forward use */
 	uint32_t checks, updates, strikes;
 	uint32_t gradients, gradients_last; /* while learning: gradient products since it changed, and in the step before */
+	uint32_t per_step, passes; /* on a device: gradient products and passes of a step, as learned; `gradients` are those of this step */
 	struct gns_print print; /* at the newest scan */
 	uint32_t print_scan;    /* number of that scan, 0: never read */
 	uint32_t changed_scan;  /* the newest scan that found it changed */
@@ -117,6 +118,7 @@ struct gns_roles {
 	uint32_t steps_before;       /* steps that had passed when the first weights were learned */
 	uint32_t expected_gradients; /* of those weights in the last of these steps */
 	uint32_t layout_tries, fruitless;
+	bool adopted;                /* from a log, and no step has begun since */
 	struct gns_key trigger;      /* whose use brought about the newest scan, while learning */
 	uint32_t held, learned_steps;
 	struct gns_first_use *first; /* while learning; GNS_FIRST_USES */
@@ -130,6 +132,15 @@ void gns_roles_free(struct gns_roles *roles);
 
 /* Called with each product before it runs (operands are read), in the order of the program. */
 void gns_roles_see(struct gns_roles *roles, const struct gns_product *product, struct gns_verdict *out);
+
+/* On a device: all that has been learned so far gives way to what was found in a log (learn_log.h). What the log holds of the step in progress is
+ * to be followed next. */
+struct gns_learn_log;
+void gns_roles_adopt(struct gns_roles *roles, const struct gns_learn_log *found);
+/* The role of a product on a device by its addresses alone, nothing is read. A step begins where a weight is used that has had all its gradients. */
+void gns_roles_follow(struct gns_roles *roles, const struct gns_product *product, struct gns_verdict *out);
+/* The weights have not been met for long: they have moved. */
+bool gns_roles_lost(const struct gns_roles *roles);
 
 /* Looks again for weights in the next steps, beside those that are known (unfrozen layers). */
 void gns_roles_relearn(struct gns_roles *roles);
