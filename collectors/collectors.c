@@ -5,6 +5,7 @@
 #include "collectors/cuda/cublas.h"
 #include "collectors/cuda/cublaslt.h"
 #include "collectors/cuda/cudnn.h"
+#include "collectors/cuda/cupti_collector.h"
 #include "collectors/cuda/graph.h"
 #include "collectors/torch/torch.h"
 
@@ -14,6 +15,7 @@ const struct gns_collector *const gns_collectors[] = {
 	&gns_cublas_collector,
 	&gns_cublaslt_collector,
 	&gns_cudnn_collector,
+	&gns_cupti_collector,
 	&gns_graph_collector,
 	NULL,
 };

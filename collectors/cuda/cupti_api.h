@@ -71,7 +71,15 @@ struct gns_cupti_overhead { /* CUpti_ActivityOverhead */
 #define GNS_CUPTI_VERSION_13 130000u
 
 typedef int (*gns_cupti_subscribe_fn)(void **subscriber, void *callback, void *userdata);
-typedef int (*gns_cupti_subscribe_v2_fn)(void **subscriber, void *callback, void *userdata, void *params);
+/* CUpti_SubscriberParams (CUDA 13). The name of who holds CUPTI already is written where it says. */
+#define GNS_CUPTI_NAME_MAX 64u
+struct gns_cupti_params {
+	size_t struct_size;
+	const char *subscriber_name;
+	char *old_subscriber_name;
+	size_t old_subscriber_size;
+};
+typedef int (*gns_cupti_subscribe_v2_fn)(void **subscriber, void *callback, void *userdata, struct gns_cupti_params *params);
 typedef void (*gns_cupti_requested_fn)(uint8_t **buffer, size_t *size, size_t *max_records);
 typedef void (*gns_cupti_completed_fn)(void *context, uint32_t stream, uint8_t *buffer, size_t size, size_t valid);
 typedef int (*gns_cupti_register_fn)(gns_cupti_requested_fn requested, gns_cupti_completed_fn completed);
@@ -79,6 +87,7 @@ typedef int (*gns_cupti_register_fn)(gns_cupti_requested_fn requested, gns_cupti
 struct gns_cupti_api {
 	int (*get_version)(uint32_t *version);
 	gns_cupti_subscribe_fn subscribe;
+	gns_cupti_subscribe_v2_fn subscribe_v2; /* may be NULL */
 	int (*unsubscribe)(void *subscriber);
 	gns_cupti_register_fn register_callbacks;
 	int (*enable)(int kind);

@@ -10,14 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "profiler/shim/config.h"
+
 #define GNS_WINDOW_FIRST 10u   /* boundary of the first window: libraries have made their choices by then */
 #define GNS_WINDOW_PERIOD 100u /* steps from window to window, at least */
 #define GNS_WINDOW_STEPS 2u    /* that are told */
 #define GNS_WINDOW_FLUSH_NS 1000000000u  /* between flushes */
 #define GNS_WINDOW_DRAIN_NS 10000000u    /* until the first flush of a window that is over; each next one waits twice as long */
 #define GNS_WINDOW_PATIENCE_NS 15000000000u /* until what has not come is given up */
-
-enum gns_kernels_mode { GNS_KERNELS_AUTO = 0, GNS_KERNELS_ON, GNS_KERNELS_OFF };
 
 enum gns_window_state { GNS_WINDOW_OUT = 0, GNS_WINDOW_WARM, GNS_WINDOW_OPEN, GNS_WINDOW_DRAIN };
 

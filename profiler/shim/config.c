@@ -41,6 +41,18 @@ static bool switched_off(struct gns_config *c, const char *name)
 	return text && strcmp(text, "0") == 0;
 }
 
+static enum gns_kernels_mode kernels_mode(struct gns_config *c)
+{
+	static const char *const modes[] = { [GNS_KERNELS_AUTO] = "auto", [GNS_KERNELS_ON] = "on", [GNS_KERNELS_OFF] = "off" };
+	const char *text = setting("GNSCOPE_KERNELS");
+	for (unsigned i = 0; text && i < sizeof modes / sizeof *modes; i++)
+		if (strcmp(text, modes[i]) == 0)
+			return (enum gns_kernels_mode)i;
+	if (text)
+		note_bad(c, "GNSCOPE_KERNELS", text);
+	return GNS_KERNELS_AUTO;
+}
+
 /* The first of several launchers' names that is set. */
 static int32_t launched(const char *const *names, int32_t fallback)
 {
@@ -63,6 +75,7 @@ void gns_config_read(struct gns_config *c)
 	c->off = off && strcmp(off, "0") != 0;
 	c->no_torch = switched_off(c, "GNSCOPE_TORCH");
 	c->no_gpu = switched_off(c, "GNSCOPE_GPU");
+	c->kernels = kernels_mode(c);
 	c->samples = whole(c, "GNSCOPE_SAMPLES", 0, 1, 1u << 30);
 	c->every = whole(c, "GNSCOPE_EVERY", 0, 1, 1u << 30);
 	c->probes = whole(c, "GNSCOPE_PROBES", 8, 8, 32) & ~7u;

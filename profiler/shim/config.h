@@ -9,6 +9,7 @@
  *   GNSCOPE_BIN         path of the program gnscope (default: beside the library, then PATH)
  *   GNSCOPE_TORCH=0     leave PyTorch to the collector of BLAS products
  *   GNSCOPE_GPU=0       leave CUDA alone: no library of CUDA's is looked at, nothing runs on a device
+ *   GNSCOPE_KERNELS=auto|on|off   kernel times by CUPTI: in windows of a few steps (default), in every step, never
  *   GNSCOPE_OFF=1       do nothing at all
  * A value that makes no sense is ignored, and told to the recorder as the event "bad_setting". */
 #ifndef GNS_CONFIG_H
@@ -18,9 +19,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum gns_kernels_mode { GNS_KERNELS_AUTO = 0, GNS_KERNELS_ON, GNS_KERNELS_OFF };
+
 struct gns_config {
 	bool off;
 	bool no_torch, no_gpu;
+	enum gns_kernels_mode kernels;
 	uint32_t samples, every, probes;
 	double budget_pct;
 	const char *session; /* NULL: none given */

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "collectors/cuda/cupti.h"
 #include "fpu.h"
 #include "reducing.h"
 #include "state.h"
@@ -77,6 +78,8 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 	struct gns_verdict v;
 	if (!product->m || !product->n || !product->k)
 		return;
+	if (product->device)
+		gns_cupti_stream(product->device, product->stream, false);
 	if (atomic_load_explicit(&gns_core.aside, memory_order_relaxed)) {
 		if (!call->n_products++) {
 			call->product = *product;
@@ -120,6 +123,9 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 
 void gns_core_calling(struct gns_call *call)
 {
+	uint64_t turn_ns = gns_cupti_turn(call->n_products ? call->product.device : NULL, call->product.stream);
+	if (call->entered_ns)
+		call->entered_ns += turn_ns;
 	call->measured = call->n_products && atomic_load_explicit(&gns_core.measured, memory_order_relaxed);
 	if (call->measured || call->scale)
 		call->called_ns = gns_now();
@@ -168,6 +174,7 @@ void gns_core_after(struct gns_call *call)
 		pthread_mutex_unlock(&gns_core.lock);
 	}
 	gns_fpu_end(fpu);
+	gns_cupti_turn(call->n_products ? call->product.device : NULL, call->product.stream);
 	gns_inside = 0;
 	errno = saved;
 }

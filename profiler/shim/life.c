@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "collectors/cuda/device.h"
 #include "clock.h"
+#include "collectors/cuda/cupti.h"
 #include "reducing.h"
 #include "state.h"
 #include "tally.h"
@@ -39,6 +40,7 @@ int gns_life_state(void)
 
 static void forget_parent(void)
 {
+	gns_cupti_forget();
 	if (gns_core.publish.link == GNS_LINK_OPEN)
 		gns_ring_detach(&gns_core.publish.ring);
 	if (gns_core.publish.session)
@@ -128,6 +130,7 @@ __attribute__((destructor)) static void at_exit(void)
 		gns_stepping_close(true);
 	gns_late_end(&gns_core.publish);
 	/* A program that multiplied matrices but was never seen to train is told about only where somebody asked (`gnscope run`). */
+	gns_cupti_tell(&gns_core.publish, true);
 	if (gns_core.publish.link == GNS_LINK_OPEN || (gns_core.config.session && gns_publish_open(&gns_core.publish, &gns_core.config))) {
 		gns_publish_rest(&gns_core.publish, &gns_core.config, gns_core.aside ? gns_core.measure->samples : 0,
 				 gns_core.aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS, list, gns_stepping_counters(list));

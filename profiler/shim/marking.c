@@ -1,6 +1,7 @@
 /* What the trainer tells by its marks (gnscope.h). */
 #include <errno.h>
 
+#include "collectors/cuda/cupti.h"
 #include "core.h"
 #include "fpu.h"
 #include "reducing.h"
@@ -25,6 +26,7 @@ static bool mark_begin(void)
 static void mark_end(int saved)
 {
 	pthread_mutex_unlock(&gns_core.lock);
+	gns_cupti_turn(NULL, NULL);
 	gns_inside = 0;
 	errno = saved;
 }

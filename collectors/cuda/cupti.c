@@ -1,0 +1,534 @@
+/* Kernel times from CUPTI, in windows of a few steps.
+ *
+ * Reference: NVIDIA's CUPTI documentation, "Activity API" and "Callback API" (cuptiSubscribe). The activity API needs no subscription; we
+ * subscribe to learn of another client, and to be the one that it displaces. */
+#include "collectors/cuda/cupti.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "collectors/collector.h"
+#include "collectors/cuda/cupti_buffers.h"
+#include "collectors/cuda/cupti_collector.h"
+#include "collectors/cuda/cupti_find.h"
+#include "collectors/cuda/cupti_publish.h"
+#include "collectors/cuda/device.h"
+#include "collectors/cuda/driver.h"
+#include "collectors/cuda/on.h"
+#include "collectors/cuda/window.h"
+#include "profiler/shim/clock.h"
+#include "profiler/shim/publish.h"
+#include "profiler/shim/real.h"
+#include "profiler/shim/state.h"
+#include "profiler/shim/tally.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define TOLD_MAX 4
+#define QUIET_FLUSHES 2 /* that bring nothing, until a buffer that is still out is taken for empty */
+
+_Atomic bool gns_cupti_wanted;
+
+static struct {
+	pthread_mutex_t lock; /* of all of it; never taken under the core's but by trying */
+	pid_t pid;
+	bool begun, found, demangle_sought;
+	struct gns_window window;
+	struct gns_cupti_api api;
+	gns_demangle_fn demangle;
+	uint32_t version;
+	void *subscriber;
+	struct gns_boundaries boundaries;
+	struct gns_told told[TOLD_MAX];
+	uint32_t n_told;
+	uint64_t dropped_before; /* what had been lost when the window began */
+	uint32_t quiet;
+	uint64_t turn_ns; /* when the present turn began */
+	char owner[72];
+	bool owner_new, approximate_told, approximate_new;
+} our = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* What CUPTI's threads see. */
+static struct gns_activities activities = { .lock = PTHREAD_MUTEX_INITIALIZER };
+static struct gns_buffers buffers = { .lock = PTHREAD_MUTEX_INITIALIZER };
+static _Atomic bool collecting;
+static _Atomic bool holding; /* subscribed */
+static _Atomic(gns_cupti_completed_fn) others_completed;
+
+static _Atomic uint64_t closed_step, spent_ns;
+static struct {
+	_Atomic(struct gns_device *) device;
+	_Atomic(void *) stream;
+	_Atomic bool stays;
+} seen[GNS_TOLD_DEVICES];
+
+static struct gns_tally windows = { .collector = "cupti", .name = "windows" };
+static struct gns_tally steps_told = { .collector = "cupti", .name = "steps_told" };
+static struct gns_tally steps_abandoned = { .collector = "cupti", .name = "steps_abandoned" };
+static struct gns_tally records_dropped = { .collector = "cupti", .name = "dropped" };
+static struct gns_tally names_not_listed = { .collector = "cupti", .name = "names_not_listed" };
+static struct gns_tally host_us = { .collector = "cupti", .name = "host_us" };
+static struct gns_tally overhead_us = { .collector = "cupti", .name = "overhead_us" };
+static struct gns_tally not_found = { .collector = "cupti", .name = "not_found" };
+static struct gns_tally refused = { .collector = "cupti", .name = "refused" };
+static struct gns_tally handed_over = { .collector = "cupti", .name = "handed_over" };
+
+static const int kinds[] = { GNS_CUPTI_CONCURRENT_KERNEL, GNS_CUPTI_MEMCPY, GNS_CUPTI_MEMCPY2, GNS_CUPTI_MEMSET, GNS_CUPTI_OVERHEAD };
+
+static void raise_to(struct gns_tally *tally, uint64_t value)
+{
+	if (value && !atomic_load(&tally->value))
+		gns_tally(tally);
+	if (value)
+		atomic_store_explicit(&tally->value, value, memory_order_relaxed);
+}
+
+/* ---- what CUPTI calls, on whatever thread ---- */
+
+static void requested(uint8_t **buffer, size_t *size, size_t *max_records)
+{
+	*buffer = atomic_load(&collecting) ? gns_buffers_lend(&buffers) : NULL;
+	*size = *buffer ? GNS_BUFFER_SIZE : 0;
+	*max_records = 0;
+}
+
+static void completed(void *context, uint32_t stream, uint8_t *buffer, size_t size, size_t valid)
+{
+	void *record = NULL;
+	size_t dropped = 0;
+	if (!gns_buffers_owns(&buffers, buffer)) {
+		gns_cupti_completed_fn theirs = atomic_load(&others_completed);
+		if (theirs)
+			theirs(context, stream, buffer, size, valid);
+		return;
+	}
+	if (atomic_load(&collecting)) {
+		pthread_mutex_lock(&activities.lock);
+		while (our.api.next_record(buffer, valid, &record) == GNS_CUPTI_SUCCESS)
+			gns_activities_add(&activities, record, our.version);
+		if (our.api.dropped(NULL, 0, &dropped) == GNS_CUPTI_SUCCESS)
+			activities.dropped += dropped;
+		pthread_mutex_unlock(&activities.lock);
+	}
+	gns_buffers_take(&buffers, buffer);
+}
+
+static void callback(void *userdata, int domain, uint32_t id, const void *data)
+{
+	/* Nothing is enabled for it. */
+	(void)userdata, (void)domain, (void)id, (void)data;
+}
+
+/* ---- a window; all under our.lock ---- */
+
+static void forget_window(void)
+{
+	pthread_mutex_lock(&activities.lock);
+	gns_activities_clear(&activities);
+	pthread_mutex_unlock(&activities.lock);
+	our.boundaries.first = our.boundaries.next;
+	our.quiet = 0;
+}
+
+static void disable(void)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		our.api.disable(kinds[i]);
+}
+
+static void show_counts(void)
+{
+	raise_to(&records_dropped, activities.dropped);
+	raise_to(&names_not_listed, activities.names_not_listed);
+	raise_to(&overhead_us, activities.overhead_ns / 1000);
+}
+
+static void leave(void)
+{
+	our.api.unsubscribe(our.subscriber);
+	our.subscriber = NULL;
+	atomic_store(&holding, false);
+	atomic_store(&collecting, false);
+	forget_window();
+	gns_buffers_rest(&buffers);
+	gns_window_spent(&our.window, gns_now() - our.turn_ns);
+	gns_window_over(&our.window, gns_now());
+}
+
+static void owned_by(const char *who)
+{
+	gns_window_stop(&our.window);
+	if (!our.owner[0]) {
+		snprintf(our.owner, sizeof our.owner, "%s", who);
+		our.owner_new = true;
+	}
+}
+
+static bool find(void)
+{
+	if (our.found)
+		return true;
+	if (!gns_activities_init(&activities) || !gns_buffers_init(&buffers) || !gns_cupti_find(&our.api)) {
+		gns_tally(&not_found);
+		return false;
+	}
+	our.api.get_version(&our.version);
+	return our.found = true;
+}
+
+static bool begin(void)
+{
+	if (!find())
+		return false;
+	int rc = our.api.subscribe(&our.subscriber, (void *)(uintptr_t)callback, NULL);
+	if (rc == GNS_CUPTI_ERROR_MULTIPLE_SUBSCRIBERS) {
+		char who[72];
+		gns_cupti_holder(&our.api, who, sizeof who);
+		owned_by(who);
+		return false;
+	}
+	if (rc != GNS_CUPTI_SUCCESS) {
+		gns_tally(&refused);
+		return false;
+	}
+	atomic_store(&holding, true);
+	forget_window();
+	our.dropped_before = activities.dropped;
+	atomic_store(&collecting, true);
+	if (our.api.register_callbacks(requested, completed) != GNS_CUPTI_SUCCESS || our.api.enable(kinds[0]) != GNS_CUPTI_SUCCESS) {
+		gns_tally(&refused);
+		disable();
+		leave();
+		return false;
+	}
+	for (size_t i = 1; i < sizeof kinds / sizeof *kinds; i++)
+		our.api.enable(kinds[i]); /* what this CUPTI does not have is not collected */
+	gns_tally(&windows);
+	return true;
+}
+
+static void flush(void)
+{
+	pthread_mutex_lock(&activities.lock);
+	uint64_t before = activities.added;
+	pthread_mutex_unlock(&activities.lock);
+	our.api.flush_all(0);
+	pthread_mutex_lock(&activities.lock);
+	our.quiet = activities.added == before ? our.quiet + 1 : 0;
+	pthread_mutex_unlock(&activities.lock);
+}
+
+/* NULL, 1 and 2 are the default streams, which never go away. */
+static bool is_lasting(const void *stream)
+{
+	return (uintptr_t)stream <= 2;
+}
+
+static uint32_t mark_one(struct gns_device *device, void *stream, uint64_t step)
+{
+	int number = gns_device_number(device);
+	return number >= 0 && number < (int)GNS_TOLD_DEVICES && gns_device_mark(device, stream, step) == 0 ? 1u << number : 0;
+}
+
+static uint32_t mark_all(struct gns_device *device, void *stream, uint64_t step)
+{
+	uint32_t marked = device ? mark_one(device, stream, step) : 0;
+	for (uint32_t i = 0; i < GNS_TOLD_DEVICES; i++) {
+		struct gns_device *other = atomic_load(&seen[i].device);
+		void *on = atomic_load(&seen[i].stream);
+		bool stays = atomic_exchange(&seen[i].stays, false);
+		if (other && !(marked >> i & 1) && (stays || is_lasting(on)))
+			marked |= mark_one(other, on, step);
+	}
+	return marked;
+}
+
+/* A window on a ring that is full tells nothing any more of what is in it. */
+static void add_boundary(const struct gns_boundary *b)
+{
+	if (gns_boundaries_add(&our.boundaries, b)) {
+		gns_buffers_boundary(&buffers, our.boundaries.next - 1);
+		return;
+	}
+	for (uint32_t i = 1; i < GNS_BOUNDARIES; i++)
+		gns_tally(&steps_abandoned);
+	forget_window();
+}
+
+static bool is_ready(uint64_t number)
+{
+	bool all_back = gns_buffers_out(&buffers, number) == 0;
+	bool quiet = our.window.state == GNS_WINDOW_DRAIN && our.quiet >= QUIET_FLUSHES;
+	return (all_back || quiet) && gns_told_marks_in(&our.boundaries, number, &activities);
+}
+
+static void name_all(void)
+{
+	if (!our.demangle_sought)
+		our.demangle = gns_cupti_demangler();
+	our.demangle_sought = true;
+	for (uint32_t row = GNS_DEVICE_FAMILIES_N; row < activities.n_rows; row++)
+		gns_activities_resolve(&activities, row, our.demangle, free);
+}
+
+/* Makes what can be told; how many there are. */
+static uint32_t prepare(void)
+{
+	uint64_t number;
+	pthread_mutex_lock(&activities.lock);
+	while (our.n_told < TOLD_MAX && (number = gns_boundaries_next(&our.boundaries)) && is_ready(number)) {
+		struct gns_told *told = &our.told[our.n_told];
+		name_all();
+		if (!gns_told_make(&our.boundaries, number, &activities, told)) {
+			gns_tally(&steps_abandoned);
+			continue;
+		}
+		our.approximate_new |= told->approximate && !our.approximate_told;
+		our.n_told++;
+	}
+	pthread_mutex_unlock(&activities.lock);
+	return our.n_told;
+}
+
+static void give_up(void)
+{
+	while (gns_boundaries_next(&our.boundaries)) {
+		gns_tally(&steps_abandoned);
+		our.boundaries.first++;
+	}
+}
+
+static void act(struct gns_device *device, void *stream, uint64_t step)
+{
+	uint64_t stamp = 0;
+	unsigned what = gns_window_step(&our.window, gns_now());
+	if (our.window.state == GNS_WINDOW_OUT)
+		return;
+	if (what & GNS_DO_BEGIN && !begin()) {
+		gns_window_stop(&our.window);
+		return;
+	}
+	if (what & GNS_DO_MARK) {
+		our.api.timestamp(&stamp);
+		struct gns_boundary b = { .step = step, .host_ns = stamp, .tell = what & GNS_DO_TELL };
+		b.marked = mark_all(device, stream, step);
+		add_boundary(&b);
+	}
+	if (what & GNS_DO_STOP)
+		disable();
+	if (what & GNS_DO_FLUSH)
+		flush();
+	prepare();
+	if (what & GNS_DO_GIVE_UP)
+		give_up();
+	if (our.window.state == GNS_WINDOW_DRAIN && !gns_boundaries_next(&our.boundaries))
+		leave();
+}
+
+/* A program that has libcuda in it and computes elsewhere must not be made one that uses it. */
+static bool has_context(const struct gns_device *device)
+{
+	CUcontext current = NULL;
+	const struct gns_driver *driver = gns_driver();
+	return device || (driver && driver->ctx_get_current(&current) == CUDA_SUCCESS && current);
+}
+
+uint64_t gns_cupti_do_turn(struct gns_device *device, void *stream)
+{
+	int saved = errno;
+	if (!atomic_exchange(&gns_cupti_wanted, false) || pthread_mutex_trylock(&our.lock) != 0)
+		return 0;
+	int inside = gns_inside;
+	gns_inside = 1;
+	our.turn_ns = gns_now();
+	if (our.pid == getpid() && has_context(device) && !(device && gns_device_capturing(stream)))
+		act(device, stream, atomic_load(&closed_step));
+	uint64_t ns = gns_now() - our.turn_ns;
+	if (our.window.state != GNS_WINDOW_OUT)
+		gns_window_spent(&our.window, ns);
+	atomic_fetch_add(&spent_ns, ns);
+	raise_to(&host_us, our.found ? atomic_load(&host_us.value) + ns / 1000 : 0);
+	gns_inside = inside;
+	pthread_mutex_unlock(&our.lock);
+	errno = saved;
+	return ns;
+}
+
+/* ---- the shim's side ---- */
+
+void gns_cupti_stream(struct gns_device *device, void *stream, bool stays)
+{
+	int number = device ? gns_device_number(device) : -1;
+	if (number < 0 || number >= (int)GNS_TOLD_DEVICES)
+		return;
+	atomic_store_explicit(&seen[number].stream, stream, memory_order_relaxed);
+	atomic_store_explicit(&seen[number].device, device, memory_order_relaxed);
+	atomic_store_explicit(&seen[number].stays, stays, memory_order_relaxed);
+}
+
+static bool off(void)
+{
+	if (!our.begun) {
+		our.begun = true;
+		our.pid = getpid();
+		gns_window_init(&our.window, gns_core.config.kernels, gns_core.config.budget_pct);
+	}
+	return our.window.mode == GNS_KERNELS_OFF;
+}
+
+uint64_t gns_cupti_closed(uint64_t step)
+{
+	if (off() || !gns_cuda_on() || !gns_driver())
+		return 0;
+	atomic_store(&closed_step, step);
+	atomic_store_explicit(&gns_cupti_wanted, true, memory_order_relaxed);
+	return atomic_exchange(&spent_ns, 0);
+}
+
+static void tell_events(struct gns_publish *p)
+{
+	uint64_t step = atomic_load(&closed_step);
+	if (our.owner_new)
+		our.owner_new = !gns_publish_event(p, 0, step, "cupti_owner", our.owner);
+	if (our.approximate_new && gns_publish_event(p, 0, step, "kernel_times_approximate",
+						     "no stream known at the step's end: host times divide the steps")) {
+		our.approximate_new = false;
+		our.approximate_told = true;
+	}
+}
+
+static void tell_steps(struct gns_publish *p)
+{
+	pthread_mutex_lock(&activities.lock);
+	for (uint32_t i = 0; i < our.n_told; i++)
+		if (gns_cupti_publish(p, &our.told[i], &activities, activities.dropped - our.dropped_before))
+			gns_tally(&steps_told);
+	show_counts();
+	pthread_mutex_unlock(&activities.lock);
+	our.n_told = 0;
+}
+
+void gns_cupti_tell(struct gns_publish *p, bool last)
+{
+	if (!our.begun || p->link != GNS_LINK_OPEN || pthread_mutex_trylock(&our.lock) != 0)
+		return;
+	if (our.pid == getpid()) {
+		if (our.n_told)
+			tell_steps(p);
+		while (last && prepare())
+			tell_steps(p);
+		tell_events(p);
+	}
+	pthread_mutex_unlock(&our.lock);
+}
+
+void gns_cupti_forget(void)
+{
+	static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+	memcpy(&our.lock, &fresh, sizeof fresh);
+	memcpy(&activities.lock, &fresh, sizeof fresh);
+	memcpy(&buffers.lock, &fresh, sizeof fresh);
+	atomic_store(&gns_cupti_wanted, false);
+	atomic_store(&holding, false);
+	atomic_store(&collecting, false);
+	gns_activities_clear(&activities);
+	our.n_told = 0;
+	our.boundaries.first = our.boundaries.next;
+	our.begun = our.found; /* a CUPTI that the parent has begun is of no use to a child */
+	if (our.found)
+		gns_window_stop(&our.window);
+}
+
+/* ---- another client ---- */
+
+/* Before its call: nothing of ours is left in CUPTI afterwards. What the window had is lost: kernels that still run come back without an end, and
+ * only a forced flush brings the buffers back, which the other's callback would get otherwise. */
+static void let_go(void)
+{
+	if (!atomic_load(&holding) || our.pid != getpid())
+		return;
+	pthread_mutex_lock(&our.lock);
+	if (atomic_load(&holding)) {
+		our.turn_ns = gns_now();
+		int inside = gns_inside;
+		gns_inside = 1;
+		gns_tally(&handed_over);
+		atomic_store(&collecting, false);
+		disable();
+		our.api.flush_all(GNS_CUPTI_FLUSH_FORCED);
+		give_up();
+		leave();
+		gns_inside = inside;
+	}
+	pthread_mutex_unlock(&our.lock);
+}
+
+/* After it, where it succeeded: CUPTI is another's for good. */
+static void handed_to(const void *call_site)
+{
+	char who[72];
+	int saved = errno;
+	if (our.begun && our.pid != getpid())
+		return; /* a child: another thread of the parent's may have had the lock */
+	gns_cupti_who(call_site, who, sizeof who);
+	pthread_mutex_lock(&our.lock);
+	if (!our.begun) {
+		our.begun = true;
+		our.pid = getpid();
+	}
+	owned_by(who);
+	pthread_mutex_unlock(&our.lock);
+	errno = saved;
+}
+
+EXPORT int cuptiSubscribe(void **subscriber, void *function, void *userdata);
+EXPORT int cuptiSubscribe(void **subscriber, void *function, void *userdata)
+{
+	static struct gns_real real = { .name = "cuptiSubscribe", .self = (void *)cuptiSubscribe };
+	gns_cupti_subscribe_fn next = (gns_cupti_subscribe_fn)gns_real_find(&real, __builtin_return_address(0));
+	if (!next)
+		return GNS_CUPTI_ERROR_NOT_INITIALIZED;
+	let_go();
+	int rc = next(subscriber, function, userdata);
+	if (rc == GNS_CUPTI_SUCCESS && gns_cuda_on())
+		handed_to(__builtin_return_address(0));
+	return rc;
+}
+
+EXPORT int cuptiSubscribe_v2(void **subscriber, void *function, void *userdata, struct gns_cupti_params *params);
+EXPORT int cuptiSubscribe_v2(void **subscriber, void *function, void *userdata, struct gns_cupti_params *params)
+{
+	static struct gns_real real = { .name = "cuptiSubscribe_v2", .self = (void *)cuptiSubscribe_v2 };
+	gns_cupti_subscribe_v2_fn next = (gns_cupti_subscribe_v2_fn)gns_real_find(&real, __builtin_return_address(0));
+	if (!next)
+		return GNS_CUPTI_ERROR_NOT_INITIALIZED;
+	let_go();
+	int rc = next(subscriber, function, userdata, params);
+	if (rc == GNS_CUPTI_SUCCESS && gns_cuda_on())
+		handed_to(__builtin_return_address(0));
+	return rc;
+}
+
+EXPORT int cuptiActivityRegisterCallbacks(gns_cupti_requested_fn request, gns_cupti_completed_fn complete);
+EXPORT int cuptiActivityRegisterCallbacks(gns_cupti_requested_fn request, gns_cupti_completed_fn complete)
+{
+	static struct gns_real real = { .name = "cuptiActivityRegisterCallbacks", .self = (void *)cuptiActivityRegisterCallbacks };
+	gns_cupti_register_fn next = (gns_cupti_register_fn)gns_real_find(&real, __builtin_return_address(0));
+	if (!next)
+		return GNS_CUPTI_ERROR_NOT_INITIALIZED;
+	let_go();
+	/* A buffer of ours that CUPTI has kept in spite of all comes back to us, and not to who might free it. */
+	bool stray = request && complete && gns_buffers_out(&buffers, UINT64_MAX) > 0;
+	if (stray)
+		atomic_store(&others_completed, complete);
+	int rc = next(request, stray ? completed : complete);
+	if (rc == GNS_CUPTI_SUCCESS && gns_cuda_on())
+		handed_to(__builtin_return_address(0));
+	return rc;
+}
+
+static const char *const symbols[] = { "cuptiSubscribe", "cuptiSubscribe_v2", "cuptiActivityRegisterCallbacks", NULL };
+
+const struct gns_collector gns_cupti_collector = { .name = "cupti", .symbols = symbols };
