@@ -17,7 +17,8 @@ static const char help[] =
 	"Runs in the format of another program; without RUN: the newest.\n"
 	"\n"
 	"      --format F     csv (RFC 4180), json (an array), openmetrics or tensorboard\n"
-	"      --table T      of csv and json: steps, grad, layers or estimate (steps)\n"
+	"      --table T      of csv and json: steps, grad, layers, estimate, devices or\n"
+	"                     device_kernels (steps)\n"
 	"  -o, --output PATH  a file, - is standard output, the default; of tensorboard:\n"
 	"                     a folder, in which each run gets its own\n"
 	"      --force        replace a file that is there\n"
@@ -28,8 +29,8 @@ static const char help[] =
 
 enum format { CSV, JSON, OPENMETRICS, TENSORBOARD, FORMATS };
 static const char *const formats[FORMATS] = {"csv", "json", "openmetrics", "tensorboard"};
-enum table { STEPS, GRAD, LAYERS, ESTIMATE, TABLES };
-static const char *const tables[TABLES] = {"steps", "grad", "layers", "estimate"};
+enum table { STEPS, GRAD, LAYERS, ESTIMATE, DEVICES, DEVICE_KERNELS, TABLES };
+static const char *const tables[TABLES] = {"steps", "grad", "layers", "estimate", "devices", "device_kernels"};
 
 struct options {
 	const char *store, *output;
@@ -76,7 +77,7 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case TABLE:
 			if ((o->table = gns_cli_word(optarg, tables, TABLES)) < 0)
-				return gns_cli_usage(argv[0], "no such table '%s': steps, grad, layers or estimate", optarg);
+				return gns_cli_usage(argv[0], "no such table '%s': steps, grad, layers, estimate, devices or device_kernels", optarg);
 			break;
 		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
 		default: return gns_cli_bad_option(argv, c);
@@ -113,6 +114,11 @@ static const struct { const char *select, *order; } queries[TABLES] = {
 		 "LEFT JOIN param p USING (run_id, param_id) WHERE g.run_id IN (", ") ORDER BY g.run_id, g.step, g.rank, g.param_id, g.source"},
 	[ESTIMATE] = {"SELECT run_id, step, half_life, s, g2, b_noise, lo, hi, resolved, b_crit, b_crit_lo, b_crit_hi FROM estimate "
 		     "WHERE run_id IN (", ") ORDER BY run_id, step, half_life"},
+	[DEVICES] = {"SELECT run_id, step, rank, device, wall_ns, compute_ns, comm_exposed_ns, copy_exposed_ns, idle_ns, comm_ns, copy_ns, own_ns, "
+		    "queue_ns, kernels, dropped FROM device_step WHERE run_id IN (", ") ORDER BY run_id, step, rank, device"},
+	[DEVICE_KERNELS] = {"SELECT d.run_id, d.step, d.rank, k.family, k.name, d.calls, d.total_ns, d.max_ns, k.grid, k.block, k.registers, k.shared "
+			   "FROM device_kernel_step d JOIN kernel k USING (run_id, kernel_id) WHERE d.run_id IN (",
+			   ") ORDER BY d.run_id, d.step, d.rank, d.kernel_id"},
 };
 
 static char *id_list(char *dst, size_t size, const struct options *o)

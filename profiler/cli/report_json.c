@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "profiler/cli/gpu.h"
 #include "profiler/cli/json.h"
 #include "profiler/cli/report_sweep.h"
 #include "profiler/cli/run_json.h"
@@ -127,6 +128,10 @@ static json_t *queries(const struct gns_report_run *run)
 		json_object_set_new(o, gns_figure_names[f], json_string(gns_figure_sql(sql, sizeof sql, (enum gns_figure)f, run)));
 	if (run->n_kernels > 0)
 		json_object_set_new(o, "kernels", json_string(gns_kernels_sql(sql, sizeof sql, run)));
+	if (run->gpu.n_devices > 0)
+		json_object_set_new(o, "devices", json_string(gns_devices_sql(sql, sizeof sql, run)));
+	if (run->gpu.n_kernels > 0)
+		json_object_set_new(o, "device_kernels", json_string(gns_device_kernels_sql(sql, sizeof sql, run)));
 	return o;
 }
 
@@ -140,6 +145,7 @@ static json_t *run_json(const struct gns_report_run *run)
 	json_object_set_new(o, "losses", losses(run));
 	json_object_set_new(o, "split", split(run));
 	json_object_set_new(o, "kernels", kernels(run));
+	gns_gpu_json(o, &run->gpu);
 	json_object_set_new(o, "settings", settings(run));
 	json_object_set_new(o, "events", events(run));
 	json_object_set_new(o, "sql", queries(run));

@@ -214,6 +214,26 @@ static void head_of_run(struct page *page, const struct gns_report_run *run, boo
 	element(page, "<p class=\"verdict\">", run->verdict, "</p>\n");
 }
 
+static void devices(struct page *page, const struct gns_report_run *run)
+{
+	char query[GNS_SQL_SIZE];
+	int64_t id = run->summary.run.run_id;
+	if (run->gpu.n_devices == 0 && run->gpu.n_kernels == 0 && !run->gpu.why_not[0])
+		return;
+	fputs("<h2>Where the time of a step goes on the device</h2>\n", page->out);
+	if (run->gpu.why_not[0])
+		element(page, "<p class=\"lead\">Of the device, ", run->gpu.why_not, ".</p>\n");
+	else
+		fputs("<p class=\"lead\">By the device's own clock, in the steps that were looked at: a moment counts as compute while any kernel runs, else as "
+		      "exposed communication, else as exposed copies, else as idle. These times are not to be added to those of calls above.</p>\n", page->out);
+	sheet(page, gns_sheet_devices(run), "devices");
+	if (run->gpu.n_devices > 0)
+		sql(page, "devices", id, gns_devices_sql(query, sizeof query, run));
+	sheet(page, gns_sheet_device_kernels(run), "device_kernels");
+	if (run->gpu.n_kernels > 0)
+		sql(page, "device_kernels", id, gns_device_kernels_sql(query, sizeof query, run));
+}
+
 static void one_run(struct page *page, const struct gns_report_run *run, bool only)
 {
 	char query[GNS_SQL_SIZE];
@@ -236,6 +256,7 @@ static void one_run(struct page *page, const struct gns_report_run *run, bool on
 	sheet(page, gns_sheet_kernels(run), "kernels");
 	if (run->n_kernels > 0)
 		sql(page, "kernels", run->summary.run.run_id, gns_kernels_sql(query, sizeof query, run));
+	devices(page, run);
 	settings(page, run);
 	warnings(page, &run->summary);
 	measured(page, run);

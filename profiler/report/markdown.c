@@ -72,6 +72,14 @@ static void one_run(FILE *out, const struct gns_report_run *run)
 	sheet(out, "Kernels", gns_sheet_kernels(run));
 	if (run->n_kernels > 0)
 		query(out, gns_kernels_sql(sql, sizeof sql, run));
+	sheet(out, "Where the time of a step goes on the device", gns_sheet_devices(run));
+	if (run->gpu.why_not[0])
+		line(out, "Of the device, ", run->gpu.why_not, ".\n\n");
+	if (run->gpu.n_devices > 0)
+		query(out, gns_devices_sql(sql, sizeof sql, run));
+	sheet(out, "Kernels on devices", gns_sheet_device_kernels(run));
+	if (run->gpu.n_kernels > 0)
+		query(out, gns_device_kernels_sql(sql, sizeof sql, run));
 	sheet(out, "Settings of the training", gns_sheet_settings(run));
 	if (s->n_warnings > 0)
 		fputs("## Warnings\n\n", out);

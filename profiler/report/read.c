@@ -105,6 +105,8 @@ int gns_report_read(struct gns_store *store, int64_t run_id, struct gns_report_r
 	if (rc == 0)
 		rc = gns_store_kernels(store, run_id, 0, &out->kernels, &out->n_kernels, err);
 	if (rc == 0)
+		rc = gns_store_gpu(store, run_id, 0, &out->gpu, err);
+	if (rc == 0)
 		rc = gns_store_settings(store, run_id, &out->settings, &out->n_settings, err);
 	if (rc == 0)
 		rc = gns_store_events(store, run_id, &out->events, &out->n_events, err);
@@ -120,6 +122,7 @@ void gns_report_free(struct gns_report *report)
 		free(report->run[i].losses);
 		free(report->run[i].layers);
 		free(report->run[i].kernels);
+		gns_gpu_free(&report->run[i].gpu);
 		free(report->run[i].settings);
 		free(report->run[i].events);
 	}

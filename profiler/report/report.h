@@ -15,6 +15,7 @@
 #define GNS_REPORT_FEW 8       /* fewer points are no curve: some may then stay unresolved */
 #define GNS_REPORT_LAYERS 500  /* rows of a table; what is left out is counted */
 #define GNS_REPORT_KERNELS 100
+#define GNS_REPORT_DEVICES 64
 #define GNS_REPORT_SETTINGS 60
 #define GNS_REPORT_EVENTS 50
 #define GNS_REPORT_NEWEST 1000 /* measured steps behind the split of a step's time */
@@ -37,6 +38,7 @@ struct gns_report_run {
 	size_t n_layers;
 	struct gns_kernel_row *kernels; /* most time first */
 	size_t n_kernels;
+	struct gns_gpu gpu;
 	struct gns_setting_row *settings; /* by name, then by step */
 	size_t n_settings;
 	struct gns_event_row *events;
@@ -69,6 +71,8 @@ void gns_figure_margin(struct gns_picture *p, double margin); /* around a pictur
 /* The query that gives a picture's numbers, to be asked of the same database. */
 #define GNS_SQL_SIZE 2048
 char *gns_figure_sql(char *dst, size_t size, enum gns_figure figure, const struct gns_report_run *run);
+char *gns_devices_sql(char *dst, size_t size, const struct gns_report_run *run);
+char *gns_device_kernels_sql(char *dst, size_t size, const struct gns_report_run *run);
 char *gns_kernels_sql(char *dst, size_t size, const struct gns_report_run *run);
 
 /* ---- the pages ---- */

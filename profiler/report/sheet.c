@@ -53,7 +53,7 @@ void gns_cell_number(struct gns_sheet *sheet, double value)
 	gns_cell(sheet, "%s", gns_text_number(text, sizeof text, value));
 }
 
-static void percent(struct gns_sheet *sheet, double share)
+void gns_cell_percent(struct gns_sheet *sheet, double share)
 {
 	if (isfinite(share))
 		gns_cell(sheet, "%.*f%%", fabs(share) >= 0.1 ? 1 : 2, 100 * share);
@@ -61,8 +61,7 @@ static void percent(struct gns_sheet *sheet, double share)
 		gns_cell(sheet, "-");
 }
 
-/* "4.85 [4.33 to 5.54]", "≥ 4.33", "≤ 5.54", "-" */
-static void range(struct gns_sheet *sheet, double value, double a, double b)
+void gns_cell_range(struct gns_sheet *sheet, double value, double a, double b)
 {
 	char v[48], x[48], y[48];
 	double lo = fmin(a, b), hi = fmax(a, b);
@@ -79,7 +78,7 @@ static void ratio(struct gns_sheet *sheet, const struct gns_ratio *r)
 {
 	char value[48];
 	if (r->resolved)
-		range(sheet, r->value, r->lo, r->hi);
+		gns_cell_range(sheet, r->value, r->lo, r->hi);
 	else if (isfinite(r->lo))
 		gns_cell(sheet, "≥ %s", gns_text_number(value, sizeof value, r->lo));
 	else
@@ -99,7 +98,7 @@ static void factor(struct gns_sheet *sheet, const struct gns_ratio *crit, double
 {
 	char value[48];
 	if (crit->resolved)
-		range(sheet, at, lo, hi);
+		gns_cell_range(sheet, at, lo, hi);
 	else
 		gns_cell(sheet, "%s %s", grows ? "≥" : "≤", gns_text_number(value, sizeof value, lo));
 }
@@ -121,9 +120,9 @@ static void batch_row(struct gns_sheet *sheet, const struct gns_ratio *c, double
 		gns_cell(sheet, "1 (now)");
 		gns_cell(sheet, "1 (now)");
 	} else if (c->resolved) {
-		range(sheet, steps_ratio(batch, now, c->value), steps_ratio(batch, now, c->lo), steps_ratio(batch, now, c->hi));
+		gns_cell_range(sheet, steps_ratio(batch, now, c->value), steps_ratio(batch, now, c->lo), steps_ratio(batch, now, c->hi));
 		double k = batch / now;
-		range(sheet, k * steps_ratio(batch, now, c->value), k * steps_ratio(batch, now, c->lo), k * steps_ratio(batch, now, c->hi));
+		gns_cell_range(sheet, k * steps_ratio(batch, now, c->value), k * steps_ratio(batch, now, c->lo), k * steps_ratio(batch, now, c->hi));
 	} else { /* B_crit anywhere above its limit */
 		double k = batch / now, a = steps_ratio(batch, now, c->lo), b = 1 / k;
 		char other[48];
@@ -183,8 +182,8 @@ struct gns_sheet gns_sheet_layers(const struct gns_report_run *run)
 			gns_cell(&sheet, "not measured");
 		else
 			ratio(&sheet, &l->b_noise);
-		percent(&sheet, l->excluded ? NAN : l->share_s);
-		percent(&sheet, l->excluded ? NAN : l->share_g2);
+		gns_cell_percent(&sheet, l->excluded ? NAN : l->share_s);
+		gns_cell_percent(&sheet, l->excluded ? NAN : l->share_g2);
 		gns_cell_number(&sheet, l->s);
 		gns_cell_number(&sheet, l->g2);
 		gns_cell_number(&sheet, l->count);
@@ -209,7 +208,7 @@ struct gns_sheet gns_sheet_kernels(const struct gns_report_run *run)
 		text(&sheet, k->name);
 		text(&sheet, k->family);
 		gns_cell_number(&sheet, k->ms_per_step);
-		percent(&sheet, k->share);
+		gns_cell_percent(&sheet, k->share);
 		gns_cell_number(&sheet, k->calls_per_step);
 		gns_cell_number(&sheet, k->gflops);
 		gns_cell_number(&sheet, k->max_ms);

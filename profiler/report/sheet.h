@@ -22,6 +22,8 @@ void gns_sheet_free(struct gns_sheet *sheet);
 struct gns_sheet gns_sheet_batches(const struct gns_report_run *run);
 struct gns_sheet gns_sheet_layers(const struct gns_report_run *run);
 struct gns_sheet gns_sheet_kernels(const struct gns_report_run *run);
+struct gns_sheet gns_sheet_devices(const struct gns_report_run *run);
+struct gns_sheet gns_sheet_device_kernels(const struct gns_report_run *run);
 struct gns_sheet gns_sheet_settings(const struct gns_report_run *run);
 struct gns_sheet gns_sheet_events(const struct gns_report_run *run);
 struct gns_sheet gns_sheet_runs(const struct gns_report *report);

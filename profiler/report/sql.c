@@ -100,6 +100,36 @@ char *gns_kernels_sql(char *dst, size_t size, const struct gns_report_run *run)
 	return dst;
 }
 
+char *gns_devices_sql(char *dst, size_t size, const struct gns_report_run *run)
+{
+	snprintf(dst, size,
+		 "WITH newest(step) AS (SELECT min(step) FROM (SELECT DISTINCT step FROM device_step WHERE run_id = %" PRId64 " AND step <= %" PRId64 "\n"
+		 "  ORDER BY step DESC LIMIT %d))\n"
+		 "SELECT rank, device, count(*) AS steps, 1.0 * sum(compute_ns) / sum(wall_ns) AS compute,\n"
+		 "       1.0 * sum(comm_exposed_ns) / sum(wall_ns) AS comm_exposed, 1.0 * sum(copy_exposed_ns) / sum(wall_ns) AS copy_exposed,\n"
+		 "       1.0 * sum(idle_ns) / sum(wall_ns) AS idle, 1.0 * sum(own_ns) / sum(wall_ns) AS gnscope\n"
+		 "FROM device_step d JOIN newest ON d.step >= newest.step WHERE run_id = %" PRId64 " AND d.step <= %" PRId64 " GROUP BY rank, device;",
+		 ID, run->rolled, GNS_DEVICE_STEPS, ID, run->rolled);
+	return dst;
+}
+
+char *gns_device_kernels_sql(char *dst, size_t size, const struct gns_report_run *run)
+{
+	int64_t end = blocks_end(run, 256);
+	snprintf(dst, size,
+		 "WITH use AS (\n"
+		 "  SELECT kernel_id, calls, total_ns, max_ns FROM rollup_device_kernel WHERE run_id = %" PRId64 " AND size = 256 AND block < %" PRId64 "\n"
+		 "  UNION ALL\n"
+		 "  SELECT kernel_id, calls, total_ns, max_ns FROM device_kernel_step\n"
+		 "  WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 "),\n"
+		 "  steps(n) AS (SELECT count(*) FROM (SELECT DISTINCT step, rank FROM device_step WHERE run_id = %" PRId64 " AND step <= %" PRId64 "))\n"
+		 "SELECT k.family, k.name, sum(calls) * 1.0 / n AS calls_per_step, sum(total_ns) / 1e6 / n AS ms_per_step,\n"
+		 "       max(max_ns) / 1e6 AS max_ms, grid, block, registers, shared\n"
+		 "FROM use JOIN kernel k ON k.run_id = %" PRId64 " AND k.kernel_id = use.kernel_id, steps\n"
+		 "GROUP BY use.kernel_id ORDER BY 4 DESC;", ID, end / 256, ID, end, run->rolled, ID, run->rolled, ID);
+	return dst;
+}
+
 char *gns_figure_sql(char *dst, size_t size, enum gns_figure figure, const struct gns_report_run *run)
 {
 	static void (*const of[GNS_FIGURES])(char *, size_t, const struct gns_report_run *) = {

@@ -8,7 +8,7 @@ import struct
 from harness import *
 
 out = os.path.join(folder, "out")
-path = generate("--store", "PATH", "--runs", "2", "--steps", "300", "--layers", "3", "--every", "2", "--warnings")
+path = generate("--store", "PATH", "--runs", "2", "--steps", "300", "--layers", "3", "--every", "2", "--warnings", "--device")
 run("--name", "nothing", "--", "true")
 
 
@@ -25,6 +25,10 @@ TABLES = {
             "(run_id, param_id) where g.run_id in (%s) order by 1, 2, 3, 4, 6",
     "estimate": "select run_id, step, half_life, s, g2, b_noise, lo, hi, resolved, b_crit, b_crit_lo, b_crit_hi from estimate where run_id in (%s) "
                 "order by 1, 2, 3",
+    "devices": "select run_id, step, rank, device, wall_ns, compute_ns, comm_exposed_ns, copy_exposed_ns, idle_ns, comm_ns, copy_ns, own_ns, queue_ns, "
+               "kernels, dropped from device_step where run_id in (%s) order by 1, 2, 3, 4",
+    "device_kernels": "select d.run_id, step, rank, family, name, calls, total_ns, max_ns, grid, block, registers, shared from device_kernel_step d "
+                      "join kernel using (run_id, kernel_id) where d.run_id in (%s) order by 1, 2, 3, d.kernel_id",
 }
 
 

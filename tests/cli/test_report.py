@@ -230,6 +230,47 @@ def the_time_shows_what_its_sql_gives():
 
 
 @test
+def the_devices_show_what_their_sql_gives():
+    path = generate("--store", "PATH", "--steps", "1402", "--device", "--ranks", "2", "--seed", "5")
+    root = page("devices.html", path=path)
+    contains(root.text(), "Where the time of a step goes on the device", "title")
+    cells = [[c.text() for c in r.all("td")] for r in root.one("table", data_table="devices").all("tr")][1:]
+    rows = query(sql_of(root, "devices"), path)
+    equal(len(cells), len(rows), "devices")
+    for cell, row in zip(cells, rows):
+        equal((cell[0], cell[1]), ("GPU %d of rank %d" % (row[1], row[0]), "350 of 1,402"), "device")
+        for got, want in zip(cell[3:8], row[3:8]):
+            equal(abs(float(got.rstrip("%")) / 100 - want) < (5.1e-4 if want >= 0.1 else 5.1e-5), True, "share %s, %g" % (got, want))
+    steps = sorted(r[0] / 1e6 for r in query("select wall_ns from device_step where rank=0", path))
+    near(number(cells[0][2]), (steps[174] + steps[175]) / 2, 6e-3, "median")
+    cells = [[c.text() for c in r.all("td")] for r in root.one("table", data_table="device_kernels").all("tr")][1:]
+    rows = query(sql_of(root, "device_kernels"), path)
+    equal(len(cells), 7, "kernels")
+    for cell, row in zip(cells, rows):
+        equal((cell[0], cell[1]), (row[1], row[0]), "kernel")
+        same([number(cell[2]), number(cell[4]), number(cell[5])], [row[3], row[2], row[4]], 6e-3, "times")
+        equal([c.replace(",", "") for c in cell[6:10]], ["-" if v is None else str(v) for v in row[5:9]], "what it is")
+    text = open(report("devices.md", path=path)).read()
+    contains(text, "## Kernels on devices", "Markdown")
+    mine, it = json.load(open(report("devices.json", path=path)))["runs"][0], show(path=path)
+    for key in ("devices", "device_kernels", "libraries", "kernel_times"):
+        equal(mine[key], it[key], key)
+    equal("on the device" in page("plain.html", path=short).text(), False, "of a run without a device")
+
+
+@test
+def why_there_are_no_kernel_times():
+    path = shutil.copy(short, os.path.join(folder, "why.db"))
+    with sqlite3.connect(path) as db:
+        db.execute("insert into collector values (1, 0, 'cublas', 'cublasGemmEx', 12, null)")
+        db.execute("insert into event(run_id, rank, time_ns, name, text) values (1, 0, 5, 'cupti_owner', '<b>nsys</b>')")
+    db.close()
+    contains(page("why.html", path=path).text(), "Of the device, no kernel times: CUPTI serves one client at a time, and <b>nsys</b> had it.", "page")
+    contains(gnscope("show", "--store", path).stdout, "no kernel times: CUPTI serves one client at a time, and <b>nsys</b> had it", "show")
+    contains(show(path=path)["kernel_times"], "nsys", "json")
+
+
+@test
 def a_long_run_gives_a_small_page():
     if os.path.getsize(report("size.html", path=long)) > 2 << 20:
         raise AssertionError("more than 2 MB")
