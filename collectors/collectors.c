@@ -7,6 +7,7 @@
 #include "collectors/cuda/cudnn.h"
 #include "collectors/cuda/cupti_collector.h"
 #include "collectors/cuda/graph.h"
+#include "collectors/cuda/nccl.h"
 #include "collectors/torch/torch.h"
 
 const struct gns_collector *const gns_collectors[] = {
@@ -17,5 +18,6 @@ const struct gns_collector *const gns_collectors[] = {
 	&gns_cudnn_collector,
 	&gns_cupti_collector,
 	&gns_graph_collector,
+	&gns_nccl_collector,
 	NULL,
 };
