@@ -291,8 +291,10 @@ template <class A> static __device__ inline void along_buckets(const gns_cu_conv
 	}
 	by_thread[l][threadIdx.x / 8] = sum;
 	__syncthreads();
+#pragma unroll
 	for (int k = 0; k < 8; k++) {
 		along[k] = 0;
+#pragma unroll 4
 		for (int t = 0; t < GNS_CU_THREADS / 8; t++)
 			along[k] += by_thread[k][t];
 	}

@@ -726,6 +726,7 @@ template <class T> static __device__ inline void embedding(const gns_cu_embeddin
 }
 
 #include "collectors/cuda/conv.cuh"
+#include "collectors/cuda/uses.cuh"
 
 /* ---- fingerprints: profiler/shim/print.c ---- */
 
@@ -789,14 +790,18 @@ ENTRIES(columns, gns_cu_columns)
 ENTRIES(gram, gns_cu_gram)
 ENTRIES(inner, gns_cu_inner)
 ENTRIES(embedding, gns_cu_embedding)
+ENTRIES(add_ids, gns_cu_add_ids)
+ENTRY(gns_add_up_f32, (GNS_CU_THREADS), gns_cu_add_up, add_up<float>(a))
+ENTRY(gns_add_up_f64, (GNS_CU_THREADS), gns_cu_add_up, add_up<double>(a))
+ENTRY(gns_add_rows, (GNS_CU_THREADS), gns_cu_add_rows, add_rows(a))
 ENTRIES(conv_maps, gns_cu_conv_maps)
 ENTRIES(conv_dots, gns_cu_conv_dots)
 ENTRY(gns_conv_lay_f32, (GNS_CU_THREADS), gns_cu_conv_lay, conv_lay<float>(a))
 ENTRY(gns_conv_lay_f64, (GNS_CU_THREADS), gns_cu_conv_lay, conv_lay<double>(a))
 ENTRY(gns_conv_direction_f32, (GNS_CU_THREADS), gns_cu_conv_direction, conv_direction<float>(a))
 ENTRY(gns_conv_direction_f64, (GNS_CU_THREADS), gns_cu_conv_direction, conv_direction<double>(a))
-ENTRY(gns_conv_finish_f32, (GNS_CU_THREADS), gns_cu_conv_finish, conv_finish<float>(a))
-ENTRY(gns_conv_finish_f64, (GNS_CU_THREADS), gns_cu_conv_finish, conv_finish<double>(a))
+ENTRY(gns_conv_finish_f32, (GNS_CU_THREADS, 1), gns_cu_conv_finish, conv_finish<float>(a))
+ENTRY(gns_conv_finish_f64, (GNS_CU_THREADS, 1), gns_cu_conv_finish, conv_finish<double>(a))
 ENTRY(gns_gather_f32, (GNS_CU_THREADS), gns_cu_gather, gather<float>(a))
 ENTRY(gns_gather_f64, (GNS_CU_THREADS), gns_cu_gather, gather<double>(a))
 ENTRY(gns_finish, (GNS_CU_THREADS), gns_cu_finish, finish(a))

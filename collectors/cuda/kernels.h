@@ -264,6 +264,36 @@ struct gns_cu_conv_finish {
 	double *value; /* samples x groups */
 };
 
+/* ---- several uses of one parameter: docs/sketch.md ---- */
+
+/* gns_add_up (f32, f64: of part): acc[i][l][c] += sum over chunks of part[i][chunk], where (l, c) is at l lane_step + c col_step. */
+struct gns_cu_add_up {
+	const uint32_t *gate;
+	const void *part; /* samples x chunks x GNS_CU_BUCKETS * cols */
+	float *acc;       /* samples x GNS_CU_BUCKETS x cols */
+	uint64_t samples, chunks, cols, lane_step, col_step;
+};
+
+/* gns_add_rows: a parameter of rows x cols as the partial sums of gns_reduce; acc[i][l][c] += the signed sum of the rows of bucket l. Of
+ * one lane: all rows, without a sign. */
+struct gns_cu_add_rows {
+	const uint32_t *gate;
+	const double *part; /* samples x chunks x rows * cols */
+	float *acc;         /* samples x lanes x cols */
+	uint64_t samples, chunks, rows, cols, lanes; /* lanes 8 or 1 */
+	uint64_t kept[3], own[3]; /* as in gns_reduce; an index's step in the parameter's own order */
+	uint64_t seed, stream, first_sample;
+};
+
+/* gns_add_ids (f32, f64, f16, bf16): acc[i][l][c] += signed sum of the rows of y whose id is of bucket l. Grid (ceil(cols / 256),
+ * samples). of.value is not looked at. */
+struct gns_cu_add_ids {
+	const uint32_t *gate;
+	struct gns_cu_embedding of;
+	float *acc;
+	uint64_t seed, stream, first_sample;
+};
+
 /* gns_print: the bits of 16 elements, at the places that profiler/shim/print.c takes, and two hashes of them: hash[0] is
  * gns_print_hash, hash[1] another. One block of 32. */
 struct gns_cu_print {

@@ -65,11 +65,26 @@ static int plan_slice(struct gns_cu_plan *plan, const struct gns_cu_ground *grou
 	return gns_cu_plan_conv(plan, ground, &((const struct job *)job)->of, first, n);
 }
 
+static int use(const struct gns_device_target *to, size_t n, struct job *job)
+{
+	const uint32_t *kernel = job->of.axes.kernel;
+	const size_t rest = job->x.size[1] / job->of.groups * kernel[0] * kernel[1] * kernel[2];
+
+	if (!gns_device_uses_fit(to, n, job->y.size[1], rest))
+		return -EINVAL;
+	job->of.seed = to->uses->seed;
+	job->of.stream = to->uses->of;
+	job->of.acc = to->uses->acc;
+	return rest == 1 ? -ENOTSUP : 0;
+}
+
 int gns_device_conv(const struct gns_device_target *to, const struct gns_samples *samples, const struct gns_tensor *x,
 		    const struct gns_tensor *y, const struct gns_conv *conv)
 {
 	struct job job;
-	const int rc = set_up(&job, samples, x, y, conv);
+	int rc = set_up(&job, samples, x, y, conv);
 
+	if (!rc && to->uses)
+		rc = use(to, samples->n, &job);
 	return rc ? rc : gns_device_run(to, samples->n, plan_slice, &job, SLICE_BYTES);
 }

@@ -21,6 +21,7 @@ struct rows {
 	uint64_t seed, stream;
 	int64_t padding_idx;
 	bool is_embedding;
+	const struct gns_device_uses *uses;
 };
 
 static int split_side(struct side *side, const struct gns_samples *samples, const struct gns_tensor *t, unsigned features)
@@ -91,6 +92,12 @@ static int tensor_to_copy(const struct rows *job, int k, size_t first, size_t n,
 static int plan_operands(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct rows *job, size_t first,
 			 const struct gns_cu_operand m[2])
 {
+	const struct gns_device_uses *uses = job->uses;
+
+	if (uses && job->is_embedding)
+		return gns_cu_plan_embedding_use(plan, ground, &m[0], &m[1], job->padding_idx, uses->seed, uses->of, first, uses->acc);
+	if (uses)
+		return gns_cu_plan_linear_use(plan, ground, &m[0], &m[1], uses->seed, uses->of, first, uses->acc);
 	if (job->is_embedding)
 		return gns_cu_plan_embedding(plan, ground, &m[0], &m[1], job->padding_idx);
 	return gns_cu_plan_linear(plan, ground, &m[0], &m[1], job->seed, job->stream, first);
@@ -136,11 +143,15 @@ static int plan_rows(struct gns_cu_plan *plan, const struct gns_cu_ground *groun
 int gns_device_linear(const struct gns_device_target *to, const struct gns_samples *samples, const struct gns_tensor *x,
 		      const struct gns_tensor *y)
 {
-	struct rows job = {.seed = samples->seed, .stream = samples->stream};
+	struct rows job = {.seed = samples->seed, .stream = samples->stream, .uses = to->uses};
 
 	if (!gns_tensor_is_sound(x) || !gns_tensor_is_sound(y) || x->ndim != y->ndim || split_side(&job.side[0], samples, x, 1) ||
 	    split_side(&job.side[1], samples, y, 1))
 		return -EINVAL;
+	if (!gns_device_uses_fit(to, samples->n, job.side[1].cols, job.side[0].cols))
+		return -EINVAL;
+	if (to->uses && to->uses->rest == 1)
+		return -ENOTSUP;
 	if ((x->dtype == GNS_F64) != (y->dtype == GNS_F64)) {
 		job.copied = true;
 		job.side[0].dtype = job.side[1].dtype = GNS_F64;
@@ -152,12 +163,16 @@ int gns_device_linear(const struct gns_device_target *to, const struct gns_sampl
 int gns_device_embedding(const struct gns_device_target *to, const struct gns_samples *samples, const struct gns_tensor *ids,
 			 const struct gns_tensor *y, int64_t padding_idx)
 {
-	struct rows job = {.padding_idx = padding_idx, .is_embedding = true};
+	struct rows job = {.padding_idx = padding_idx, .is_embedding = true, .uses = to->uses};
 	const bool is_id = ids && (ids->dtype == GNS_I64 || ids->dtype == GNS_I32) && (ids->data || gns_tensor_is_empty(ids));
 
 	if (!is_id || !gns_tensor_is_sound(y) || y->ndim != ids->ndim + 1 || split_side(&job.side[0], samples, ids, 0) ||
 	    split_side(&job.side[1], samples, y, 1))
 		return -EINVAL;
+	if (!gns_device_uses_fit(to, samples->n, to->uses ? to->uses->dim0 : 0, job.side[1].cols))
+		return -EINVAL;
+	if (to->uses && to->uses->rest == 1)
+		return -ENOTSUP;
 	const int rc = walk_rows(&job);
 	return rc ? rc : gns_device_run(to, samples->n, plan_rows, &job, SIZE_MAX);
 }

@@ -22,4 +22,14 @@ size_t gns_device_round(size_t bytes);
 /* Puts the kernels of `first` before those of `plan`, whose scratch lies `bytes` behind. */
 int gns_device_join(struct gns_cu_plan *plan, const struct gns_cu_plan *first, size_t bytes);
 
+struct gns_device_uses {
+	struct gns_set *set;
+	void *stream;
+	size_t n, dim0, rest;
+	uint64_t seed, of;
+	float *acc; /* n x 8 x rest, or n x dim0 where rest is 1 */
+};
+/* True also where there are none. */
+bool gns_device_uses_fit(const struct gns_device_target *to, size_t n, size_t dim0, size_t rest);
+
 #endif

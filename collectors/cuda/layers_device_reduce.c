@@ -7,6 +7,8 @@
 struct sums {
 	struct gns_reduction reduction;
 	struct gns_cu_reduction of; /* all samples */
+	size_t own[3]; /* what a step of a kept dimension is in the parameter's order */
+	const struct gns_device_uses *uses;
 };
 
 static struct gns_cu_side *side_of(struct gns_cu_reduction *of, int what)
@@ -17,6 +19,8 @@ static struct gns_cu_side *side_of(struct gns_cu_reduction *of, int what)
 static void add_dim(struct sums *job, const struct gns_walk *walk, unsigned d, bool kept, unsigned at)
 {
 	(kept ? job->of.kept : job->of.reduced)[at] = walk->size[d];
+	if (kept)
+		job->own[at] = (size_t)walk->stride[GNS_OF_A][d];
 	for (int what = 0; what < GNS_OF_A; what++) {
 		struct gns_cu_side *side = side_of(&job->of, what);
 		if (job->reduction.tensor[what])
@@ -32,7 +36,7 @@ static int lay_out(struct sums *job)
 
 	gns_walk_start(walk, false);
 	for (int k = 0; k < 3; k++)
-		job->of.kept[k] = job->of.reduced[k] = 1;
+		job->of.kept[k] = job->of.reduced[k] = job->own[k] = 1;
 	for (unsigned d = walk->ndim; d-- > 0;) {
 		const bool is_kept = walk->stride[GNS_OF_A][d] != 0;
 		if (walk->size[d] == 1)
@@ -61,11 +65,15 @@ static void advance(struct gns_cu_side *side, size_t first)
 
 static int plan_sums(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *job, size_t first, size_t n)
 {
-	struct gns_cu_reduction of = ((const struct sums *)job)->of;
+	const struct sums *sums = job;
+	const struct gns_device_uses *uses = sums->uses;
+	struct gns_cu_reduction of = sums->of;
 
 	of.samples = n;
 	for (int what = 0; what < GNS_OF_A; what++)
 		advance(side_of(&of, what), first);
+	if (uses)
+		return gns_cu_plan_reduce_use(plan, ground, &of, sums->own, uses->dim0, uses->rest, uses->seed, uses->of, first, uses->acc);
 	return gns_cu_plan_reduce(plan, ground, &of);
 }
 
@@ -73,6 +81,9 @@ static int run(const struct gns_device_target *to, size_t n, struct sums *job)
 {
 	int rc = 0;
 
+	if (to->uses && (to->uses->dim0 * to->uses->rest != job->reduction.count || to->uses->n != n))
+		return -EINVAL;
+	job->uses = to->uses;
 	if (job->reduction.empty)
 		job->of = (struct gns_cu_reduction){.samples = n};
 	else

@@ -13,7 +13,7 @@
 #define FOUR(name) "gns_" name "_f32", "gns_" name "_f64", "gns_" name "_f16", "gns_" name "_bf16"
 const char *const gns_cu_kernels[] = {
 	FOUR("norm2"), FOUR("direction"), FOUR("project"), FOUR("buckets"), FOUR("weigh"), FOUR("columns"), FOUR("gram"), FOUR("inner"),
-	FOUR("embedding"), FOUR("conv_maps"), FOUR("conv_dots"), "gns_conv_lay_f32", "gns_conv_lay_f64", "gns_conv_direction_f32",
+	FOUR("embedding"), FOUR("add_ids"), "gns_add_up_f32", "gns_add_up_f64", "gns_add_rows", FOUR("conv_maps"), FOUR("conv_dots"), "gns_conv_lay_f32", "gns_conv_lay_f64", "gns_conv_direction_f32",
 	"gns_conv_direction_f64", "gns_conv_finish_f32", "gns_conv_finish_f64", "gns_gather_f32", "gns_gather_f64", "gns_finish", "gns_gram_finish", "gns_print", "gns_sum", "gns_value",
 	"gns_reduce", "gns_copy", "gns_fill", "gns_gate", "gns_deliver", "gns_mark", NULL,
 };
@@ -248,6 +248,8 @@ struct sketch {
 	size_t blocks; /* of gns_buckets a sample */
 	double *sq, *dot, *len2, *exact;
 	size_t tiles;
+	void *part; /* of a use: what gns_weigh left, in `chunks` chunks a sample */
+	size_t chunks;
 };
 
 static void plan_direction(struct gns_plan_draft *draft, struct sketch *s)
@@ -266,45 +268,51 @@ static void plan_direction(struct gns_plan_draft *draft, struct sketch *s)
 	s->len2 = plan_gather(draft, z->dtype, s->v, NULL, z->samples, 1, 1, z->cols, NULL);
 }
 
-static void plan_weigh(struct gns_plan_draft *draft, struct sketch *s)
+static void plan_weigh(struct gns_plan_draft *draft, struct sketch *s, bool is_use)
 {
 	const struct gns_cu_operand *z = s->z;
 	const size_t x = gns_plan_ceil_div(z->cols, GNS_CU_TILE(gns_plan_item_size(z->dtype))), rows = chunk_rows(draft->ground, z, x);
-	const size_t chunks = gns_plan_ceil_div(z->rows, rows);
 	struct gns_cu_weigh args = {.z = rows_of(z), .chunk_rows = rows, .u = s->u, .v = s->v};
 
-	if (chunks > 1)
-		args.part = gns_plan_take(draft, z->samples * chunks * GNS_CU_BUCKETS * z->cols, gns_plan_acc_size(z->dtype));
+	s->chunks = gns_plan_ceil_div(z->rows, rows);
+	if (s->chunks > 1 || is_use)
+		args.part = s->part = gns_plan_take(draft, z->samples * s->chunks * GNS_CU_BUCKETS * z->cols, gns_plan_acc_size(z->dtype));
 	else {
 		s->tiles = x;
 		s->sq = args.sq = gns_plan_take(draft, z->samples * GNS_CU_BUCKETS * x, sizeof(double));
 		s->dot = args.dot = gns_plan_take(draft, z->samples * GNS_CU_BUCKETS * x, sizeof(double));
 	}
-	gns_plan_launch(draft, "weigh", gns_plan_type_name(z->dtype), x, chunks, z->samples)->args.weigh = args;
-	if (chunks > 1) {
+	gns_plan_launch(draft, "weigh", gns_plan_type_name(z->dtype), x, s->chunks, z->samples)->args.weigh = args;
+	if (s->chunks > 1 && !is_use) {
 		s->tiles = gns_plan_ceil_div(z->cols, GNS_CU_THREADS);
-		s->sq = plan_gather(draft, z->dtype, args.part, s->v, z->samples, chunks, GNS_CU_BUCKETS, z->cols, &s->dot);
+		s->sq = plan_gather(draft, z->dtype, s->part, s->v, z->samples, s->chunks, GNS_CU_BUCKETS, z->cols, &s->dot);
 	}
+}
+
+static void plan_buckets(struct gns_plan_draft *draft, struct sketch *s, uint64_t seed, uint64_t stream, uint64_t first_sample)
+{
+	const struct gns_cu_operand *b = s->b;
+	struct gns_cu_launch *l = gns_plan_launch(draft, "buckets", gns_plan_type_name(b->dtype), s->blocks, b->samples, 1);
+
+	l->args.buckets = (struct gns_cu_buckets){.b = rows_of(b), .seed = seed, .stream = stream, .first_sample = first_sample,
+						  .a = s->a, .u = s->u, .g = s->g};
 }
 
 static int plan_sketch(struct gns_plan_draft *draft, struct sketch *s, bool deflate, uint64_t seed, uint64_t stream, uint64_t first_sample)
 {
 	const struct gns_cu_operand *b = s->b;
 	const size_t n = b->samples;
-	struct gns_cu_launch *l;
 
 	s->blocks = gns_plan_ceil_div(b->rows, GNS_CU_BUCKET_ROWS);
 	s->u = gns_plan_take(draft, n * b->rows * GNS_CU_BUCKETS, gns_plan_acc_size(b->dtype));
 	if (deflate)
 		plan_direction(draft, s);
-	l = gns_plan_launch(draft, "buckets", gns_plan_type_name(b->dtype), s->blocks, n, 1);
-	l->args.buckets = (struct gns_cu_buckets){.b = rows_of(b), .seed = seed, .stream = stream, .first_sample = first_sample,
-						  .a = s->a, .u = s->u, .g = s->g};
+	plan_buckets(draft, s, seed, stream, first_sample);
 	if (deflate)
 		s->exact = plan_gather(draft, b->dtype, s->g, NULL, n, s->blocks, 1, b->cols, NULL);
-	plan_weigh(draft, s);
+	plan_weigh(draft, s, false);
 	double *value = gns_plan_take(draft, n, sizeof *value);
-	l = gns_plan_launch(draft, "finish", NULL, n, 1, 1);
+	struct gns_cu_launch *l = gns_plan_launch(draft, "finish", NULL, n, 1, 1);
 	l->args.finish = (struct gns_cu_finish){.sq = s->sq, .dot = s->dot, .len2 = s->len2, .exact = s->exact, .tiles = s->tiles,
 						.len2_tiles = gns_plan_ceil_div(s->z->cols, GNS_CU_THREADS),
 						.exact_tiles = gns_plan_ceil_div(b->cols, GNS_CU_THREADS), .value = value};
@@ -312,13 +320,19 @@ static int plan_sketch(struct gns_plan_draft *draft, struct sketch *s, bool defl
 	return gns_plan_end(draft, value, n);
 }
 
+/* x and y as of a product: the same samples and rows, and element types that go together. */
+static bool is_product(const struct gns_cu_operand *x, const struct gns_cu_operand *y)
+{
+	return gns_plan_is_sound(x) && gns_plan_is_sound(y) && x->samples == y->samples && x->rows == y->rows &&
+	       (x->dtype == GNS_F64) == (y->dtype == GNS_F64);
+}
+
 int gns_cu_plan_linear(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *x,
 		       const struct gns_cu_operand *y, uint64_t seed, uint64_t stream, uint64_t first_sample)
 {
 	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
 
-	if (!gns_plan_is_sound(x) || !gns_plan_is_sound(y) || x->samples != y->samples || x->rows != y->rows ||
-	    (x->dtype == GNS_F64) != (y->dtype == GNS_F64))
+	if (!is_product(x, y))
 		return -EINVAL;
 	if (is_empty(x) || is_empty(y))
 		return gns_plan_end(&draft, NULL, 0);
@@ -329,6 +343,33 @@ int gns_cu_plan_linear(struct gns_cu_plan *plan, const struct gns_cu_ground *gro
 	if (gram_is_cheaper(s.b, s.z))
 		return plan_gram(&draft, x, y);
 	return plan_sketch(&draft, &s, !exact, seed, stream, first_sample);
+}
+
+static void plan_add_up(struct gns_plan_draft *draft, uint32_t dtype, struct gns_cu_add_up args)
+{
+	const size_t cells = args.samples * GNS_CU_BUCKETS * args.cols;
+
+	gns_plan_launch(draft, "add_up", dtype == GNS_F64 ? "f64" : "f32", gns_plan_ceil_div(cells, GNS_CU_THREADS), 1, 1)->args.add_up = args;
+}
+
+int gns_cu_plan_linear_use(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *x,
+			   const struct gns_cu_operand *y, uint64_t seed, uint64_t stream, uint64_t first_sample, float *acc)
+{
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
+	struct sketch s = {.b = y, .z = x};
+
+	if (!is_product(x, y))
+		return -EINVAL;
+	if (is_empty(x) || is_empty(y))
+		return gns_plan_seal(&draft);
+	s.blocks = gns_plan_ceil_div(y->rows, GNS_CU_BUCKET_ROWS);
+	s.u = gns_plan_take(&draft, y->samples * y->rows * GNS_CU_BUCKETS, gns_plan_acc_size(y->dtype));
+	plan_buckets(&draft, &s, seed, stream, first_sample);
+	plan_weigh(&draft, &s, true);
+	plan_add_up(&draft, x->dtype, (struct gns_cu_add_up){.part = s.part, .acc = acc + first_sample * GNS_CU_BUCKETS * x->cols,
+							     .samples = x->samples, .chunks = s.chunks, .cols = x->cols,
+							     .lane_step = x->cols, .col_step = 1});
+	return gns_plan_seal(&draft);
 }
 
 /* ---- biases, gains, embeddings ---- */
@@ -413,31 +454,78 @@ static size_t product(const size_t size[3])
 	return size[0] * size[1] * size[2];
 }
 
-int gns_cu_plan_reduce(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_reduction *of)
+/* Partial sums of every sample's kept elements. */
+static double *plan_parts(struct gns_plan_draft *draft, const struct gns_cu_reduction *of, size_t *chunks)
 {
-	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
 	const size_t kept = product(of->kept), reduced = product(of->reduced), n = of->samples;
-	int rc;
-
-	if (!kept || !reduced || !n)
-		return gns_plan_end(&draft, NULL, 0);
-	if (plan_plain(plan, ground, of, &rc))
-		return rc;
 	const bool along = kept == 1 || (reduced > 1 && llabs(of->y.reduced[2]) < llabs(of->y.kept[2]));
 	const size_t tiles = gns_plan_ceil_div(kept, along ? 8 : GNS_CU_REDUCE_KEPT);
-	const size_t want = gns_plan_ceil_div(gns_plan_multiprocessors(ground) * GNS_PLAN_BLOCKS_A_SM * 2, tiles * n);
+	const size_t want = gns_plan_ceil_div(gns_plan_multiprocessors(draft->ground) * GNS_PLAN_BLOCKS_A_SM * 2, tiles * n);
 	const size_t least = along ? 1024 : 256, share = gns_plan_ceil_div(reduced, want), chunk = share > least ? share : least;
-	const size_t chunks = gns_plan_ceil_div(reduced, chunk);
-	double *part = gns_plan_take(&draft, n * chunks * kept, sizeof *part);
-	struct gns_cu_launch *l = gns_plan_launch(&draft, "reduce", NULL, tiles, chunks, n);
+
+	*chunks = gns_plan_ceil_div(reduced, chunk);
+	double *part = gns_plan_take(draft, n * *chunks * kept, sizeof *part);
+	struct gns_cu_launch *l = gns_plan_launch(draft, "reduce", NULL, tiles, *chunks, n);
 	l->args.reduce = (struct gns_cu_reduce){.y = of->y, .x = of->x, .mean = of->mean, .rstd = of->rstd, .kept_n = kept,
 						.reduced_n = reduced, .chunk = chunk, .along = along, .part = part};
 	for (int d = 0; d < 3; d++) {
 		l->args.reduce.kept[d] = of->kept[d];
 		l->args.reduce.reduced[d] = of->reduced[d];
 	}
+	return part;
+}
+
+int gns_cu_plan_reduce(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_reduction *of)
+{
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
+	const size_t kept = product(of->kept), n = of->samples;
+	size_t chunks;
+	int rc;
+
+	if (!kept || !product(of->reduced) || !n)
+		return gns_plan_end(&draft, NULL, 0);
+	if (plan_plain(plan, ground, of, &rc))
+		return rc;
+	const double *part = plan_parts(&draft, of, &chunks);
 	const double *sq = plan_gather(&draft, GNS_F64, part, NULL, n, chunks, 1, kept, NULL);
 	return gns_plan_end(&draft, sq, n * gns_plan_ceil_div(kept, GNS_CU_THREADS));
+}
+
+int gns_cu_plan_reduce_use(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_reduction *of,
+			   const size_t own[3], size_t dim0, size_t rest, uint64_t seed, uint64_t stream, uint64_t first_sample, float *acc)
+{
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
+	const size_t kept = product(of->kept), n = of->samples;
+	const bool vector = rest == 1;
+	size_t chunks;
+
+	if (!kept || !product(of->reduced) || !n)
+		return gns_plan_seal(&draft);
+	if (kept != dim0 * rest)
+		return -EINVAL;
+	const double *part = plan_parts(&draft, of, &chunks);
+	struct gns_cu_add_rows args = {.part = part, .samples = n, .chunks = chunks, .rows = vector ? 1 : dim0, .cols = vector ? dim0 : rest,
+				       .lanes = vector ? 1 : GNS_CU_BUCKETS, .seed = seed, .stream = stream, .first_sample = first_sample};
+	for (int d = 0; d < 3; d++) {
+		args.kept[d] = of->kept[d];
+		args.own[d] = own[d];
+	}
+	args.acc = acc + first_sample * args.lanes * args.cols;
+	const size_t cells = n * args.lanes * args.cols;
+	gns_plan_launch(&draft, "add_rows", NULL, gns_plan_ceil_div(cells, GNS_CU_THREADS), 1, 1)->args.add_rows = args;
+	return gns_plan_seal(&draft);
+}
+
+static bool are_ids(const struct gns_cu_operand *ids, const struct gns_cu_operand *y)
+{
+	return gns_plan_is_sound(y) && ids && (ids->dtype == GNS_I64 || ids->dtype == GNS_I32) && ids->samples == y->samples &&
+	       ids->rows == y->rows;
+}
+
+static struct gns_cu_embedding embedding_of(const struct gns_cu_operand *ids, const struct gns_cu_operand *y, int64_t padding_idx)
+{
+	return (struct gns_cu_embedding){.y = rows_of(y), .ids = ids->data, .ids_sample_step = ids->sample_step,
+					 .ids_row_stride = ids->row_stride, .padding_idx = padding_idx, .ids_wide = ids->dtype == GNS_I64};
 }
 
 int gns_cu_plan_embedding(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *ids,
@@ -445,16 +533,32 @@ int gns_cu_plan_embedding(struct gns_cu_plan *plan, const struct gns_cu_ground *
 {
 	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
 
-	if (!gns_plan_is_sound(y) || !ids || (ids->dtype != GNS_I64 && ids->dtype != GNS_I32) || ids->samples != y->samples || ids->rows != y->rows)
+	if (!are_ids(ids, y))
 		return -EINVAL;
 	if (is_empty(y))
 		return gns_plan_end(&draft, NULL, 0);
 	double *value = gns_plan_take(&draft, y->samples * y->rows, sizeof *value);
 	struct gns_cu_launch *l = gns_plan_launch(&draft, "embedding", gns_plan_type_name(y->dtype), y->rows, y->samples, 1);
-	l->args.embedding = (struct gns_cu_embedding){.y = rows_of(y), .ids = ids->data, .ids_sample_step = ids->sample_step,
-						      .ids_row_stride = ids->row_stride, .padding_idx = padding_idx,
-						      .ids_wide = ids->dtype == GNS_I64, .value = value};
+	l->args.embedding = embedding_of(ids, y, padding_idx);
+	l->args.embedding.value = value;
 	return gns_plan_end(&draft, value, y->samples * y->rows);
+}
+
+int gns_cu_plan_embedding_use(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *ids,
+			      const struct gns_cu_operand *y, int64_t padding_idx, uint64_t seed, uint64_t stream, uint64_t first_sample,
+			      float *acc)
+{
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
+
+	if (!are_ids(ids, y))
+		return -EINVAL;
+	if (is_empty(y))
+		return gns_plan_seal(&draft);
+	struct gns_cu_launch *l = gns_plan_launch(&draft, "add_ids", gns_plan_type_name(y->dtype),
+						  gns_plan_ceil_div(y->cols, GNS_CU_THREADS), y->samples, 1);
+	l->args.add_ids = (struct gns_cu_add_ids){.of = embedding_of(ids, y, padding_idx), .seed = seed, .stream = stream,
+						  .first_sample = first_sample, .acc = acc + first_sample * GNS_CU_BUCKETS * y->cols};
+	return gns_plan_seal(&draft);
 }
 
 int gns_cu_plan_print(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *data, uint32_t dtype, size_t slow_n,
@@ -536,4 +640,14 @@ int gns_cu_plan_copy(struct gns_cu_plan *plan, const struct gns_cu_ground *groun
 	const int rc = gns_plan_copy(&draft, t, out, to);
 
 	return rc ? rc : gns_plan_seal(&draft);
+}
+
+int gns_cu_plan_fill(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, double *out, size_t n)
+{
+	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
+	const size_t blocks = gns_plan_ceil_div(n, GNS_CU_THREADS), most = gns_plan_multiprocessors(ground) * 8;
+
+	if (n)
+		gns_plan_launch(&draft, "fill", NULL, blocks < most ? blocks : most, 1, 1)->args.fill = (struct gns_cu_fill){.out = out, .n = n};
+	return gns_plan_seal(&draft);
 }

@@ -47,6 +47,9 @@ struct gns_cu_launch {
 		struct gns_cu_conv_maps conv_maps;
 		struct gns_cu_conv_dots conv_dots;
 		struct gns_cu_conv_finish conv_finish;
+		struct gns_cu_add_up add_up;
+		struct gns_cu_add_rows add_rows;
+		struct gns_cu_add_ids add_ids;
 	} args;
 };
 
@@ -104,16 +107,31 @@ struct gns_cu_convolution {
 	struct gns_cu_axes axes;
 	size_t images, groups; /* images of a sample */
 	uint64_t seed, stream;
+	float *acc; /* NULL: the estimate goes to *out. Otherwise the accumulators below, of all samples, get one use more */
 };
 int gns_cu_plan_conv(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_convolution *conv, size_t first,
 		     size_t n);
-/* Two hashes of 64 bits to hash[0..1], the bits of 16 elements to `bits` if that is not NULL (device memory). Needs no scratch, as the
- * two below. */
+
+/* One use more of a parameter of dim0 x rest elements: to accumulators of samples x 8 x rest floats (from sample `first_sample` on), with
+ * signs along dim0. *out is not touched. The estimate is their squared norm in the end. */
+int gns_cu_plan_linear_use(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *x,
+			   const struct gns_cu_operand *y, uint64_t seed, uint64_t stream, uint64_t first_sample, float *acc);
+int gns_cu_plan_embedding_use(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *ids,
+			      const struct gns_cu_operand *y, int64_t padding_idx, uint64_t seed, uint64_t stream, uint64_t first_sample,
+			      float *acc);
+/* own[d]: what a step of kept[d] is in the parameter's own order. rest 1: accumulators of samples x dim0, exact. */
+int gns_cu_plan_reduce_use(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_reduction *of,
+			   const size_t own[3], size_t dim0, size_t rest, uint64_t seed, uint64_t stream, uint64_t first_sample, float *acc);
+
+/* Two hashes of 64 bits to hash[0..1], the bits of 16 elements to `bits` if that is not NULL (device memory). Needs no scratch, as those
+ * below. */
 int gns_cu_plan_print(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *data, uint32_t dtype, size_t slow_n,
 		      size_t fast_n, ptrdiff_t ld, uint64_t *hash, uint64_t *bits);
 /* *out = the first element, as a double. */
 int gns_cu_plan_value(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const void *data, uint32_t dtype);
 /* The tensor (ids too) packed in the order of its dimensions to `out`, as it is or converted to GNS_F32 or GNS_F64. */
 int gns_cu_plan_copy(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_tensor *t, void *out, uint32_t to);
+/* n zeros. */
+int gns_cu_plan_fill(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, double *out, size_t n);
 
 #endif

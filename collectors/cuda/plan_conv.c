@@ -12,7 +12,8 @@ struct conv {
 	size_t first, n, images; /* samples; images of all of them */
 	size_t in, out, positions, plane, taps; /* channels of a group */
 	uint32_t acc;            /* GNS_F32 or GNS_F64 */
-	bool x_in_place, y_in_place, exact, from_input; /* buckets of the input */
+	bool x_in_place, y_in_place, is_use, exact, deflate;
+	bool from_input; /* buckets of the input */
 	struct gns_cu_pieces input, output;
 	uint32_t input_type, output_type;
 	const void *v;
@@ -72,10 +73,12 @@ static void deal_roles(struct conv *job)
 	const bool in_wider = in >= job->out;
 	const size_t narrow = in_wider ? job->out : in;
 
-	job->exact = narrow <= GNS_CU_BUCKETS;
-	job->from_input = job->exact ? !in_wider : in_wider;
+	job->is_use = job->of->acc != NULL;
+	job->exact = narrow <= GNS_CU_BUCKETS && !job->is_use;
+	job->from_input = !job->is_use && (job->exact ? !in_wider : in_wider);
+	job->deflate = !job->exact && !job->is_use;
 	job->maps = job->exact ? (uint32_t)narrow : GNS_CU_BUCKETS;
-	job->total = job->maps + !job->exact;
+	job->total = job->maps + job->deflate;
 }
 
 static const void *from_sample(const struct conv *job, const struct gns_tensor *t)
@@ -159,11 +162,11 @@ static void put_input(struct conv *job)
 		job->input.channel_step = (int64_t)job->plane;
 		job->input.padded = 1;
 	}
-	if (!job->exact)
+	if (job->deflate)
 		lay.part = gns_plan_take(&job->draft, job->images * channels * tiles, sizeof(double));
-	if (!job->x_in_place || !job->exact)
+	if (!job->x_in_place || job->deflate)
 		gns_plan_launch(&job->draft, "conv_lay", gns_plan_type_name(job->acc), job->images * channels * tiles, 1, 1)->args.conv_lay = lay;
-	if (!job->exact)
+	if (job->deflate)
 		plan_direction(job, lay.part, channels, tiles);
 }
 
@@ -190,7 +193,7 @@ static void plan_maps(struct conv *job, const struct gns_cu_pieces *pieces, uint
 	l->args.conv_maps = (struct gns_cu_conv_maps){
 		.pieces = *pieces, .images = of->images, .groups = of->groups, .positions = job->positions, .tiles = tiles, .seed = of->seed,
 		.stream = of->stream, .first_sample = job->first, .form = job->exact ? GNS_CU_CONV_SINGLE : GNS_CU_CONV_BUCKETS,
-		.width = width, .maps = maps, .along = along, .total = job->total, .v = along ? job->v : NULL, .out = job->map,
+		.width = width, .maps = maps, .along = along, .total = job->total, .v = along ? job->v : NULL, .out = job->map, .common = job->is_use,
 	};
 }
 
@@ -233,6 +236,19 @@ static int plan_finish(struct conv *job, const void *z, const void *g, size_t ch
 	return gns_plan_end(&job->draft, value, job->n * of->groups);
 }
 
+/* The groups' rows are rows of one parameter: their sketches add up, as those of images and chunks do. */
+static int add_use(struct conv *job, const void *z, size_t chunk)
+{
+	const size_t rest = job->input.count, chunks = gns_plan_ceil_div(job->positions, chunk), n = job->n;
+	struct gns_cu_launch *l = gns_plan_launch(&job->draft, "add_up", gns_plan_type_name(job->acc),
+						  gns_plan_ceil_div(n * GNS_CU_BUCKETS * rest, GNS_CU_THREADS), 1, 1);
+
+	l->args.add_up = (struct gns_cu_add_up){.part = z, .acc = job->of->acc + job->first * GNS_CU_BUCKETS * rest, .samples = n,
+						.chunks = job->of->images * job->of->groups * chunks, .cols = rest, .lane_step = 1,
+						.col_step = GNS_CU_BUCKETS};
+	return gns_plan_seal(&job->draft);
+}
+
 int gns_cu_plan_conv(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_convolution *conv, size_t first,
 		     size_t n)
 {
@@ -242,7 +258,7 @@ int gns_cu_plan_conv(struct gns_cu_plan *plan, const struct gns_cu_ground *groun
 	if (rc)
 		return rc;
 	if (!n || !job.images || !job.in || !job.out || !job.positions || !volume(conv->axes.in))
-		return gns_plan_end(&job.draft, NULL, 0);
+		return conv->acc ? gns_plan_seal(&job.draft) : gns_plan_end(&job.draft, NULL, 0);
 	deal_roles(&job);
 	rc = put_output(&job);
 	if (rc)
@@ -253,11 +269,11 @@ int gns_cu_plan_conv(struct gns_cu_plan *plan, const struct gns_cu_ground *groun
 	const uint32_t b_type = job.from_input ? job.input_type : job.output_type, z_type = job.from_input ? job.output_type : job.input_type;
 	const size_t chunk = chunk_positions(&job, gns_plan_ceil_div(z->count, 8));
 	const void *g = NULL;
-	plan_maps(&job, b, b_type, job.maps, !job.exact && job.from_input);
-	if (!job.exact && !job.from_input) {
+	plan_maps(&job, b, b_type, job.maps, job.deflate && job.from_input);
+	if (job.deflate && !job.from_input) {
 		plan_maps(&job, &job.input, job.input_type, 0, true);
 		g = plan_dots(&job, &job.output, job.output_type, job.total - 1, 1, chunk);
 	}
 	const void *dots = plan_dots(&job, z, z_type, 0, job.from_input ? job.total : job.maps, chunk);
-	return plan_finish(&job, dots, g, chunk);
+	return job.is_use ? add_use(&job, dots, chunk) : plan_finish(&job, dots, g, chunk);
 }

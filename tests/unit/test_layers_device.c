@@ -379,3 +379,191 @@ Test(layers_device, convolutions_that_disagree_are_refused)
 	sets_drop(&set);
 	drop(&x), drop(&y);
 }
+
+/* ---- several uses of one parameter ---- */
+
+/* The sketch of a matrix written out, from the generator's bits: sum over buckets of |signed sum of their rows|^2. */
+static double sketch_of(const double *a, size_t dim0, size_t rest, uint64_t seed, uint64_t of, size_t sample)
+{
+	double sum = 0, *z = calloc(8 * rest, sizeof *z);
+
+	for (size_t row = 0; row < dim0; row++) {
+		const uint64_t bits = gns_sketch_bits(seed, of, sample, row / 32);
+		const unsigned block = (unsigned)(row % 32) / 8, bucket = (unsigned)(row % 8) ^ (unsigned)(bits >> (32 + 3 * block) & 7);
+		for (size_t c = 0; c < rest; c++)
+			z[bucket * rest + c] += (bits >> (8 * block + bucket) & 1 ? -1 : 1) * a[row * rest + c];
+	}
+	for (size_t k = 0; k < 8 * rest; k++)
+		sum += z[k] * z[k];
+	free(z);
+	return sum;
+}
+
+enum { USES_N = 5, USES_T = 9 };
+
+struct uses_case {
+	struct held_tensor ids, w, x, y, g;
+	size_t dim0, rest;
+	int64_t padding_idx;
+};
+
+static double uses_truth(const struct uses_case *u, unsigned which, uint64_t seed, uint64_t of)
+{
+	const size_t dim0 = u->dim0, rest = u->rest;
+	double truth = 0, *a = malloc(dim0 * rest * sizeof *a);
+
+	for (size_t i = 0; i < USES_N; i++) {
+		memset(a, 0, dim0 * rest * sizeof *a);
+		for (size_t t = 0; t < USES_T; t++)
+			for (size_t c = 0; c < rest; c++) {
+				const int64_t id = (int64_t)AT(u->ids, i, t);
+				if (which & 1 && id != u->padding_idx)
+					a[(size_t)id * rest + c] += AT(u->w, i, t, c);
+				for (size_t o = 0; o < dim0 && which & 2; o++)
+					a[o * rest + c] += AT(u->x, i, t, c) * AT(u->y, i, t, o);
+			}
+		for (size_t o = 0; o < dim0 && which & 4; o++)
+			for (size_t c = 0; c < rest; c++)
+				a[o * rest + c] += AT(u->g, i, o, c);
+		truth += sketch_of(a, dim0, rest, seed, of, i);
+	}
+	free(a);
+	return truth;
+}
+
+static double measure_uses(const struct uses_case *u, unsigned which, size_t scratch, uint64_t seed, uint64_t of)
+{
+	struct gns_set set;
+	sets_hold(&set, scratch);
+	struct gns_device_target to = {.set = &set, .slot = 1};
+	struct gns_device_uses *uses = gns_device_uses_init(&set, NULL, USES_N, u->dim0, u->rest, seed, of);
+	const struct gns_samples s = samples_of(USES_N, 0);
+	double result;
+
+	cr_assert(uses);
+	to.uses = uses;
+	if (which & 1)
+		cr_assert_eq(gns_device_embedding(&to, &s, &u->ids.t, &u->w.t, u->padding_idx), 0);
+	if (which & 2)
+		cr_assert_eq(gns_device_linear(&to, &s, &u->x.t, &u->y.t), 0);
+	if (which & 4)
+		cr_assert_eq(gns_device_reduce(&to, &s, &u->g.t, NULL, 2, (size_t[]){u->dim0, u->rest}), 0);
+	cr_assert(isnan(set.slot[1]));
+	to.uses = NULL;
+	cr_assert_eq(gns_device_uses_finish(&to, uses), 0);
+	result = set.slot[1];
+	sets_drop(&set);
+	return result;
+}
+
+Test(layers_device, uses_add_up_before_they_are_squared)
+{
+	for (int k = 0; k < 4 * ORDERS * 2; k++) {
+		struct uses_case u = {.dim0 = k % 2 ? 71 : 6, .rest = k % 3 ? 21 : 300, .padding_idx = k % 4 - 1};
+		const uint32_t type = dtypes[k / ORDERS % 4];
+		const enum order order = k % ORDERS;
+		u.ids = hold_tensor(PLAIN, GNS_I64, 2, (size_t[]){USES_N, USES_T}, (double)u.dim0);
+		u.w = hold_tensor(order, type, 3, (size_t[]){USES_N, USES_T, u.rest}, 0.5);
+		u.x = hold_tensor(order, type, 3, (size_t[]){USES_N, USES_T, u.rest}, 0.5);
+		u.y = hold_tensor(k % 3 ? order : PLAIN, type, 3, (size_t[]){USES_N, USES_T, u.dim0}, 0.25);
+		u.g = hold_tensor(order, type, 3, (size_t[]){USES_N, u.dim0, u.rest}, 0);
+		for (unsigned which = 1; which < 8; which++) {
+			const double truth = uses_truth(&u, which, 7, 9), plenty = measure_uses(&u, which, PLENTY, 7, 9);
+			cr_assert(near(plenty, truth, 1e-5), "case %d, uses %u: %.12g, truth %.12g", k, which, plenty, truth);
+			const double little = measure_uses(&u, which, 180 << 10, 7, 9);
+			cr_assert(near(little, truth, 1e-5), "case %d, uses %u: %.12g, truth %.12g", k, which, little, truth);
+		}
+		drop(&u.ids), drop(&u.w), drop(&u.x), drop(&u.y), drop(&u.g);
+	}
+}
+
+/* A bias and a gain met twice: exact. */
+Test(layers_device, uses_of_vectors_are_exact)
+{
+	for (int k = 0; k < ORDERS; k++) {
+		struct held_tensor g = hold_tensor(k, GNS_F32, 4, (size_t[]){4, 30, 3, 5}, 0.25), h = hold_tensor(PLAIN, GNS_BF16, 3, (size_t[]){4, 7, 30}, 0);
+		struct gns_set set;
+		sets_hold(&set, PLENTY);
+		struct gns_device_target to = {.set = &set, .uses = gns_device_uses_init(&set, NULL, 4, 30, 1, 1, 2)};
+		const struct gns_samples s = samples_of(4, 0);
+		double truth = 0;
+		cr_assert_eq(gns_device_reduce(&to, &s, &g.t, NULL, 3, (size_t[]){30, 1, 1}), 0);
+		cr_assert_eq(gns_device_reduce(&to, &s, &h.t, NULL, 1, (size_t[]){30}), 0);
+		struct gns_device_uses *uses = to.uses;
+		to.uses = NULL;
+		cr_assert_eq(gns_device_uses_finish(&to, uses), 0);
+		for (size_t i = 0; i < 4; i++)
+			for (size_t c = 0; c < 30; c++) {
+				double sum = 0;
+				for (size_t p = 0; p < 15; p++)
+					sum += AT(g, i, c, p / 5, p % 5);
+				for (size_t t = 0; t < 7; t++)
+					sum += AT(h, i, t, c);
+				truth += sum * sum;
+			}
+		cr_assert(near(set.slot[0], truth, 1e-6), "%.12g, truth %.12g", set.slot[0], truth);
+		sets_drop(&set);
+		drop(&g), drop(&h);
+	}
+}
+
+/* Two uses of one convolution, of different sizes, in groups. */
+Test(layers_device, uses_of_a_convolution)
+{
+	enum { G = 2, C = 6, O = 30, K = 3, REST = C / G * K };
+	const struct gns_conv conv = {.dims = 1, .kernel = {K}, .stride = {2}, .padding = {1}, .dilation = {1}, .groups = G};
+	for (int k = 0; k < 4 * ORDERS; k++) {
+		const uint32_t type = dtypes[k / ORDERS];
+		struct held_tensor x[2], y[2];
+		struct gns_set set;
+		sets_hold(&set, PLENTY);
+		struct gns_device_target to = {.set = &set, .uses = gns_device_uses_init(&set, NULL, 3, O, REST, 4, 5)};
+		const struct gns_samples s = samples_of(3, 0);
+		for (int use = 0; use < 2; use++) {
+			const size_t w = use ? 50 : 9;
+			x[use] = hold_tensor(k % ORDERS, type, 3, (size_t[]){6, C, w}, 0.5);
+			y[use] = hold_tensor(k % ORDERS, type, 3, (size_t[]){6, O, (w - 1) / 2 + 1}, 0.125);
+			cr_assert_eq(gns_device_conv(&to, &s, &x[use].t, &y[use].t, &conv), 0);
+		}
+		struct gns_device_uses *uses = to.uses;
+		to.uses = NULL;
+		cr_assert_eq(gns_device_uses_finish(&to, uses), 0);
+		double truth = 0;
+		for (size_t i = 0; i < 3; i++) {
+			double a[O * REST] = {0};
+			for (size_t at = 0; at < O * REST * 4; at++) { /* o, rest, image, use */
+				const size_t o = at / 4 / REST, j = at / 4 % REST, image = 2 * i + at / 2 % 2, use = at % 2;
+				for (size_t p = 0; p < y[use].t.size[2]; p++) {
+					const size_t t = p * 2 + j % K;
+					if (t >= 1 && t - 1 < x[use].t.size[2])
+						a[o * REST + j] += AT(y[use], image, o, p) * AT(x[use], image, o / (O / G) * (C / G) + j / K, t - 1);
+				}
+			}
+			truth += sketch_of(a, O, REST, 4, 5, i);
+		}
+		cr_assert(near(set.slot[0], truth, 1e-5), "case %d: %.12g, truth %.12g", k, set.slot[0], truth);
+		sets_drop(&set);
+		drop(&x[0]), drop(&x[1]), drop(&y[0]), drop(&y[1]);
+	}
+}
+
+Test(layers_device, uses_that_do_not_fit_are_refused)
+{
+	struct held_tensor x = hold_tensor(PLAIN, GNS_F32, 3, (size_t[]){4, 5, 6}, 0);
+	const struct gns_samples s = samples_of(4, 0);
+	struct gns_set set;
+
+	sets_hold(&set, PLENTY);
+	struct gns_device_target to = {.set = &set, .uses = gns_device_uses_init(&set, NULL, 4, 7, 6, 1, 2)};
+	cr_assert_eq(gns_device_linear(&to, &s, &x.t, &x.t), -EINVAL);
+	cr_assert_eq(gns_device_reduce(&to, &s, &x.t, NULL, 1, (size_t[]){6}), -EINVAL);
+	to.stream = &set; /* another one */
+	struct gns_tensor y = x.t;
+	y.size[2] = 5;
+	cr_assert_eq(gns_device_linear(&to, &s, &x.t, &y), -EINVAL);
+	gns_device_uses_drop(to.uses);
+	cr_assert_null(gns_device_uses_init(&set, NULL, SIZE_MAX / 64, 7, 6, 1, 2));
+	cr_assert_null(gns_device_uses_init(&set, NULL, 1000000, 7, 6, 1, 2)); /* more than the set has */
+	sets_drop(&set);
+	drop(&x);
+}
