@@ -51,6 +51,7 @@ void gns_fake_observe(gns_fake_observer observer);
 /* From the n-th launch of a kernel in the current context on (1: the next), every call there fails with `error`, as after a fault on a
  * device; 0: all is well again. */
 void gns_fake_break(int error, unsigned n);
+void gns_fake_starve(size_t most); /* larger allocations find no memory */
 uint64_t gns_fake_calls(void); /* of the driver's functions, in this process */
 
 #endif

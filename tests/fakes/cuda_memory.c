@@ -20,6 +20,7 @@ struct range {
 	bool live;
 };
 
+static size_t most = (size_t)8 << 30; /* of one allocation */
 static struct range *ranges; /* by base */
 static size_t n_ranges, room;
 
@@ -158,8 +159,13 @@ static CUresult allocate(void **address, size_t bytes, enum kind kind, const cha
 	fake_unsafe(call);
 	if (!bytes)
 		return CUDA_ERROR_INVALID_VALUE;
-	*address = bytes < (size_t)8 << 30 ? take(bytes, kind) : NULL;
+	*address = bytes <= most ? take(bytes, kind) : NULL;
 	return *address ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+void gns_fake_starve(size_t largest)
+{
+	most = largest;
 }
 
 static struct range *owned(const void *address, const char *call)

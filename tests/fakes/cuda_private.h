@@ -11,7 +11,7 @@
 
 #define DEVICES_MAX 16
 #define CONTEXTS_MAX 64
-#define STACK_MAX 16
+#define STACK_MAX 64
 #define JOINED_MAX 16 /* streams of one capture */
 
 struct fake_stream;
