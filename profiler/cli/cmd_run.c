@@ -46,6 +46,8 @@ static const char help[] =
 	"      --no-torch        see the matrix products of a PyTorch program alone, not\n"
 	"                        every parameter                      (GNSCOPE_TORCH=0)\n"
 	"      --no-gpu          leave CUDA alone                       (GNSCOPE_GPU=0)\n"
+	"      --kernels WHEN    kernel times on GPUs, by CUPTI: auto (some steps of a\n"
+	"                        hundred, the default), on (all), off  (GNSCOPE_KERNELS)\n"
 	"      --lib FILE        the shim library, libgnscope.so            (GNSCOPE_LIB)\n"
 	"  -h, --help            this text\n"
 	"\n"
@@ -75,6 +77,7 @@ static int check_settings(const struct gns_launch *l)
 	double number;
 	const char *samples = setting(l->samples, "GNSCOPE_SAMPLES"), *every = setting(l->every, "GNSCOPE_EVERY");
 	const char *budget = setting(l->budget, "GNSCOPE_BUDGET"), *probes = setting(l->probes, "GNSCOPE_PROBES");
+	const char *kernels = setting(l->kernels, "GNSCOPE_KERNELS");
 	if (l->every && l->budget)
 		return gns_cli_usage("run", "--every and --budget exclude each other: either says which steps are measured");
 	if (samples && gns_cli_integer(samples, 1, SETTING_MAX, &whole) != 0)
@@ -85,13 +88,15 @@ static int check_settings(const struct gns_launch *l)
 		return gns_cli_usage("run", "budget '%s' is not a percentage above 0 and up to 100 (--budget, GNSCOPE_BUDGET)", budget);
 	if (probes && (gns_cli_integer(probes, 8, 32, &whole) != 0 || whole % 8 != 0))
 		return gns_cli_usage("run", "probes '%s' is not 8, 16, 24 or 32 (--probes, GNSCOPE_PROBES)", probes);
+	if (kernels && strcmp(kernels, "auto") != 0 && strcmp(kernels, "on") != 0 && strcmp(kernels, "off") != 0)
+		return gns_cli_usage("run", "kernels '%s' is not auto, on or off (--kernels, GNSCOPE_KERNELS)", kernels);
 	return 0;
 }
 
 /* Returns -1 to go on, or an exit status. */
 static int parse(int argc, char **argv, struct run *r)
 {
-	enum { STORE = 256, NAME, SAMPLES, EVERY, BUDGET, LOSS, TOP, NO_TOP, LIB, PROBES, NO_TORCH, NO_GPU };
+	enum { STORE = 256, NAME, SAMPLES, EVERY, BUDGET, LOSS, TOP, NO_TOP, LIB, PROBES, NO_TORCH, NO_GPU, KERNELS };
 	static const struct option longs[] = {
 		{"store", required_argument, NULL, STORE}, {"name", required_argument, NULL, NAME},
 		{"samples", required_argument, NULL, SAMPLES}, {"every", required_argument, NULL, EVERY},
@@ -99,6 +104,7 @@ static int parse(int argc, char **argv, struct run *r)
 		{"top", no_argument, NULL, TOP}, {"no-top", no_argument, NULL, NO_TOP},
 		{"lib", required_argument, NULL, LIB}, {"probes", required_argument, NULL, PROBES},
 		{"no-torch", no_argument, NULL, NO_TORCH}, {"no-gpu", no_argument, NULL, NO_GPU},
+		{"kernels", required_argument, NULL, KERNELS},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
 	};
 	struct gns_launch *l = &r->launch;
@@ -120,6 +126,7 @@ static int parse(int argc, char **argv, struct run *r)
 		case PROBES: l->probes = optarg; break;
 		case NO_TORCH: l->torch = "0"; break;
 		case NO_GPU: l->gpu = "0"; break;
+		case KERNELS: l->kernels = optarg; break;
 		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
 		default: return gns_cli_bad_option(argv, c);
 		}

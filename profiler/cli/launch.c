@@ -201,6 +201,7 @@ static void set_environment(const struct gns_launch *l)
 	set_or_leave("GNSCOPE_PROBES", l->probes);
 	set_or_leave("GNSCOPE_TORCH", l->torch);
 	set_or_leave("GNSCOPE_GPU", l->gpu);
+	set_or_leave("GNSCOPE_KERNELS", l->kernels);
 	if (l->every)
 		unsetenv("GNSCOPE_BUDGET");
 	else if (l->budget)

@@ -104,6 +104,11 @@ def the_environment_of_the_command():
     gpu = ["sh", "-c", 'echo "<$GNSCOPE_GPU>"']
     equal(run("--", *gpu).stdout, b"<>\n", "GPUs are looked at by default")
     equal(run("--no-gpu", "--", *gpu).stdout, b"<0>\n", "--no-gpu reaches the command")
+    kernels = ["sh", "-c", 'echo "<$GNSCOPE_KERNELS>"']
+    equal(run("--", *kernels).stdout, b"<>\n", "kernel times have a default")
+    equal(run("--kernels", "on", "--", *kernels, env={**os.environ, "GNSCOPE_KERNELS": "off"}).stdout, b"<on>\n", "--kernels reaches the command")
+    wrong = run("--kernels", "some", "--", *kernels)
+    equal((wrong.returncode, b"kernels 'some' is not auto, on or off" in wrong.stderr), (2, True), "--kernels some")
 
 
 @test
