@@ -2,11 +2,8 @@
  *
  * Reference: the BLAS technical forum standard (gemm), and oneMKL's and OpenBLAS's batched extensions, whose prototypes agree.
  * Integers are 32 bits (LP64); the ILP64 builds have other symbol names and are not touched. */
-#include "collectors/blas.h"
-
 #include <stdint.h>
 
-#include "collectors/collector.h"
 #include "profiler/shim/core.h"
 #include "profiler/shim/real.h"
 
@@ -153,10 +150,3 @@ GEMM_BATCH(s, float, GNS_F32)
 GEMM_BATCH(d, double, GNS_F64)
 GEMM_STRIDED(s, float, GNS_F32)
 GEMM_STRIDED(d, double, GNS_F64)
-
-static const char *const symbols[] = {
-	"sgemm_", "dgemm_", "cblas_sgemm", "cblas_dgemm", "cblas_sgemm_batch", "cblas_dgemm_batch", "cblas_sgemm_batch_strided",
-	"cblas_dgemm_batch_strided", NULL,
-};
-
-const struct gns_collector gns_blas_collector = { .name = "blas", .symbols = symbols };

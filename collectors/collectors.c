@@ -1,23 +1,22 @@
 /* The table of collectors. */
 #include "collectors/collector.h"
 
-#include "collectors/blas.h"
-#include "collectors/cuda/cublas.h"
-#include "collectors/cuda/cublaslt.h"
-#include "collectors/cuda/cudnn.h"
-#include "collectors/cuda/cupti_collector.h"
-#include "collectors/cuda/graph.h"
-#include "collectors/cuda/nccl.h"
-#include "collectors/torch/torch.h"
+#define SYMBOLS(...) (const char *const[]) { __VA_ARGS__, NULL }
+#define BOTH(name) name, name "_64"      /* the form with 64-bit sizes */
+#define STREAMS(name) name, name "_ptsz" /* as compiled for a default stream per thread */
 
-const struct gns_collector *const gns_collectors[] = {
-	&gns_blas_collector,
-	&gns_torch_collector,
-	&gns_cublas_collector,
-	&gns_cublaslt_collector,
-	&gns_cudnn_collector,
-	&gns_cupti_collector,
-	&gns_graph_collector,
-	&gns_nccl_collector,
-	NULL,
+const struct gns_collector gns_collectors[] = {
+	{ "blas", SYMBOLS("sgemm_", "dgemm_", "cblas_sgemm", "cblas_dgemm", "cblas_sgemm_batch", "cblas_dgemm_batch", "cblas_sgemm_batch_strided",
+			  "cblas_dgemm_batch_strided") },
+	{ "torch", SYMBOLS("initModule") },
+	{ "cublas", SYMBOLS(BOTH("cublasSgemm_v2"), BOTH("cublasDgemm_v2"), BOTH("cublasSgemmEx"), BOTH("cublasGemmEx"),
+			    BOTH("cublasSgemmStridedBatched"), BOTH("cublasDgemmStridedBatched"), BOTH("cublasGemmStridedBatchedEx"),
+			    BOTH("cublasGemmBatchedEx")) },
+	{ "cublaslt", SYMBOLS("cublasLtMatmul") },
+	{ "cudnn", SYMBOLS("cudnnBackendExecute", "cudnnBackendPopulateCudaGraph", "cudnnConvolutionBackwardFilter") },
+	{ "nccl", SYMBOLS("ncclAllReduce", "ncclReduceScatter", "ncclGroupStart", "ncclGroupEnd", "ncclGroupSimulateEnd", "ncclBroadcast", "ncclBcast",
+			  "ncclReduce", "ncclAllGather", "ncclRedOpCreatePreMulSum", "ncclRedOpDestroy", "ncclCommDestroy", "ncclCommAbort") },
+	{ "cupti", SYMBOLS("cuptiSubscribe", "cuptiSubscribe_v2", "cuptiActivityRegisterCallbacks") },
+	{ "cuda", SYMBOLS(STREAMS("cudaGraphLaunch"), STREAMS("cuGraphLaunch"), STREAMS("cudaStreamEndCapture"), STREAMS("cuStreamEndCapture")) },
+	{ NULL, NULL },
 };

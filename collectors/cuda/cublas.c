@@ -3,12 +3,9 @@
  * A call goes to the stream of its handle; that and where its scalars are is asked of the very library that the call goes to. Matrices
  * are column-major. Batches over arrays of pointers have these on the device, where they cannot be read: such calls are counted.
  * Reference: cuBLAS library documentation, CUDA 13, sections 2.7 and 2.8. */
-#include "collectors/cuda/cublas.h"
-
 #include <math.h>
 #include <stdatomic.h>
 
-#include "collectors/collector.h"
 #include "collectors/cuda/cublas_api.h"
 #include "collectors/cuda/product_call.h"
 #include "profiler/shim/libraries.h"
@@ -184,12 +181,3 @@ STRIDED_EX(cublasGemmStridedBatchedEx, int, long long)
 STRIDED_EX(cublasGemmStridedBatchedEx_64, int64_t, long long)
 POINTERS_EX(cublasGemmBatchedEx, int)
 POINTERS_EX(cublasGemmBatchedEx_64, int64_t)
-
-static const char *const symbols[] = {
-	"cublasSgemm_v2", "cublasSgemm_v2_64", "cublasDgemm_v2", "cublasDgemm_v2_64", "cublasSgemmEx", "cublasSgemmEx_64", "cublasGemmEx",
-	"cublasGemmEx_64", "cublasSgemmStridedBatched", "cublasSgemmStridedBatched_64", "cublasDgemmStridedBatched",
-	"cublasDgemmStridedBatched_64", "cublasGemmStridedBatchedEx", "cublasGemmStridedBatchedEx_64", "cublasGemmBatchedEx",
-	"cublasGemmBatchedEx_64", NULL,
-};
-
-const struct gns_collector gns_cublas_collector = { .name = "cublas", .symbols = symbols };

@@ -4,11 +4,8 @@
  * is another matrix than D, still tells what its operands are for. What cannot be described (other orders, planar
  * complex) is counted. cuBLAS itself calls this function, too: that call is not seen again.
  * Reference: cuBLAS library documentation, CUDA 13, section 3. */
-#include "collectors/cuda/cublaslt.h"
-
 #include <stdatomic.h>
 
-#include "collectors/collector.h"
 #include "collectors/cuda/cublas_api.h"
 #include "collectors/cuda/lt_describe.h"
 #include "collectors/cuda/product_call.h"
@@ -82,7 +79,3 @@ EXPORT cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc
 	gns_product_after(&call, status != GNS_CUBLAS_SUCCESS);
 	return status;
 }
-
-static const char *const symbols[] = { "cublasLtMatmul", NULL };
-
-const struct gns_collector gns_cublaslt_collector = { .name = "cublaslt", .symbols = symbols };

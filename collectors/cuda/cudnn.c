@@ -5,12 +5,9 @@
  * other programs are counted as "not_measured" by the legacy call alone. Products that cuDNN makes by cuBLASLt are parts of these
  * calls and are not seen for themselves.
  * Reference: cuDNN documentation 9, cudnn_graph and cudnn_cnn. */
-#include "collectors/cuda/cudnn.h"
-
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "collectors/collector.h"
 #include "collectors/cuda/cudnn_api.h"
 #include "collectors/cuda/product_call.h"
 #include "profiler/shim/libraries.h"
@@ -76,7 +73,3 @@ WRAP(cudnnConvolutionBackwardFilter, true,
       const void *dy, const cudnnConvolutionDescriptor_t conv_desc, cudnnConvolutionBwdFilterAlgo_t algo, void *workspace, size_t size,
       const void *beta, const cudnnFilterDescriptor_t dw_desc, void *dw),
      (handle, alpha, x_desc, x, dy_desc, dy, conv_desc, algo, workspace, size, beta, dw_desc, dw))
-
-static const char *const symbols[] = { "cudnnBackendExecute", "cudnnBackendPopulateCudaGraph", "cudnnConvolutionBackwardFilter", NULL };
-
-const struct gns_collector gns_cudnn_collector = { .name = "cudnn", .symbols = symbols };

@@ -10,9 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "collectors/collector.h"
 #include "collectors/cuda/cupti_buffers.h"
-#include "collectors/cuda/cupti_collector.h"
 #include "collectors/cuda/cupti_find.h"
 #include "collectors/cuda/cupti_publish.h"
 #include "collectors/cuda/device.h"
@@ -528,7 +526,3 @@ EXPORT int cuptiActivityRegisterCallbacks(gns_cupti_requested_fn request, gns_cu
 		handed_to(__builtin_return_address(0));
 	return rc;
 }
-
-static const char *const symbols[] = { "cuptiSubscribe", "cuptiSubscribe_v2", "cuptiActivityRegisterCallbacks", NULL };
-
-const struct gns_collector gns_cupti_collector = { .name = "cupti", .symbols = symbols };

@@ -2,11 +2,8 @@
  *
  * Reference: CUDA Runtime API and Driver API, stream and graph management. A program that links the runtime statically has no such
  * calls that could be seen: its captured sets are never finished, and so never counted. */
-#include "collectors/cuda/graph.h"
-
 #include <stddef.h>
 
-#include "collectors/collector.h"
 #include "collectors/cuda/on.h"
 #include "profiler/shim/captures.h"
 #include "profiler/shim/core.h"
@@ -65,7 +62,3 @@ END(cudaStreamEndCapture)
 END(cudaStreamEndCapture_ptsz)
 END(cuStreamEndCapture)
 END(cuStreamEndCapture_ptsz)
-
-static const char *const symbols[] = { "cudaGraphLaunch", "cuGraphLaunch", "cudaStreamEndCapture", "cuStreamEndCapture", NULL };
-
-const struct gns_collector gns_graph_collector = { .name = "cuda", .symbols = symbols };

@@ -3,8 +3,6 @@
  * In a group nothing is launched before the outermost ncclGroupEnd, so that is where norms are taken, before and after. What returns
  * ncclInProgress (a communicator that does not block) will be launched at a time that nobody tells: it is counted. Who a
  * communicator is, is asked of the very library that the call goes to. Reference: NCCL documentation, 2.28, "Group Calls". */
-#include "collectors/cuda/nccl.h"
-
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
@@ -13,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "collectors/collector.h"
 #include "collectors/cuda/nccl_api.h"
 #include "collectors/cuda/on.h"
 #include "collectors/sketch/layers.h"
@@ -381,10 +378,3 @@ EXPORT ncclResult_t ncclRedOpDestroy(ncclRedOp_t op, ncclComm_t comm)
 
 ENDS(ncclCommDestroy)
 ENDS(ncclCommAbort)
-
-static const char *const symbols[] = {
-	"ncclAllReduce", "ncclReduceScatter", "ncclGroupStart", "ncclGroupEnd", "ncclGroupSimulateEnd", "ncclBroadcast", "ncclBcast", "ncclReduce",
-	"ncclAllGather", "ncclRedOpCreatePreMulSum", "ncclRedOpDestroy", "ncclCommDestroy", "ncclCommAbort", NULL,
-};
-
-const struct gns_collector gns_nccl_collector = { .name = "nccl", .symbols = symbols };

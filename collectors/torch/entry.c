@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/collector.h"
 #include "collectors/torch/torch.h"
 #include "profiler/shim/config.h"
 #include "profiler/shim/feeding.h"
@@ -89,7 +88,3 @@ long initModule(long a, long b, long c, long d, long e, long f)
 		install();
 	return result;
 }
-
-static const char *const symbols[] = { "initModule", NULL };
-
-const struct gns_collector gns_torch_collector = { .name = "torch", .symbols = symbols };

@@ -15,9 +15,6 @@
 
 #include "collectors/torch/python.h"
 
-struct gns_collector;
-extern const struct gns_collector gns_torch_collector;
-
 /* The embedded files in order, ends with NULL: the first runs as torch is imported, the others at _g.load(). */
 struct gns_torch_file {
 	const char *name; /* "<gnscope>/stub.py" */
