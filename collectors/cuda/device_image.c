@@ -37,6 +37,11 @@ CUresult gns_device_load(struct gns_device *device)
 	return rc;
 }
 
+CUfunction gns_device_function(struct gns_device *device, const char *kernel)
+{
+	return kernel_at(device, kernel)->function;
+}
+
 int gns_device_launch(struct gns_device *device, CUstream stream, const char *kernel, const uint32_t grid[3], uint32_t block,
 		      const void *args)
 {

@@ -9,6 +9,7 @@
 #include "collectors/cuda/driver.h"
 #include "collectors/cuda/plan.h"
 
+#define GNS_DELIVER "gns_deliver"
 #define GNS_CHUNKS (GNS_SET_SLOTS / GNS_SET_CHUNK)
 #define GNS_CHUNK_WORDS (GNS_CHUNKS / 64u)
 #define GNS_SET_BYTES (GNS_SET_SLOTS * sizeof(double))
@@ -61,7 +62,7 @@ struct gns_set {
 	double *host;                    /* GNS_SET_RING blocks */
 	CUdeviceptr host_device;
 	struct gns_set_words *words;
-	CUdeviceptr words_device, gates_device; /* GNS_SET_STREAMS words, 64 bytes apart */
+	CUdeviceptr words_device, gates_device; /* GNS_SET_STREAMS words, GNS_GATE_BYTES apart */
 };
 
 enum gns_device_state { GNS_DEVICE_FREE = 0, GNS_DEVICE_MAKING, GNS_DEVICE_READY, GNS_DEVICE_CLOSED, GNS_DEVICE_GONE };
@@ -112,6 +113,7 @@ static inline bool gns_device_ready(struct gns_device *device)
 
 /* device_image.c */
 CUresult gns_device_load(struct gns_device *device);
+CUfunction gns_device_function(struct gns_device *device, const char *kernel); /* NULL: there is none */
 int gns_device_launch(struct gns_device *device, CUstream stream, const char *kernel, const uint32_t grid[3], uint32_t block,
 		      const void *args);
 
@@ -121,6 +123,23 @@ CUresult gns_device_take_memory(struct gns_device *device);
 void gns_device_drop_host(struct gns_device *device); /* of a context that has gone */
 /* Under the lock: what a set has of scratch and kept memory is free again. */
 void gns_device_let_go(struct gns_set *set);
+
+#define GNS_GATE_BYTES 64u /* a gate's own line */
+static inline struct gns_set_words *gns_set_words_there(const struct gns_set *set)
+{
+	return (struct gns_set_words *)(uintptr_t)set->words_device;
+}
+static inline uint32_t *gns_set_gate_of(const struct gns_set *set, unsigned stream)
+{
+	return (uint32_t *)(uintptr_t)(set->gates_device + stream * GNS_GATE_BYTES);
+}
+static inline unsigned gns_set_index(const struct gns_set *set, const struct gns_set_stream *s)
+{
+	return (unsigned)(s - set->streams);
+}
+
+/* device_capture.c */
+int gns_set_deliver_captured(struct gns_set *set);
 
 /* device_stream.c: which stream of the set this is, a new one if need be; NULL, *rc: -EXDEV, -EIO. */
 struct gns_set_stream *gns_set_stream_of(struct gns_set *set, void *stream, int *rc);

@@ -16,7 +16,6 @@
 #define MOST_MIB 4096
 #define PARTS 16u
 #define CAPTURE_REGION 1u
-#define GATE_BYTES 64u
 #define ALIGN 256u
 
 static const unsigned parts[GNS_REGIONS] = { 6, 2, 1, 1, 1, 1 };
@@ -45,7 +44,7 @@ static void place_set(struct gns_device *device, unsigned i)
 
 	set->device = device;
 	set->slots = (double *)(uintptr_t)(device->memory + i * GNS_SET_BYTES);
-	set->gates_device = device->memory + GNS_SETS * GNS_SET_BYTES + i * GNS_SET_STREAMS * GATE_BYTES;
+	set->gates_device = device->memory + GNS_SETS * GNS_SET_BYTES + i * GNS_SET_STREAMS * GNS_GATE_BYTES;
 	set->words = (struct gns_set_words *)(device->host + words);
 	set->words_device = device->host_device + words;
 	set->host = (double *)(device->host + ring);
@@ -74,7 +73,7 @@ static CUresult make_streams(struct gns_device *device)
 CUresult gns_device_take_memory(struct gns_device *device)
 {
 	const struct gns_driver *driver = device->driver;
-	const size_t scratch = scratch_bytes(), fixed = GNS_SETS * (GNS_SET_BYTES + GNS_SET_STREAMS * GATE_BYTES);
+	const size_t scratch = scratch_bytes(), fixed = GNS_SETS * (GNS_SET_BYTES + GNS_SET_STREAMS * GNS_GATE_BYTES);
 	CUresult rc = driver->mem_alloc(&device->memory, fixed + scratch);
 
 	if (rc != CUDA_SUCCESS)

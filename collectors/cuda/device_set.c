@@ -4,23 +4,6 @@
 
 #include "collectors/cuda/device_private.h"
 
-#define GATE_STEP 64u
-
-static struct gns_set_words *words_on_device(const struct gns_set *set)
-{
-	return (struct gns_set_words *)(uintptr_t)set->words_device;
-}
-
-static uint32_t *gate_of(const struct gns_set *set, unsigned stream)
-{
-	return (uint32_t *)(uintptr_t)(set->gates_device + stream * GATE_STEP);
-}
-
-static unsigned index_of(const struct gns_set *set, const struct gns_set_stream *s)
-{
-	return (unsigned)(s - set->streams);
-}
-
 static bool is_taken(const uint64_t chunks[GNS_CHUNK_WORDS], unsigned chunk)
 {
 	return chunks[chunk / 64] >> chunk % 64 & 1;
@@ -67,7 +50,7 @@ int gns_set_begin(struct gns_device *device, void *stream, struct gns_set **out)
 	uint64_t capture;
 
 	*out = NULL;
-	if (!gns_device_ready(device))
+	if (!device || !gns_device_ready(device))
 		return -EIO;
 	if (gns_driver_capture(device->driver, (CUstream)stream, &capture) == GNS_CAPTURE_CLOSED) {
 		GNS_DEVICE_COUNT(refused_capture);
@@ -100,7 +83,7 @@ static int begin_stream(struct gns_set *set, struct gns_set_stream *s)
 {
 	if (!set->capture || s->worked)
 		return 0;
-	const struct gns_cu_gate gate = { .host = &words_on_device(set)->gate, .gate = gate_of(set, index_of(set, s)) };
+	const struct gns_cu_gate gate = { .host = &gns_set_words_there(set)->gate, .gate = gns_set_gate_of(set, gns_set_index(set, s)) };
 	s->worked = true;
 	return gns_device_launch(set->device, s->handle, "gns_gate", (const uint32_t[3]){ 1, 1, 1 }, 32, &gate);
 }
@@ -110,7 +93,7 @@ static int mark(struct gns_set *set, struct gns_set_stream *s)
 {
 	if (set->capture)
 		return 0;
-	CUresult rc = set->device->driver->event_record(set->events[index_of(set, s)], s->handle);
+	CUresult rc = set->device->driver->event_record(set->events[gns_set_index(set, s)], s->handle);
 	if (rc != CUDA_SUCCESS)
 		return gns_device_failed(set->device, rc);
 	s->worked = true;
@@ -178,7 +161,7 @@ const uint32_t *gns_set_gate(const struct gns_set *set, void *stream)
 {
 	int rc;
 	struct gns_set_stream *s = set->capture ? gns_set_stream_of((struct gns_set *)set, stream, &rc) : NULL;
-	return s ? gate_of(set, index_of(set, s)) : NULL;
+	return s ? gns_set_gate_of(set, gns_set_index(set, s)) : NULL;
 }
 
 int gns_set_launch(struct gns_set *set, void *stream, const struct gns_cu_plan *plan)
@@ -198,39 +181,10 @@ int gns_set_launch(struct gns_set *set, void *stream, const struct gns_cu_plan *
 
 /* ---- delivery ---- */
 
-static int launch_delivery(struct gns_set *set, CUstream stream, const struct gns_cu_deliver *deliver)
-{
-	return gns_device_launch(set->device, stream, "gns_deliver", (const uint32_t[3]){ 1, 1, 1 }, GNS_CU_THREADS, deliver);
-}
-
-static int deliver_captured(struct gns_set *set)
-{
-	struct gns_set_words *words = words_on_device(set);
-	const struct gns_driver *driver = set->device->driver;
-
-	for (unsigned i = 0; i < set->n_streams; i++) {
-		struct gns_set_stream *s = &set->streams[i];
-		uint64_t capture;
-		if (gns_driver_capture(driver, s->handle, &capture) != GNS_CAPTURED || capture != set->capture)
-			return -EXDEV;
-		const struct gns_cu_deliver deliver = {
-			.gate = gate_of(set, i), .slots = set->slots, .host = (double *)(uintptr_t)set->host_device,
-			.chunks = { s->chunks[0], s->chunks[1] }, .begun = &words->begun[i], .done = &words->done[i],
-			.counter = &words->counter[i], .open = words->open[i], .ring = GNS_SET_RING, .stride = GNS_SET_SLOTS,
-		};
-		int rc = begin_stream(set, s);
-		if (!rc)
-			rc = launch_delivery(set, s->handle, &deliver);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
 static int deliver_eager(struct gns_set *set)
 {
 	const struct gns_driver *driver = set->device->driver;
-	struct gns_set_words *words = words_on_device(set);
+	struct gns_set_words *words = gns_set_words_there(set);
 	struct gns_cu_deliver deliver = {
 		.slots = set->slots, .host = (double *)(uintptr_t)set->host_device, .done = &words->done[0], .number = set->number,
 	};
@@ -242,7 +196,7 @@ static int deliver_eager(struct gns_set *set)
 		if (rc != CUDA_SUCCESS)
 			return gns_device_failed(set->device, rc);
 	}
-	int rc = launch_delivery(set, set->device->stream, &deliver);
+	int rc = gns_device_launch(set->device, set->device->stream, GNS_DELIVER, (const uint32_t[3]){ 1, 1, 1 }, GNS_CU_THREADS, &deliver);
 	if (!rc)
 		for (unsigned w = 0; w < GNS_CHUNK_WORDS; w++)
 			set->clean[w] |= deliver.chunks[w];
@@ -259,7 +213,7 @@ static int deliver_in_context(struct gns_set *set)
 		return -EIO;
 	if (current != own && device->driver->ctx_push_current(own) != CUDA_SUCCESS)
 		return -EIO;
-	int rc = set->capture ? deliver_captured(set) : deliver_eager(set);
+	int rc = set->capture ? gns_set_deliver_captured(set) : deliver_eager(set);
 	if (current != own)
 		device->driver->ctx_pop_current(&left);
 	return rc;
@@ -276,6 +230,14 @@ int gns_set_finish(struct gns_set *set)
 	return rc;
 }
 
+static bool has_work(const struct gns_set *set)
+{
+	for (unsigned i = 0; i < set->n_streams; i++)
+		if (set->streams[i].worked)
+			return true;
+	return false;
+}
+
 uint64_t gns_set_delivered(const struct gns_set *set)
 {
 	uint64_t least = UINT64_MAX;
@@ -284,11 +246,12 @@ uint64_t gns_set_delivered(const struct gns_set *set)
 		return 0;
 	if (!set->capture)
 		return is_delivered(set);
-	for (unsigned i = 0; i < set->n_streams; i++) {
-		uint64_t done = __atomic_load_n(&set->words->done[i], __ATOMIC_ACQUIRE);
-		least = done < least ? done : least;
-	}
-	return set->n_streams ? least : 0;
+	for (unsigned i = 0; i < set->n_streams; i++)
+		if (set->streams[i].worked) {
+			uint64_t done = __atomic_load_n(&set->words->done[i], __ATOMIC_ACQUIRE);
+			least = done < least ? done : least;
+		}
+	return has_work(set) ? least : 0;
 }
 
 static bool is_overwritten(const struct gns_set *set, uint64_t which)
@@ -309,7 +272,7 @@ const double *gns_set_values(const struct gns_set *set, uint64_t which)
 bool gns_set_was_open(const struct gns_set *set, uint64_t which)
 {
 	for (unsigned i = 0; set->capture && i < set->n_streams; i++)
-		if (!__atomic_load_n(&set->words->open[i][(which - 1) % GNS_SET_RING], __ATOMIC_ACQUIRE))
+		if (set->streams[i].worked && !__atomic_load_n(&set->words->open[i][(which - 1) % GNS_SET_RING], __ATOMIC_ACQUIRE))
 			return false;
 	return true;
 }
@@ -318,14 +281,6 @@ void gns_set_open_gate(struct gns_set *set, bool open)
 {
 	if (set->capture && set->state != GNS_SET_LOST)
 		__atomic_store_n(&set->words->gate, open, __ATOMIC_RELEASE);
-}
-
-static bool has_work(const struct gns_set *set)
-{
-	for (unsigned i = 0; i < set->n_streams; i++)
-		if (set->streams[i].worked)
-			return true;
-	return false;
 }
 
 void gns_set_release(struct gns_set *set)

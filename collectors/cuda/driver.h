@@ -21,6 +21,14 @@ typedef struct CUevent_st *CUevent;
 typedef struct CUgraph_st *CUgraph;
 typedef struct CUgraphNode_st *CUgraphNode;
 typedef struct CUgraphExec_st *CUgraphExec;
+typedef struct CUkern_st *CUkernel;
+typedef struct {
+	CUfunction func;
+	unsigned int gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes;
+	void **kernelParams, **extra;
+	CUkernel kern;
+	CUcontext ctx;
+} CUDA_KERNEL_NODE_PARAMS;
 typedef int CUdevice_attribute, CUpointer_attribute, CUstreamCaptureMode, CUstreamCaptureStatus;
 
 enum {
@@ -85,6 +93,8 @@ enum {
 	X(stream_get_id, cuStreamGetId, (CUstream, unsigned long long *))  /* 12.0 */                                                      \
 	X(stream_get_ctx, cuStreamGetCtx, (CUstream, CUcontext *))                                                                         \
 	X(func_load, cuFuncLoad, (CUfunction))                             /* 12.4 */                                                      \
+	X(graph_add_kernel_node, cuGraphAddKernelNode_v2,                  /* 12.0 */                                                      \
+	  (CUgraphNode *, CUgraph, const CUgraphNode *, size_t, const CUDA_KERNEL_NODE_PARAMS *))                                          \
 	X(capture_info_2, cuStreamGetCaptureInfo_v2,                       /* 11.3 */                                                      \
 	  (CUstream, CUstreamCaptureStatus *, uint64_t *, CUgraph *, const CUgraphNode **, size_t *))
 

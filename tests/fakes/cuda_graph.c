@@ -60,13 +60,29 @@ static void join(struct fake_capture *c, struct fake_stream *s)
 	memset(s->known, 0, sizeof s->known);
 }
 
+static void add_node(struct fake_graph *g, struct fake_op *op)
+{
+	*(g->last ? &g->last->next : &g->first) = op;
+	g->last = op;
+	op->ticket = ++g->nodes;
+}
+
 void fake_capture_op(struct fake_stream *stream, struct fake_op *op)
 {
 	struct fake_capture *c = stream->capture;
-	struct fake_graph *g = c->graph;
-	*(g->last ? &g->last->next : &g->first) = op;
-	g->last = op;
-	c->newest[stream->joined] = stream->known[stream->joined] = ++g->nodes;
+	add_node(c->graph, op);
+	c->newest[stream->joined] = stream->known[stream->joined] = op->ticket;
+}
+
+/* The nodes that the next one of this stream would come behind. */
+static size_t nodes_before(struct fake_stream *stream)
+{
+	size_t n = 0;
+	for (unsigned i = 0; i < JOINED_MAX; i++)
+		for (struct fake_op *op = stream->capture->graph->first; stream->known[i] && op; op = op->next)
+			if (op->ticket == stream->known[i])
+				stream->before[n++] = (CUgraphNode)op;
+	return n;
 }
 
 void fake_capture_event(struct fake_stream *stream, struct fake_event *event)
@@ -152,7 +168,9 @@ CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus *statu
 	if (c && graph)
 		*graph = (CUgraph)c->graph;
 	if (n)
-		*n = 0;
+		*n = c ? nodes_before(s) : 0;
+	if (dependencies)
+		*dependencies = s->before;
 	fake_unlock();
 	return implicit ? (CUresult)CUDA_ERROR_STREAM_CAPTURE_IMPLICIT : CUDA_SUCCESS;
 }
@@ -179,6 +197,27 @@ static struct fake_graph *graph_of(const void *handle, const char *call)
 	if (!g || !g->live)
 		gns_fake_die("%s: %s", call, g ? "this graph was destroyed" : "no graph");
 	return g;
+}
+
+CUresult cuGraphAddKernelNode_v2(CUgraphNode *node, CUgraph graph, const CUgraphNode *behind, size_t n, const CUDA_KERNEL_NODE_PARAMS *params)
+{
+	ENTER_CONTEXT();
+	struct fake_graph *g = graph_of(graph, "cuGraphAddKernelNode");
+	struct fake_op *op = fake_launch_op(params->func, (const uint32_t[]){ params->gridDimX, params->gridDimY, params->gridDimZ },
+					    (const uint32_t[]){ params->blockDimX, params->blockDimY, params->blockDimZ },
+					    params->kernelParams);
+	fake_lock();
+	for (size_t i = 0; i < n; i++) {
+		const struct fake_op *before = g->first;
+		while (before && before != (const struct fake_op *)behind[i])
+			before = before->next;
+		if (!before)
+			gns_fake_die("cuGraphAddKernelNode: it is to come behind a node of another graph");
+	}
+	add_node(g, op);
+	fake_unlock();
+	*node = (CUgraphNode)op;
+	return CUDA_SUCCESS;
 }
 
 CUresult cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph, unsigned long long flags)

@@ -138,9 +138,10 @@ static void run(void *args)
 		gns_fake_die("%s: %u threads a block cannot be emulated", l->kernel->name, l->block[0]);
 }
 
-static struct fake_op *launch_op(const struct launch *head, void **parameters)
+struct fake_op *fake_launch_op(CUfunction function, const uint32_t grid[3], const uint32_t block[3], void **parameters)
 {
-	struct launch l = *head;
+	struct launch l = { .kernel = ((struct function *)function)->kernel, .grid = { grid[0], grid[1], grid[2] },
+			    .block = { block[0], block[1], block[2] } };
 	size_t size = 0;
 	for (unsigned i = 0; i < l.kernel->n; i++) {
 		l.at[i] = size;
@@ -182,6 +183,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
 	if (rc)
 		return (CUresult)rc;
 	struct fake_stream *s = fake_stream_of(stream, name);
-	const struct launch head = { .kernel = f->kernel, .grid = { grid_x, grid_y, grid_z }, .block = { block_x, block_y, block_z } };
-	return (CUresult)fake_submit(s, launch_op(&head, parameters), name);
+	struct fake_op *op = fake_launch_op(function, (const uint32_t[]){ grid_x, grid_y, grid_z },
+					    (const uint32_t[]){ block_x, block_y, block_z }, parameters);
+	return (CUresult)fake_submit(s, op, name);
 }

@@ -74,6 +74,7 @@ struct fake_stream {
 	struct fake_capture *capture;
 	unsigned joined;             /* its index there */
 	uint64_t known[JOINED_MAX];  /* nodes of each stream that its next node comes behind */
+	CUgraphNode before[JOINED_MAX]; /* the same, as cuStreamGetCaptureInfo answers */
 };
 
 struct fake_event {
@@ -155,6 +156,7 @@ void fake_memory_end(struct fake_context *context);
 void fake_memory_name_fault(const void *address, char *text, size_t size);
 
 /* cuda_module.c */
+struct fake_op *fake_launch_op(CUfunction function, const uint32_t grid[3], const uint32_t block[3], void **parameters);
 void fake_module_end(struct fake_context *context);
 #pragma GCC visibility pop
 

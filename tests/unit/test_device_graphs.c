@@ -110,9 +110,9 @@ Test(device_graphs, streams_of_one_capture)
 	OK(cuEventRecord(fork, main_stream));
 	OK(cuStreamWaitEvent(side, fork, 0));
 	const uint32_t a = measured(set, main_stream, &f), b = measured(set, side, &g);
-	OK(gns_set_finish(set)); /* before the streams are joined: what it adds is to be joined, too */
 	OK(cuEventRecord(join, side));
 	OK(cuStreamWaitEvent(main_stream, join, 0));
+	OK(gns_set_finish(set)); /* what it adds to the side stream would be joined by nobody */
 	const struct graph graph = end_capture(main_stream);
 	cr_assert_neq(gns_set_gate(set, main_stream), gns_set_out(set, a));
 	for (uint64_t i = 1; i <= 5; i++) {
