@@ -10,4 +10,5 @@ if(SYMBOL)
 endif()
 file(WRITE ${OUTPUT} "#include \"collectors/cuda/image.h\"
 _Alignas(64) const unsigned char gns_cuda_image[${size}] = {\n${bytes}\n};
-const size_t gns_cuda_image_size = ${size};\n")
+const size_t gns_cuda_image_size = ${size};
+__attribute__((used)) const char gns_cuda_note[] = GNS_CUDA_NOTE \"${ARCHITECTURES}\";\n")

@@ -6,5 +6,8 @@
 
 extern const unsigned char gns_cuda_image[];
 extern const size_t gns_cuda_image_size; /* 0: built without nvcc */
+/* For who looks into the file of the library (`gnscope doctor`): this mark, then "none" or "80 90 100", then a NUL. */
+#define GNS_CUDA_NOTE "gnscope CUDA kernels for sm: "
+extern const char gns_cuda_note[];
 
 #endif
