@@ -24,6 +24,7 @@ static struct gns_set_stream *find(struct gns_set *set, unsigned long long id)
 struct gns_set_stream *gns_set_stream_of(struct gns_set *set, void *stream, int *rc)
 {
 	const struct gns_driver *driver = set->device->driver;
+	CUcontext current = NULL;
 	unsigned long long id;
 	uint64_t capture;
 
@@ -31,6 +32,10 @@ struct gns_set_stream *gns_set_stream_of(struct gns_set *set, void *stream, int 
 	if (!gns_device_ready(set->device) || set->state != GNS_SET_OPEN)
 		return NULL;
 	*rc = -EXDEV;
+	if (driver->ctx_get_current(&current) != CUDA_SUCCESS || current != atomic_load_explicit(&set->device->context, memory_order_relaxed)) {
+		GNS_DEVICE_COUNT(refused_streams);
+		return NULL;
+	}
 	if (gns_driver_capture(driver, (CUstream)stream, &capture) == GNS_CAPTURE_CLOSED || capture != set->capture) {
 		GNS_DEVICE_COUNT(refused_capture);
 		return NULL;

@@ -206,7 +206,9 @@ Test(device, two_devices_do_not_meet)
 		sets[i] = begin(NULL);
 		slots[i] = measured(sets[i], NULL, &f[i]);
 	}
+	cr_assert_eq(slots[0], 0);
 	cr_assert_not(gns_device_owns((void *)(uintptr_t)f[0].at));
+	cr_assert_eq(gns_set_slot(sets[0], NULL, 1, &slots[0]), -EXDEV); /* this one's NULL is a stream of the other device */
 	for (int i = 0; i < 2; i++) /* the context of device 0 is current in both */
 		OK(gns_set_finish(sets[i]));
 	for (int i = 0; i < 2; i++) {
