@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "collectors/cuda/cupti.h"
 #include "fpu.h"
+#include "products_device.h"
 #include "reducing.h"
 #include "state.h"
 
@@ -36,6 +37,9 @@ bool gns_core_enter(struct gns_call *call, const char *api)
 	call->entered_ns = call->called_ns = 0;
 	call->role = call->n_products = call->n_wgrads = call->scale = 0;
 	call->pending = NULL;
+	call->jobs = NULL;
+	call->logged = 0;
+	call->began = false;
 	call->measured = call->failed = false;
 	if (atomic_load_explicit(&gns_core.measured, memory_order_relaxed) || atomic_load_explicit(&gns_core.learning, memory_order_relaxed))
 		call->scale = 1;
@@ -87,6 +91,15 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 		}
 		return;
 	}
+	if (product->device) {
+		gns_products_device_before(call, product);
+		return;
+	}
+	if (gns_products_device_won()) { /* the weights are on a device */
+		if (!call->n_products++)
+			call->product = *product;
+		return;
+	}
 	unsigned fpu = gns_fpu_begin();
 	pthread_mutex_lock(&gns_core.lock);
 	gns_roles_see(&gns_core.roles, product, &v);
@@ -126,6 +139,8 @@ void gns_core_calling(struct gns_call *call)
 	uint64_t turn_ns = gns_cupti_turn(call->n_products ? call->product.device : NULL, call->product.stream);
 	if (call->entered_ns)
 		call->entered_ns += turn_ns;
+	if (call->n_products && call->product.device)
+		gns_products_device_calling(call);
 	call->measured = call->n_products && atomic_load_explicit(&gns_core.measured, memory_order_relaxed);
 	if (call->measured || call->scale)
 		call->called_ns = gns_now();
@@ -150,10 +165,15 @@ void gns_core_after(struct gns_call *call)
 	uint64_t returned = call->called_ns ? gns_now() : 0;
 	for (struct gns_pending *e = call->pending; e; e = e->next)
 		gns_measure_run(gns_core.measure, e, call->step);
-	if (call->n_wgrads || call->measured || call->scale) {
+	if (call->jobs)
+		gns_products_device_run(call);
+	if (call->jobs || call->n_wgrads || call->measured || call->scale) {
 		bool last = false;
 		pthread_mutex_lock(&gns_core.lock);
-		if (call->measured)
+		if (call->jobs)
+			gns_products_device_record(call);
+		/* On a device the call is only the launch. */
+		if (call->measured && !call->product.device)
 			gns_kernels_add(gns_core.kernels, call->api, call->role, &call->product, call->n_products,
 					returned - call->called_ns);
 		for (struct gns_pending *e = call->pending, *next; e; e = next) {
@@ -174,6 +194,8 @@ void gns_core_after(struct gns_call *call)
 		pthread_mutex_unlock(&gns_core.lock);
 	}
 	gns_fpu_end(fpu);
+	if (call->n_products && call->product.device)
+		gns_products_device_finish();
 	gns_cupti_turn(call->n_products ? call->product.device : NULL, call->product.stream);
 	gns_inside = 0;
 	errno = saved;

@@ -17,6 +17,7 @@
 
 #define GNS_BATCH_MAX 4096 /* products of one batched call that are looked at */
 
+struct gns_device_job;
 struct gns_pending; /* a weight gradient to be measured once its product is there */
 
 struct gns_call {
@@ -27,6 +28,9 @@ struct gns_call {
 	uint32_t role;        /* or family */
 	uint32_t n_products, n_wgrads;
 	struct gns_pending *pending;
+	struct gns_device_job *jobs; /* what is to be launched around a call on a device */
+	uint32_t logged;             /* its products in the log of these, +1 */
+	bool began;                  /* a step begins with it */
 	uint32_t scale;       /* how many calls this one's timed cost stands for */
 	bool measured;
 	bool failed;          /* set before gns_core_after where the call returned an error: nothing of it is measured */

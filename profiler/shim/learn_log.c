@@ -18,12 +18,14 @@
 #define LAG_MAX 4
 #define LESS 0.5       /* than its partners */
 #define WANDERS 1.5
+#define EARLY_STEPS 3  /* sooner, where nothing is in doubt: */
+#define EARLY_WANDERS 2.2
 #define STEADY 1.7     /* the partner's own; fresh data: 1.6 at most, full batch: 2.3 at least */
 #define STAYS 0.25     /* share of its elements */
 #define LITTLE 0.25    /* for (5) */
 #define NEVER 0.02     /* a partner that changes less says nothing */
 
-enum verdict { UNKNOWN = 0, NO, GREY, BY_CHANGE, BY_PASSES, WEIGHT };
+enum verdict { UNKNOWN = 0, NO, GREY, DOUBT, BY_CHANGE, BY_PASSES, WEIGHT };
 
 struct version { /* of the values of a candidate, from one change to the next */
 	uint32_t first_use, last_use;
@@ -346,6 +348,12 @@ static enum verdict by_change(const struct gns_logged *log, const struct history
 	bool less = own <= LESS * x && (dy < 0 || own <= LESS * dy);
 	if (h->n > STAY_STEPS && less && x > NEVER && stays(log, h, OF_ITSELF) && !stays(log, h, OF_X) && !wanders(log, h, OF_X, STEADY))
 		return BY_CHANGE;
+	if (h->n > 1 && h->n <= WANDER_STEPS && x >= NEVER) {
+		if (!less)
+			return NO;
+		bool early = h->n > EARLY_STEPS && !wanders(log, h, OF_X, STEADY) && wanders(log, h, OF_ITSELF, EARLY_WANDERS);
+		return early ? BY_CHANGE : DOUBT;
+	}
 	if (h->n <= WANDER_STEPS || (x < NEVER && (dy < 0 || dy > NEVER)))
 		return GREY;
 	return less && !wanders(log, h, OF_X, STEADY) && wanders(log, h, OF_ITSELF, WANDERS) ? BY_CHANGE : NO;
@@ -590,7 +598,8 @@ static bool find_weights(struct gns_learn_log *l, const struct gns_logged *log, 
 	/* Where most have several passes a step, what changes with each pass is an activation. */
 	uint32_t even = count_verdicts(l, BY_PASSES), wander = count_verdicts(l, BY_CHANGE);
 	enum verdict least = even && even >= wander ? BY_PASSES : BY_CHANGE;
-	uint32_t steps = least == BY_PASSES ? EVEN_STEPS : WANDER_STEPS; /* so that all weights have been seen as often */
+	/* So that all weights have been seen as often. */
+	uint32_t steps = least == BY_PASSES ? EVEN_STEPS : count_verdicts(l, DOUBT) ? WANDER_STEPS : EARLY_STEPS;
 	if (even + wander)
 		find_points(l, log, least);
 	for (uint32_t i = 0; i < l->n_candidates; i++) {

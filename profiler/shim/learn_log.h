@@ -28,7 +28,6 @@
 struct gns_logged {
 	struct gns_product product;
 	struct gns_print print[2]; /* of L and of R */
-	uint64_t time_ns;
 };
 
 struct gns_found {

@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "collectors/cuda/device.h"
 #include "clock.h"
+#include "products_device.h"
 #include "collectors/cuda/cupti.h"
 #include "reducing.h"
 #include "state.h"
@@ -41,6 +42,7 @@ int gns_life_state(void)
 static void forget_parent(void)
 {
 	gns_cupti_forget();
+	gns_products_device_free();
 	if (gns_core.publish.link == GNS_LINK_OPEN)
 		gns_ring_detach(&gns_core.publish.ring);
 	if (gns_core.publish.session)

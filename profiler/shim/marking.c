@@ -4,6 +4,7 @@
 #include "collectors/cuda/cupti.h"
 #include "core.h"
 #include "fpu.h"
+#include "products_device.h"
 #include "reducing.h"
 #include "state.h"
 

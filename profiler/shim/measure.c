@@ -190,24 +190,37 @@ static struct gns_pending *free_entry(struct gns_measure *m)
 	return NULL;
 }
 
+void gns_measure_refuse(struct gns_measure *m, enum gns_refusal why)
+{
+	refuse(m, why);
+}
+
+bool gns_measure_admit(struct gns_measure *m, const struct gns_product *product, const struct gns_verdict *verdict,
+		       const struct gns_roles *roles, struct gns_admitted *out)
+{
+	out->n_id = 0;
+	for (unsigned i = 0; i < verdict->n; i++) {
+		uint32_t one = roles->weights[verdict->weight[i]].id;
+		if (one > GNS_PARAMS_MAX || m->param[one - 1].excluded)
+			continue;
+		out->dy[out->n_id] = verdict->output_gradient[i];
+		out->id[out->n_id++] = one;
+	}
+	if (!out->n_id)
+		return false;
+	out->n = samples_of(m, product);
+	if (m->samples && !m->samples_marked && rows_doubtful(&m->param[out->id[0] - 1], product->k, out->n))
+		refuse(m, GNS_REFUSED_ROWS_CHANGED);
+	return !m->refused;
+}
+
 struct gns_pending *gns_measure_before(struct gns_measure *m, const struct gns_product *product, const struct gns_verdict *verdict,
 				       const struct gns_roles *roles)
 {
-	uint32_t id[GNS_USES_FOUND];
-	unsigned n_id = 0;
-	for (unsigned i = 0; i < verdict->n; i++) {
-		uint32_t one = roles->weights[verdict->weight[i]].id;
-		if (one <= GNS_PARAMS_MAX && !m->param[one - 1].excluded)
-			id[n_id++] = one;
-	}
-	if (!n_id)
-		return NULL;
+	struct gns_admitted a;
 	if (product->dtype != GNS_F32 && product->dtype != GNS_F64)
 		refuse(m, GNS_REFUSED_TYPE);
-	uint64_t n = samples_of(m, product);
-	if (m->samples && !m->samples_marked && rows_doubtful(&m->param[id[0] - 1], product->k, n))
-		refuse(m, GNS_REFUSED_ROWS_CHANGED);
-	if (m->refused)
+	if (!gns_measure_admit(m, product, verdict, roles, &a))
 		return NULL;
 	struct gns_pending *e = free_entry(m);
 	if (!e) {
@@ -215,10 +228,10 @@ struct gns_pending *gns_measure_before(struct gns_measure *m, const struct gns_p
 		return NULL;
 	}
 	e->product = *product;
-	e->n_id = n_id;
-	memcpy(e->id, id, sizeof id);
-	memcpy(e->dy, verdict->output_gradient, sizeof e->dy);
-	e->n = n;
+	e->n_id = a.n_id;
+	memcpy(e->id, a.id, sizeof e->id);
+	memcpy(e->dy, a.dy, sizeof e->dy);
+	e->n = a.n;
 	e->refused = GNS_REFUSED_NOT;
 	if (product->beta != 0 && !keep_output(e))
 		e->refused = GNS_REFUSED_MEMORY;

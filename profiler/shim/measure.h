@@ -99,6 +99,7 @@ struct gns_measure {
 	size_t max_cols;             /* widest operand of any weight seen */
 	uint64_t seed;
 	enum gns_isa isa;
+	struct gns_device_step *late; /* what the step has measured on devices; NULL where there are none */
 };
 
 bool gns_measure_init(struct gns_measure *measure);
@@ -113,6 +114,16 @@ void gns_measure_clear(struct gns_measure *measure); /* a new step */
 /* Before the product: a pending entry, or NULL (all its weights are left out, or the step is refused). */
 struct gns_pending *gns_measure_before(struct gns_measure *measure, const struct gns_product *product,
 				       const struct gns_verdict *verdict, const struct gns_roles *roles);
+/* The first half of it, for products whose values come late: which weights, how many samples. False: none, or refused. */
+struct gns_admitted {
+	uint32_t id[GNS_USES_FOUND];
+	const void *dy[GNS_USES_FOUND]; /* if it is that one's */
+	unsigned n_id;
+	uint64_t n;
+};
+bool gns_measure_admit(struct gns_measure *measure, const struct gns_product *product, const struct gns_verdict *verdict,
+		       const struct gns_roles *roles, struct gns_admitted *out);
+void gns_measure_refuse(struct gns_measure *measure, enum gns_refusal why); /* the step */
 /* A data-gradient product met this weight with this dY: settles what is open. */
 void gns_measure_settle(struct gns_measure *measure, const void *dy, uint32_t id);
 /* After the product has been measured. */

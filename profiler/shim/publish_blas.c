@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "device_step.h"
 #include "reducing.h"
 
 static void stage_param(struct gns_publish *p, const struct gns_param_sum *param, uint32_t id)
@@ -45,7 +46,8 @@ static void stage_grads(struct gns_publish *p, const struct gns_measure *m, uint
 		const struct gns_param_sum *param = &m->param[id - 1];
 		if (!param->micro || param->excluded)
 			continue;
-		struct gns_rec_grad *r = &gns_publish_stage(p, GNS_REC_GRAD, 0)->u.grad;
+		struct gns_record *staged = gns_publish_stage(p, GNS_REC_GRAD, 0);
+		struct gns_rec_grad *r = &staged->u.grad;
 		r->step = step;
 		r->param_id = id;
 		r->source = GNS_SOURCE_GEMM;
@@ -54,6 +56,8 @@ static void stage_grads(struct gns_publish *p, const struct gns_measure *m, uint
 		r->groups = param->n * param->micro;
 		r->q_small = param->q_small / param->micro;
 		r->q_big = param->q_big / param->micro;
+		if (m->late)
+			gns_device_step_name(m->late, p, staged, m);
 	}
 }
 

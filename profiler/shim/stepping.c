@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "clock.h"
+#include "device_step.h"
+#include "products_device.h"
 #include "collectors/cuda/cupti.h"
 #include "publish_blas.h"
 #include "publish_feed.h"
@@ -73,6 +75,8 @@ void gns_stepping_close(bool all_counters)
 		return; /* the process ends; this thread was in a product */
 	if (s->measured) {
 		enum gns_refusal why = s->gradients ? gns_measure_close(gns_core.measure) : GNS_REFUSED_NOT;
+		if (gns_core.measure->late && !why)
+			gns_device_step_close(gns_core.measure->late, gns_core.measure);
 		if (why)
 			gns_core.refused[why]++;
 		report.flags = why ? GNS_STEP_REFUSED : s->gradients ? GNS_STEP_MEASURED : 0;
@@ -87,6 +91,7 @@ void gns_stepping_close(bool all_counters)
 		gns_cupti_tell(&gns_core.publish, false);
 		gns_publish_revive(&gns_core.publish);
 	}
+	gns_products_device_over(s->step);
 }
 
 /* A step that is not measured is only counted: operands are then known by their addresses alone. */
@@ -101,6 +106,9 @@ void gns_stepping_begin(uint64_t step)
 	gns_steps_begin(&gns_core.steps, &gns_core.config, gns_publish_control(&gns_core.publish), step);
 	look_closely();
 	gns_measure_clear(gns_core.measure);
+	gns_products_device_over(step - 1);
+	if (gns_core.measure->late)
+		gns_device_step_clear(gns_core.measure->late);
 	gns_kernels_clear(gns_core.kernels);
 	gns_reducing_begin(step, gns_core.steps.measured);
 }
