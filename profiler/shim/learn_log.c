@@ -162,7 +162,7 @@ static void note_event(struct gns_learn_log *l, const struct gns_logged *log, ui
  * that were met may be. */
 static void find_candidates(struct gns_learn_log *l, const struct gns_logged *log, uint32_t i)
 {
-	uint32_t met[2][MET_MAX], both[2];
+	uint32_t met[2][MET_MAX], both[2] = { 0 };
 	unsigned n[2] = { find_met(l, log, 2 * i, met[0]), find_met(l, log, 2 * i + 1, met[1]) };
 	bool strong = false;
 	for (unsigned a = 0; a < n[0]; a++)
