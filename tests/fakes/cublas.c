@@ -193,3 +193,43 @@ STRIDED(cublasDgemmStridedBatched, double, GNS_CUDA_R_64F, int)
 STRIDED(cublasDgemmStridedBatched_64, double, GNS_CUDA_R_64F, int64_t)
 STRIDED_EX(cublasGemmStridedBatchedEx, int)
 STRIDED_EX(cublasGemmStridedBatchedEx_64, int64_t)
+
+/* Arrays of pointers in device memory: read when the stream comes to them. */
+struct pointers_fake {
+	struct gemm_fake gemm;
+	const void *const *a, *const *b;
+	void *const *c;
+	int64_t count;
+};
+
+static void run_pointers(void *args)
+{
+	struct pointers_fake *p = args;
+	size_t bytes = (size_t)p->count * sizeof(void *);
+	gns_fake_need(p->a, bytes, p->gemm.name, "Aarray");
+	gns_fake_need(p->b, bytes, p->gemm.name, "Barray");
+	gns_fake_need(p->c, bytes, p->gemm.name, "Carray");
+	for (int64_t i = 0; i < p->count; i++) {
+		p->gemm.a.data = p->a[i];
+		p->gemm.b.data = p->b[i];
+		p->gemm.c.data = p->gemm.d.data = p->c[i];
+		gemm_fake_run(&p->gemm);
+	}
+}
+
+#define POINTERS_EX(NAME, I)                                                                                                               \
+	API(NAME, cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb, I m, I n, I k, const void *alpha,                     \
+	    const void *const a[], cudaDataType at, I lda, const void *const b[], cudaDataType bt, I ldb, const void *beta,                \
+	    void *const c[], cudaDataType ct, I ldc, I batch, cublasComputeType_t compute, cublasGemmAlgo_t algo)                          \
+	{                                                                                                                                  \
+		struct pointers_fake p = { .gemm = GEMM(#NAME, at, bt, ct, 0, 0, 0, 1), .a = a, .b = b, .c = c, .count = batch };          \
+		if (!handle)                                                                                                               \
+			return GNS_CUBLAS_NOT_INITIALIZED;                                                                                 \
+		gemm_fake_same_context(#NAME, handle->context);                                                                            \
+		set_scalars(&p.gemm, handle, alpha, beta, gemm_fake_scale_type(compute));                                                  \
+		p.gemm.epilogue = GNS_LT_EPILOGUE_DEFAULT;                                                                                 \
+		unsigned why = gemm_fake_refusal(&p.gemm);                                                                                 \
+		return why ? why : gns_fake_enqueue(handle->stream, #NAME, run_pointers, &p, sizeof p) ? 13 : GNS_CUBLAS_SUCCESS;          \
+	}
+POINTERS_EX(cublasGemmBatchedEx, int)
+POINTERS_EX(cublasGemmBatchedEx_64, int64_t)

@@ -183,9 +183,8 @@ static void one_product(const struct gemm_fake *g, int64_t batch, double alpha, 
 	free(b);
 }
 
-static void run(void *args)
+void gemm_fake_run(const struct gemm_fake *g)
 {
-	const struct gemm_fake *g = args;
 	check_operands(g);
 	double alpha = g->alpha_at ? load(g->alpha_at, g->scale_type, 0) : g->alpha;
 	double beta = g->beta_at ? load(g->beta_at, g->scale_type, 0) : g->beta;
@@ -193,12 +192,17 @@ static void run(void *args)
 		one_product(g, i, alpha, beta);
 }
 
+static void run(void *args)
+{
+	gemm_fake_run(args);
+}
+
 static bool fits(const struct gemm_fake_matrix *x, int64_t rows, int64_t cols)
 {
 	return x->ld >= (x->row_major != x->transposed ? cols : rows);
 }
 
-static unsigned refusal(const struct gemm_fake *g)
+unsigned gemm_fake_refusal(const struct gemm_fake *g)
 {
 	uint32_t epilogue = g->epilogue;
 	if (g->m < 0 || g->n < 0 || g->k < 0 || g->batch < 0)
@@ -215,7 +219,7 @@ static unsigned refusal(const struct gemm_fake *g)
 
 unsigned gemm_fake_enqueue(const struct gemm_fake *g, void *stream)
 {
-	unsigned why = refusal(g);
+	unsigned why = gemm_fake_refusal(g);
 	if (why || !g->m || !g->n || !g->batch)
 		return why;
 	check_operands(g);

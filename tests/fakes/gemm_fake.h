@@ -28,6 +28,9 @@ struct gemm_fake {
 
 /* A cublasStatus_t. */
 unsigned gemm_fake_enqueue(const struct gemm_fake *g, void *stream);
+/* Its two halves: 0 or the cublasStatus_t of a wrong call; the product itself, on a stream's worker. */
+unsigned gemm_fake_refusal(const struct gemm_fake *g);
+void gemm_fake_run(const struct gemm_fake *g);
 /* From host memory. */
 double gemm_fake_scalar(const void *at, uint32_t type);
 uint32_t gemm_fake_scale_type(uint32_t compute); /* of GNS_COMPUTE_* */
