@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#define NO_PLACES 96 /* reductions of which no buffer was used again */
 #define MISSED_MAX 3 /* incomplete steps in a row until the sequence is learned anew */
 
 const char *gns_reduce_why_name(enum gns_reduce_why why)
@@ -103,13 +104,18 @@ static bool repeats(const struct gns_reduce_track *t, uint32_t period, bool plac
 	return true;
 }
 
-/* Buffers that are used again tell apart reductions of one size: then twice is enough (a single one could be the first of several out of
- * one buffer). */
+/* Buffers that are used again tell apart reductions of one size: then twice is enough (three times where it is a single one: it could be
+ * the first of several out of one buffer). Where buffers are others every time, only the order of sizes is left. */
 static uint32_t period_of(const struct gns_reduce_track *t)
 {
+	if (t->n == 3 && repeats(t, 1, true))
+		return 1;
 	if (t->n % 2 == 0 && t->n > 2 && repeats(t, t->n / 2, true))
 		return t->n / 2;
-	return t->n % 3 == 0 && repeats(t, t->n / 3, false) ? t->n / 3 : 0;
+	for (uint32_t period = 1; t->n >= NO_PLACES && period <= t->n / 3; period++)
+		if (t->n % period == 0 && repeats(t, period, false))
+			return period;
+	return 0;
 }
 
 /* Calls of one size at one place are told apart by their order. */

@@ -46,10 +46,10 @@ static const unsigned nccl_types[] = { GNS_NCCL_FLOAT32, GNS_NCCL_FLOAT64, GNS_N
 
 static struct {
 	int world, steps, buckets, batch, rank, warm, change, models;
-	long numel; /* of all buckets; those after the first are smaller */
+	long numel; /* of all buckets; from the last to the first they are smaller */
 	double s;
 	int how, op, type;
-	bool scatter, in_place, group, late, marks, told, broadcast, same_buffer, metrics, hash, tell_rank;
+	bool scatter, in_place, group, late, marks, told, broadcast, same_buffer, metrics, hash, tell_rank, equal;
 	char id[2][WORLD_MAX][40]; /* of each data-parallel communicator, and of each model-parallel one */
 	const char *truth;
 } o = { .world = 2, .steps = 60, .buckets = 3, .batch = 32, .numel = 24000, .s = 100, .rank = -1, .op = AVG, .models = 1 };
@@ -141,7 +141,8 @@ static double noise(uint64_t counter)
 
 static long first_of(int bucket)
 {
-	return o.numel * bucket / o.buckets / WORLD_MAX * WORLD_MAX;
+	long parts = (long)o.buckets * (o.buckets + 1), at = o.equal ? o.numel * bucket / o.buckets : o.numel * bucket * (bucket + 1) / parts;
+	return at / WORLD_MAX * WORLD_MAX;
 }
 
 static long size_of_bucket(int bucket)
@@ -580,7 +581,7 @@ static void read_options(int argc, char **argv)
 		{ "wait", 1, NULL, WAIT }, { "change", 1, NULL, CHANGE }, { "models", 1, NULL, MODELS },
 		{ "scatter", 0, &flags[0], 1 }, { "in-place", 0, &flags[1], 1 }, { "group", 0, &flags[2], 1 }, { "late", 0, &flags[3], 1 },
 		{ "marks", 0, &flags[4], 1 }, { "told", 0, &flags[5], 1 }, { "broadcast", 0, &flags[6], 1 }, { "same-buffer", 0, &flags[7], 1 },
-		{ "metrics", 0, &flags[8], 1 }, { "hash", 0, &flags[9], 1 }, { "env", 0, &flags[10], 1 }, { NULL, 0, NULL, 0 },
+		{ "metrics", 0, &flags[8], 1 }, { "hash", 0, &flags[9], 1 }, { "env", 0, &flags[10], 1 }, { "equal", 0, &flags[11], 1 }, { NULL, 0, NULL, 0 },
 	};
 	int c;
 	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1)
@@ -604,7 +605,7 @@ static void read_options(int argc, char **argv)
 		default: die("see the options in its source");
 		}
 	bool *const to[] = { &o.scatter, &o.in_place, &o.group, &o.late, &o.marks, &o.told, &o.broadcast, &o.same_buffer, &o.metrics, &o.hash,
-			     &o.tell_rank };
+			     &o.tell_rank, &o.equal };
 	for (size_t i = 0; i < sizeof to / sizeof *to; i++)
 		*to[i] = flags[i];
 	if (o.world < 1 || o.world > WORLD_MAX || o.buckets < 1 || o.buckets > BUCKETS_MAX || o.models < 1 || o.world % o.models)
