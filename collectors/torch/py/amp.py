@@ -12,7 +12,9 @@ def after_clip(token, total, failed):
     if stream.max_norm != limit:
         stream.max_norm = limit
         _g.setting(stream.id, "max_norm", limit, "")
-    if total.is_cpu and device_of(total) < 0 and float(total) > limit:
+    if device_of(total) >= 0:
+        _g.event(stream.id, "clipping", "max_norm %g; how often is known on the device alone" % limit)
+    elif total.is_cpu and float(total) > limit:
         _g.count("clipped_steps")
         _g.event(stream.id, "clipping", "max_norm %g" % limit)
 
