@@ -14,7 +14,7 @@ struct gns_cu_ground gns_device_ground(const struct gns_device_target *to)
 	};
 }
 
-int gns_device_launch(const struct gns_device_target *to, const struct gns_cu_plan *plan)
+int gns_layer_launch(const struct gns_device_target *to, const struct gns_cu_plan *plan)
 {
 	return plan->launches ? gns_set_launch(to->set, to->stream, plan) : 0;
 }
@@ -61,7 +61,7 @@ int gns_device_run(const struct gns_device_target *to, size_t samples, gns_devic
 		if (rc == -ENOMEM && want < size)
 			rc = plan_slice(&plan, &ground, planner, job, first, &n, size);
 		if (!rc)
-			rc = gns_device_launch(to, &plan);
+			rc = gns_layer_launch(to, &plan);
 		if (rc)
 			return rc;
 		ground.add = true;
@@ -172,7 +172,7 @@ static int norm_of_nothing(const struct gns_device_target *to)
 	const struct gns_cu_operand none = {.dtype = GNS_F32};
 	const int rc = gns_cu_plan_norm2(&plan, &ground, &none, NULL, 0);
 
-	return rc ? rc : gns_device_launch(to, &plan);
+	return rc ? rc : gns_layer_launch(to, &plan);
 }
 
 static bool can_walk_together(const struct gns_tensor *a, const struct gns_tensor *b)
@@ -216,7 +216,7 @@ int gns_device_value(const struct gns_device_target *to, const struct gns_tensor
 	if (!gns_tensor_is_sound(t) || gns_tensor_is_empty(t))
 		return -EINVAL;
 	const int rc = gns_cu_plan_value(&plan, &ground, t->data, t->dtype);
-	return rc ? rc : gns_device_launch(to, &plan);
+	return rc ? rc : gns_layer_launch(to, &plan);
 }
 
 int gns_device_copy(struct gns_set *set, void *stream, const struct gns_tensor *t, void *out)
@@ -228,7 +228,7 @@ int gns_device_copy(struct gns_set *set, void *stream, const struct gns_tensor *
 	if (!t || !out)
 		return -EINVAL;
 	const int rc = gns_cu_plan_copy(&plan, &ground, t, out, t->dtype);
-	return rc ? rc : gns_device_launch(&to, &plan);
+	return rc ? rc : gns_layer_launch(&to, &plan);
 }
 
 int gns_device_print(struct gns_set *set, void *stream, uint32_t slot, const void *data, uint32_t dtype, size_t slow_n, size_t fast_n,
@@ -240,5 +240,5 @@ int gns_device_print(struct gns_set *set, void *stream, uint32_t slot, const voi
 	struct gns_cu_plan plan;
 	const int rc = gns_cu_plan_print(&plan, &ground, data, dtype, slow_n, fast_n, ld, hash, elements ? hash + 2 : NULL);
 
-	return rc ? rc : gns_device_launch(&to, &plan);
+	return rc ? rc : gns_layer_launch(&to, &plan);
 }

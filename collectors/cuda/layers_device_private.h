@@ -14,7 +14,7 @@ typedef int gns_device_planner(struct gns_cu_plan *plan, const struct gns_cu_gro
 int gns_device_run(const struct gns_device_target *to, size_t samples, gns_device_planner *planner, const void *job, size_t want);
 /* One plan that needs no scratch, or a known part of it; ground as gns_device_ground gives it. */
 struct gns_cu_ground gns_device_ground(const struct gns_device_target *to);
-int gns_device_launch(const struct gns_device_target *to, const struct gns_cu_plan *plan);
+int gns_layer_launch(const struct gns_device_target *to, const struct gns_cu_plan *plan);
 
 /* Room in scratch before that of a plan: `bytes` rounded up. Returns the ground of what comes behind. */
 struct gns_cu_ground gns_device_behind(const struct gns_cu_ground *ground, size_t bytes);

@@ -20,7 +20,7 @@ static int zero(struct gns_set *set, void *stream, float *acc, size_t count)
 	struct gns_cu_plan plan;
 	const int rc = gns_cu_plan_fill(&plan, &ground, (double *)(void *)acc, (count + 1) / 2);
 
-	return rc ? rc : gns_device_launch(&to, &plan);
+	return rc ? rc : gns_layer_launch(&to, &plan);
 }
 
 struct gns_device_uses *gns_device_uses_init(struct gns_set *set, void *stream, size_t n, size_t dim0, size_t rest, uint64_t seed,
