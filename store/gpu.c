@@ -47,6 +47,7 @@ static bool has_library(const struct gns_gpu *gpu, const char *name)
 static void why_not(struct gns_gpu *gpu, const struct gns_counter_row *rows, size_t n)
 {
 	int64_t windows = counted(rows, n, "cupti", "windows"), given_up = counted(rows, n, "cupti", "steps_abandoned");
+	int64_t refused = counted(rows, n, "cupti", "refused");
 	if (gpu->n_devices > 0 || !uses_device(gpu, rows, n))
 		return;
 	if (gpu->owner[0])
@@ -54,11 +55,14 @@ static void why_not(struct gns_gpu *gpu, const struct gns_counter_row *rows, siz
 	else if (windows > 0)
 		snprintf(gpu->why_not, sizeof gpu->why_not, "no kernel times: %" PRId64 " window%s opened, no step of %s was told (%" PRId64 " given up)",
 			 windows, windows == 1 ? " was" : "s were", windows == 1 ? "it" : "them", given_up);
+	else if (refused > 0)
+		snprintf(gpu->why_not, sizeof gpu->why_not, "no kernel times: CUPTI refused to serve, %" PRId64 " time%s", refused, refused == 1 ? "" : "s");
+	else if (counted(rows, n, "cupti", "not_found") > 0)
+		snprintf(gpu->why_not, sizeof gpu->why_not, "no kernel times: no libcupti was found that fits the program's CUDA");
 	else if (has_library(gpu, "cupti"))
 		snprintf(gpu->why_not, sizeof gpu->why_not, "no kernel times: no window was opened yet");
 	else
-		snprintf(gpu->why_not, sizeof gpu->why_not, "no kernel times: CUPTI was not used, because of --kernels off or because no libcupti "
-			 "was found that fits the program's CUDA");
+		snprintf(gpu->why_not, sizeof gpu->why_not, "no kernel times: CUPTI was not used: --kernels off, or too short a run");
 }
 
 static int read_why(struct gns_store *store, int64_t run_id, struct gns_gpu *gpu, struct gns_error *err)

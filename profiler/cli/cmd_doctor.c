@@ -53,7 +53,9 @@ static int look_at_library(const char *given)
 	struct gns_error err = {""};
 	if (gns_launch_find_lib(given, path, sizeof path, &err) != 0)
 		return gns_finding(GNS_FAULT, "shim", "%s", err.text);
-	return gns_finding(GNS_OK, "shim", "%s", path);
+	gns_finding(GNS_OK, "shim", "%s", path);
+	gns_doctor_machine(path);
+	return 0;
 }
 
 static void look_at_session(const char *file)
@@ -79,6 +81,9 @@ static void look_at_session(const char *file)
 	else
 		gns_finding(GNS_OK, "session", "%s: run %" PRIu64 ", recorder %d alive (last round %.1f s ago), processes alive: %d, "
 			    "steps lost: %" PRIu64, name, atomic_load(&session->run_id), (int)recorder, (double)(now - beat) / 1e9, alive, lost);
+	for (uint32_t i = 0; i < GNS_SLOTS; i++)
+		if (gns_slot_alive(&session->slot[i]))
+			gns_doctor_process((pid_t)atomic_load(&session->slot[i].pid));
 	gns_session_detach(session);
 }
 
@@ -132,7 +137,7 @@ static void print_weights(struct gns_store *store, int64_t run_id, const char *u
 	free(layers);
 }
 
-int gns_doctor_run(struct gns_store *store, int64_t run_id, int processes)
+int gns_doctor_run(struct gns_store *store, int64_t run_id, int processes, const struct gns_loaded *loaded)
 {
 	struct gns_summary s;
 	struct gns_error err = {""};
@@ -158,6 +163,7 @@ int gns_doctor_run(struct gns_store *store, int64_t run_id, int processes)
 		if (strcmp(s.warnings[i].name, "dropped") != 0 && !gns_doctor_explains(s.warnings[i].name))
 			gns_finding(GNS_NOTE, "warning", "%s: %s", s.warnings[i].name, s.warnings[i].text);
 	gns_doctor_explain(store, &s);
+	gns_doctor_gpu(store, run_id, loaded);
 	print_weights(store, run_id, s.sample_unit);
 	print_counters(store, run_id);
 	if (gns_store_events(store, run_id, &events, &n, NULL) == 0)
@@ -183,7 +189,7 @@ static int look_at_store(const char *given, const char *ref)
 		return gns_finding(GNS_FAULT, "store", "%s", err.text);
 	gns_finding(GNS_OK, "store", "%s", path);
 	if (gns_store_find_run(store, ref, &run_id, &err) == 0)
-		faults = gns_doctor_run(store, run_id, -1);
+		faults = gns_doctor_run(store, run_id, -1, NULL);
 	else
 		faults = gns_finding(ref ? GNS_FAULT : GNS_NOTE, "run", "%s", err.text);
 	gns_store_close(store);

@@ -11,90 +11,15 @@
 #include "profiler/cli/cli.h"
 #include "profiler/cli/doctor.h"
 #include "profiler/cli/launch.h"
+#include "profiler/cli/loaded.h"
 
-#define LIBRARIES 32
-
-/* What a mapped library means for us. */
-static const struct {
-	const char *part, *words;
-} known[] = {
-	{"libgnscope.so", "the shim is loaded"},
-	{"libopenblas", "OpenBLAS: its products are seen"},
-	{"libblis", "BLIS: its products are seen"},
-	{"libmkl_rt", "MKL, dynamic: its products are seen"},
-	{"libcblas.so", "CBLAS: its products are seen"},
-	{"libblas.so", "BLAS: its products are seen"},
-	{"libtorch_python", "PyTorch for Python: its layers are seen"},
-	{"libtorch_cpu", "PyTorch's products: timed where it calls a dynamic BLAS; wheels from PyPI have MKL built in, which hides them"},
-	{"libtorch_cuda", "PyTorch for the GPU: weights on a GPU are left out"},
-	{"libcublasLt", "cuBLASLt: not collected yet"},
-	{"libcublas.so", "cuBLAS: not collected yet"},
-	{"libdnnl", "oneDNN: its own products are not seen"},
-	{"xla_extension", "JAX/XLA: finds its libraries by itself, so nothing of it is seen"},
-	{"libjax", "JAX/XLA: finds its libraries by itself, so nothing of it is seen"},
-	{"libtensorflow", "TensorFlow: has its products built in, so nothing of it is seen"},
-	{"libnccl", "NCCL: not collected yet"},
-	{"libmpi.so", "MPI: not collected yet"},
-};
-
-struct watch {
-	struct { char path[PATH_MAX]; const char *words; } libraries[LIBRARIES];
-	int n, looks;
-	bool shim, torch;
-	char python[PATH_MAX]; /* the interpreter, "" none seen */
-};
-
-static void note_library(struct watch *w, const char *path)
+static void look(struct gns_loaded *w, const struct gns_launch *l)
 {
-	const char *file = strrchr(path, '/');
-	for (int i = 0; i < w->n; i++)
-		if (strcmp(w->libraries[i].path, path) == 0)
-			return;
-	for (size_t k = 0; file && k < sizeof known / sizeof known[0] && w->n < LIBRARIES; k++)
-		if (strstr(file, known[k].part)) {
-			snprintf(w->libraries[w->n].path, PATH_MAX, "%s", path);
-			w->libraries[w->n++].words = known[k].words;
-			w->shim |= k == 0;
-			w->torch |= strcmp(known[k].part, "libtorch_python") == 0;
-			return;
-		}
-}
-
-static void note_interpreter(struct watch *w, pid_t pid)
-{
-	char name[64], path[PATH_MAX];
-	snprintf(name, sizeof name, "/proc/%ld/exe", (long)pid);
-	ssize_t n = readlink(name, path, sizeof path - 1);
-	path[n > 0 ? n : 0] = '\0';
-	const char *file = strrchr(path, '/');
-	if (file && strncmp(file + 1, "python", 6) == 0)
-		memcpy(w->python, path, (size_t)n + 1);
-}
-
-static void look_at_process(struct watch *w, pid_t pid)
-{
-	char name[64], line[PATH_MAX + 128];
-	snprintf(name, sizeof name, "/proc/%ld/maps", (long)pid);
-	FILE *maps = fopen(name, "re");
-	while (maps && fgets(line, sizeof line, maps)) {
-		char *path = strchr(line, '/');
-		w->looks++;
-		line[strcspn(line, "\n")] = '\0';
-		if (path)
-			note_library(w, path);
-	}
-	if (maps)
-		fclose(maps);
-	note_interpreter(w, pid);
-}
-
-static void look(struct watch *w, const struct gns_launch *l)
-{
-	look_at_process(w, l->trainer);
+	gns_loaded_look(w, l->trainer);
 	for (uint32_t i = 0; i < GNS_SLOTS; i++) {
 		pid_t pid = (pid_t)atomic_load(&l->session->slot[i].pid);
 		if (pid > 0 && pid != l->trainer && gns_slot_alive(&l->session->slot[i]))
-			look_at_process(w, pid);
+			gns_loaded_look(w, pid);
 	}
 }
 
@@ -112,7 +37,7 @@ static int64_t measured(const struct gns_launch *l)
 }
 
 /* Until it ends, has shown enough, or its time is up. Returns whether we stopped it. */
-static bool follow(struct gns_launch *l, struct watch *w, const struct gns_doctor_command *command)
+static bool follow(struct gns_launch *l, struct gns_loaded *w, const struct gns_doctor_command *command)
 {
 	uint64_t start = gns_clock_ns(CLOCK_MONOTONIC), stopped = 0, last = 0;
 	while (!l->trainer_ended) {
@@ -164,10 +89,10 @@ static void print_end(const struct gns_launch *l, bool stopped, const char *log)
 		close(fd);
 }
 
-static int print_libraries(const struct watch *w)
+static int print_libraries(const struct gns_loaded *w)
 {
 	for (int i = 0; i < w->n; i++)
-		gns_finding(GNS_OK, "library", "%s: %s", w->libraries[i].path, w->libraries[i].words);
+		gns_finding(GNS_OK, "library", "%s: %s", w->library[i].path, w->library[i].words);
 	if (w->looks == 0)
 		return gns_finding(GNS_NOTE, "library", "the command was over before its libraries could be read");
 	if (!w->shim)
@@ -187,7 +112,7 @@ static int event_text(void *arg, bool is_header, int n, const char *const *texts
 }
 
 /* PyTorch's part of the shim starts with the first optimizer, and tells its version then. */
-static void print_torch(struct gns_store *store, int64_t run_id, const struct watch *w)
+static void print_torch(struct gns_store *store, int64_t run_id, const struct gns_loaded *w)
 {
 	char query[160], version[80] = "";
 	snprintf(query, sizeof query, "SELECT text FROM event WHERE name='torch' AND run_id=%" PRId64 " LIMIT 1", run_id);
@@ -209,7 +134,7 @@ static void clean(const char *folder)
 	rmdir(folder);
 }
 
-static int report(struct gns_launch *l, const struct watch *w, bool stopped, const char *log)
+static int report(struct gns_launch *l, const struct gns_loaded *w, bool stopped, const char *log)
 {
 	struct gns_store *store = NULL;
 	struct gns_error err = {""};
@@ -225,7 +150,7 @@ static int report(struct gns_launch *l, const struct watch *w, bool stopped, con
 		faults += gns_finding(GNS_FAULT, "recorder", "%s", l->trouble);
 	if (run_id && gns_store_open_read(l->store, &store, &err) == 0) {
 		print_torch(store, run_id, w);
-		faults += gns_doctor_run(store, run_id, processes);
+		faults += gns_doctor_run(store, run_id, processes, w);
 	} else {
 		faults += gns_finding(GNS_FAULT, "run", "nothing was stored: %s", err.text);
 	}
@@ -235,7 +160,7 @@ static int report(struct gns_launch *l, const struct watch *w, bool stopped, con
 
 int gns_doctor_command(const struct gns_doctor_command *command)
 {
-	static struct watch watch;
+	static struct gns_loaded watch;
 	static struct gns_launch launch;
 	struct gns_error err = {""};
 	const char *temporary = getenv("TMPDIR");

@@ -1,13 +1,14 @@
 /* A trainer that writes into the session as the shim in a real one would: two weights, a known noise scale.
  *
  *   gns_fake_trainer STEPS [sleep_us=N] [noise=B] [batch=N] [loss=1] [exit=N] [kill=SIG] [close=0] [print=0] [ask=1]
- *                    [torch=1] [optimizers=N] [left_out=REASON] [idle=1]
+ *                    [torch=1] [optimizers=N] [left_out=REASON] [idle=1] [gpu=1|2|3]
  *
  * Each step has q_small = g2 + s and q_big = g2 + s/n with g2 = 1 and s = B, +-1% in turn, so that s/g2 is B to rounding of the
  * pairs. With loss=1 it prints "step I loss L" with L = 10/I once step I has been published; with
  * ask=1 it then waits for a byte on its input. With torch=1 it tells what PyTorch would: its version, an optimizer, a weight left out,
  * parts of a step; optimizers=N makes N of them, the K-th with K times the noise;
- * with idle=1 the first never steps. */
+ * with idle=1 the first never steps. With gpu=1 it tells what the collectors of a GPU would: libraries, calls, a capture, kernels and how every
+ * other step went; with gpu=2 libraries and calls, while somebody else holds CUPTI; with gpu=3 a library that nobody calls. */
 #include <math.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -83,6 +84,57 @@ static void introduce(struct gns_ring *ring, uint32_t *used, uint32_t batch)
 	}
 }
 
+static void library(struct gns_ring *ring, uint32_t *used, const char *name, const char *version, const char *path)
+{
+	struct gns_record *r = next(ring, used, GNS_REC_LIBRARY);
+	strcpy(r->u.library.name, name);
+	strcpy(r->u.library.version, version);
+	strcpy(r->u.library.path, path);
+}
+
+static void counter(struct gns_ring *ring, uint32_t *used, const char *collector, const char *name, uint64_t value)
+{
+	struct gns_record *r = next(ring, used, GNS_REC_COUNTER);
+	r->u.counter.value = value;
+	strcpy(r->u.counter.collector, collector);
+	strcpy(r->u.counter.name, name);
+}
+
+static long gpu;
+
+static void introduce_gpu(struct gns_ring *ring, uint32_t *used)
+{
+	library(ring, used, "cuda", "13.0", "/usr/lib/libcuda.so.1");
+	library(ring, used, "cublas", gpu == 3 ? "" : "13.0.2", "/opt/cuda/libcublas.so.13");
+	if (gpu == 3)
+		return;
+	library(ring, used, "cupti", "", "/opt/cuda/libcupti.so.13");
+	counter(ring, used, "cublas", "cublasGemmEx", 1234);
+	counter(ring, used, "cublas", "cublasSgemm_v2", 5);
+	counter(ring, used, "cuda", "products_element_type", 6);
+	if (gpu == 2) {
+		struct gns_record *r = next(ring, used, GNS_REC_EVENT);
+		r->u.event = (struct gns_rec_event){.time_ns = now(), .step = 1, .name = "cupti_owner", .text = "libnsys-cupti.so"};
+		return;
+	}
+	counter(ring, used, "cuda", "cudaStreamEndCapture", 1);
+	counter(ring, used, "cuda", "cudaGraphLaunch", 40);
+	counter(ring, used, "cupti", "windows", 3);
+	counter(ring, used, "cupti", "steps_told", 7);
+	counter(ring, used, "cupti", "host_us", 1500);
+	struct gns_record *r = next(ring, used, GNS_REC_KERNEL);
+	r->u.kernel = (struct gns_rec_kernel){.kernel_id = 1000, .family = "gpu matmul", .name = "sm90_xmma_gemm", .grid = 132, .block = 384};
+}
+
+static void tell_device(struct gns_ring *ring, uint32_t *used, uint64_t number)
+{
+	struct gns_record *r = next(ring, used, GNS_REC_KERNEL_STEP);
+	r->u.kernel_step = (struct gns_rec_kernel_step){.step = number, .kernel_id = 1000, .calls = 3, .total_ns = 600, .max_ns = 250};
+	r = next(ring, used, GNS_REC_DEVICE_STEP);
+	r->u.device_step = (struct gns_rec_device_step){.step = number, .kernels = 3, .wall_ns = 1000, .compute_ns = 600, .comm_exposed_ns = 120,
+							.idle_ns = 280, .comm_ns = 240, .own_ns = 6};
+}
+
 static void step(struct gns_ring *ring, uint32_t stream, uint64_t number, double noise, uint32_t batch, uint64_t start, uint64_t duration)
 {
 	uint32_t used = 0;
@@ -94,6 +146,8 @@ static void step(struct gns_ring *ring, uint32_t stream, uint64_t number, double
 		introduce(ring, &used, batch);
 	if (number == 1 && torch)
 		introduce_torch(ring, &used, stream);
+	if (number == 1 && stream == 0 && gpu)
+		introduce_gpu(ring, &used);
 	if (idle && stream == 0) {
 		gns_ring_publish(ring, used);
 		return;
@@ -118,6 +172,8 @@ static void step(struct gns_ring *ring, uint32_t stream, uint64_t number, double
 	r->u.step = (struct gns_rec_step){.step = number, .start_ns = start, .dur_ns = duration, .overhead_ns = duration / 200,
 					  .samples = batch, .rows = batch, .micro_steps = 1, .flags = GNS_STEP_MEASURED, .params = 2,
 					  .every = 1, .lr = torch ? 0.001 : NAN};
+	if (gpu == 1 && number % 2 == 0)
+		tell_device(ring, &used, number);
 	gns_ring_publish(ring, used);
 }
 
@@ -131,6 +187,7 @@ int main(int argc, char **argv)
 	left_out = (uint32_t)setting(argc, argv, "left_out", 0);
 	idle = setting(argc, argv, "idle", 0) != 0;
 	torch = setting(argc, argv, "torch", 0) != 0;
+	gpu = setting(argc, argv, "gpu", 0);
 	optimizers = (uint32_t)setting(argc, argv, "optimizers", 1);
 	if (!name || gns_session_attach(name, &session) != 0 || gns_ring_claim(name, session, &ring) != 0) {
 		fprintf(stderr, "fake trainer: no session\n");

@@ -1,5 +1,10 @@
 """doctor: plain words for what is there and what is not."""
+import re
+import time
+
 from harness import *
+
+REAL_SHIM = os.environ.get("GNS_REAL_SHIM", "")
 
 
 @test
@@ -64,6 +69,121 @@ def a_command_under_pytorch_is_explained():
     steps = int(text.split("steps     ")[1].split(" ")[0])
     equal(5 <= steps < 2000, True, "stopped early: %d" % steps)
     one_sentence(gnscope("doctor", "--steps", "0", "--", "true"), 2, "not a whole number", "--steps 0")
+
+
+def doctor(*args, status=0, **kw):
+    answer = gnscope("doctor", *args, **kw)
+    equal(answer.returncode, status, answer.stdout.decode())
+    return answer.stdout.decode()
+
+
+def lines_of(text, about):
+    """What is said about something, line by line, those that follow without a name of their own included."""
+    out, mine = [], False
+    for line in text.split("\n"):
+        name = line[7:17].strip()
+        mine = name == about or (mine and not name and line[:5].strip() != "")
+        if mine:
+            out.append(line[17:])
+    return out
+
+
+@test
+def a_gpu_is_explained():
+    run("--name", "gpu1", "--", TRAINER, 60, "gpu=1")
+    text = doctor("--store", store, "gpu1")
+    equal(lines_of(text, "library"), ["/opt/cuda/libcublas.so.13: cublas 13.0.2", "/usr/lib/libcuda.so.1: cuda 13.0", "/opt/cuda/libcupti.so.13: cupti"],
+          "libraries")
+    equal(lines_of(text, "hooks"), ["cublas: calls of 2 of 16 were seen: cublasSgemm_v2 5, cublasGemmEx 1,234",
+                                    "cuda: calls of 2 of 8 were seen: cudaGraphLaunch 40, cudaStreamEndCapture 1",
+                                    "not loaded, so never called: cublaslt, cudnn, nccl"], "hooks")
+    equal(lines_of(text, "graphs"), ["1 captures ended, 40 graphs launched; 0 graphs measure, 0 steps came from their replays"], "captures")
+    equal(lines_of(text, "kernels"), ["GPU 0 of rank 0: 0.001 ms a step, 30 of 60 steps looked at",
+                                      "compute 60.0% · exposed communication 12.0% · exposed copies 0% · idle 28.0%"], "kernel times")
+    equal(lines_of(text, "cupti"), ["3 windows, 7 steps told, 0 given up, 0 records lost; its work on the host took 1.5 ms"], "CUPTI")
+    equal(lines_of(text, "device"), ["6: products on a device in numbers of a type that is not measured (products_element_type)"], "reasons")
+
+
+@test
+def who_has_cupti():
+    run("--name", "gpu2", "--", TRAINER, 60, "gpu=2")
+    text = doctor("--store", store, "gpu2")
+    equal(lines_of(text, "kernels"), ["no kernel times: CUPTI serves one client at a time, and libnsys-cupti.so had it"], "owner")
+
+
+@test
+def a_library_that_nobody_calls():
+    run("--name", "gpu3", "--", TRAINER, 60, "gpu=3")
+    text = doctor("--store", store, "gpu3")
+    hooks = lines_of(text, "hooks")
+    contains(hooks[0], "cublas: the library is loaded, but none of 16 hooks was called", "loaded")
+    equal(hooks[1], "not loaded, so never called: cublaslt, cudnn, nccl, cupti", "not loaded")
+
+
+@test
+def a_run_without_a_gpu_has_none_of_it():
+    run("--name", "plain", "--", TRAINER, 60)
+    text = doctor("--store", store, "plain")
+    for about in ("library", "hooks", "graphs", "kernels", "cupti", "device"):
+        equal(lines_of(text, about), [], about)
+
+
+@test
+def what_the_machine_and_the_library_have():
+    text = doctor("--store", os.path.join(folder, "none.db"))
+    there = os.path.exists("/proc/driver/nvidia/version")
+    contains(lines_of(text, "gpu")[0], "NVRM version" if there else "no NVIDIA driver on this machine", "driver")
+    equal(len(lines_of(text, "gpu")), 1, "of this library nothing is known")
+    note = b"\0gnscope CUDA kernels for sm: %s\0"
+    for mark, words in ((b"none", "gnscope was built without nvcc"), (b"80 90", "the shim has kernels for sm 80 90"), (b"x" * 5000, "kernels for sm xxx")):
+        lib = os.path.join(folder, "libnoted.so")
+        with open(SHIM, "rb") as shim, open(lib, "wb") as out:
+            out.write(shim.read() + note % mark)
+        text = doctor("--lib", lib, "--store", os.path.join(folder, "none.db"))
+        contains(lines_of(text, "gpu")[1], words, "note")
+    text = doctor("--store", os.path.join(folder, "none.db"), env=dict(os.environ, GNSCOPE_GPU="0"))
+    contains("\n".join(lines_of(text, "gpu")), "GNSCOPE_GPU=0 is set", "switched off")
+
+
+@test
+def libraries_of_running_processes_and_of_a_command():
+    """Empty shared libraries under the names of CUDA's, which is all that can be seen from outside."""
+    libraries = os.path.join(folder, "cuda")
+    os.mkdir(libraries)
+    for name in ("libcublas.so.13", "libcudnn.so.9"):
+        shutil.copy(SHIM, os.path.join(libraries, name))
+    load = "import ctypes, os, sys\nfor n in os.listdir(sys.argv[1]): ctypes.CDLL(os.path.join(sys.argv[1], n))\n"
+    text = doctor("--", sys.executable, "-c", load + "import time\ntime.sleep(2)", libraries, status=1)
+    for name, words in (("libcublas.so.13", "cuBLAS: its products are seen"), ("libcudnn.so.9", "cuDNN: its calls are counted")):
+        contains(text, "library   %s: %s" % (os.path.join(libraries, name), words), "of a command")
+    trainer = subprocess.Popen([PROGRAM, "run", "--store", store, "--name", "live", "--", "env", "LD_PRELOAD=" + os.path.join(libraries, "libcublas.so.13"),
+                                TRAINER, "100000", "sleep_us=2000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            text = gnscope("doctor", "--store", store).stdout.decode()
+            if libraries in text:
+                break
+            time.sleep(0.1)
+        contains("\n".join(lines_of(text, "process")), os.path.join(libraries, "libcublas.so.13") + ": cuBLAS: its products are seen", "of a running process")
+    finally:
+        trainer.terminate()
+        trainer.wait()
+
+
+@test
+def the_table_of_hooks_is_what_the_library_exports():
+    if not REAL_SHIM or not shutil.which("nm"):
+        return
+    exports = {line.split()[-1] for line in subprocess.run(["nm", "-D", "--defined-only", REAL_SHIM], stdout=subprocess.PIPE, check=True,
+                                                          universal_newlines=True).stdout.splitlines()}
+    table = set()
+    for line in open(os.path.join(SOURCE, "collectors", "collectors.c")):
+        for macro, name in re.findall(r'(BOTH|STREAMS)?\(?"(\w+)"', line if not line.startswith("#") else ""):
+            table |= {name} | ({name + {"BOTH": "_64", "STREAMS": "_ptsz"}[macro]} if macro else set())
+    table -= {"blas", "torch", "cublas", "cublaslt", "cudnn", "nccl", "cupti", "cuda"}
+    exports -= {"gnscope_mark_v1", "etext", "edata", "end", "_init", "_fini", "__bss_start", "_edata", "_end"}
+    equal(sorted(exports - table), [], "exported, but not in the table")
+    equal(sorted(table - exports), [], "in the table, but not exported")
 
 
 @test

@@ -471,6 +471,12 @@ Test(device, the_reason_for_no_kernel_times_is_said)
 	why_is("no window was opened yet");
 	count("cupti", "windows", 3);
 	count("cupti", "steps_abandoned", 2);
+	count("cupti", "windows", 0);
+	count("cupti", "not_found", 1);
+	why_is("no libcupti was found");
+	count("cupti", "refused", 2);
+	why_is("CUPTI refused to serve, 2 times");
+	count("cupti", "windows", 3);
 	why_is("3 windows were opened, no step of them was told (2 given up)");
 	owner.u.event = (struct gns_rec_event){ .time_ns = 5, .name = "cupti_owner", .text = "torch.profiler\033[2J" };
 	put(owner);
