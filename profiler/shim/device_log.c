@@ -13,6 +13,8 @@
 #define CHUNK_MAX 160u
 #define FIRST_TRY 16u
 #define CHANGES_MAX 28u     /* of some candidate, with nothing learned */
+#define HOLE 32u            /* products after a hole, doubled each time */
+#define HOLES_MAX 8u
 #define PAUSE 4096u         /* products, doubled each time */
 #define PAUSES_MAX 20u
 
@@ -84,6 +86,7 @@ static void begin(struct gns_device_log *g)
 	g->first_chunk = 0;
 	g->n_chunks = 0;
 	g->per_chunk = FIRST_CHUNK;
+	g->printed = 0;
 	g->gap = false;
 	set_state(g, GNS_LOG_ON);
 }
@@ -172,15 +175,14 @@ bool gns_device_log_turn(struct gns_device_log *g)
 	bool all = collect(g);
 	if (state == GNS_LOG_ON && g->gap) {
 		gns_tally(&gaps);
-		if (g->pauses < PAUSES_MAX && ++g->pauses % 4 == 0)
-			pause_for_a_while(g);
-		else
-			set_state(g, GNS_LOG_DRAIN);
+		g->resume_at = g->products + (HOLE << g->holes);
+		g->holes += g->holes < HOLES_MAX;
+		set_state(g, GNS_LOG_DRAIN);
 		return false;
 	}
 	if (state == GNS_LOG_ON && g->ready >= g->next_try && look(g))
 		return true;
-	bool over = state == GNS_LOG_DRAIN || (state == GNS_LOG_PAUSE && g->products >= g->resume_at);
+	bool over = (state == GNS_LOG_DRAIN || state == GNS_LOG_PAUSE) && g->products >= g->resume_at;
 	if (over && all && !g->working)
 		begin(g);
 	return false;
@@ -222,9 +224,9 @@ static void finish(struct gns_device_log *g, struct gns_log_place *place)
 	c->left = c->products;
 	place->chunk = 0;
 	atomic_store_explicit(&c->finished, true, memory_order_release);
-	uint32_t per = g->per_chunk;
-	if (per < CHUNK_MAX)
-		g->per_chunk = 2 * per < CHUNK_MAX ? 2 * per : CHUNK_MAX;
+	/* So that at most a fifth of the log is behind for want of company. */
+	uint32_t per = (g->printed += c->products) / 4;
+	g->per_chunk = per < FIRST_CHUNK ? FIRST_CHUNK : per < CHUNK_MAX ? per : CHUNK_MAX;
 }
 
 static struct gns_log_chunk *open_chunk(struct gns_device_log *g, struct gns_log_place *place, void *stream)

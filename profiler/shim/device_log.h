@@ -53,9 +53,9 @@ struct gns_device_log {
 	uint32_t n, ready, next_try; /* of the log: its length, what has come back of it, when it is looked at again */
 	uint32_t found, boundaries;  /* at the last look */
 	uint32_t first_chunk;
-	_Atomic uint32_t per_chunk;
+	_Atomic uint32_t per_chunk, printed;
 	uint64_t products, resume_at;
-	uint32_t pauses, hits;
+	uint32_t pauses, holes, hits;
 	struct gns_log_place place[GNS_DEVICES_MAX];
 	struct gns_use_table uses;   /* while watching */
 	struct gns_learn_log learn;
