@@ -41,23 +41,27 @@ static json_t *devices(const struct gns_gpu *gpu)
 	return list;
 }
 
-static json_t *kernels(const struct gns_gpu *gpu)
+json_t *gns_kernels_json(const struct gns_kernel_row *rows, size_t n)
 {
 	json_t *list = json_array();
-	for (size_t i = 0; i < gpu->n_kernels; i++) {
-		const struct gns_kernel_row *k = &gpu->kernels[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct gns_kernel_row *k = &rows[i];
 		json_t *o = json_object();
 		json_object_set_new(o, "name", gns_json_text(k->name));
 		json_object_set_new(o, "family", gns_json_text(k->family));
 		json_object_set_new(o, "calls_per_step", gns_json_number(k->calls_per_step));
 		json_object_set_new(o, "ms_per_step", gns_json_number(k->ms_per_step));
 		json_object_set_new(o, "max_ms", gns_json_number(k->max_ms));
+		if (!k->device)
+			json_object_set_new(o, "gflops", gns_json_number(k->gflops));
 		json_object_set_new(o, "share", gns_json_number(k->share));
+		json_array_append_new(list, o);
+		if (!k->device)
+			continue;
 		json_object_set_new(o, "grid", gns_json_count(k->grid));
 		json_object_set_new(o, "block", gns_json_count(k->block));
 		json_object_set_new(o, "registers", gns_json_count(k->registers));
 		json_object_set_new(o, "shared", gns_json_count(k->shared));
-		json_array_append_new(list, o);
 	}
 	return list;
 }
@@ -80,7 +84,7 @@ static json_t *libraries(const struct gns_gpu *gpu)
 void gns_gpu_json(json_t *object, const struct gns_gpu *gpu)
 {
 	json_object_set_new(object, "devices", devices(gpu));
-	json_object_set_new(object, "device_kernels", kernels(gpu));
+	json_object_set_new(object, "device_kernels", gns_kernels_json(gpu->kernels, gpu->n_kernels));
 	json_object_set_new(object, "libraries", libraries(gpu));
 	json_object_set_new(object, "kernel_times", gns_json_text(gpu->why_not));
 }

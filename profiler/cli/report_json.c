@@ -75,24 +75,6 @@ static json_t *split(const struct gns_report_run *run)
 	return o;
 }
 
-static json_t *kernels(const struct gns_report_run *run)
-{
-	json_t *list = json_array();
-	for (size_t i = 0; i < run->n_kernels; i++) {
-		const struct gns_kernel_row *k = &run->kernels[i];
-		json_t *o = json_object();
-		json_object_set_new(o, "name", gns_json_text(k->name));
-		json_object_set_new(o, "family", gns_json_text(k->family));
-		json_object_set_new(o, "calls_per_step", gns_json_number(k->calls_per_step));
-		json_object_set_new(o, "ms_per_step", gns_json_number(k->ms_per_step));
-		json_object_set_new(o, "max_ms", gns_json_number(k->max_ms));
-		json_object_set_new(o, "gflops", gns_json_number(k->gflops));
-		json_object_set_new(o, "share", gns_json_number(k->share));
-		json_array_append_new(list, o);
-	}
-	return list;
-}
-
 static json_t *settings(const struct gns_report_run *run)
 {
 	json_t *list = json_array();
@@ -144,7 +126,7 @@ static json_t *run_json(const struct gns_report_run *run)
 	json_object_set_new(o, "series", series(run));
 	json_object_set_new(o, "losses", losses(run));
 	json_object_set_new(o, "split", split(run));
-	json_object_set_new(o, "kernels", kernels(run));
+	json_object_set_new(o, "kernels", gns_kernels_json(run->kernels, run->n_kernels));
 	gns_gpu_json(o, &run->gpu);
 	json_object_set_new(o, "settings", settings(run));
 	json_object_set_new(o, "events", events(run));

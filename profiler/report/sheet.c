@@ -193,7 +193,13 @@ struct gns_sheet gns_sheet_layers(const struct gns_report_run *run)
 	return sheet;
 }
 
-struct gns_sheet gns_sheet_kernels(const struct gns_report_run *run)
+static void count(struct gns_sheet *sheet, int64_t value)
+{
+	gns_cell_number(sheet, value < 0 ? (double)NAN : (double)value);
+}
+
+/* Of the host's calls how fast, of a device's kernels how they were launched. */
+static struct gns_sheet kernels(const struct gns_kernel_row *rows, size_t n, bool device)
 {
 	struct gns_sheet sheet = {.marked = -1};
 	gns_cell_column(&sheet, "kernel", false);
@@ -201,20 +207,36 @@ struct gns_sheet gns_sheet_kernels(const struct gns_report_run *run)
 	gns_cell_column(&sheet, "ms a step", true);
 	gns_cell_column(&sheet, "of the step", true);
 	gns_cell_column(&sheet, "calls a step", true);
-	gns_cell_column(&sheet, "GFLOP/s", true);
+	if (!device)
+		gns_cell_column(&sheet, "GFLOP/s", true);
 	gns_cell_column(&sheet, "longest, ms", true);
-	for (size_t i = 0; i < run->n_kernels && i < GNS_REPORT_KERNELS; i++) {
-		const struct gns_kernel_row *k = &run->kernels[i];
+	for (size_t i = 0; device && i < 4; i++)
+		gns_cell_column(&sheet, (const char *const[]){"grid", "block", "registers", "shared, bytes"}[i], true);
+	for (size_t i = 0; i < n && i < GNS_REPORT_KERNELS; i++) {
+		const struct gns_kernel_row *k = &rows[i];
 		text(&sheet, k->name);
 		text(&sheet, k->family);
 		gns_cell_number(&sheet, k->ms_per_step);
 		gns_cell_percent(&sheet, k->share);
 		gns_cell_number(&sheet, k->calls_per_step);
-		gns_cell_number(&sheet, k->gflops);
+		if (!device)
+			gns_cell_number(&sheet, k->gflops);
 		gns_cell_number(&sheet, k->max_ms);
+		for (size_t c = 0; device && c < 4; c++)
+			count(&sheet, (const int64_t[]){k->grid, k->block, k->registers, k->shared}[c]);
 	}
-	sheet.left_out = run->n_kernels > GNS_REPORT_KERNELS ? run->n_kernels - GNS_REPORT_KERNELS : 0;
+	sheet.left_out = n > GNS_REPORT_KERNELS ? n - GNS_REPORT_KERNELS : 0;
 	return sheet;
+}
+
+struct gns_sheet gns_sheet_kernels(const struct gns_report_run *run)
+{
+	return kernels(run->kernels, run->n_kernels, false);
+}
+
+struct gns_sheet gns_sheet_device_kernels(const struct gns_report_run *run)
+{
+	return kernels(run->gpu.kernels, run->gpu.n_kernels, true);
 }
 
 /* The newest row of a name is the one in force; how often it changed is told beside it. */

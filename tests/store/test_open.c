@@ -322,11 +322,25 @@ static char *shape_of(const char *path)
 	return text;
 }
 
-Test(open, a_store_of_version_1_becomes_one_of_today)
+static void is_like_a_fresh_one(void)
 {
 	struct gns_store *store;
 	struct gns_error err = { "" };
 	char fresh[160];
+	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"), 1);
+	snprintf(fresh, sizeof fresh, "%s/fresh.db", folder);
+	cr_assert_eq(gns_store_open_write(fresh, &store, &err), 0, "%s", err.text);
+	gns_store_close(store);
+	char *mine = shape_of(db), *theirs = shape_of(fresh);
+	cr_expect_str_eq(mine, theirs);
+	free(mine);
+	free(theirs);
+}
+
+Test(open, a_store_of_version_1_becomes_one_of_today)
+{
+	struct gns_store *store;
+	struct gns_error err = { "" };
 	make_version(db, 1);
 	double s = query(db, "SELECT sum(s)+sum(g2) FROM estimate"), start = query(db, "SELECT sum(start_ns)+sum(session_key%1000) FROM run");
 	cr_expect_eq(gns_store_open_read(db, &store, &err), -EPROTO, "reading never writes");
@@ -354,21 +368,13 @@ Test(open, a_store_of_version_1_becomes_one_of_today)
 	cr_expect_eq(query(db, "SELECT count(*) FROM run WHERE stream=1 AND main_run_id=2 AND name='second.2'"), 1);
 	cr_expect_eq(query(db, "SELECT count(*) FROM param WHERE left_out='tied' AND shape='256x512'"), 1);
 	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
-	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"), 1);
-	snprintf(fresh, sizeof fresh, "%s/fresh.db", folder);
-	cr_assert_eq(gns_store_open_write(fresh, &store, &err), 0, "%s", err.text);
-	gns_store_close(store);
-	char *mine = shape_of(db), *theirs = shape_of(fresh);
-	cr_expect_str_eq(mine, theirs);
-	free(mine);
-	free(theirs);
+	is_like_a_fresh_one();
 }
 
 Test(open, a_store_of_version_2_becomes_one_of_today)
 {
 	struct gns_store *store;
 	struct gns_error err = { "" };
-	char fresh[160];
 	make_version(db, 2);
 	double kernels = query(db, "SELECT sum(total_ns) FROM kernel_step WHERE run_id=1"), s = query(db, "SELECT sum(s)+sum(g2) FROM estimate");
 	cr_expect_eq(gns_store_open_read(db, &store, &err), -EPROTO, "reading never writes");
@@ -384,14 +390,7 @@ Test(open, a_store_of_version_2_becomes_one_of_today)
 	cr_expect_eq(query(db, "SELECT sum(total_ns) FROM kernel_step WHERE run_id=1"), kernels);
 	cr_expect_eq(query(db, "SELECT count(*) FROM kernel WHERE run_id=1 AND (registers IS NOT NULL OR grid IS NOT NULL)"), 0);
 	cr_expect_eq(query(db, "SELECT count(*) FROM device_step WHERE run_id=2"), 5, "of steps 20 to 36, each told two steps later");
-	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"), 1);
-	snprintf(fresh, sizeof fresh, "%s/fresh.db", folder);
-	cr_assert_eq(gns_store_open_write(fresh, &store, &err), 0, "%s", err.text);
-	gns_store_close(store);
-	char *mine = shape_of(db), *theirs = shape_of(fresh);
-	cr_expect_str_eq(mine, theirs);
-	free(mine);
-	free(theirs);
+	is_like_a_fresh_one();
 }
 
 Test(open, migrations_run_in_order_and_all_or_none)
