@@ -33,9 +33,8 @@ enum table { STEPS, GRAD, LAYERS, ESTIMATE, DEVICES, DEVICE_KERNELS, TABLES };
 static const char *const tables[TABLES] = {"steps", "grad", "layers", "estimate", "devices", "device_kernels"};
 
 struct options {
-	const char *store, *output;
-	int format, table; /* -1 not told */
-	bool force;
+	struct gns_output_choice to;
+	int table; /* -1 not told */
 	char **names;
 	int n_names;
 	int64_t run[RUNS];
@@ -44,44 +43,30 @@ struct options {
 
 static int check(const char *command, struct options *o)
 {
-	if (o->format < 0)
+	if (o->to.format < 0)
 		return gns_cli_usage(command, "in which format? give --format csv, json, openmetrics or tensorboard");
-	if (o->table >= 0 && o->format != CSV && o->format != JSON)
-		return gns_cli_usage(command, "--table is for csv and json; %s has its own choice", formats[o->format]);
-	if (o->format == TENSORBOARD && (!o->output || strcmp(o->output, "-") == 0))
+	if (o->table >= 0 && o->to.format != CSV && o->to.format != JSON)
+		return gns_cli_usage(command, "--table is for csv and json; %s has its own choice", formats[o->to.format]);
+	if (o->to.format == TENSORBOARD && (!o->to.output || strcmp(o->to.output, "-") == 0))
 		return gns_cli_usage(command, "tensorboard reads a folder: give one with -o");
 	if (o->n_names > RUNS)
 		return gns_cli_usage(command, "%d runs are too many at once: at most %d", o->n_names, RUNS);
 	o->table = o->table < 0 ? STEPS : o->table;
-	o->output = o->output ? o->output : "-";
+	o->to.output = o->to.output ? o->to.output : "-";
 	return -1;
 }
 
 static int parse(int argc, char **argv, struct options *o)
 {
-	enum { STORE = 256, FORMAT, TABLE, FORCE };
-	static const struct option longs[] = {
-		{"store", required_argument, NULL, STORE}, {"output", required_argument, NULL, 'o'}, {"format", required_argument, NULL, FORMAT},
-		{"table", required_argument, NULL, TABLE}, {"force", no_argument, NULL, FORCE}, {"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
+	enum { TABLE = GNS_OUTPUT_OWN };
+	static const struct option longs[] = {GNS_OUTPUT_OPTIONS, {"table", required_argument, NULL, TABLE}, {NULL, 0, NULL, 0}};
+	static const struct gns_output_words words = {help, formats, FORMATS, "csv, json, openmetrics or tensorboard"};
 	opterr = 0;
-	for (int c; (c = getopt_long(argc, argv, ":ho:", longs, NULL)) != -1;) {
-		switch (c) {
-		case STORE: o->store = optarg; break;
-		case 'o': o->output = optarg; break;
-		case FORCE: o->force = true; break;
-		case FORMAT:
-			if ((o->format = gns_cli_word(optarg, formats, FORMATS)) < 0)
-				return gns_cli_usage(argv[0], "no such format '%s': csv, json, openmetrics or tensorboard", optarg);
-			break;
-		case TABLE:
-			if ((o->table = gns_cli_word(optarg, tables, TABLES)) < 0)
-				return gns_cli_usage(argv[0], "no such table '%s': steps, grad, layers, estimate, devices or device_kernels", optarg);
-			break;
-		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
-		default: return gns_cli_bad_option(argv, c);
-		}
+	for (int c, rc; (c = getopt_long(argc, argv, GNS_OUTPUT_SHORT, longs, NULL)) != -1;) {
+		if (c == TABLE && (o->table = gns_cli_word(optarg, tables, TABLES)) < 0)
+			return gns_cli_usage(argv[0], "no such table '%s': steps, grad, layers, estimate, devices or device_kernels", optarg);
+		if (c != TABLE && (rc = gns_output_option(c, argv, &words, &o->to)) >= 0)
+			return rc;
 	}
 	o->names = argv + optind;
 	o->n_names = argc - optind;
@@ -187,7 +172,7 @@ static int write_layers(struct gns_store *store, const struct options *o, struct
 
 static int write_table(struct gns_store *store, const struct options *o, FILE *out, struct gns_error *err)
 {
-	struct gns_table table = {.style = o->format == CSV ? GNS_TABLE_CSV : GNS_TABLE_JSON, .out = out};
+	struct gns_table table = {.style = o->to.format == CSV ? GNS_TABLE_CSV : GNS_TABLE_JSON, .out = out};
 	char query[2048], ids[RUNS * 21];
 	int rc;
 	if (o->table == LAYERS) {
@@ -215,10 +200,10 @@ static int write_openmetrics(struct gns_store *store, const struct options *o, F
 static int write_one_file(struct gns_store *store, const struct options *o, struct gns_error *err)
 {
 	struct gns_output output;
-	int rc = gns_output_open(&output, o->output, o->format == OPENMETRICS ? "# TYPE gnscope_run info" : NULL, o->force, err);
+	int rc = gns_output_open(&output, o->to.output, o->to.format == OPENMETRICS ? "# TYPE gnscope_run info" : NULL, o->to.force, err);
 	if (rc != 0)
 		return rc;
-	rc = o->format == OPENMETRICS ? write_openmetrics(store, o, output.file, err) : write_table(store, o, output.file, err);
+	rc = o->to.format == OPENMETRICS ? write_openmetrics(store, o, output.file, err) : write_table(store, o, output.file, err);
 	int closed = gns_output_close(&output, rc == 0, rc == 0 ? err : NULL);
 	return rc ? rc : closed;
 }
@@ -290,12 +275,12 @@ static int write_events(struct gns_store *store, const struct options *o, int64_
 	if (rc != 0)
 		return rc;
 	folder_name(name, sizeof name, &run);
-	if (snprintf(path, sizeof path, "%s/%s", o->output, name) >= (int)sizeof path - 64)
-		return gns_fail(err, -ENAMETOOLONG, "the folder's path is too long: %.80s...", o->output);
+	if (snprintf(path, sizeof path, "%s/%s", o->to.output, name) >= (int)sizeof path - 64)
+		return gns_fail(err, -ENAMETOOLONG, "the folder's path is too long: %.80s...", o->to.output);
 	rc = make_folder(path, err);
 	snprintf(path + strlen(path), sizeof path - strlen(path), "/events.out.tfevents.%" PRIu64 ".gnscope", run.start_ns / 1000000000u);
 	if (rc == 0)
-		rc = gns_output_open(&output, path, "gnscope " GNS_VERSION, o->force, err);
+		rc = gns_output_open(&output, path, "gnscope " GNS_VERSION, o->to.force, err);
 	if (rc != 0)
 		return rc;
 	gns_tfevents_start(&s.events, output.file, (double)run.start_ns / 1e9);
@@ -306,7 +291,7 @@ static int write_events(struct gns_store *store, const struct options *o, int64_
 
 static int write_tensorboard(struct gns_store *store, const struct options *o, struct gns_error *err)
 {
-	int rc = make_folder(o->output, err);
+	int rc = make_folder(o->to.output, err);
 	for (size_t i = 0; rc == 0 && i < o->n; i++)
 		rc = write_events(store, o, o->run[i], err);
 	return rc;
@@ -314,18 +299,18 @@ static int write_tensorboard(struct gns_store *store, const struct options *o, s
 
 int gns_cmd_export(int argc, char **argv)
 {
-	struct options o = {.format = -1, .table = -1};
+	struct options o = {.to.format = -1, .table = -1};
 	struct gns_store *store = NULL;
 	struct gns_error err = {""};
 	int rc = parse(argc, argv, &o);
 	if (rc >= 0)
 		return rc;
-	rc = gns_cli_open_read(argv[0], o.store, &store);
+	rc = gns_cli_open_read(argv[0], o.to.store, &store);
 	if (rc)
 		return rc;
 	rc = find_runs(store, &o, &err);
 	if (rc == 0)
-		rc = o.format == TENSORBOARD ? write_tensorboard(store, &o, &err) : write_one_file(store, &o, &err);
+		rc = o.to.format == TENSORBOARD ? write_tensorboard(store, &o, &err) : write_one_file(store, &o, &err);
 	if (rc != 0)
 		rc = gns_cli_fail_of(argv[0], &err, rc);
 	gns_store_close(store);

@@ -41,23 +41,23 @@ struct content {
 };
 
 struct options {
-	const char *store, *output, *sweep;
-	int format, figure; /* -1 not told; figure SWEEP_FIGURE: of the sweep */
-	bool force;
+	struct gns_output_choice to;
+	const char *sweep;
+	int figure; /* -1 not told; SWEEP_FIGURE: of the sweep */
 	char **runs;
 	int n;
 };
 
 static int format_of_name(const char *command, struct options *o)
 {
-	const char *base = strrchr(o->output, '/'), *dot = strrchr(base ? base : o->output, '.');
-	if (o->format < 0 && strcmp(o->output, "-") == 0)
-		o->format = HTML;
-	if (o->format < 0 && dot)
-		o->format = strcasecmp(dot, ".htm") == 0 ? HTML : strcasecmp(dot, ".markdown") == 0 ? MARKDOWN : gns_cli_word(dot + 1, formats, FORMATS);
-	if (o->format < 0)
-		return gns_cli_usage(command, "'%s' does not say what to write: end it in .html, .svg, .pdf, .png, .md or .json, or give --format", o->output);
-	bool picture = o->format == SVG || o->format == PDF || o->format == PNG;
+	const char *base = strrchr(o->to.output, '/'), *dot = strrchr(base ? base : o->to.output, '.');
+	if (o->to.format < 0 && strcmp(o->to.output, "-") == 0)
+		o->to.format = HTML;
+	if (o->to.format < 0 && dot)
+		o->to.format = strcasecmp(dot, ".htm") == 0 ? HTML : strcasecmp(dot, ".markdown") == 0 ? MARKDOWN : gns_cli_word(dot + 1, formats, FORMATS);
+	if (o->to.format < 0)
+		return gns_cli_usage(command, "'%s' does not say what to write: end it in .html, .svg, .pdf, .png, .md or .json, or give --format", o->to.output);
+	bool picture = o->to.format == SVG || o->to.format == PDF || o->to.format == PNG;
 	if (o->figure >= 0 && !picture)
 		return gns_cli_usage(command, "--figure is for .svg, .pdf and .png, which hold one picture");
 	if (o->figure == SWEEP_FIGURE && !o->sweep)
@@ -71,35 +71,28 @@ static int format_of_name(const char *command, struct options *o)
 
 static int parse(int argc, char **argv, struct options *o)
 {
-	enum { STORE = 256, FORMAT, FIGURE, SWEEP, FORCE };
+	enum { FIGURE = GNS_OUTPUT_OWN, SWEEP };
 	static const struct option longs[] = {
-		{"store", required_argument, NULL, STORE}, {"output", required_argument, NULL, 'o'}, {"format", required_argument, NULL, FORMAT},
-		{"figure", required_argument, NULL, FIGURE}, {"sweep", required_argument, NULL, SWEEP}, {"force", no_argument, NULL, FORCE}, {"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+		GNS_OUTPUT_OPTIONS, {"figure", required_argument, NULL, FIGURE}, {"sweep", required_argument, NULL, SWEEP}, {NULL, 0, NULL, 0},
 	};
+	static const struct gns_output_words words = {help, formats, FORMATS, "html, svg, pdf, png, md or json"};
 	opterr = 0;
-	for (int c; (c = getopt_long(argc, argv, ":ho:", longs, NULL)) != -1;) {
+	for (int c, rc; (c = getopt_long(argc, argv, GNS_OUTPUT_SHORT, longs, NULL)) != -1;) {
 		switch (c) {
-		case STORE: o->store = optarg; break;
-		case 'o': o->output = optarg; break;
 		case SWEEP: o->sweep = optarg; break;
-		case FORCE: o->force = true; break;
-		case FORMAT:
-			if ((o->format = gns_cli_word(optarg, formats, FORMATS)) < 0)
-				return gns_cli_usage(argv[0], "no such format '%s': html, svg, pdf, png, md or json", optarg);
-			break;
 		case FIGURE:
 			o->figure = strcasecmp(optarg, "sweep") == 0 ? (int)SWEEP_FIGURE : gns_cli_word(optarg, gns_figure_names, GNS_FIGURES);
 			if (o->figure < 0)
 				return gns_cli_usage(argv[0], "no such picture '%s': noise, loss, tradeoff, layers, time or sweep", optarg);
 			break;
-		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
-		default: return gns_cli_bad_option(argv, c);
+		default:
+			if ((rc = gns_output_option(c, argv, &words, &o->to)) >= 0)
+				return rc;
 		}
 	}
 	o->runs = argv + optind;
 	o->n = argc - optind;
-	if (!o->output || !*o->output)
+	if (!o->to.output || !*o->to.output)
 		return gns_cli_usage(argv[0], "where to? give -o FILE, for example -o report.html");
 	if (o->n > GNS_REPORT_RUNS)
 		return gns_cli_usage(argv[0], "%d runs are too many for one report: at most %d", o->n, GNS_REPORT_RUNS);
@@ -134,10 +127,10 @@ static int write_picture(FILE *out, const struct options *o, const struct conten
 	struct gns_picture picture;
 	int rc = o->figure == SWEEP_FIGURE ? gns_figure_sweep(&picture, &content->sweep, true, err)
 					   : gns_figure_draw(&picture, (enum gns_figure)o->figure, content->report.run, content->report.n, true, err);
-	if (rc == 0 && o->format == SVG)
+	if (rc == 0 && o->to.format == SVG)
 		gns_svg_file(out, &picture);
 	else if (rc == 0)
-		rc = o->format == PNG ? gns_png_file(out, &picture, 2, err) : gns_pdf_file(out, &picture, err);
+		rc = o->to.format == PNG ? gns_png_file(out, &picture, 2, err) : gns_pdf_file(out, &picture, err);
 	gns_picture_free(&picture);
 	return rc;
 }
@@ -155,11 +148,11 @@ static int write_json(FILE *out, json_t *value, struct gns_error *err)
 static int write_report(FILE *out, const struct options *o, const struct content *content, struct gns_error *err)
 {
 	const struct gns_report_sweep *sweep = content->sweep.there ? &content->sweep : NULL;
-	if (o->format == HTML)
+	if (o->to.format == HTML)
 		gns_report_html(out, &content->report, sweep);
-	else if (o->format == MARKDOWN)
+	else if (o->to.format == MARKDOWN)
 		gns_report_markdown(out, &content->report, sweep);
-	else if (o->format == JSON)
+	else if (o->to.format == JSON)
 		return write_json(out, gns_report_json(&content->report, sweep), err);
 	else
 		return write_picture(out, o, content, err);
@@ -169,7 +162,7 @@ static int write_report(FILE *out, const struct options *o, const struct content
 static int write_file(const struct options *o, const struct content *content, struct gns_error *err)
 {
 	struct gns_output output;
-	int rc = gns_output_open(&output, o->output, marks[o->format], o->force, err);
+	int rc = gns_output_open(&output, o->to.output, marks[o->to.format], o->to.force, err);
 	if (rc != 0)
 		return rc;
 	rc = write_report(output.file, o, content, err);
@@ -179,13 +172,13 @@ static int write_file(const struct options *o, const struct content *content, st
 
 int gns_cmd_report(int argc, char **argv)
 {
-	struct options o = {.format = -1, .figure = -1};
+	struct options o = {.to.format = -1, .figure = -1};
 	struct gns_store *store = NULL;
 	struct gns_error err = {""};
 	int rc = parse(argc, argv, &o);
 	if (rc >= 0)
 		return rc;
-	rc = gns_cli_open_read(argv[0], o.store, &store);
+	rc = gns_cli_open_read(argv[0], o.to.store, &store);
 	if (rc)
 		return rc;
 	struct content *content = calloc(1, sizeof *content);

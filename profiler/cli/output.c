@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "profiler/cli/cli.h"
+
 #define LOOK (4 << 20)
 
 static bool is_ours(const char *path, const char *mark)
@@ -91,4 +93,19 @@ int gns_output_close(struct gns_output *o, bool whole, struct gns_error *err)
 	if ((!good || !whole) && o->temporary[0])
 		unlink(o->temporary);
 	return good ? 0 : gns_fail(err, -code, "cannot write '%s': %s", o->path, strerror(code));
+}
+
+int gns_output_option(int c, char **argv, const struct gns_output_words *words, struct gns_output_choice *choice)
+{
+	switch (c) {
+	case GNS_OUTPUT_STORE: choice->store = optarg; return -1;
+	case 'o': choice->output = optarg; return -1;
+	case GNS_OUTPUT_FORCE: choice->force = true; return -1;
+	case GNS_OUTPUT_FORMAT:
+		if ((choice->format = gns_cli_word(optarg, words->formats, words->n_formats)) < 0)
+			return gns_cli_usage(argv[0], "no such format '%s': %s", optarg, words->listed);
+		return -1;
+	case 'h': fputs(words->help, stdout); return GNS_EXIT_OK;
+	default: return gns_cli_bad_option(argv, c);
+	}
 }
