@@ -12,37 +12,39 @@ static int64_t blocks_end(const struct gns_report_run *run, int64_t size)
 	return run->rolled > 0 ? (run->rolled - 1) / size * size : 0;
 }
 
+/* Something of each stretch of `w` steps; `place` is a row's distance from the first step. */
+static void by_stretch(char *dst, size_t size, int64_t w, const char *with, const char *place, const char *columns, const char *from)
+{
+	snprintf(dst, size, "%sSELECT %s / %" PRId64 " * %" PRId64 " + 1 AS from_step, %s\nFROM %sGROUP BY 1 ORDER BY 1;", with, place, w, w, columns, from);
+}
+
 static void noise(char *dst, size_t size, const struct gns_report_run *run)
 {
-	int64_t w = run->width;
-	if (w < 32)
-		snprintf(dst, size,
-			 "SELECT (step - 1) / %" PRId64 " * %" PRId64 " + 1 AS from_step, count(*) AS measured, sum(s) / sum(g2) AS b_noise\n"
-			 "FROM step_total WHERE run_id = %" PRId64 " AND step <= %" PRId64 "\n"
-			 "GROUP BY 1 ORDER BY 1;", w, w, ID, run->rolled);
+	char with[400] = "", from[200] = "part ";
+	bool steps = run->width < 32; /* of fewer than a block: from single steps */
+	if (steps)
+		snprintf(from, sizeof from, "step_total WHERE run_id = %" PRId64 " AND step <= %" PRId64 "\n", ID, run->rolled);
 	else
-		snprintf(dst, size,
+		snprintf(with, sizeof with,
 			 "WITH part AS (\n"
 			 "  SELECT block * 32 + 1 AS step, count, s, g2 FROM rollup WHERE run_id = %" PRId64 " AND size = 32 AND count > 0\n"
 			 "  UNION ALL\n"
-			 "  SELECT step, 1, s, g2 FROM step_total WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 ")\n"
-			 "SELECT (step - 1) / %" PRId64 " * %" PRId64 " + 1 AS from_step, sum(count) AS measured, sum(s) / sum(g2) AS b_noise\n"
-			 "FROM part GROUP BY 1 ORDER BY 1;", ID, ID, blocks_end(run, 32), run->rolled, w, w);
+			 "  SELECT step, 1, s, g2 FROM step_total WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 ")\n",
+			 ID, ID, blocks_end(run, 32), run->rolled);
+	by_stretch(dst, size, run->width, with, "(step - 1)", steps ? "count(*) AS measured, sum(s) / sum(g2) AS b_noise" :
+		   "sum(count) AS measured, sum(s) / sum(g2) AS b_noise", from);
 }
 
 static void loss(char *dst, size_t size, const struct gns_report_run *run)
 {
-	int64_t w = run->fine_width;
-	if (w < 32)
-		snprintf(dst, size,
-			 "SELECT (step - 1) / %" PRId64 " * %" PRId64 " + 1 AS from_step, avg(loss) AS loss\n"
-			 "FROM step WHERE run_id = %" PRId64 " AND loss IS NOT NULL AND step <= %" PRId64 "\n"
-			 "GROUP BY 1 ORDER BY 1;", w, w, ID, run->rolled);
+	char from[200];
+	bool steps = run->fine_width < 32;
+	if (steps)
+		snprintf(from, sizeof from, "step WHERE run_id = %" PRId64 " AND loss IS NOT NULL AND step <= %" PRId64 "\n", ID, run->rolled);
 	else
-		snprintf(dst, size,
-			 "SELECT block * 32 / %" PRId64 " * %" PRId64 " + 1 AS from_step, sum(loss_sum) / sum(loss_count) AS loss\n"
-			 "FROM rollup WHERE run_id = %" PRId64 " AND size = 32 AND loss_count > 0 AND block * 32 < %" PRId64 "\n"
-			 "GROUP BY 1 ORDER BY 1;", w, w, ID, run->rolled);
+		snprintf(from, sizeof from, "rollup WHERE run_id = %" PRId64 " AND size = 32 AND loss_count > 0 AND block * 32 < %" PRId64 "\n", ID, run->rolled);
+	by_stretch(dst, size, run->fine_width, "", steps ? "(step - 1)" : "block * 32", steps ? "avg(loss) AS loss" :
+		   "sum(loss_sum) / sum(loss_count) AS loss", from);
 }
 
 static void tradeoff(char *dst, size_t size, const struct gns_report_run *run)
