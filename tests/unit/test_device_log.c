@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/cuda/layers_device.h"
 #include "profiler/shim/device_log.h"
 #include "profiler/shim/tally.h"
 
