@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "gnscope/steptime.h"
+
 /* Least squares through points of one training at several batch sizes; false without two distinct ones or with a slope or an
  * intercept below zero, which no machine has. */
 static bool fit(struct gns_step_time *t)
@@ -73,9 +75,16 @@ static double measured_ms(const struct gns_step_time *t, double batch)
 	return batch == t->batch ? t->ms : sum / n;
 }
 
+/* Anything may be fixed, from nothing to all that no product took. */
+static struct gns_step_model bounds(const struct gns_step_time *t)
+{
+	return (struct gns_step_model){.rule = GNS_STEP_WHOLE, .batch = t->batch, .ms = t->ms, .alpha = NAN, .beta = NAN, .alpha_lo = 0,
+				       .alpha_hi = t->fixed_ms};
+}
+
 static struct gns_range step_ms_at(const struct gns_step_time *t, double batch, bool *measured)
 {
-	double known = measured_ms(t, batch), scale = batch / t->batch;
+	double known = measured_ms(t, batch);
 	*measured = isfinite(known);
 	if (t->rule == GNS_TIME_NONE)
 		return absent();
@@ -83,8 +92,9 @@ static struct gns_range step_ms_at(const struct gns_step_time *t, double batch, 
 		return exactly(known);
 	if (t->rule == GNS_TIME_FIT)
 		return exactly(t->alpha + t->beta * batch);
-	double all = t->ms * scale, some = t->fixed_ms + (t->ms - t->fixed_ms) * scale;
-	return (struct gns_range){NAN, fmin(all, some), fmax(all, some)};
+	struct gns_step_model model = bounds(t);
+	struct gns_interval at = gns_step_at(&model, batch);
+	return (struct gns_range){NAN, at.lo, at.hi};
 }
 
 /* A monotonic function of B_crit at its value and limits, in order. */
@@ -166,6 +176,7 @@ struct gns_range gns_fastest(const struct gns_model *m, const struct gns_step_ti
 	if (t->rule == GNS_TIME_FIT)
 		return (struct gns_range){gns_fastest_batch(crit->value, t->alpha, t->beta), gns_fastest_batch(crit->lo, t->alpha, t->beta),
 					  gns_fastest_batch(crit->hi, t->alpha, t->beta)};
-	double beta = (t->ms - t->fixed_ms) / t->batch;
-	return (struct gns_range){NAN, 0, beta > 0 ? gns_fastest_batch(crit->hi, t->fixed_ms, beta) : (double)NAN};
+	struct gns_step_model model = bounds(t);
+	struct gns_interval best = gns_step_fastest(&model, (struct gns_interval){crit->value, crit->lo, crit->hi}, 1);
+	return (struct gns_range){NAN, 0, best.hi};
 }
