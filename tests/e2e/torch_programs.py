@@ -79,6 +79,12 @@ def environment(bench, case):
     return dict(bench.env, OMP_NUM_THREADS="1") if case.ranks > 1 else bench.env
 
 
+def as_device(bench, build):
+    """The programs' tensors are taken for those of a device that the fake libcuda has: tests/torch/as_device."""
+    bench.env.update(GNS_TEST_AS_DEVICE="1", PYTHONPATH=os.path.join(ROOT, "tests", "torch", "as_device"),
+                     LD_LIBRARY_PATH=os.path.join(build, "fakes"), GNS_FAKE_SYNC="1", GNS_FAKE_ANY="1")
+
+
 def trainer(python, version, case, *more):
     return [*launch(python, version, os.path.join(PROGRAMS, case.program + ".py"), case.ranks), *case.options, *on(case), *map(str, more)]
 
@@ -105,5 +111,6 @@ def chosen(names, version, device=None):
 def arguments(p):
     p.add_argument("--python", default="/usr/bin/python3", help="the interpreter, which has PyTorch (default: %(default)s)")
     p.add_argument("--device", help="of the programs that know one (default: this processor)")
+    p.add_argument("--as-device", action="store_true", help="take this processor's tensors for a device's, with the fake libcuda")
     p.add_argument("case", nargs="*", help="default: all that this PyTorch has what they need for")
     return p.parse_args()

@@ -107,6 +107,8 @@ def run_case(bench, python, version, name, case):
     truths = [json.load(open(truth if case.ranks == 1 else f"{truth}.{r}")) for r in range(case.ranks)]
     check(all(t["worst"] < 1e-9 for t in truths), f"the reference disagrees with single samples' backward passes by {truths[0]['worst']}")
     seen = names_seen(store)
+    there = bool(case.device or "GNS_TEST_AS_DEVICE" in env) and "" not in case.left_out
+    check(("steps_late" in seen) == there, f"values {'did not come' if there else 'came'} from a device")
     for part in case.seen:
         check(any(part in n for n in seen), f"nothing tells of {part!r}: {sorted(seen)}")
     shown = []
@@ -146,6 +148,8 @@ def test(args):
     failed, done = [], {}
     with common.Bench(args) as bench:
         text, version = programs.torch_version(bench, args.python)
+        if args.as_device:
+            programs.as_device(bench, args.build)
         print(f"PyTorch {text}\n\n| case | steps measured | parameters | coverage | q_big, worst | q_small of a parameter, worst | s off by | "
               f"b_noise: gnscope, exact, off by |\n|---|---|---|---|---|---|---|---|", flush=True)
         for name, case in programs.chosen(args.case, version, args.device).items():
