@@ -51,7 +51,7 @@ struct linear {
 	int in, out;
 	void *w, *master, *v, *g, *bias_g;
 	const void *x, *dy; /* of the newest pass */
-	double q_small, q_big; /* truth of the step, summed over micro-steps */
+	double q_small, q_big, *whole; /* truth of the step, summed over micro-steps */
 };
 
 enum layer { FC1, QUERY, KEY, VALUE, OUTPUT, FC2, FC3, LAYERS };
@@ -455,7 +455,9 @@ static void note_truth(struct model *m)
 		use(l->on);
 		double *x = read_back(l->x, m->o.type, (size_t)m->rows * (size_t)l->in);
 		double *dy = read_back(l->dy, m->o.type, (size_t)m->rows * (size_t)l->out);
-		struct gpu_norms norms = gpu_truth(x, dy, (size_t)m->rows, (size_t)l->in, (size_t)l->out, (size_t)m->o.batch);
+		if (!l->whole)
+			l->whole = calloc((size_t)l->in * (size_t)l->out, sizeof *l->whole);
+		struct gpu_norms norms = gpu_truth(x, dy, (size_t)m->rows, (size_t)l->in, (size_t)l->out, (size_t)m->o.batch, l->whole);
 		l->q_small += norms.q_small;
 		l->q_big += norms.q_big;
 		free(x);
@@ -463,14 +465,19 @@ static void note_truth(struct model *m)
 	}
 }
 
+/* By micro-steps: the means of their own norms. As a whole: of all samples of the step, |N A_i|^2 and the gradient's own norm. */
 static void tell_truth(struct model *m, int step)
 {
 	fprintf(m->truth, "{\"step\": %d", step);
 	for (int i = 0; i < LAYERS; i++) {
 		struct linear *l = &m->layer[i];
-		if (in_use(m, i))
-			fprintf(m->truth, ", \"%s\": [%d, %d, %d, %d, %.17g, %.17g]", l->name, l->out, l->in, m->o.batch, m->o.accumulate,
-				l->q_small / m->o.accumulate, l->q_big / m->o.accumulate);
+		size_t cells = (size_t)l->in * (size_t)l->out;
+		if (!in_use(m, i))
+			continue;
+		fprintf(m->truth, ", \"%s\": [%d, %d, %d, %d, %.17g, %.17g, %.17g, %.17g]", l->name, l->out, l->in, m->o.batch,
+			m->o.accumulate, l->q_small / m->o.accumulate, l->q_big / m->o.accumulate, l->q_small * m->o.accumulate,
+			gpu_norm2(l->whole, cells));
+		memset(l->whole, 0, cells * sizeof *l->whole);
 		l->q_small = l->q_big = 0;
 	}
 	fputs("}\n", m->truth);
