@@ -84,6 +84,8 @@ bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, co
 				    .overhead_ns = report->overhead_ns, .samples = m->samples ? m->n * micro : 0, .rows = m->rows,
 				    .micro_steps = micro, .flags = reduced ? GNS_STEP_MEASURED : report->flags,
 				    .params = measured + reduced, .every = report->every, .lr = NAN };
+	if (m->late && report->flags)
+		gns_device_step_hand_over(m->late, p);
 	bool sent = gns_publish_send(p, 1);
 	gns_reducing_sent(sent);
 	if (!sent)
