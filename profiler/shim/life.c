@@ -135,7 +135,7 @@ __attribute__((destructor)) static void at_exit(void)
 	gns_cupti_tell(&gns_core.publish, true);
 	if (gns_core.publish.link == GNS_LINK_OPEN || (gns_core.config.session && gns_publish_open(&gns_core.publish, &gns_core.config))) {
 		gns_publish_rest(&gns_core.publish, &gns_core.config, gns_core.aside ? gns_core.measure->samples : 0,
-				 gns_core.aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS, list, gns_stepping_counters(list));
+				 gns_reducing_unit(gns_core.aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS), list, gns_stepping_counters(list));
 		gns_ring_close(&gns_core.publish.ring);
 	}
 	gns_core.publish.link = GNS_LINK_OFF; /* a thread that is in a product now may still come to the end of its step */

@@ -17,6 +17,7 @@
 #ifndef GNS_REDUCING_H
 #define GNS_REDUCING_H
 
+#include "gnscope/record.h"
 #include "reduce.h"
 
 struct gns_publish;
@@ -49,6 +50,8 @@ bool gns_reducing_expects(void);
 uint32_t gns_reducing_stage(struct gns_publish *publish, uint32_t stream, uint64_t step, uint64_t n, uint32_t micro);
 void gns_reducing_sent(bool sent); /* what was staged: if not, what is told once is to be told again */
 uint64_t gns_reducing_told(void); /* the newest step that was handed over by the clock of reductions, 0 none */
+/* What is counted as one, where the clock of reductions has said so already. */
+enum gns_unit gns_reducing_unit(enum gns_unit other);
 void gns_reducing_free(void);
 
 #endif

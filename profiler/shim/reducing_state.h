@@ -47,6 +47,8 @@ struct gns_reducing {
 	bool running;
 	uint64_t first, told; /* running: measured from this step on; told: handed over */
 	bool unit_told, rank_batches;
+	bool ranks_ours;  /* rank and world are as the communicators have them: no launcher told */
+	uint32_t devices; /* of this process, as known then */
 };
 
 /* reducing_steps.c */

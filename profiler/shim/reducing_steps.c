@@ -94,12 +94,26 @@ void gns_reducing_know_ranks(struct gns_reducing *r)
 		rank = t->rank < rank ? t->rank : rank;
 		devices++;
 	}
-	if (!devices || gns_core.config.world > 1 || world <= devices || world % devices)
+	if (devices <= r->devices || (gns_core.config.world > 1 && !r->ranks_ours))
+		return; /* or told by a launcher */
+	r->devices = devices;
+	if (world % devices || (world == devices && !r->ranks_ours))
 		return;
+	r->ranks_ours = true;
 	gns_core.config.world = (int32_t)(world / devices);
 	gns_core.config.rank = (int32_t)(rank / devices);
 	gns_core.measure->seed = gns_core_seed(gns_core.config.rank);
 	gns_core.publish.hello = true;
+}
+
+/* Recurring, and not taken for gradients: somebody may wonder why. */
+static void count_doubts(const struct gns_reducing *r)
+{
+	for (uint32_t i = 0; i < r->reduce.n_tracks; i++) {
+		enum gns_reduce_why why = gns_reduce_what(&r->reduce, &r->reduce.track[i]);
+		if (why == GNS_REDUCE_UNSURE || why == GNS_REDUCE_SEVERAL || why == GNS_REDUCE_FORWARD)
+			gns_reducing_count(why);
+	}
 }
 
 /* Steps that others tell. */
@@ -115,6 +129,7 @@ void gns_reducing_begin(uint64_t step, bool measured)
 		gns_reducing_drop(m);
 	gns_reduce_boundary(&r->reduce);
 	gns_reducing_know_ranks(r);
+	count_doubts(r);
 	m = measured && gns_reducing_gradient_tracks(r) ? new_step(r, step, true) : NULL;
 	r->current = m ? m->serial : 0;
 }
@@ -182,6 +197,12 @@ uint32_t gns_reducing_stage(struct gns_publish *p, uint32_t stream, uint64_t ste
 
 /* Steps of our own. */
 
+enum gns_unit gns_reducing_unit(enum gns_unit other)
+{
+	const struct gns_reducing *r = gns_core.reducing;
+	return !r || !r->unit_told ? other : r->rank_batches ? GNS_UNIT_RANK_BATCHES : GNS_UNIT_SAMPLES;
+}
+
 uint64_t gns_reducing_told(void)
 {
 	return gns_core.reducing ? gns_core.reducing->told : 0;
@@ -228,6 +249,7 @@ void gns_reducing_mark(uint64_t next)
 	}
 	gns_reduce_boundary(&r->reduce);
 	gns_reducing_know_ranks(r);
+	count_doubts(r);
 	if (!r->running && gns_reducing_gradient_tracks(r)) {
 		r->running = true;
 		r->steps.began_ns = gns_now();
@@ -296,10 +318,10 @@ void gns_reducing_learned(struct gns_reducing *r)
 	if (r->clock != GNS_CLOCK_SEQUENCE)
 		return;
 	give_up_steps(r);
+	count_doubts(r);
 	for (uint32_t i = 0, n = 0; i < r->reduce.n_tracks; i++) {
 		const struct gns_reduce_track *t = &r->reduce.track[i];
 		enum gns_reduce_why why = gns_reduce_what(&r->reduce, t);
-		gns_reducing_count(why == GNS_REDUCE_UNSURE ? why : GNS_REDUCE_IS);
 		if (why)
 			continue;
 		level &= (!n++ || steps == t->steps) && !t->n_filled;

@@ -65,7 +65,7 @@ static void die(const char *format, ...)
 }
 
 #define CU(call) do { int rc_ = (call); if (rc_) die("%s: error %d", #call, rc_); } while (0)
-#define NCCL(call) do { int rc_ = (int)(call); if (rc_) die("%s: NCCL error %d", #call, rc_); } while (0)
+#define NCCL(call) do { int rc_ = (int)(call); if (rc_ && rc_ != GNS_NCCL_IN_PROGRESS) die("%s: NCCL error %d", #call, rc_); } while (0)
 
 /* ---- elements ---- */
 
@@ -320,22 +320,26 @@ static void descend(struct rank *r)
 	}
 }
 
-static void gather(struct rank *r)
+static void send_own(struct rank *r, int b)
+{
+	float *whole = (float *)r->back;
+	long own = own_of(r, b), from = first_of(b) + own * r->rank;
+	CU(cuCtxSetCurrent(r->context));
+	for (long i = 0; i < own; i++)
+		whole[from + i] = (float)r->w[from + i];
+	CU(cuMemcpyHtoDAsync_v2(r->weights + (size_t)from * 4, whole + from, (size_t)own * 4, r->comm_stream));
+	NCCL(ncclAllGather((const void *)(uintptr_t)(r->weights + (size_t)from * 4), (void *)(uintptr_t)(r->weights + (size_t)first_of(b) * 4),
+			   (size_t)own, GNS_NCCL_FLOAT32, r->comm, r->comm_stream));
+}
+
+static void take_all(struct rank *r, int b)
 {
 	float *whole = (float *)r->back;
 	CU(cuCtxSetCurrent(r->context));
-	for (int b = 0; b < o.buckets && o.scatter; b++) {
-		long own = own_of(r, b), from = first_of(b) + own * r->rank;
-		for (long i = 0; i < own; i++)
-			whole[from + i] = (float)r->w[from + i];
-		CU(cuMemcpyHtoDAsync_v2(r->weights + (size_t)from * 4, whole + from, (size_t)own * 4, r->comm_stream));
-		NCCL(ncclAllGather((const void *)(uintptr_t)(r->weights + (size_t)from * 4), (void *)(uintptr_t)(r->weights + (size_t)first_of(b) * 4),
-				   (size_t)own, GNS_NCCL_FLOAT32, r->comm, r->comm_stream));
-		CU(cuMemcpyDtoHAsync_v2(whole + first_of(b), r->weights + (size_t)first_of(b) * 4, (size_t)size_of_bucket(b) * 4, r->comm_stream));
-		CU(cuStreamSynchronize(r->comm_stream));
-		for (long i = 0; i < size_of_bucket(b); i++)
-			r->w[first_of(b) + i] = whole[first_of(b) + i];
-	}
+	CU(cuMemcpyDtoHAsync_v2(whole + first_of(b), r->weights + (size_t)first_of(b) * 4, (size_t)size_of_bucket(b) * 4, r->comm_stream));
+	CU(cuStreamSynchronize(r->comm_stream));
+	for (long i = 0; i < size_of_bucket(b); i++)
+		r->w[first_of(b) + i] = whole[first_of(b) + i];
 }
 
 /* Partial sums of activations of a model that is split over ranks, as forward and backward have them. */
@@ -417,8 +421,14 @@ static void train_step(struct rank *r, int n, int step)
 	}
 	for (int k = 0; k < n; k++)
 		descend(&r[k]);
-	for (int k = 0; k < n; k++)
-		gather(&r[k]);
+	for (int b = 0; b < o.buckets && o.scatter; b++) {
+		NCCL(ncclGroupStart());
+		for (int k = 0; k < n; k++)
+			send_own(&r[k], b);
+		NCCL(ncclGroupEnd());
+		for (int k = 0; k < n; k++)
+			take_all(&r[k], b);
+	}
 }
 
 static void share_weights(struct rank *r)
