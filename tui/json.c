@@ -146,6 +146,27 @@ static json_t *kernels(const struct gns_model *m)
 	return list;
 }
 
+static json_t *devices(const struct gns_gpu *gpu)
+{
+	json_t *list = json_array();
+	char key[32];
+	for (size_t i = 0; i < gpu->n_devices; i++) {
+		const struct gns_device_row *row = &gpu->devices[i];
+		json_t *o = json_object();
+		number(o, "rank", (double)row->rank);
+		number(o, "device", (double)row->device);
+		number(o, "steps", (double)row->steps);
+		number(o, "steps_looked_at", (double)row->looked_at);
+		number(o, "step_ms", row->wall_ms.value);
+		for (int k = 0; k < GNS_PARTS; k++) {
+			snprintf(key, sizeof key, "%s_share", gns_device_part_names[k]);
+			number(o, key, row->share[k]);
+		}
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
 static void runs(json_t *root, const struct gns_model *m)
 {
 	json_t *list = json_array(), *overlay = json_array();
@@ -235,6 +256,11 @@ int gns_view_json(FILE *out, const struct gns_model *m, const struct gns_ui *ui)
 	} else if (ui->view == GNS_VIEW_KERNELS) {
 		json_object_set_new(root, "kernels", kernels(m));
 		json_object_set_new(root, "split", split(&m->split));
+		json_object_set_new(root, "devices", devices(&m->gpu));
+		if (m->gpu.why_not[0])
+			text(root, "kernel_times", m->gpu.why_not);
+		else
+			json_object_set_new(root, "kernel_times", json_null());
 	} else if (ui->view == GNS_VIEW_RUNS) {
 		runs(root, m);
 	} else {

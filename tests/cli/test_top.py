@@ -19,6 +19,28 @@ def one_view_as_text():
 
 
 @test
+def kernels_of_devices_and_of_the_host():
+    path = generate("--store", "PATH", "--steps", "402", "--device", "--seed", "5")
+    top = ("top", "--store", path, "--once", "--view", "kernels")
+    it, shown = json.loads(gnscope(*top, "--json").stdout), show(path=path)
+    n = len(shown["device_kernels"])
+    equal(n, 7, "kernels of the device")
+    for mine, other in zip(it["kernels"], shown["device_kernels"]):
+        equal((mine["device"], mine["name"]), (True, other["name"]), "the device's first")
+        for key in ("ms_per_step", "calls_per_step", "max_ms", "share"):
+            near(mine[key], other[key], 1e-9, key)
+    equal([k["device"] for k in it["kernels"][n:]], [False] * 12, "then the host's")
+    equal(it["kernel_times"], None, "kernel times")
+    near(it["devices"][0]["idle_share"], shown["devices"][0]["idle_share"], 1e-9, "idle")
+    text = gnscope(*top, "--width", 80, "--height", 24).stdout.decode()
+    for part in ("a step, 100 of 402 steps looked at", "compute %.1f%%" % (100 * shown["devices"][0]["compute_share"]), "gpu matmul", "wgrad"):
+        contains(text, part, "view")
+    health = gnscope("top", "--store", path, "--once", "--view", "health", "--width", 100, "--height", 60).stdout.decode()
+    for part in ("Devices\n", "GPU 0 of rank 0: ", "cublas 13.0.2  /opt/cuda/lib64/libcublas.so.13"):
+        contains(health, part, "health")
+
+
+@test
 def wrong_options():
     for option in ("--width", "--height", "--window", "--refresh"):
         one_sentence(gnscope("top", "--store", store, option, "x"), 2, "not a whole number", option)

@@ -35,6 +35,7 @@ const struct screen_case screen_cases[] = {
 	{"kernels-device-160x24-ascii", model_device, GNS_VIEW_KERNELS, 160, 24, A, .help = false},
 	{"kernels-device-40x12", model_device, GNS_VIEW_KERNELS, 40, 12, U, .help = false},
 	{"kernels-devices-100x30", model_devices, GNS_VIEW_KERNELS, 100, 30, U, .help = false},
+	{"kernels-devices-80x16", model_devices, GNS_VIEW_KERNELS, 80, 16, U, .help = false},
 	{"kernels-no-times-80x24", model_no_kernel_times, GNS_VIEW_KERNELS, 80, 24, U, .help = false},
 	{"health-device-80x24", model_device, GNS_VIEW_HEALTH, 80, 24, U, .help = false},
 	{"runs-80x24", model_training, GNS_VIEW_RUNS, 80, 24, U, .help = false},

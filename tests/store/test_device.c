@@ -222,6 +222,9 @@ Test(device, times_of_the_host_and_of_the_device_never_mix)
 	cr_assert_eq(gns_store_split(store, other, 100, &plain, &err), 0);
 	cr_expect_eq(split.n_families, plain.n_families);
 	cr_expect_eq(split.family[0].ms, plain.family[0].ms);
+	cr_expect_eq(query(db, "SELECT count(*) FROM device_kernel_step WHERE run_id=2"), 150 * GNS_GENERATE_DEVICE_KERNELS);
+	cr_expect_eq(query(db, "SELECT count(*) FROM device_kernel_step s JOIN kernel k USING (run_id, kernel_id) WHERE k.family NOT LIKE 'gpu %'"), 0);
+	cr_expect_eq(malformed(), 0);
 	cr_expect_eq(query(db, "SELECT count(*) FROM kernel_step s JOIN kernel k USING (run_id, kernel_id) WHERE k.family LIKE 'gpu %'"), 0);
 	cr_expect_eq(query(db, "SELECT count(*) FROM rollup_kernel s JOIN kernel k USING (run_id, kernel_id) WHERE k.family LIKE 'gpu %'"), 0);
 	free(with);
@@ -282,14 +285,13 @@ Test(device, what_cannot_be_true_is_counted_and_skipped)
 	};
 	size_t n = sizeof wrong / sizeof *wrong;
 	begin();
-	put_step(1);
-	for (size_t i = 0; i < n; i++) {
-		struct gns_record r = account(1, 1000000);
+	put_step((int64_t)n + 1);
+	for (size_t i = 0; i < n; i++) { /* each of a step of its own */
+		struct gns_record r = account((int64_t)i + 2, 1000000);
 		memcpy((char *)&r.u.device_step + wrong[i].offset, &wrong[i].value, sizeof wrong[i].value);
 		put(r);
-		cr_expect_eq(query(db, "SELECT count(*) FROM device_step"), 0);
 	}
-	struct gns_record far = account(1, 1000000), good = account(1, 1000000);
+	struct gns_record far = account(2, 1000000), good = account(1, 1000000);
 	far.u.device_step.device = 4096;
 	put(far);
 	good.u.device_step.idle_ns -= 5; /* rounding: 4 ns and a millionth of the step */
@@ -297,6 +299,11 @@ Test(device, what_cannot_be_true_is_counted_and_skipped)
 	put(good); /* twice */
 	put(use(1, 2000, 1, 5, 5)); /* of a kernel that was not named */
 	commit();
+	for (size_t i = 0; i < n; i++) {
+		char sql[96];
+		snprintf(sql, sizeof sql, "SELECT count(*) FROM device_step WHERE step=%zu", i + 2);
+		cr_expect_eq(query(db, sql), 0, "%s", wrong[i].what);
+	}
 	cr_expect_eq(query(db, "SELECT count(*) FROM device_step"), 1);
 	cr_expect_eq(malformed(), (double)n + 3);
 	cr_expect_eq(query(db, "SELECT count(*) FROM device_step WHERE queue_ns IS NULL"), 1);
