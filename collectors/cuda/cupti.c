@@ -27,7 +27,8 @@
 #define TOLD_MAX 4
 #define QUIET_FLUSHES 2 /* that bring nothing, until a buffer that is still out is taken for empty */
 
-_Atomic bool gns_cupti_wanted;
+#define BOUNDARY (1u << 31)
+_Atomic uint32_t gns_cupti_wanted; /* BOUNDARY, and a bit for each device that owes a mark */
 
 static struct {
 	pthread_mutex_t lock; /* of all of it; never taken under the core's but by trying */
@@ -43,6 +44,7 @@ static struct {
 	uint32_t n_told;
 	uint64_t dropped_before; /* what had been lost when the window began */
 	uint32_t quiet;
+	bool stopping;    /* as soon as no device owes a mark */
 	uint64_t turn_ns; /* when the present turn began */
 	char owner[72];
 	bool owner_new, approximate_told, approximate_new;
@@ -128,6 +130,7 @@ static void forget_window(void)
 	pthread_mutex_unlock(&activities.lock);
 	our.boundaries.first = our.boundaries.next;
 	our.quiet = 0;
+	our.stopping = false;
 }
 
 static void disable(void)
@@ -224,23 +227,68 @@ static bool is_lasting(const void *stream)
 	return (uintptr_t)stream <= 2;
 }
 
-static uint32_t mark_one(struct gns_device *device, void *stream, uint64_t step)
+static uint32_t bit_of(const struct gns_device *device)
 {
-	int number = gns_device_number(device);
-	return number >= 0 && number < (int)GNS_TOLD_DEVICES && gns_device_mark(device, stream, step) == 0 ? 1u << number : 0;
+	int number = device ? gns_device_number(device) : -1;
+	return number >= 0 && number < (int)GNS_TOLD_DEVICES ? 1u << number : 0;
 }
 
-static uint32_t mark_all(struct gns_device *device, void *stream, uint64_t step)
+static uint32_t mark_one(struct gns_device *device, void *stream, uint64_t step)
 {
-	uint32_t marked = device ? mark_one(device, stream, step) : 0;
+	return bit_of(device) && gns_device_mark(device, stream, step) == 0 ? bit_of(device) : 0;
+}
+
+/* A stream that we have seen may be gone by now: where it may, the mark goes before the device's next work, on the stream of that. */
+static void mark_all(struct gns_device *device, void *stream, struct gns_boundary *b)
+{
+	b->marked = mark_one(device, stream, b->step);
 	for (uint32_t i = 0; i < GNS_TOLD_DEVICES; i++) {
 		struct gns_device *other = atomic_load(&seen[i].device);
 		void *on = atomic_load(&seen[i].stream);
 		bool stays = atomic_exchange(&seen[i].stays, false);
-		if (other && !(marked >> i & 1) && (stays || is_lasting(on)))
-			marked |= mark_one(other, on, step);
+		if (!other || b->marked >> i & 1)
+			continue;
+		if (stays || is_lasting(on))
+			b->marked |= mark_one(other, on, b->step);
+		else
+			b->owed |= 1u << i;
 	}
-	return marked;
+	atomic_fetch_or(&gns_cupti_wanted, b->owed);
+}
+
+static struct gns_boundary *newest(void)
+{
+	return our.boundaries.next > our.boundaries.first ? &our.boundaries.at[(our.boundaries.next - 1) % GNS_BOUNDARIES] : NULL;
+}
+
+static void stop(void)
+{
+	disable();
+	our.stopping = false;
+}
+
+static void pay(struct gns_device *device, void *stream)
+{
+	struct gns_boundary *b = newest();
+	uint32_t bit = bit_of(device);
+	atomic_fetch_and(&gns_cupti_wanted, ~bit);
+	if (!b || !(b->owed & bit))
+		return;
+	b->owed &= ~bit;
+	b->marked |= mark_one(device, stream, b->step);
+	if (our.stopping && !b->owed)
+		stop();
+}
+
+/* What has not been paid when the next step is over will not be. */
+static void write_off(void)
+{
+	struct gns_boundary *b = newest();
+	atomic_fetch_and(&gns_cupti_wanted, BOUNDARY);
+	if (b)
+		b->owed = 0;
+	if (our.stopping)
+		stop();
 }
 
 /* A window on a ring that is full tells nothing any more of what is in it. */
@@ -257,7 +305,8 @@ static void add_boundary(const struct gns_boundary *b)
 
 static bool is_ready(uint64_t number)
 {
-	bool all_back = gns_buffers_out(&buffers, number) == 0;
+	const struct gns_boundary *end = &our.boundaries.at[number % GNS_BOUNDARIES];
+	bool all_back = !end->owed && gns_buffers_out(&buffers, number) == 0;
 	bool quiet = our.window.state == GNS_WINDOW_DRAIN && our.quiet >= QUIET_FLUSHES;
 	return (all_back || quiet) && gns_told_marks_in(&our.boundaries, number, &activities);
 }
@@ -301,6 +350,7 @@ static void give_up(void)
 static void act(struct gns_device *device, void *stream, uint64_t step)
 {
 	uint64_t stamp = 0;
+	write_off();
 	unsigned what = gns_window_step(&our.window, gns_now());
 	if (our.window.state == GNS_WINDOW_OUT)
 		return;
@@ -311,11 +361,12 @@ static void act(struct gns_device *device, void *stream, uint64_t step)
 	if (what & GNS_DO_MARK) {
 		our.api.timestamp(&stamp);
 		struct gns_boundary b = { .step = step, .host_ns = stamp, .tell = what & GNS_DO_TELL };
-		b.marked = mark_all(device, stream, step);
+		mark_all(device, stream, &b);
 		add_boundary(&b);
+		our.stopping = what & GNS_DO_STOP;
+		if (our.stopping && !b.owed)
+			stop();
 	}
-	if (what & GNS_DO_STOP)
-		disable();
 	if (what & GNS_DO_FLUSH)
 		flush();
 	prepare();
@@ -336,13 +387,19 @@ static bool has_context(const struct gns_device *device)
 uint64_t gns_cupti_do_turn(struct gns_device *device, void *stream)
 {
 	int saved = errno;
-	if (!atomic_exchange(&gns_cupti_wanted, false) || pthread_mutex_trylock(&our.lock) != 0)
+	uint32_t wanted = atomic_load(&gns_cupti_wanted), owed = wanted & bit_of(device);
+	if ((!(wanted & BOUNDARY) && !owed) || pthread_mutex_trylock(&our.lock) != 0)
 		return 0;
+	bool boundary = atomic_fetch_and(&gns_cupti_wanted, ~BOUNDARY) & BOUNDARY;
 	int inside = gns_inside;
 	gns_inside = 1;
 	our.turn_ns = gns_now();
-	if (our.pid == getpid() && has_context(device) && !(device && gns_device_capturing(stream)))
-		act(device, stream, atomic_load(&closed_step));
+	if (our.pid == getpid() && has_context(device) && !(device && gns_device_capturing(stream))) {
+		if (boundary)
+			act(device, stream, atomic_load(&closed_step));
+		else
+			pay(device, stream);
+	}
 	uint64_t ns = gns_now() - our.turn_ns;
 	if (our.window.state != GNS_WINDOW_OUT)
 		gns_window_spent(&our.window, ns);
@@ -381,7 +438,7 @@ uint64_t gns_cupti_closed(uint64_t step)
 	if (off() || !gns_cuda_on() || !gns_driver())
 		return 0;
 	atomic_store(&closed_step, step);
-	atomic_store_explicit(&gns_cupti_wanted, true, memory_order_relaxed);
+	atomic_fetch_or(&gns_cupti_wanted, BOUNDARY);
 	return atomic_exchange(&spent_ns, 0);
 }
 
@@ -428,7 +485,7 @@ void gns_cupti_forget(void)
 	memcpy(&our.lock, &fresh, sizeof fresh);
 	memcpy(&activities.lock, &fresh, sizeof fresh);
 	memcpy(&buffers.lock, &fresh, sizeof fresh);
-	atomic_store(&gns_cupti_wanted, false);
+	atomic_store(&gns_cupti_wanted, 0);
 	atomic_store(&holding, false);
 	atomic_store(&collecting, false);
 	gns_activities_clear(&activities);

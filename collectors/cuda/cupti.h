@@ -27,12 +27,12 @@ uint64_t gns_cupti_closed(uint64_t step);
 /* last: all that has come; the process ends. */
 void gns_cupti_tell(struct gns_publish *publish, bool last);
 
-extern _Atomic bool gns_cupti_wanted;
+extern _Atomic uint32_t gns_cupti_wanted; /* a boundary, or marks that devices still owe */
 uint64_t gns_cupti_do_turn(struct gns_device *device, void *stream);
 /* device NULL: not known; otherwise the stream is there at least until this returns. What it cost, ns; gns_cupti_closed will tell of it. */
 static inline uint64_t gns_cupti_turn(struct gns_device *device, void *stream)
 {
-	return atomic_load_explicit(&gns_cupti_wanted, memory_order_relaxed) ? gns_cupti_do_turn(device, stream) : 0;
+	return __builtin_expect(atomic_load_explicit(&gns_cupti_wanted, memory_order_relaxed), 0) ? gns_cupti_do_turn(device, stream) : 0;
 }
 
 void gns_cupti_forget(void); /* in a child */

@@ -14,6 +14,7 @@ struct gns_boundary {
 	uint64_t step;    /* that ends here */
 	uint64_t host_ns; /* by CUPTI's clock */
 	uint32_t marked;  /* bit d: device d */
+	uint32_t owed;    /* likewise: marked as soon as there is more work on a stream of its own */
 	bool tell;        /* the step that ends here is one to be told */
 };
 
