@@ -84,6 +84,10 @@ Test(device_graphs, a_closed_gate_delivers_zeros)
 	cr_assert(gns_set_gate(set, stream));
 	const uint32_t slot = measured(set, stream, &f);
 	OK(gns_set_finish(set));
+	struct gns_set *idle = begin(stream);
+	uint32_t unused;
+	OK(gns_set_slot(idle, stream, 1, &unused)); /* and nothing is launched */
+	OK(gns_set_finish(idle));
 	const struct graph g = end_capture(stream);
 	for (uint64_t i = 1; i <= 6; i++) {
 		gns_set_open_gate(set, i % 3 != 0);
@@ -91,6 +95,8 @@ Test(device_graphs, a_closed_gate_delivers_zeros)
 		cr_assert(wait_for(set, i));
 		cr_assert_eq(gns_set_was_open(set, i), i % 3 != 0);
 		NEAR(value_of(set, i, slot), i % 3 ? f.norm2 : 0);
+		cr_assert(wait_for(idle, i));
+		cr_assert_eq(value_of(idle, i, unused), 0);
 	}
 }
 
@@ -146,8 +152,13 @@ Test(device_graphs, captured_and_eager_work_do_not_mix)
 	cr_assert_eq(gns_set_slot(captured, stream, 1, &slot), -EXDEV);
 	cr_assert_eq(gns_set_finish(captured), -EXDEV); /* too late: it can never be delivered */
 	cr_assert_eq(gns_set_delivered(captured), 0);
+	begin_capture(stream);
+	struct gns_set *late = begin(stream);
+	measured(late, stream, &f);
+	end_capture(stream);
 	begin_capture(stream); /* another one, on the same stream */
 	cr_assert_eq(gns_set_slot(captured, stream, 1, &slot), -EIO);
+	cr_assert_eq(gns_set_finish(late), -EXDEV);
 	struct gns_set *next = begin(stream);
 	OK(gns_set_slot(next, stream, 1, &slot));
 	OK(gns_set_finish(next));
