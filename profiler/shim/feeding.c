@@ -10,6 +10,7 @@
 #include "collectors/cuda/cupti.h"
 #include "fpu.h"
 #include "publish_feed.h"
+#include "reducing.h"
 #include "state.h"
 
 static _Atomic bool gave_up;
@@ -550,6 +551,7 @@ static int step(uint32_t stream, uint32_t micro_steps, double lr, uint64_t now)
 		gns_kernels_clear(gns_core.kernels);
 		show_part("optimizer");
 	}
+	gns_reducing_begin(feed->stream[stream].clock.step, gns_feed_measuring(feed, stream));
 	gns_feeding_show_measuring();
 	return gns_feed_measuring(feed, stream);
 }

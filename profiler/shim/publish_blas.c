@@ -76,7 +76,8 @@ bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, co
 	for (uint32_t id = 1; id <= m->n_params; id++)
 		if (m->param[id - 1].micro > micro)
 			micro = m->param[id - 1].micro;
-	uint32_t reduced = gns_reducing_stage(p, 0, report->step, (m->n ? m->n : m->samples) * micro, micro);
+	uint32_t reduced = gns_reducing_stage(p, &(struct gns_reducing_step_of){
+		.step = report->step, .n = (m->n ? m->n : m->samples) * micro, .micro = micro, .scale = 1 });
 	gns_publish_counters(p, counters, n_counters);
 	gns_publish_notes(p);
 	struct gns_rec_step *r = &gns_publish_stage(p, GNS_REC_STEP, 0)->u.step;

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "reducing.h"
+
 size_t gns_feed_counters(const struct gns_feed *feed, struct gns_counter *out)
 {
 	for (uint32_t i = 0; i < feed->n_counts; i++)
@@ -115,14 +117,36 @@ static void hand_over_sets(struct gns_publish *p, struct gns_feed_stream *s)
 	s->sets.n = 0;
 }
 
-static void stage_step(struct gns_publish *p, uint32_t stream, const struct gns_feed_report *report)
+static uint64_t samples_of(const struct gns_feed_report *report)
+{
+	return report->n ? report->n : report->samples * (report->micro_steps ? report->micro_steps : 1);
+}
+
+/* What was measured around reductions over ranks. */
+static uint32_t stage_reduced(struct gns_publish *p, const struct gns_feed *feed, uint32_t stream, const struct gns_feed_report *report)
+{
+	const struct gns_feed_stream *s = &feed->stream[stream];
+	struct gns_reducing_step_of of = { .step = report->step.step, .stream = stream, .n = samples_of(report), .scale = s->scale,
+					   .micro = report->micro_steps ? report->micro_steps : 1 };
+	for (uint32_t i = 0; i < feed->n_params; i++)
+		of.numel += feed->param[i].stream == stream ? feed->param[i].rows * feed->param[i].cols : 0;
+	uint32_t n = gns_reducing_stage(p, &of);
+	for (uint32_t i = 0; i < n; i++) {
+		name_scale(p, &p->stage[p->staged - 1 - i], Q_SMALL, s, -2);
+		name_scale(p, &p->stage[p->staged - 1 - i], Q_BIG, s, -2);
+	}
+	return n;
+}
+
+static void stage_step(struct gns_publish *p, uint32_t stream, const struct gns_feed_report *report, uint32_t reduced)
 {
 	uint32_t micro = report->micro_steps ? report->micro_steps : 1;
-	uint64_t samples = report->n ? report->n : report->samples * micro;
+	uint64_t samples = samples_of(report);
+	uint32_t flags = reduced ? GNS_STEP_MEASURED : report->step.flags;
 	gns_publish_stage(p, GNS_REC_STEP, stream)->u.step = (struct gns_rec_step){
 		.step = report->step.step, .start_ns = report->step.start_ns, .dur_ns = report->step.dur_ns,
-		.overhead_ns = report->step.overhead_ns, .samples = samples, .micro_steps = micro, .flags = report->step.flags,
-		.params = report->step.flags & GNS_STEP_MEASURED ? report->measured : 0, .every = report->step.every, .lr = report->lr,
+		.overhead_ns = report->step.overhead_ns, .samples = samples, .micro_steps = micro, .flags = flags,
+		.params = (report->step.flags & GNS_STEP_MEASURED ? report->measured : 0) + reduced, .every = report->step.every, .lr = report->lr,
 	};
 }
 
@@ -150,12 +174,15 @@ bool gns_publish_feed(struct gns_publish *p, const struct gns_config *config, st
 		stage_grads(p, feed, stream, report);
 	if (measured && stream == 0)
 		gns_publish_kernels(p, kernels, report->step.step);
+	uint32_t reduced = stage_reduced(p, feed, stream, report);
 	gns_publish_counters(p, counters, n_counters);
 	stage_loss(p, feed, stream, report->step.step);
 	gns_publish_notes(p);
-	stage_step(p, stream, report);
+	stage_step(p, stream, report, reduced);
 	hand_over_sets(p, &feed->stream[stream]);
-	if (!gns_publish_send(p, 1))
+	bool sent = gns_publish_send(p, 1);
+	gns_reducing_sent(sent);
+	if (!sent)
 		return false;
 	told(feed, stream);
 	if (measured && stream == 0)

@@ -46,16 +46,17 @@ static bool scattered(const struct gns_reducing *r, const struct gns_reducing_st
 
 /* The mean over the tracks (devices) of this process that have the bucket. */
 static void stage_grad(struct gns_publish *p, const struct gns_reducing *r, const struct gns_reducing_step *m, struct gns_record *grad,
-		       uint32_t bucket)
+		       uint32_t bucket, double scale)
 {
 	const struct gns_reduce_bucket *b = &r->reduce.bucket[bucket];
+	double each = 1 / (scale * scale * b->tracks);
 	for (uint32_t i = 0; i < m->n; i++) {
 		const struct gns_reducing_entry *e = &m->entry[i];
 		if (e->bucket != bucket)
 			continue;
-		gns_publish_late(p, grad, offsetof(struct gns_record, u.grad.q_small), GNS_LATE_ADD, m->set[e->track], e->slot, 1.0 / b->tracks);
+		gns_publish_late(p, grad, offsetof(struct gns_record, u.grad.q_small), GNS_LATE_ADD, m->set[e->track], e->slot, each);
 		gns_publish_late(p, grad, offsetof(struct gns_record, u.grad.q_big), GNS_LATE_ADD, m->set[e->track], e->slot + 1,
-				 gns_reduce_scale_big(b) / b->tracks);
+				 gns_reduce_scale_big(b) * each);
 	}
 }
 
@@ -77,34 +78,31 @@ static void hand_over_sets(struct gns_publish *p, struct gns_reducing_step *m)
 		}
 }
 
-uint32_t gns_publish_rank_stage(struct gns_publish *p, struct gns_reducing *r, struct gns_reducing_step *m, uint32_t stream, uint64_t n)
+/* Parameters first: the newest records are the gradients. */
+static void stage_buckets(struct gns_publish *p, struct gns_reducing *r, const struct gns_reducing_step *m, uint32_t stream)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		if (!r->reduce.bucket[m->entry[i].bucket].told)
+			stage_bucket(p, r, m->entry[i].bucket, stream);
+}
+
+uint32_t gns_publish_rank_stage(struct gns_publish *p, struct gns_reducing *r, struct gns_reducing_step *m, const struct gns_reducing_step_of *of)
 {
 	uint32_t source = scattered(r, m) ? GNS_SOURCE_SHARD : GNS_SOURCE_RANK, grads = 0;
+	stage_buckets(p, r, m, of->stream);
 	for (uint32_t i = 0; i < m->n; i++) {
 		struct gns_reduce_bucket *b = &r->reduce.bucket[m->entry[i].bucket];
 		if (!first_of_bucket(m, i))
 			continue;
-		uint64_t each = r->rank_batches ? 1 : n / b->tracks;
-		if (!each || (!r->rank_batches && n % b->tracks))
-			continue;
-		if (!b->told)
-			stage_bucket(p, r, m->entry[i].bucket, stream);
-		struct gns_record *grad = gns_publish_stage(p, GNS_REC_GRAD, stream);
+		uint64_t each = r->rank_batches ? 1 : of->n / b->tracks;
+		struct gns_record *grad = gns_publish_stage(p, GNS_REC_GRAD, of->stream);
 		grad->u.grad = (struct gns_rec_grad){ .step = m->step, .param_id = GNS_BUCKET_ID + m->entry[i].bucket, .source = source,
 						      .n_small = each, .n_big = each * b->world, .groups = b->tracks };
-		stage_grad(p, r, m, grad, m->entry[i].bucket);
+		stage_grad(p, r, m, grad, m->entry[i].bucket, of->scale);
 		grads++;
 	}
 	hand_over_sets(p, m);
 	return grads;
-}
-
-/* Once for the process: numbers of two units would be pooled. */
-static void choose_unit(struct gns_reducing *r)
-{
-	if (!r->unit_told)
-		r->rank_batches = !gns_core.measure->samples;
-	r->unit_told = true;
 }
 
 static uint32_t devices(const struct gns_reducing *r)
@@ -121,10 +119,10 @@ void gns_publish_rank_step(struct gns_publish *p, struct gns_reducing *r, const 
 	struct gns_counter list[GNS_COUNTERS_MAX];
 	if (!gns_publish_open(p, &gns_core.config))
 		return;
-	choose_unit(r);
 	uint64_t samples = r->rank_batches ? devices(r) : gns_core.measure->samples;
 	gns_publish_proc(p, &gns_core.config, r->rank_batches ? 0 : samples, r->rank_batches ? GNS_UNIT_RANK_BATCHES : GNS_UNIT_SAMPLES);
-	uint32_t grads = m ? gns_publish_rank_stage(p, r, m, 0, samples) : 0;
+	struct gns_reducing_step_of of = { .step = report->step, .n = samples, .micro = 1, .scale = 1 };
+	uint32_t grads = m ? gns_publish_rank_stage(p, r, m, &of) : 0;
 	gns_publish_counters(p, list, gns_publish_counters_due(p) ? gns_stepping_counters(list) : 0);
 	gns_publish_notes(p);
 	gns_publish_stage(p, GNS_REC_STEP, 0)->u.step = (struct gns_rec_step){

@@ -12,7 +12,7 @@ const char *gns_reduce_why_name(enum gns_reduce_why why)
 	static const char *const names[GNS_REDUCE_WHYS] = {
 		"", "few_elements", "element_type", "operation", "factor_unknown", "one_rank", "chained", "learning", "sequence_changed",
 		"in_forward", "unsure", "several_communicators", "too_many", "not_on_device", "captured", "nonblocking", "failed",
-		"device_busy", "every_micro_step", "incomplete",
+		"device_busy", "every_micro_step", "incomplete", "more_than_parameters", "batch_unknown",
 	};
 	return names[why];
 }

@@ -50,6 +50,8 @@ enum gns_reduce_why { /* not measured, and why; names for counters */
 	GNS_REDUCE_BUSY,        /* "device_busy": no set of results, no slot */
 	GNS_REDUCE_MANY_TIMES,  /* "every_micro_step": the accumulated gradient, again and again */
 	GNS_REDUCE_INCOMPLETE,  /* "incomplete": some of a step's reductions did not come */
+	GNS_REDUCE_MORE,        /* "more_than_parameters": something else is reduced, too */
+	GNS_REDUCE_BATCH,       /* "batch_unknown": or is not the same on all devices of the process */
 	GNS_REDUCE_WHYS
 };
 const char *gns_reduce_why_name(enum gns_reduce_why why);

@@ -165,9 +165,7 @@ static enum gns_reduce_why launch(struct gns_reducing *r, struct gns_reducing_st
 	if (!gns_device_enter(use->stream, &token))
 		return why;
 	pthread_mutex_lock(&r->lane[use->track]);
-	if (gns_device_capturing(use->stream))
-		why = GNS_REDUCE_CAPTURED;
-	else if (on_device(&use->of))
+	if (on_device(&use->of))
 		why = norm_of(m, use, sent);
 	pthread_mutex_unlock(&r->lane[use->track]);
 	gns_device_leave(token);
@@ -185,6 +183,10 @@ bool gns_reducing_before(struct gns_reducing_use *use, const struct gns_reductio
 	struct hold h;
 	uint64_t from = gns_now();
 	*use = (struct gns_reducing_use){ .of = *reduction, .stream = stream };
+	if (gns_device_capturing(stream)) { /* replays are not seen: they are no steps of this sequence */
+		gns_reducing_count(GNS_REDUCE_CAPTURED);
+		return false;
+	}
 	if (!begin(&h, true))
 		return false;
 	struct gns_reducing *r = gns_core.reducing;

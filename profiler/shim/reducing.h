@@ -45,9 +45,17 @@ void gns_reducing_begin(uint64_t step, bool measured);
 void gns_reducing_mark(uint64_t next); /* marks alone tell the steps: one ends */
 /* Reductions of the step in progress are still to come: it is not over with its last product. */
 bool gns_reducing_expects(void);
-/* Stages what was measured in this step: PARAM, GRAD and their late values. n: samples (or rows) of it in this process, 0 not known;
- * micro: micro-steps. The number of GRAD records. */
-uint32_t gns_reducing_stage(struct gns_publish *publish, uint32_t stream, uint64_t step, uint64_t n, uint32_t micro);
+/* Stages what was measured in this step: PARAM, GRAD and their late values. */
+struct gns_reducing_step_of {
+	uint64_t step;
+	uint32_t stream;
+	uint64_t n;      /* samples (or rows) of it in this process, 0 not known */
+	uint32_t micro;  /* micro-steps */
+	double scale;    /* gradients are so many times those of the loss */
+	uint64_t numel;  /* of all parameters, 0 not known: who reduces more does not reduce gradients alone */
+};
+/* The number of GRAD records, which are the newest staged. */
+uint32_t gns_reducing_stage(struct gns_publish *publish, const struct gns_reducing_step_of *of);
 void gns_reducing_sent(bool sent); /* what was staged: if not, what is told once is to be told again */
 uint64_t gns_reducing_told(void); /* the newest step that was handed over by the clock of reductions, 0 none */
 /* What is counted as one, where the clock of reductions has said so already. */

@@ -66,8 +66,8 @@ uint32_t gns_reducing_gradient_tracks(const struct gns_reducing *r);
 void gns_reducing_know_ranks(struct gns_reducing *r);
 
 /* publish_rank.c */
-uint32_t gns_publish_rank_stage(struct gns_publish *publish, struct gns_reducing *r, struct gns_reducing_step *making, uint32_t stream,
-				uint64_t n);
+uint32_t gns_publish_rank_stage(struct gns_publish *publish, struct gns_reducing *r, struct gns_reducing_step *making,
+				const struct gns_reducing_step_of *of);
 /* A step of which only reductions are known. making NULL: not measured. */
 void gns_publish_rank_step(struct gns_publish *publish, struct gns_reducing *r, const struct gns_step_report *report,
 			   struct gns_reducing_step *making);

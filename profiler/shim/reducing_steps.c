@@ -33,6 +33,10 @@ void gns_reducing_look_at_clock(struct gns_reducing *r)
 		return;
 	give_up_steps(r);
 	r->clock = now;
+	if (r->unit_told && now != GNS_CLOCK_SEQUENCE && now != GNS_CLOCK_MARKS) {
+		r->unit_told = r->rank_batches = false; /* who tells the steps now tells the unit, too */
+		gns_core.publish.hello = true;
+	}
 	gns_reduce_infer(&r->reduce, now == GNS_CLOCK_SEQUENCE);
 }
 
@@ -157,7 +161,15 @@ static bool every_micro_step(const struct gns_reduce_track *t, uint32_t micro)
 }
 
 /* The sum over some of a step's reductions would pass for that over all. */
-static enum gns_reduce_why ready(const struct gns_reducing *r, const struct gns_reducing_step *m, uint32_t micro)
+static bool divides(const struct gns_reducing *r, const struct gns_reducing_step *m, uint64_t n)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		if (!n || n % r->reduce.bucket[m->entry[i].bucket].tracks)
+			return false;
+	return true;
+}
+
+static enum gns_reduce_why ready(const struct gns_reducing *r, const struct gns_reducing_step *m, const struct gns_reducing_step_of *of)
 {
 	if (m->refused)
 		return m->refused;
@@ -175,20 +187,22 @@ static enum gns_reduce_why ready(const struct gns_reducing *r, const struct gns_
 			have += m->entry[k].track == i;
 		if (have != t->n_last)
 			return GNS_REDUCE_INCOMPLETE;
-		if (every_micro_step(t, micro))
+		if (every_micro_step(t, of->micro))
 			return GNS_REDUCE_MANY_TIMES;
+		if (of->numel && (double)t->total > 1.05 * (double)of->numel)
+			return GNS_REDUCE_MORE;
 	}
-	return GNS_REDUCE_IS;
+	return r->rank_batches || divides(r, m, of->n) ? GNS_REDUCE_IS : GNS_REDUCE_BATCH;
 }
 
-uint32_t gns_reducing_stage(struct gns_publish *p, uint32_t stream, uint64_t step, uint64_t n, uint32_t micro)
+uint32_t gns_reducing_stage(struct gns_publish *p, const struct gns_reducing_step_of *of)
 {
 	struct gns_reducing *r = gns_core.reducing;
 	struct gns_reducing_step *m = r ? gns_reducing_step_at(r, r->current) : NULL;
-	if (!m || m->step != step || !m->n)
+	if (!m || m->step != of->step || !m->n)
 		return 0; /* nothing was reduced in this step */
-	enum gns_reduce_why why = ready(r, m, micro);
-	uint32_t grads = why ? 0 : gns_publish_rank_stage(p, r, m, stream, n);
+	enum gns_reduce_why why = ready(r, m, of);
+	uint32_t grads = why ? 0 : gns_publish_rank_stage(p, r, m, of);
 	gns_reducing_count(why);
 	gns_reducing_drop(m); /* the sets that were handed over are not its own any more */
 	r->current = 0;
@@ -208,6 +222,14 @@ uint64_t gns_reducing_told(void)
 	return gns_core.reducing ? gns_core.reducing->told : 0;
 }
 
+/* Once for the process: numbers of two units would be pooled. */
+static void choose_unit(struct gns_reducing *r)
+{
+	if (!r->unit_told)
+		r->rank_batches = !gns_core.measure->samples;
+	r->unit_told = true;
+}
+
 static void open_step(struct gns_reducing *r, uint64_t step)
 {
 	gns_steps_begin(&r->steps, &gns_core.config, gns_publish_control(&gns_core.publish), step);
@@ -217,7 +239,9 @@ static void close_step(struct gns_reducing *r, uint64_t step, struct gns_reducin
 {
 	struct gns_step_report report = { .step = step, .start_ns = r->steps.began_real_ns, .overhead_ns = r->steps.overhead_ns,
 					  .every = r->steps.interval };
-	enum gns_reduce_why why = m && m->n ? ready(r, m, 1) : GNS_REDUCE_IS;
+	struct gns_reducing_step_of of = { .step = step, .n = gns_core.measure->samples, .micro = 1, .scale = 1 };
+	choose_unit(r);
+	enum gns_reduce_why why = m && m->n ? ready(r, m, &of) : GNS_REDUCE_IS;
 	report.dur_ns = gns_steps_close(&r->steps, gns_now(), gns_realtime(), false);
 	if (why)
 		report.flags = GNS_STEP_REFUSED;
