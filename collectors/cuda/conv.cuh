@@ -196,21 +196,6 @@ template <class T> static __device__ inline void conv_maps(const gns_cu_conv_map
 
 /* ---- products ---- */
 
-/* Lane i gets the sum over the warp of value[i % 8]. */
-template <class A> static __device__ inline A warp_sum8(A (&value)[8])
-{
-	const unsigned lane = threadIdx.x % LANES;
-#pragma unroll
-	for (unsigned bit = 4; bit; bit /= 2)
-#pragma unroll
-		for (unsigned i = 0; i < bit; i++) {
-			const A give = lane & bit ? value[i] : value[i + bit], keep = lane & bit ? value[i + bit] : value[i];
-			value[i] = keep + __shfl_xor_sync(ALL_LANES, give, bit);
-		}
-	value[0] += __shfl_xor_sync(ALL_LANES, value[0], 8);
-	return value[0] + __shfl_xor_sync(ALL_LANES, value[0], 16);
-}
-
 /* One warp: eight pieces with up to MAPS maps over a chunk of positions. */
 template <class T, int MAPS> static __device__ inline void dot_pieces(const gns_cu_conv_dots &a, uint64_t unit)
 {
@@ -244,7 +229,7 @@ template <class T, int MAPS> static __device__ inline void dot_pieces(const gns_
 	A *part = (A *)a.part + (place * a.pieces.count + tile * 8 + lane) * a.maps_n;
 #pragma unroll
 	for (int l = 0; l < MAPS; l++) {
-		const A sum = warp_sum8(acc[l]);
+		const A sum = warp_sums<8>(acc[l]);
 		if (lane < 8 && tile * 8 + lane < a.pieces.count && (uint32_t)l < a.maps_n)
 			part[l] = sum;
 	}

@@ -125,6 +125,33 @@ template <class A> static __device__ inline A warp_sum(A value)
 	return value;
 }
 
+/* Half of the values to the lane BIT away, for half of its own. */
+template <int BIT> struct exchange {
+	template <class A, int N> static __device__ inline void over(A (&value)[N])
+	{
+		const bool upper = threadIdx.x & BIT;
+#pragma unroll
+		for (int i = 0; i < BIT; i++) {
+			const A give = upper ? value[i] : value[i + BIT], keep = upper ? value[i + BIT] : value[i];
+			value[i] = keep + __shfl_xor_sync(ALL_LANES, give, BIT);
+		}
+		exchange<BIT / 2>::over(value);
+	}
+};
+template <> struct exchange<0> {
+	template <class A, int N> static __device__ inline void over(A (&)[N]) {}
+};
+
+/* Lane i gets the sum over the warp of value[i % N]; N a power of two. The array is used up. */
+template <int N, class A> static __device__ inline A warp_sums(A (&value)[N])
+{
+	exchange<N / 2>::over(value);
+#pragma unroll
+	for (int step = N; step < LANES; step *= 2)
+		value[0] += __shfl_xor_sync(ALL_LANES, value[0], step);
+	return value[0];
+}
+
 /* Of a whole block; the result is thread 0's. */
 static __device__ inline double block_sum(double value)
 {
@@ -143,56 +170,76 @@ static __device__ inline double block_sum(double value)
 
 /* ---- norms ---- */
 
-template <class T, bool VEC> static __device__ inline double norm2_part(const gns_cu_norm2 &a)
+template <class A> static __device__ inline double squared(A value, A before, A scale, double sum)
+{
+	const double d = multiply_add(-scale, before, value);
+	return fma(d, d, sum);
+}
+
+/* AHEAD vectors of a row, `step` apart, all loads before the first use. */
+template <class T, bool DIFF, int AHEAD>
+static __device__ inline double norm2_vectors(const T *m, const T *n, uint64_t step, typename of<T>::acc scale, double sum)
 {
 	typedef typename of<T>::acc A;
-	const int n = vec<T>::n;
-	const uint64_t step = (uint64_t)gridDim.x * GNS_CU_THREADS * n;
-	const A scale = (A)a.scale;
+	raw16 raw[AHEAD], other[DIFF ? AHEAD : 1];
+
+#pragma unroll
+	for (int k = 0; k < AHEAD; k++) {
+		raw[k] = *(const raw16 *)(m + k * step);
+		if (DIFF)
+			other[k] = *(const raw16 *)(n + k * step);
+	}
+#pragma unroll
+	for (int k = 0; k < AHEAD; k++) {
+		A value[vec<T>::n], before[vec<T>::n] = {0};
+		unpack(raw[k], m, value);
+		if (DIFF)
+			unpack(other[k], m, before);
+#pragma unroll
+		for (int i = 0; i < vec<T>::n; i++)
+			sum = DIFF ? squared(value[i], before[i], scale, sum) : fma((double)value[i], (double)value[i], sum);
+	}
+	return sum;
+}
+
+template <class T, bool DIFF> static __device__ inline double norm2_row(const gns_cu_norm2 &a, const T *m, const T *n)
+{
+	typedef typename of<T>::acc A;
+	enum { width = vec<T>::n, ahead = DIFF ? 4 : 8 };
+	const uint64_t step = (uint64_t)gridDim.x * GNS_CU_THREADS * width;
+	const uint64_t first = ((uint64_t)blockIdx.x * GNS_CU_THREADS + threadIdx.x) * width;
+	const bool vec = a.m.vec && (!DIFF || a.n.vec);
+	double sum = 0;
+	uint64_t at = first;
+
+	for (; vec && at + (ahead - 1) * step + width <= a.m.cols; at += ahead * step)
+		sum = norm2_vectors<T, DIFF, ahead>(m + at, n + at, step, (A)a.scale, sum);
+	for (; vec && at + width <= a.m.cols; at += step)
+		sum = norm2_vectors<T, DIFF, 1>(m + at, n + at, step, (A)a.scale, sum);
+	for (; at < a.m.cols; at += step)
+		for (uint64_t col = at; col < at + width && col < a.m.cols; col++) {
+			const A value = widen(m[(int64_t)col * a.m.col_stride]);
+			sum = DIFF ? squared<A>(value, widen(n[(int64_t)col * a.n.col_stride]), (A)a.scale, sum) :
+				     fma((double)value, (double)value, sum);
+		}
+	return sum;
+}
+
+template <class T, bool DIFF> static __device__ inline double norm2_rows(const gns_cu_norm2 &a)
+{
 	double sum = 0;
 
-	for (uint64_t row = blockIdx.y; row < a.m.samples * a.m.rows; row += gridDim.y)
-		for (uint64_t first = ((uint64_t)blockIdx.x * GNS_CU_THREADS + threadIdx.x) * n; first < a.m.cols; first += BATCH * step) {
-			A m[BATCH][1][n], before[BATCH][1][n];
-			const uint64_t sample = row / a.m.rows, t = row % a.m.rows;
-			const T *const at[1] = {row_at<T>(a.m, sample, t)}, *const other[1] = {row_at<T>(a.n, sample, t)};
-			const bool there[1] = {true};
-			if (VEC && first + (BATCH - 1) * step + n <= a.m.cols) {
-				raw16 raw[2][BATCH];
-#pragma unroll
-				for (int k = 0; k < BATCH; k++) {
-					raw[0][k] = *(const raw16 *)(at[0] + first + k * step);
-					if (a.n.data)
-						raw[1][k] = *(const raw16 *)(other[0] + first + k * step);
-				}
-#pragma unroll
-				for (int k = 0; k < BATCH; k++) {
-					unpack(raw[0][k], at[0], m[k][0]);
-					if (a.n.data)
-						unpack(raw[1][k], at[0], before[k][0]);
-				}
-			} else {
-#pragma unroll
-				for (int k = 0; k < BATCH; k++) {
-					load_rows<T, VEC, 1>(at, there, a.m, first + k * step, m[k]);
-					if (a.n.data)
-						load_rows<T, VEC, 1>(other, there, a.n, first + k * step, before[k]);
-				}
-			}
-#pragma unroll
-			for (int k = 0; k < BATCH; k++)
-#pragma unroll
-				for (int i = 0; i < n; i++) {
-					const double value = a.n.data ? multiply_add(-scale, before[k][0][i], m[k][0][i]) : m[k][0][i];
-					sum = fma(value, value, sum);
-				}
-		}
+	for (uint64_t row = blockIdx.y; row < a.m.samples * a.m.rows; row += gridDim.y) {
+		const uint64_t sample = row / a.m.rows, t = row % a.m.rows;
+		const T *m = row_at<T>(a.m, sample, t);
+		sum += norm2_row<T, DIFF>(a, m, DIFF ? row_at<T>(a.n, sample, t) : m);
+	}
 	return sum;
 }
 
 template <class T> static __device__ inline void norm2(const gns_cu_norm2 &a)
 {
-	const double sum = block_sum(a.m.vec && (!a.n.data || a.n.vec) ? norm2_part<T, true>(a) : norm2_part<T, false>(a));
+	const double sum = block_sum(a.n.data ? norm2_rows<T, true>(a) : norm2_rows<T, false>(a));
 	if (threadIdx.x == 0)
 		a.partial[(uint64_t)blockIdx.y * gridDim.x + blockIdx.x] = sum;
 }
@@ -206,65 +253,6 @@ static __device__ inline double strided_sum(const double *values, uint64_t n)
 }
 
 /* ---- the sketch ---- */
-
-template <class T> static __device__ inline void direction(const gns_cu_direction &a)
-{
-	typedef typename of<T>::acc A;
-	const uint64_t col = (uint64_t)blockIdx.x * GNS_CU_THREADS + threadIdx.x;
-	A sum = 0;
-
-	if (col >= a.z.cols)
-		return;
-#pragma unroll 8
-	for (uint64_t row = a.from; row < a.z.rows; row += a.stride)
-		sum += widen(row_at<T>(a.z, blockIdx.y, row)[(int64_t)col * a.z.col_stride]);
-	((A *)a.v)[blockIdx.y * a.z.cols + col] = sum;
-}
-
-template <class T, bool VEC> static __device__ inline void project_rows(const gns_cu_project &a)
-{
-	typedef typename of<T>::acc A;
-	const int n = vec<T>::n;
-	const uint64_t sample = blockIdx.y, lane = threadIdx.x % LANES;
-	const uint64_t first = (uint64_t)blockIdx.x * GNS_CU_PROJECT_ROWS + threadIdx.x / LANES * BATCH;
-	const A *v = (const A *)a.v + sample * a.z.cols;
-	const T *row[BATCH];
-	bool there[BATCH];
-	double sum[BATCH] = {0};
-
-	for (int r = 0; r < BATCH; r++) {
-		there[r] = first + r < a.z.rows;
-		row[r] = row_at<T>(a.z, sample, there[r] ? first + r : 0);
-	}
-	for (uint64_t col = lane * n; col < a.z.cols; col += LANES * n) {
-		A z[BATCH][n], part[BATCH] = {0};
-		load_rows<T, VEC, BATCH>(row, there, a.z, col, z);
-#pragma unroll
-		for (int i = 0; i < n; i++) {
-			const A weight = col + i < a.z.cols ? v[col + i] : 0;
-#pragma unroll
-			for (int r = 0; r < BATCH; r++)
-				part[r] = multiply_add(z[r][i], weight, part[r]);
-		}
-#pragma unroll
-		for (int r = 0; r < BATCH; r++)
-			sum[r] += part[r];
-	}
-#pragma unroll
-	for (int r = 0; r < BATCH; r++) {
-		const double total = warp_sum(sum[r]);
-		if (lane == 0 && there[r])
-			((A *)a.a)[sample * a.z.rows + first + r] = (A)total;
-	}
-}
-
-template <class T> static __device__ inline void project(const gns_cu_project &a)
-{
-	if (a.z.vec)
-		project_rows<T, true>(a);
-	else
-		project_rows<T, false>(a);
-}
 
 /* The generator of collectors/sketch/signs.c, bit for bit. */
 static __device__ inline uint64_t mix(uint64_t v)
@@ -281,232 +269,7 @@ static __device__ inline uint64_t make_key(uint64_t seed, uint64_t stream, uint6
 	return mix(key + sample * 0xaf251af3b0f025b5ull + 0x8ebc6af09c88c6e3ull);
 }
 
-/* The N consecutive values to the order of their buckets: value i goes to i xor turn. Selects, so that all stay in registers. */
-template <class A, int N> static __device__ inline void turn_order(A (&e)[N], unsigned turn)
-{
-#pragma unroll
-	for (int bit = 1; bit < N; bit *= 2)
-#pragma unroll
-		for (int i = 0; i < N; i++)
-			if (!(i & bit)) {
-				const A low = e[i], high = e[i | bit];
-				e[i] = turn & bit ? high : low;
-				e[i | bit] = turn & bit ? low : high;
-			}
-}
-
-template <class T, bool VEC> static __device__ inline void bucket_rows(const gns_cu_buckets &a)
-{
-	typedef typename of<T>::acc A;
-	enum { n = vec<T>::n, parts = GNS_CU_BUCKETS / n, tile = LANES * n };
-	__shared__ A g_warps[WARPS][tile];
-	__shared__ double totals[WARPS][BATCH][GNS_CU_BUCKETS]; /* each by one lane alone */
-	const uint64_t sample = blockIdx.y, lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
-	const uint64_t first = (uint64_t)blockIdx.x * GNS_CU_BUCKET_ROWS + warp * BATCH;
-	const uint64_t key = make_key(a.seed, a.stream, a.first_sample + sample);
-	const T *row[BATCH];
-	bool there[BATCH];
-	A along[BATCH], u[BATCH][GNS_CU_BUCKETS] = {{0}};
-	unsigned run = 0;
-
-#pragma unroll
-	for (int r = 0; r < BATCH; r++) {
-		there[r] = first + r < a.b.rows;
-		row[r] = row_at<T>(a.b, sample, there[r] ? first + r : 0);
-		along[r] = a.a && there[r] ? ((const A *)a.a)[sample * a.b.rows + first + r] : 0;
-		if (lane < GNS_CU_BUCKETS)
-			totals[warp][r][lane] = 0;
-	}
-	for (uint64_t base = 0; base < a.b.cols; base += tile) {
-		const uint64_t col = base + lane * n;
-		const uint64_t word = mix(key + (col / 32) * 0x9e3779b97f4a7c15ull);
-		const unsigned block = (unsigned)(col / 8) % 4, turn = (unsigned)(word >> (32 + 3 * block)) & 7;
-		const unsigned part = ((unsigned)col % 8 ^ turn) / n, minus = (unsigned)(word >> (8 * block + part * n));
-		A e[BATCH][n], g[n] = {0}, sign[n];
-		load_rows<T, VEC, BATCH>(row, there, a.b, col, e);
-#pragma unroll
-		for (int i = 0; i < n; i++)
-			sign[i] = minus >> i & 1 ? (A)-1 : (A)1;
-#pragma unroll
-		for (int r = 0; r < BATCH; r++) {
-#pragma unroll
-			for (int i = 0; i < n; i++)
-				g[i] = multiply_add(along[r], e[r][i], g[i]);
-			turn_order<A, n>(e[r], turn);
-#pragma unroll
-			for (int p = 0; p < parts; p++)
-#pragma unroll
-				for (int i = 0; i < n; i++)
-					u[r][p * n + i] = multiply_add(parts == 1 || p == (int)part ? sign[i] : (A)0, e[r][i], u[r][p * n + i]);
-		}
-		if (a.a) {
-#pragma unroll
-			for (int i = 0; i < n; i++)
-				g_warps[warp][lane * n + i] = g[i];
-			__syncthreads();
-			if (threadIdx.x < tile && base + threadIdx.x < a.b.cols) {
-				double sum = 0;
-#pragma unroll
-				for (int w = 0; w < WARPS; w++)
-					sum += g_warps[w][threadIdx.x];
-				((A *)a.g)[(sample * gridDim.x + blockIdx.x) * a.b.cols + base + threadIdx.x] = (A)sum;
-			}
-			__syncthreads();
-		}
-		if (++run == 64 || base + tile >= a.b.cols) {
-			run = 0;
-#pragma unroll
-			for (int r = 0; r < BATCH; r++)
-#pragma unroll
-				for (int l = 0; l < GNS_CU_BUCKETS; l++) {
-					const double sum = warp_sum((double)u[r][l]);
-					if ((int)lane == l)
-						totals[warp][r][l] += sum;
-					u[r][l] = 0;
-				}
-		}
-	}
-#pragma unroll
-	for (int r = 0; r < BATCH; r++)
-		if (there[r] && lane < GNS_CU_BUCKETS)
-			((A *)a.u)[(sample * a.b.rows + first + r) * GNS_CU_BUCKETS + lane] = (A)totals[warp][r][lane];
-}
-
-template <class T> static __device__ inline void buckets(const gns_cu_buckets &a)
-{
-	if (a.b.vec)
-		bucket_rows<T, true>(a);
-	else
-		bucket_rows<T, false>(a);
-}
-
-template <class A> static __device__ inline void load_weights(const A *from, bool there, A (&u)[GNS_CU_BUCKETS])
-{
-	enum { n = vec<A>::n };
-#pragma unroll
-	for (int k = 0; k < GNS_CU_BUCKETS / n; k++) {
-		raw16 raw = {{0, 0, 0, 0}};
-		if (there)
-			raw = ((const raw16 *)from)[k];
-		unpack(raw, from, u + k * n);
-	}
-}
-
-template <class T, bool VEC> static __device__ inline void weigh_rows(const gns_cu_weigh &a)
-{
-	typedef typename of<T>::acc A;
-	enum { n = vec<T>::n, tile = LANES * n, batch = sizeof(T) == 2 ? 2 : BATCH };
-	__shared__ A by_warp[WARPS][tile], kept[GNS_CU_BUCKETS][tile];
-	const uint64_t sample = blockIdx.z, lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
-	const uint64_t base = (uint64_t)blockIdx.x * tile, col = base + lane * n;
-	const uint64_t from = blockIdx.y * a.chunk_rows;
-	const uint64_t to = from + a.chunk_rows < a.z.rows ? from + a.chunk_rows : a.z.rows;
-	A acc[GNS_CU_BUCKETS][n] = {{0}};
-
-	for (uint64_t t = from + warp; t < to; t += WARPS * batch) {
-		const T *row[batch];
-		bool there[batch];
-		A z[batch][n], u[GNS_CU_BUCKETS];
-#pragma unroll
-		for (int r = 0; r < batch; r++) {
-			there[r] = t + WARPS * r < to;
-			row[r] = row_at<T>(a.z, sample, there[r] ? t + WARPS * r : t);
-		}
-		load_rows<T, VEC, batch>(row, there, a.z, col, z);
-#pragma unroll
-		for (int r = 0; r < batch; r++) {
-			load_weights((const A *)a.u + (sample * a.z.rows + (there[r] ? t + WARPS * r : t)) * GNS_CU_BUCKETS, there[r], u);
-#pragma unroll
-			for (int l = 0; l < GNS_CU_BUCKETS; l++)
-#pragma unroll
-				for (int i = 0; i < n; i++)
-					acc[l][i] = multiply_add(u[l], z[r][i], acc[l][i]);
-		}
-	}
-#pragma unroll
-	for (int l = 0; l < GNS_CU_BUCKETS; l++) {
-#pragma unroll
-		for (int i = 0; i < n; i++)
-			by_warp[warp][lane * n + i] = acc[l][i];
-		__syncthreads();
-		if (threadIdx.x < tile) {
-			double sum = 0;
-#pragma unroll
-			for (int w = 0; w < WARPS; w++)
-				sum += by_warp[w][threadIdx.x];
-			kept[l][threadIdx.x] = (A)sum;
-		}
-		__syncthreads();
-	}
-	if (a.part) {
-		A *part = (A *)a.part + (sample * gridDim.y + blockIdx.y) * GNS_CU_BUCKETS * a.z.cols;
-		if (threadIdx.x < tile && base + threadIdx.x < a.z.cols)
-#pragma unroll
-			for (int l = 0; l < GNS_CU_BUCKETS; l++)
-				part[l * a.z.cols + base + threadIdx.x] = kept[l][threadIdx.x];
-		return;
-	}
-	double sq = 0, dot = 0; /* warp l: bucket l */
-	for (unsigned c = lane; c < tile && base + c < a.z.cols; c += LANES) {
-		const double z = kept[warp][c];
-		sq = fma(z, z, sq);
-		if (a.v)
-			dot = fma(z, (double)((const A *)a.v)[sample * a.z.cols + base + c], dot);
-	}
-	sq = warp_sum(sq);
-	dot = warp_sum(dot);
-	if (lane == 0) {
-		a.sq[(sample * GNS_CU_BUCKETS + warp) * gridDim.x + blockIdx.x] = sq;
-		a.dot[(sample * GNS_CU_BUCKETS + warp) * gridDim.x + blockIdx.x] = dot;
-	}
-}
-
-template <class T> static __device__ inline void weigh(const gns_cu_weigh &a)
-{
-	if (a.z.vec)
-		weigh_rows<T, true>(a);
-	else
-		weigh_rows<T, false>(a);
-}
-
-template <class A> static __device__ inline void gather(const gns_cu_gather &a)
-{
-	const uint64_t col = (uint64_t)blockIdx.x * GNS_CU_THREADS + threadIdx.x, k = blockIdx.y;
-	const A *part = (const A *)a.part + (k / a.lanes * a.chunks * a.lanes + k % a.lanes) * a.cols;
-	double w = 0, weight = 0;
-
-	if (col < a.cols) {
-		for (uint64_t chunk = 0; chunk < a.chunks; chunk++)
-			w += part[chunk * a.lanes * a.cols + col];
-		weight = a.v ? ((const A *)a.v)[k / a.lanes * a.cols + col] : 0;
-	}
-	const double sq = block_sum(w * w), dot = block_sum(w * weight);
-	if (threadIdx.x == 0) {
-		a.sq[k * gridDim.x + blockIdx.x] = sq;
-		if (a.v)
-			a.dot[k * gridDim.x + blockIdx.x] = dot;
-	}
-}
-
-static __device__ inline void finish(const gns_cu_finish &a)
-{
-	const uint64_t sample = blockIdx.x;
-	const double sq = strided_sum(a.sq + sample * GNS_CU_BUCKETS * a.tiles, GNS_CU_BUCKETS * a.tiles);
-	if (!a.len2) {
-		if (threadIdx.x == 0)
-			a.value[sample] = sq;
-		return;
-	}
-	const double length2 = strided_sum(a.len2 + sample * a.len2_tiles, a.len2_tiles);
-	const double exact = strided_sum(a.exact + sample * a.exact_tiles, a.exact_tiles);
-	double along2 = 0;
-	for (int l = 0; l < GNS_CU_BUCKETS; l++) {
-		const double along = strided_sum(a.dot + (sample * GNS_CU_BUCKETS + l) * a.tiles, a.tiles);
-		along2 += along * along;
-	}
-	if (threadIdx.x == 0)
-		a.value[sample] = length2 == 0 ? sq : sq - along2 / length2 + exact / length2;
-}
+#include "collectors/cuda/sketch.cuh"
 
 /* ---- few rows: exact ---- */
 
@@ -780,11 +543,15 @@ static __device__ inline void print(const gns_cu_print &a)
 	ENTRY(gns_##name##_f16, bounds, args, name<f16>(a)) \
 	ENTRY(gns_##name##_bf16, bounds, args, name<bf16>(a))
 
-ENTRIES(norm2, gns_cu_norm2)
 ENTRIES(direction, gns_cu_direction)
-ENTRIES(project, gns_cu_project)
-ENTRIES(buckets, gns_cu_buckets)
-/* Two blocks a multiprocessor, 128 registers a thread: enough loads in flight. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+#define BUCKET_BLOCKS 1 /* there nvcc 13.0 spills in 128 registers */
+#else
+#define BUCKET_BLOCKS 2
+#endif
+/* Blocks a multiprocessor, and with them registers a thread: for loads enough in flight. */
+ENTRIES_OF(norm2, gns_cu_norm2, (GNS_CU_THREADS, 4))
+ENTRIES_OF(buckets, gns_cu_buckets, (GNS_CU_THREADS, BUCKET_BLOCKS))
 ENTRIES_OF(weigh, gns_cu_weigh, (GNS_CU_THREADS, 2))
 ENTRIES(columns, gns_cu_columns)
 ENTRIES(gram, gns_cu_gram)
@@ -804,7 +571,10 @@ ENTRY(gns_conv_finish_f32, (GNS_CU_THREADS, 1), gns_cu_conv_finish, conv_finish<
 ENTRY(gns_conv_finish_f64, (GNS_CU_THREADS, 1), gns_cu_conv_finish, conv_finish<double>(a))
 ENTRY(gns_gather_f32, (GNS_CU_THREADS), gns_cu_gather, gather<float>(a))
 ENTRY(gns_gather_f64, (GNS_CU_THREADS), gns_cu_gather, gather<double>(a))
-ENTRY(gns_finish, (GNS_CU_THREADS), gns_cu_finish, finish(a))
+ENTRY(gns_along_f32, (GNS_CU_THREADS), gns_cu_along, along<float>(a))
+ENTRY(gns_along_f64, (GNS_CU_THREADS), gns_cu_along, along<double>(a))
+ENTRY(gns_settle_f32, (GNS_CU_THREADS), gns_cu_settle, settle<float>(a))
+ENTRY(gns_settle_f64, (GNS_CU_THREADS), gns_cu_settle, settle<double>(a))
 ENTRY(gns_gram_finish, (GNS_CU_THREADS), gns_cu_gram_finish, gram_finish(a))
 ENTRY(gns_print, (32), gns_cu_print, print(a))
 

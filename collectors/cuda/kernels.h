@@ -2,7 +2,7 @@
  * device read alike. plan.h fills these; nothing else should need to.
  *
  * Every kernel takes one struct by value. Names are gns_NAME_TYPE with TYPE one of f32, f64, f16, bf16 (the element type of the
- * matrix that is read); gns_gather has f32 (for f32, f16, bf16) and f64; gns_value, gns_sum, gns_finish, gns_gram_finish, gns_print and
+ * matrix that is read); those said to have f32 and f64 have f32 for f32, f16 and bf16; gns_value, gns_sum, gns_gram_finish, gns_print and
  * those of sets have none.
  *
  * Every struct of a measurement begins with `gate`, a device word: where it holds 0, all blocks return at once. NULL: always open.
@@ -18,8 +18,8 @@
 #define GNS_CU_THREADS 256
 #define GNS_CU_BUCKETS 8
 #define GNS_CU_BUCKET_ROWS 32   /* rows a block of gns_buckets takes */
-#define GNS_CU_PROJECT_ROWS 32  /* and of gns_project */
 #define GNS_CU_CHUNK_ROWS 512   /* the most rows that a block of gns_weigh or gns_columns takes */
+#define GNS_CU_WEIGHTS 9        /* of a row of gns_weigh: the buckets, and the direction */
 #define GNS_CU_GRAM_ROWS 4
 #define GNS_CU_GRAM_PAIRS 10    /* (0,0) (1,0) (1,1) (2,0) ... of 4 rows */
 #define GNS_CU_PRINT_N 16
@@ -27,6 +27,8 @@
 /* Elements of one 16-byte load, and columns of the tile of one warp: 128 f32, 64 f64, 256 f16 and bf16. */
 #define GNS_CU_VEC(item_size) (16u / (item_size))
 #define GNS_CU_TILE(item_size) (32u * GNS_CU_VEC(item_size))
+/* The same of gns_weigh, which has nine sums a column to keep. */
+#define GNS_CU_WEIGH_TILE(item_size) (32u * ((item_size) == 8 ? 2u : 4u))
 
 /* Element (t, c) of sample i is data[i * sample_step + t * row_stride + c * col_stride]; steps in elements, any sign. */
 struct gns_cu_rows {
@@ -58,41 +60,52 @@ struct gns_cu_sum {
 /* gns_direction: v[i][c] = sum of rows from, from + stride, ... of sample i. Grid (column tiles, samples). */
 struct gns_cu_direction {
 	const uint32_t *gate;
-	struct gns_cu_rows z;
+	struct gns_cu_rows m;
 	uint64_t from, stride;
-	void *v; /* samples x cols, float or double */
+	void *v; /* samples x (cols rounded up to 8), float or double */
 };
 
-/* gns_project: a[i][t] = z_t . v_i. Grid (ceil(rows / GNS_CU_PROJECT_ROWS), samples). */
-struct gns_cu_project {
+/* gns_along (f32, f64: of v): v to a length of about 1, by a power of two; then share[i][l] = (v . h_l) / |v|^2 with h_l the signs of
+ * bucket l, and share[i][8] = 1 / |v|^2; all 0 where v is 0. Grid samples. */
+struct gns_cu_along {
 	const uint32_t *gate;
-	struct gns_cu_rows z;
-	const void *v;
-	void *a; /* samples x rows */
+	void *v;
+	uint64_t cols, seed, stream, first_sample;
+	double *share; /* samples x GNS_CU_WEIGHTS */
 };
 
-/* gns_buckets: u[i][t][l] = sum of sign_j b_tj over the columns j of bucket l, and g[i][block][c] = sum over the block's rows of
- * a_t b_tc where a is given. Signs and buckets are those of gns_sketch_bits: docs/sketch.md. Grid (ceil(rows / GNS_CU_BUCKET_ROWS),
- * samples). */
+/* gns_buckets: u[i][t][l] = sum of sign_j b_tj over the columns j of bucket l, and a[i][t] = b_t . v_i where v is given. Signs and
+ * buckets are those of gns_sketch_bits: docs/sketch.md. Grid (ceil(rows / GNS_CU_BUCKET_ROWS), samples). */
 struct gns_cu_buckets {
 	const uint32_t *gate;
 	struct gns_cu_rows b;
 	uint64_t seed, stream, first_sample;
-	const void *a; /* or NULL */
+	const void *v; /* or NULL */
 	void *u;       /* samples x rows x GNS_CU_BUCKETS */
-	void *g;       /* samples x grid.x x cols */
+	void *a;       /* samples x rows */
 };
 
-/* gns_weigh: z[l][c] = sum over t of u[t][l] z_tc. Grid (column tiles, chunks, samples). With one chunk a sample its squares and
- * products with v go straight to sq and dot; otherwise the partial sums go to `part` for gns_gather. */
+/* gns_weigh: z[l][c] = sum over t of u[t][l] z_tc, and z[8][c] = sum of a[t] z_tc where a is given. Grid (column tiles, chunks, samples).
+ * Without `part` (one chunk) they are settled at once, as by gns_settle, to value[sample][tile]. */
 struct gns_cu_weigh {
 	const uint32_t *gate;
 	struct gns_cu_rows z;
 	uint64_t chunk_rows;
 	const void *u;
-	const void *v; /* or NULL */
-	void *part;    /* samples x chunks x GNS_CU_BUCKETS x cols, or NULL: one chunk */
-	double *sq, *dot; /* samples x GNS_CU_BUCKETS x grid.x */
+	const void *a;       /* or NULL */
+	const double *share; /* with a */
+	void *part;          /* samples x chunks x (8 or, with a, 9) x cols, or NULL */
+	double *value;       /* samples x grid.x */
+};
+
+/* gns_settle (f32, f64: of part): the sum over a tile of columns of |z_l - z_8 share_l|^2 over l, plus z_8^2 share_8; of |z_l|^2 where there is no
+ * share. z is summed over the chunks first. Grid (ceil(cols / GNS_CU_THREADS), samples). */
+struct gns_cu_settle {
+	const uint32_t *gate;
+	const void *part;
+	const double *share; /* or NULL */
+	uint64_t chunks, cols;
+	double *value; /* samples x grid.x */
 };
 
 /* gns_columns: part[i][chunk][c] = sum over the chunk's rows of y_tc (x_tc - mean_t) rstd_t; x, mean and rstd each may be absent.
@@ -111,23 +124,13 @@ struct gns_cu_columns {
 	void *part;
 };
 
-/* gns_gather: w[c] = sum over chunks of part[k / lanes][chunk][k % lanes][c], sq[k][tile] = sum over the tile of w^2,
- * dot[k][tile] = that of w v[k / lanes] where v is given. Grid (ceil(cols / GNS_CU_THREADS), vectors k). */
+/* gns_gather (f32, f64: of part): w[c] = sum over chunks of part[sample][chunk][c], sq[sample][tile] = sum over the tile of w^2. Grid (ceil(cols /
+ * GNS_CU_THREADS), samples). */
 struct gns_cu_gather {
 	const uint32_t *gate;
-	const void *part, *v;
-	uint64_t chunks, lanes, cols;
-	double *sq, *dot;
-};
-
-/* gns_finish: each sample's estimate from its sums of squares, see sketch.h. len2 NULL: nothing was taken out. One block a sample. */
-struct gns_cu_finish {
-	const uint32_t *gate;
-	const double *sq, *dot; /* samples x GNS_CU_BUCKETS x tiles */
-	const double *len2;     /* samples x len2_tiles */
-	const double *exact;    /* samples x exact_tiles */
-	uint64_t tiles, len2_tiles, exact_tiles;
-	double *value; /* samples */
+	const void *part;
+	uint64_t chunks, cols;
+	double *sq;
 };
 
 /* gns_gram: dot products of a sample's 1 to 4 rows, over a slice of columns. One warp a (sample, slice). */

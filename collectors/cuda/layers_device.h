@@ -1,5 +1,6 @@
-/* The measurements of layers.h on tensors in device memory: same words, same arguments, same estimates (same signs, same buckets), the
- * result in a slot of a set (device.h) when the device gets there.
+/* The measurements of layers.h on tensors in device memory: same words, same arguments, the result in a slot of a set (device.h) when the
+ * device gets there. What is exact there is exact here, and convolutions have the same estimate (same signs, same buckets). Linear draws the same
+ * bits, but has buckets and direction on x's side always, so that each operand is read once: another estimate of the same, of no more variance.
  *
  * Every function launches on `to->stream` and returns at once. 0; -EINVAL as in layers.h; -ENOTSUP: no kernel for this (docs/gpu.md
  * lists what there is); -ENOMEM: scratch too small even for one sample at a time; -EIO. On an error the slot must not be used any more.

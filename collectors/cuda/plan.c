@@ -12,9 +12,9 @@
 
 #define FOUR(name) "gns_" name "_f32", "gns_" name "_f64", "gns_" name "_f16", "gns_" name "_bf16"
 const char *const gns_cu_kernels[] = {
-	FOUR("norm2"), FOUR("direction"), FOUR("project"), FOUR("buckets"), FOUR("weigh"), FOUR("columns"), FOUR("gram"), FOUR("inner"),
+	FOUR("norm2"), FOUR("direction"), FOUR("buckets"), FOUR("weigh"), FOUR("columns"), FOUR("gram"), FOUR("inner"),
 	FOUR("embedding"), FOUR("add_ids"), "gns_add_up_f32", "gns_add_up_f64", "gns_add_rows", FOUR("conv_maps"), FOUR("conv_dots"), "gns_conv_lay_f32", "gns_conv_lay_f64", "gns_conv_direction_f32",
-	"gns_conv_direction_f64", "gns_conv_finish_f32", "gns_conv_finish_f64", "gns_gather_f32", "gns_gather_f64", "gns_finish", "gns_gram_finish", "gns_print", "gns_sum", "gns_value",
+	"gns_conv_direction_f64", "gns_conv_finish_f32", "gns_conv_finish_f64", "gns_gather_f32", "gns_gather_f64", "gns_along_f32", "gns_along_f64", "gns_settle_f32", "gns_settle_f64", "gns_gram_finish", "gns_print", "gns_sum", "gns_value",
 	"gns_reduce", "gns_copy", "gns_fill", "gns_gate", "gns_deliver", "gns_mark", NULL,
 };
 
@@ -179,11 +179,10 @@ int gns_cu_plan_norm2(struct gns_cu_plan *plan, const struct gns_cu_ground *grou
 
 /* ---- linear layers ---- */
 
-static bool gram_is_cheaper(const struct gns_cu_operand *b, const struct gns_cu_operand *z)
+/* Each operand is read once either way: few rows are exact wherever a sample has at most GNS_CU_GRAM_ROWS of them. */
+static bool gram_is_cheaper(const struct gns_cu_operand *x, const struct gns_cu_operand *y)
 {
-	const double both = (double)b->cols + (double)z->cols;
-
-	return b->rows == 1 || (b->rows <= GNS_CU_GRAM_ROWS && (double)(b->rows + 1) * both <= 8.0 * (double)z->cols + 2.0 * (double)b->cols);
+	return x->rows <= GNS_CU_GRAM_ROWS && y->rows <= GNS_CU_GRAM_ROWS;
 }
 
 static double *plan_gram_side(struct gns_plan_draft *draft, const struct gns_cu_operand *m, size_t *slices)
@@ -205,22 +204,17 @@ static int plan_gram(struct gns_plan_draft *draft, const struct gns_cu_operand *
 
 	l->args.gram_finish = (struct gns_cu_gram_finish){.x = part[0], .y = part[1], .samples = x->samples, .rows = x->rows,
 							  .x_slices = slices[0], .y_slices = slices[1], .value = value};
-	draft->plan->per_sample = value;
 	return gns_plan_end(draft, value, x->samples);
 }
 
-/* Sums of squares of `lanes` vectors a sample over their chunks; returns sq. */
-static double *plan_gather(struct gns_plan_draft *draft, uint32_t dtype, const void *part, const void *v, size_t samples, size_t chunks,
-			   size_t lanes, size_t cols, double **dot)
+/* The sum of squares of a vector a sample, over its chunks. */
+static double *plan_gather(struct gns_plan_draft *draft, uint32_t dtype, const void *part, size_t samples, size_t chunks, size_t cols)
 {
 	const size_t tiles = gns_plan_ceil_div(cols, GNS_CU_THREADS);
-	double *sq = gns_plan_take(draft, samples * lanes * tiles, sizeof *sq);
-	struct gns_cu_launch *l = gns_plan_launch(draft, "gather", dtype == GNS_F64 ? "f64" : "f32", tiles, samples * lanes, 1);
+	double *sq = gns_plan_take(draft, samples * tiles, sizeof *sq);
+	struct gns_cu_launch *l = gns_plan_launch(draft, "gather", dtype == GNS_F64 ? "f64" : "f32", tiles, samples, 1);
 
-	if (dot)
-		*dot = gns_plan_take(draft, samples * lanes * tiles, sizeof **dot);
-	l->args.gather = (struct gns_cu_gather){.part = part, .v = v, .chunks = chunks, .lanes = lanes, .cols = cols, .sq = sq,
-						.dot = dot ? *dot : NULL};
+	l->args.gather = (struct gns_cu_gather){.part = part, .chunks = chunks, .cols = cols, .sq = sq};
 	return sq;
 }
 
@@ -234,90 +228,86 @@ static size_t chunk_rows(const struct gns_cu_ground *ground, const struct gns_cu
 	return rows < GNS_CU_CHUNK_ROWS ? rows : GNS_CU_CHUNK_ROWS;
 }
 
-/* The rows that give the direction, as on the CPU: docs/sketch.md. */
+/* The rows that give the direction: all of a short sample, 16 to 31 of a longer one, since a mean needs no more. */
 static size_t direction_stride(size_t rows)
 {
-	const size_t quarter = rows / 8 < 4 ? rows / 8 : 4, few = rows / 64;
-
-	return few > 4 ? few : quarter ? quarter : 1;
+	return rows < 32 ? 1 : rows / 16;
 }
 
 struct sketch {
 	const struct gns_cu_operand *b, *z;
-	void *v, *a, *u, *g;
-	size_t blocks; /* of gns_buckets a sample */
-	double *sq, *dot, *len2, *exact;
-	size_t tiles;
-	void *part; /* of a use: what gns_weigh left, in `chunks` chunks a sample */
-	size_t chunks;
+	bool deflate;
+	uint64_t seed, stream, first_sample;
+	void *v, *u, *a, *part;
+	double *share, *value;
+	size_t chunks, tiles;
 };
 
 static void plan_direction(struct gns_plan_draft *draft, struct sketch *s)
 {
-	const struct gns_cu_operand *z = s->z;
-	const size_t item = gns_plan_acc_size(z->dtype), stride = direction_stride(z->rows);
+	const struct gns_cu_operand *b = s->b;
+	const size_t item = gns_plan_acc_size(b->dtype), stride = direction_stride(b->rows);
 	struct gns_cu_launch *l;
 
-	s->v = gns_plan_take(draft, z->samples * z->cols, item);
-	s->a = gns_plan_take(draft, z->samples * z->rows, item);
-	s->g = gns_plan_take(draft, s->b->samples * s->blocks * s->b->cols, item);
-	l = gns_plan_launch(draft, "direction", gns_plan_type_name(z->dtype), gns_plan_ceil_div(z->cols, GNS_CU_THREADS), z->samples, 1);
-	l->args.direction = (struct gns_cu_direction){.z = rows_of(z), .from = stride / 2, .stride = stride, .v = s->v};
-	l = gns_plan_launch(draft, "project", gns_plan_type_name(z->dtype), gns_plan_ceil_div(z->rows, GNS_CU_PROJECT_ROWS), z->samples, 1);
-	l->args.project = (struct gns_cu_project){.z = rows_of(z), .v = s->v, .a = s->a};
-	s->len2 = plan_gather(draft, z->dtype, s->v, NULL, z->samples, 1, 1, z->cols, NULL);
+	s->v = gns_plan_take(draft, b->samples * ((b->cols + 7) / 8 * 8), item);
+	s->a = gns_plan_take(draft, b->samples * b->rows, item);
+	s->share = gns_plan_take(draft, b->samples * GNS_CU_WEIGHTS, sizeof *s->share);
+	l = gns_plan_launch(draft, "direction", gns_plan_type_name(b->dtype), gns_plan_ceil_div(b->cols, GNS_CU_THREADS), b->samples, 1);
+	l->args.direction = (struct gns_cu_direction){.m = rows_of(b), .from = stride / 2, .stride = stride, .v = s->v};
+	l = gns_plan_launch(draft, "along", b->dtype == GNS_F64 ? "f64" : "f32", b->samples, 1, 1);
+	l->args.along = (struct gns_cu_along){.v = s->v, .cols = b->cols, .seed = s->seed, .stream = s->stream,
+					      .first_sample = s->first_sample, .share = s->share};
 }
 
+static void plan_buckets(struct gns_plan_draft *draft, struct sketch *s)
+{
+	const struct gns_cu_operand *b = s->b;
+	const size_t blocks = gns_plan_ceil_div(b->rows, GNS_CU_BUCKET_ROWS);
+
+	s->u = gns_plan_take(draft, b->samples * b->rows * GNS_CU_BUCKETS, gns_plan_acc_size(b->dtype));
+	struct gns_cu_launch *l = gns_plan_launch(draft, "buckets", gns_plan_type_name(b->dtype), blocks, b->samples, 1);
+	l->args.buckets = (struct gns_cu_buckets){.b = rows_of(b), .seed = s->seed, .stream = s->stream, .first_sample = s->first_sample,
+						  .v = s->v, .u = s->u, .a = s->a};
+}
+
+/* To s->part in chunks, or where one will do and nothing else is to be done with it, to s->value. */
 static void plan_weigh(struct gns_plan_draft *draft, struct sketch *s, bool is_use)
 {
 	const struct gns_cu_operand *z = s->z;
-	const size_t x = gns_plan_ceil_div(z->cols, GNS_CU_TILE(gns_plan_item_size(z->dtype))), rows = chunk_rows(draft->ground, z, x);
-	struct gns_cu_weigh args = {.z = rows_of(z), .chunk_rows = rows, .u = s->u, .v = s->v};
+	const size_t x = gns_plan_ceil_div(z->cols, GNS_CU_WEIGH_TILE(gns_plan_item_size(z->dtype))), rows = chunk_rows(draft->ground, z, x);
+	const size_t lanes = s->deflate ? GNS_CU_WEIGHTS : GNS_CU_BUCKETS;
 
 	s->chunks = gns_plan_ceil_div(z->rows, rows);
+	s->tiles = x;
 	if (s->chunks > 1 || is_use)
-		args.part = s->part = gns_plan_take(draft, z->samples * s->chunks * GNS_CU_BUCKETS * z->cols, gns_plan_acc_size(z->dtype));
-	else {
-		s->tiles = x;
-		s->sq = args.sq = gns_plan_take(draft, z->samples * GNS_CU_BUCKETS * x, sizeof(double));
-		s->dot = args.dot = gns_plan_take(draft, z->samples * GNS_CU_BUCKETS * x, sizeof(double));
-	}
-	gns_plan_launch(draft, "weigh", gns_plan_type_name(z->dtype), x, s->chunks, z->samples)->args.weigh = args;
-	if (s->chunks > 1 && !is_use) {
-		s->tiles = gns_plan_ceil_div(z->cols, GNS_CU_THREADS);
-		s->sq = plan_gather(draft, z->dtype, s->part, s->v, z->samples, s->chunks, GNS_CU_BUCKETS, z->cols, &s->dot);
-	}
+		s->part = gns_plan_take(draft, z->samples * s->chunks * lanes * z->cols, gns_plan_acc_size(z->dtype));
+	else
+		s->value = gns_plan_take(draft, z->samples * x, sizeof *s->value);
+	struct gns_cu_launch *l = gns_plan_launch(draft, "weigh", gns_plan_type_name(z->dtype), x, s->chunks, z->samples);
+	l->args.weigh = (struct gns_cu_weigh){.z = rows_of(z), .chunk_rows = rows, .u = s->u, .a = s->a, .share = s->share,
+					      .part = s->part, .value = s->value};
+	l->args.weigh.part = s->chunks > 1 || is_use ? s->part : NULL;
 }
 
-static void plan_buckets(struct gns_plan_draft *draft, struct sketch *s, uint64_t seed, uint64_t stream, uint64_t first_sample)
+static void plan_settle(struct gns_plan_draft *draft, struct sketch *s)
 {
-	const struct gns_cu_operand *b = s->b;
-	struct gns_cu_launch *l = gns_plan_launch(draft, "buckets", gns_plan_type_name(b->dtype), s->blocks, b->samples, 1);
+	const struct gns_cu_operand *z = s->z;
 
-	l->args.buckets = (struct gns_cu_buckets){.b = rows_of(b), .seed = seed, .stream = stream, .first_sample = first_sample,
-						  .a = s->a, .u = s->u, .g = s->g};
+	s->tiles = gns_plan_ceil_div(z->cols, GNS_CU_THREADS);
+	s->value = gns_plan_take(draft, z->samples * s->tiles, sizeof *s->value);
+	struct gns_cu_launch *l = gns_plan_launch(draft, "settle", z->dtype == GNS_F64 ? "f64" : "f32", s->tiles, z->samples, 1);
+	l->args.settle = (struct gns_cu_settle){.part = s->part, .share = s->share, .chunks = s->chunks, .cols = z->cols, .value = s->value};
 }
 
-static int plan_sketch(struct gns_plan_draft *draft, struct sketch *s, bool deflate, uint64_t seed, uint64_t stream, uint64_t first_sample)
+static int plan_sketch(struct gns_plan_draft *draft, struct sketch *s)
 {
-	const struct gns_cu_operand *b = s->b;
-	const size_t n = b->samples;
-
-	s->blocks = gns_plan_ceil_div(b->rows, GNS_CU_BUCKET_ROWS);
-	s->u = gns_plan_take(draft, n * b->rows * GNS_CU_BUCKETS, gns_plan_acc_size(b->dtype));
-	if (deflate)
+	if (s->deflate)
 		plan_direction(draft, s);
-	plan_buckets(draft, s, seed, stream, first_sample);
-	if (deflate)
-		s->exact = plan_gather(draft, b->dtype, s->g, NULL, n, s->blocks, 1, b->cols, NULL);
+	plan_buckets(draft, s);
 	plan_weigh(draft, s, false);
-	double *value = gns_plan_take(draft, n, sizeof *value);
-	struct gns_cu_launch *l = gns_plan_launch(draft, "finish", NULL, n, 1, 1);
-	l->args.finish = (struct gns_cu_finish){.sq = s->sq, .dot = s->dot, .len2 = s->len2, .exact = s->exact, .tiles = s->tiles,
-						.len2_tiles = gns_plan_ceil_div(s->z->cols, GNS_CU_THREADS),
-						.exact_tiles = gns_plan_ceil_div(b->cols, GNS_CU_THREADS), .value = value};
-	draft->plan->per_sample = value;
-	return gns_plan_end(draft, value, n);
+	if (s->chunks > 1)
+		plan_settle(draft, s);
+	return gns_plan_end(draft, s->value, s->z->samples * s->tiles);
 }
 
 /* x and y as of a product: the same samples and rows, and element types that go together. */
@@ -338,11 +328,10 @@ int gns_cu_plan_linear(struct gns_cu_plan *plan, const struct gns_cu_ground *gro
 		return gns_plan_end(&draft, NULL, 0);
 	const struct gns_cu_operand *wide = y->cols >= x->cols ? y : x, *narrow = y->cols >= x->cols ? x : y;
 	const bool exact = narrow->cols <= GNS_CU_BUCKETS;
-	struct sketch s = {.b = exact ? narrow : wide, .z = exact ? wide : narrow};
+	struct sketch s = {.b = exact ? narrow : x, .z = exact ? wide : y, .deflate = !exact, .seed = seed, .stream = stream,
+			   .first_sample = first_sample};
 
-	if (gram_is_cheaper(s.b, s.z))
-		return plan_gram(&draft, x, y);
-	return plan_sketch(&draft, &s, !exact, seed, stream, first_sample);
+	return gram_is_cheaper(x, y) ? plan_gram(&draft, x, y) : plan_sketch(&draft, &s);
 }
 
 static void plan_add_up(struct gns_plan_draft *draft, uint32_t dtype, struct gns_cu_add_up args)
@@ -356,15 +345,13 @@ int gns_cu_plan_linear_use(struct gns_cu_plan *plan, const struct gns_cu_ground 
 			   const struct gns_cu_operand *y, uint64_t seed, uint64_t stream, uint64_t first_sample, float *acc)
 {
 	struct gns_plan_draft draft = gns_plan_begin(plan, ground);
-	struct sketch s = {.b = y, .z = x};
+	struct sketch s = {.b = y, .z = x, .seed = seed, .stream = stream, .first_sample = first_sample};
 
 	if (!is_product(x, y))
 		return -EINVAL;
 	if (is_empty(x) || is_empty(y))
 		return gns_plan_seal(&draft);
-	s.blocks = gns_plan_ceil_div(y->rows, GNS_CU_BUCKET_ROWS);
-	s.u = gns_plan_take(&draft, y->samples * y->rows * GNS_CU_BUCKETS, gns_plan_acc_size(y->dtype));
-	plan_buckets(&draft, &s, seed, stream, first_sample);
+	plan_buckets(&draft, &s);
 	plan_weigh(&draft, &s, true);
 	plan_add_up(&draft, x->dtype, (struct gns_cu_add_up){.part = s.part, .acc = acc + first_sample * GNS_CU_BUCKETS * x->cols,
 							     .samples = x->samples, .chunks = s.chunks, .cols = x->cols,
@@ -404,7 +391,7 @@ int gns_cu_plan_columns(struct gns_cu_plan *plan, const struct gns_cu_ground *gr
 						  .chunk_rows = rows, .part = part};
 	if (x)
 		l->args.columns.x = rows_of(x);
-	const double *sq = plan_gather(&draft, y->dtype, part, NULL, y->samples, chunks, 1, y->cols, NULL);
+	const double *sq = plan_gather(&draft, y->dtype, part, y->samples, chunks, y->cols);
 	return gns_plan_end(&draft, sq, y->samples * gns_plan_ceil_div(y->cols, GNS_CU_THREADS));
 }
 
@@ -487,7 +474,7 @@ int gns_cu_plan_reduce(struct gns_cu_plan *plan, const struct gns_cu_ground *gro
 	if (plan_plain(plan, ground, of, &rc))
 		return rc;
 	const double *part = plan_parts(&draft, of, &chunks);
-	const double *sq = plan_gather(&draft, GNS_F64, part, NULL, n, chunks, 1, kept, NULL);
+	const double *sq = plan_gather(&draft, GNS_F64, part, n, chunks, kept);
 	return gns_plan_end(&draft, sq, n * gns_plan_ceil_div(kept, GNS_CU_THREADS));
 }
 

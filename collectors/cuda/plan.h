@@ -27,12 +27,12 @@ struct gns_cu_launch {
 		struct gns_cu_norm2 norm2;
 		struct gns_cu_sum sum;
 		struct gns_cu_direction direction;
-		struct gns_cu_project project;
+		struct gns_cu_along along;
 		struct gns_cu_buckets buckets;
 		struct gns_cu_weigh weigh;
 		struct gns_cu_columns columns;
 		struct gns_cu_gather gather;
-		struct gns_cu_finish finish;
+		struct gns_cu_settle settle;
 		struct gns_cu_gram gram;
 		struct gns_cu_gram_finish gram_finish;
 		struct gns_cu_inner inner;
@@ -57,7 +57,6 @@ struct gns_cu_plan {
 	unsigned launches;
 	struct gns_cu_launch launch[GNS_CU_LAUNCHES];
 	size_t scratch_bytes;
-	const double *per_sample; /* in scratch: one value a sample, where the measurement has them; else NULL */
 };
 
 /* An operand: `rows` rows a sample; see struct gns_cu_rows for the steps. dtype: enum gns_dtype. A group of rows that follow each
@@ -80,8 +79,8 @@ struct gns_cu_ground {
 /* |M|^2 or, with `before`, |M - scale before|^2, over all samples and rows. Both have M's shape and type. */
 int gns_cu_plan_norm2(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *m,
 		      const struct gns_cu_operand *before, double scale);
-/* gns_sketch_sum of sketch.h with 8 probes: same signs, same direction, same forms; samples are first_sample, first_sample + 1, ...
- * Both or neither operand is f64. */
+/* gns_sketch_sum of sketch.h with 8 probes and the same bits, but buckets and direction always on x's side, so that each operand is read
+ * once: docs/sketch.md. Exact where that is. Samples are first_sample, first_sample + 1, ... Both or neither operand is f64. */
 int gns_cu_plan_linear(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *x,
 		       const struct gns_cu_operand *y, uint64_t seed, uint64_t stream, uint64_t first_sample);
 /* Sum over samples of |sum over rows of y (x - mean) rstd|^2: a bias (all three NULL), a scale (x alone), a gain. x has y's shape and
