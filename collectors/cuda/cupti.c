@@ -303,12 +303,13 @@ static void add_boundary(const struct gns_boundary *b)
 	forget_window();
 }
 
-static bool is_ready(uint64_t number)
+static bool is_ready(uint64_t number, enum gns_marks *marks)
 {
 	const struct gns_boundary *end = &our.boundaries.at[number % GNS_BOUNDARIES];
 	bool all_back = !end->owed && gns_buffers_out(&buffers, number) == 0;
 	bool quiet = our.window.state == GNS_WINDOW_DRAIN && our.quiet >= QUIET_FLUSHES;
-	return (all_back || quiet) && gns_told_marks_in(&our.boundaries, number, &activities);
+	*marks = gns_told_marks(&our.boundaries, number, &activities);
+	return (all_back || quiet) && *marks != GNS_MARKS_AWAITED;
 }
 
 static void name_all(void)
@@ -324,10 +325,16 @@ static void name_all(void)
 static uint32_t prepare(void)
 {
 	uint64_t number;
+	enum gns_marks marks;
 	pthread_mutex_lock(&activities.lock);
-	while (our.n_told < TOLD_MAX && (number = gns_boundaries_next(&our.boundaries)) && is_ready(number)) {
+	while (our.n_told < TOLD_MAX && (number = gns_boundaries_next(&our.boundaries)) && is_ready(number, &marks)) {
 		struct gns_told *told = &our.told[our.n_told];
 		name_all();
+		if (marks == GNS_MARKS_LOST) {
+			our.boundaries.first = number;
+			gns_tally(&steps_abandoned);
+			continue;
+		}
 		if (!gns_told_make(&our.boundaries, number, &activities, told)) {
 			gns_tally(&steps_abandoned);
 			continue;

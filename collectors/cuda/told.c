@@ -40,15 +40,31 @@ static const struct gns_activity *mark_of(const struct gns_activities *all, uint
 	return NULL;
 }
 
-bool gns_told_marks_in(const struct gns_boundaries *boundaries, uint64_t number, const struct gns_activities *all)
+static bool is_marked(const struct gns_boundaries *boundaries, uint64_t number, uint32_t device)
 {
-	for (uint64_t n = number - 1; n <= number; n++) {
-		const struct gns_boundary *b = &boundaries->at[n % GNS_BOUNDARIES];
-		for (uint32_t device = 0; device < GNS_TOLD_DEVICES; device++)
-			if (b->marked >> device & 1 && !mark_of(all, b->step, device))
-				return false;
-	}
-	return true;
+	return boundaries->at[number % GNS_BOUNDARIES].marked >> device & 1;
+}
+
+static bool has_later_mark(const struct gns_boundaries *boundaries, uint64_t number, uint32_t device, const struct gns_activities *all)
+{
+	for (uint64_t n = number + 1; n < boundaries->next; n++)
+		if (is_marked(boundaries, n, device) && mark_of(all, boundaries->at[n % GNS_BOUNDARIES].step, device))
+			return true;
+	return false;
+}
+
+enum gns_marks gns_told_marks(const struct gns_boundaries *boundaries, uint64_t number, const struct gns_activities *all)
+{
+	enum gns_marks worst = GNS_MARKS_IN;
+	for (uint64_t n = number - 1; n <= number; n++)
+		for (uint32_t device = 0; device < GNS_TOLD_DEVICES; device++) {
+			if (!is_marked(boundaries, n, device) || mark_of(all, boundaries->at[n % GNS_BOUNDARIES].step, device))
+				continue;
+			if (!has_later_mark(boundaries, n, device, all))
+				return GNS_MARKS_AWAITED;
+			worst = GNS_MARKS_LOST;
+		}
+	return worst;
 }
 
 /* Where the step ends (or begins) on this device; *sure is left alone only where there is a mark. */

@@ -40,8 +40,10 @@ struct gns_told {
 bool gns_boundaries_add(struct gns_boundaries *all, const struct gns_boundary *boundary);
 /* Number of the boundary that ends the next step to be told; 0: none. Boundaries before it that end no such step are left behind. */
 uint64_t gns_boundaries_next(struct gns_boundaries *all);
-/* Whether all marks of the step that ends at this boundary are in the list. */
-bool gns_told_marks_in(const struct gns_boundaries *boundaries, uint64_t number, const struct gns_activities *all);
+/* Whether all marks of the step that ends at this boundary are in the list. One that is missing where a later mark of its device is there has
+ * been lost, once no buffer is out any more that might hold it. */
+enum gns_marks { GNS_MARKS_IN = 0, GNS_MARKS_AWAITED, GNS_MARKS_LOST };
+enum gns_marks gns_told_marks(const struct gns_boundaries *boundaries, uint64_t number, const struct gns_activities *all);
 /* Of the step that ends at boundary `number`, whose predecessor is in the ring; forgets what is older than its end. All under the list's lock.
  * False: a step whose ends are not known on any device. */
 bool gns_told_make(struct gns_boundaries *boundaries, uint64_t number, struct gns_activities *all, struct gns_told *out);

@@ -61,8 +61,8 @@ Test(told, a_step_is_what_lies_between_its_marks, .init = begin)
 	add_mark(0, 8, 200);
 	add_kernel(0, "layernorm_forward", 230, 260);
 	cr_expect_eq(gns_boundaries_next(&bounds), 2);
-	cr_expect(gns_told_marks_in(&bounds, 2, &all));
-	cr_expect_not(gns_told_marks_in(&bounds, 3, &all), "the mark of step 9 has not come");
+	cr_expect_eq(gns_told_marks(&bounds, 2, &all), GNS_MARKS_IN);
+	cr_expect_eq(gns_told_marks(&bounds, 3, &all), GNS_MARKS_AWAITED, "the mark of step 9 has not come");
 	cr_assert(gns_told_make(&bounds, 2, &all, &told));
 	cr_expect_eq(told.step, 8);
 	cr_expect_not(told.approximate);
@@ -81,7 +81,7 @@ Test(told, a_step_is_what_lies_between_its_marks, .init = begin)
 	cr_expect_eq(use->shared, 1024);
 	add_mark(0, 9, 300);
 	cr_assert_eq(gns_boundaries_next(&bounds), 3);
-	cr_expect(gns_told_marks_in(&bounds, 3, &all), "the mark that the step begins with is kept");
+	cr_expect_eq(gns_told_marks(&bounds, 3, &all), GNS_MARKS_IN, "the mark that the step begins with is kept");
 	cr_assert(gns_told_make(&bounds, 3, &all, &told));
 	cr_expect_eq(told.device[0].account.compute_ns, 2 + 30);
 	cr_expect(use_of("ampere_sgemm_64x32") == NULL);
@@ -100,9 +100,24 @@ Test(told, a_mark_of_no_length_is_kept_for_the_next_step, .init = begin)
 		add_boundary((uint64_t)step, 0, 1, step > 1);
 	}
 	cr_assert(gns_told_make(&bounds, 2, &all, &told));
-	cr_assert(gns_told_marks_in(&bounds, 3, &all));
+	cr_assert_eq(gns_told_marks(&bounds, 3, &all), GNS_MARKS_IN);
 	cr_assert(gns_told_make(&bounds, 3, &all, &told));
 	cr_expect_eq(told.device[0].account.wall_ns, 100);
+}
+
+Test(told, a_mark_that_is_missing_before_later_ones_is_lost, .init = begin)
+{
+	for (uint64_t step = 1; step <= 4; step++)
+		add_boundary(step, 0, 1, step > 1);
+	add_mark(0, 1, 100);
+	cr_expect_eq(gns_told_marks(&bounds, 2, &all), GNS_MARKS_AWAITED);
+	add_mark(1, 3, 300);
+	cr_expect_eq(gns_told_marks(&bounds, 2, &all), GNS_MARKS_AWAITED, "another device's");
+	add_mark(0, 4, 400);
+	cr_expect_eq(gns_told_marks(&bounds, 2, &all), GNS_MARKS_LOST);
+	cr_expect_eq(gns_told_marks(&bounds, 4, &all), GNS_MARKS_LOST, "the one that it begins with");
+	add_mark(0, 3, 300);
+	cr_expect_eq(gns_told_marks(&bounds, 4, &all), GNS_MARKS_IN);
 }
 
 Test(told, devices_have_marks_of_their_own, .init = begin)
