@@ -8,6 +8,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "collectors/cuda/cupti.h"
+#include "collectors/cuda/device_told.h"
 #include "fpu.h"
 #include "publish_feed.h"
 #include "reducing.h"
@@ -458,6 +459,8 @@ static void show_part(const char *phase)
 {
 	uint32_t part = phase[0] == 'f' ? GNS_ROLE_FORWARD : phase[0] == 'b' ? GNS_FAMILY_BACKWARD : GNS_ROLE_OTHER;
 	atomic_store_explicit(&gns_core.part, part, memory_order_relaxed);
+	if (part == GNS_FAMILY_BACKWARD)
+		gns_reducing_backward();
 }
 
 /* Where a part or a step ends within a timed pair, what has passed of it belongs to what ends. The time. */
@@ -490,6 +493,7 @@ static void publish(uint32_t stream, const struct gns_feed_report *report)
 	if (gns_core.config.bad[0] && !gns_core.told_bad)
 		gns_publish_event(p, stream, report->step.step, "bad_setting", gns_core.config.bad);
 	gns_core.told_bad = true;
+	gns_device_events(p, stream, report->step.step);
 	size_t n = gns_publish_counters_due(p) ? gns_stepping_counters(list) : 0;
 	gns_publish_feed(p, &gns_core.config, gns_core.feed, stream, report, gns_core.kernels, list, n);
 	gns_cupti_tell(p, false);

@@ -70,7 +70,7 @@ static void charge(struct gns_reducing *r, uint64_t ns)
 static bool in_forward(const struct gns_reducing *r)
 {
 	if (r->clock == GNS_CLOCK_FEED)
-		return gns_core.feeding && gns_core.part == GNS_ROLE_FORWARD;
+		return gns_core.feeding && gns_core.part == GNS_ROLE_FORWARD && !r->backward;
 	return r->clock == GNS_CLOCK_PRODUCTS && !gns_core.steps.published && !gns_core.steps.gradients;
 }
 

@@ -41,6 +41,7 @@ struct gns_reducing {
 	pthread_mutex_t lane[GNS_REDUCE_TRACKS]; /* who enqueues in a track's set */
 	uint32_t users[GNS_REDUCE_TRACKS];
 	struct gns_reducing_step making[GNS_MAKINGS];
+	bool backward; /* a backward pass has begun in the step in progress */
 	uint64_t serials, current; /* current: serial of the step in progress, where others tell steps; 0 none */
 	/* Where the sequence or marks make the steps. */
 	struct gns_steps steps;

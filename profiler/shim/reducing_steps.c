@@ -128,6 +128,7 @@ void gns_reducing_begin(uint64_t step, bool measured)
 	if (!r)
 		return;
 	gns_reducing_look_at_clock(r);
+	r->backward = false;
 	struct gns_reducing_step *m = gns_reducing_step_at(r, r->current);
 	if (m)
 		gns_reducing_drop(m);
@@ -136,6 +137,12 @@ void gns_reducing_begin(uint64_t step, bool measured)
 	count_doubts(r);
 	m = measured && gns_reducing_gradient_tracks(r) ? new_step(r, step, true) : NULL;
 	r->current = m ? m->serial : 0;
+}
+
+void gns_reducing_backward(void)
+{
+	if (gns_core.reducing)
+		gns_core.reducing->backward = true;
 }
 
 bool gns_reducing_expects(void)
