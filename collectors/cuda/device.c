@@ -260,6 +260,11 @@ void gns_device_stats(struct gns_device_stats *out)
 	};
 }
 
+void gns_device_replayed(void)
+{
+	GNS_DEVICE_COUNT(replays);
+}
+
 /* The memory is the parent's: its results must not be seen here, its addresses in a context mean nothing. */
 void gns_device_forget(void)
 {

@@ -78,6 +78,7 @@ struct gns_device_stats { /* of all devices, since the process began */
 	int32_t error;          /* CUresult of the newest error */
 };
 void gns_device_stats(struct gns_device_stats *out);
+void gns_device_replayed(void); /* counts the launch of a graph */
 
 /* Makes the context of `stream` current where it is not, and back; for those who launch in other contexts' names. False: not known, or
  * no driver; nothing is to be undone then. */

@@ -4,6 +4,7 @@
  * calls that could be seen: its captured sets are never finished, and so never counted. */
 #include <stddef.h>
 
+#include "collectors/cuda/device.h"
 #include "collectors/cuda/on.h"
 #include "profiler/shim/captures.h"
 #include "profiler/shim/core.h"
@@ -30,6 +31,7 @@ static __thread int inside __attribute__((tls_model("initial-exec")));
 		inside--;                                                                                                                  \
 		if (!inside && rc == 0 && gns_cuda_on()) {                                                                                 \
 			gns_tally(&calls);                                                                                                 \
+			gns_device_replayed();                                                                                             \
 			gns_core_replayed();                                                                                               \
 		}                                                                                                                          \
 		return rc;                                                                                                                 \

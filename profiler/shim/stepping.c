@@ -6,6 +6,7 @@
 #include "device_step.h"
 #include "products_device.h"
 #include "collectors/cuda/cupti.h"
+#include "collectors/cuda/device_told.h"
 #include "publish_blas.h"
 #include "publish_feed.h"
 #include "reducing.h"
@@ -56,12 +57,13 @@ size_t gns_stepping_counters(struct gns_counter *out)
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "scan_not_permitted", .value = !gns_core.roles.scan_works };
 	n += late_counters(out + n, &late);
 	n += gns_tallies(out + n);
+	n += gns_device_counters(out + n);
 	if (gns_core.feed)
 		n += gns_feed_counters(gns_core.feed, out + n);
 	return n;
 }
 
-_Static_assert(GNS_COUNTS + GNS_WHYS + GNS_REFUSALS + 4 + LATE_COUNTERS + GNS_TALLIES_MAX + GNS_FEED_COUNTS <= GNS_COUNTERS_MAX,
+_Static_assert(GNS_COUNTS + GNS_WHYS + GNS_REFUSALS + 4 + LATE_COUNTERS + GNS_TALLIES_MAX + GNS_DEVICE_COUNTERS + GNS_FEED_COUNTS <= GNS_COUNTERS_MAX,
 	       "room for all gns_stepping_counters");
 
 /* Ends the present step and hands it over. */
@@ -86,6 +88,7 @@ void gns_stepping_close(bool all_counters)
 		if (gns_core.config.bad[0] && !gns_core.told_bad)
 			gns_publish_event(&gns_core.publish, 0, s->step, "bad_setting", gns_core.config.bad);
 		gns_core.told_bad = true;
+		gns_device_events(&gns_core.publish, 0, s->step);
 		size_t n = all_counters || gns_publish_counters_due(&gns_core.publish) ? gns_stepping_counters(list) : 0;
 		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.measure, gns_core.kernels, list, n);
 		gns_cupti_tell(&gns_core.publish, false);
