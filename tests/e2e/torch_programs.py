@@ -82,7 +82,7 @@ def environment(bench, case):
 def as_device(bench, build):
     """The programs' tensors are taken for those of a device that the fake libcuda has: tests/torch/as_device."""
     bench.env.update(GNS_TEST_AS_DEVICE="1", PYTHONPATH=os.path.join(ROOT, "tests", "torch", "as_device"),
-                     LD_LIBRARY_PATH=os.path.join(build, "fakes"), GNS_FAKE_SYNC="1", GNS_FAKE_ANY="1")
+                     LD_LIBRARY_PATH=os.path.join(build, "fakes"), GNS_FAKE_SYNC="1", GNS_FAKE_ANY="1", GNSCOPE_KERNELS="off")
 
 
 def trainer(python, version, case, *more):

@@ -157,7 +157,7 @@ class Mock:
         t.sum += float(t.open.pow(2).sum())
         t.open = None
 
-    def uses(self, number, count, n, dim0, rest):
+    def uses(self, number, count, n, dim0, rest, tensor=None):
         t = self._of(number)
         assert dim0 * rest == torch.Size(self.params[number][1]).numel()
         t.open, t.left = torch.zeros(n, dim0 * rest, dtype=torch.float64), count

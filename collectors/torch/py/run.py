@@ -193,7 +193,8 @@ class Run:
         rest = 1
         for size in p.shape[1:]:
             rest *= size
-        return "tied" if _g.uses(p.id, len(uses), self.n, p.shape[0] if p.shape else 1, rest) else ""
+        there = (self.tensors[p],) if device_of(self.tensors[p]) >= 0 else ()
+        return told(_g.uses(p.id, len(uses), self.n, p.shape[0] if p.shape else 1, rest, *there)) and "tied"
 
     def _unknown(self, use):
         name = type(use.node).__name__
