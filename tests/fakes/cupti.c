@@ -6,7 +6,7 @@
  *
  *     GNS_FAKE_CUPTI_TAKEN=1     a tool holds CUPTI: nobody may subscribe
  *     GNS_FAKE_CUPTI_BUFFER=n    of every buffer only n bytes are used
- *     GNS_FAKE_CUPTI_RUNNING=1   as long as kernels are recorded, one of each buffer's is still running
+ *     GNS_FAKE_CUPTI_RUNNING=1   one kernel of each buffer's is still running, until 0.3 s after kernels are no longer recorded
  *     GNS_FAKE_CUPTI_HOLD=n      a buffer comes back at the n-th flush only
  *     GNS_FAKE_CUPTI_SCRIPT=F    every step of every device is as F says, whatever is launched; gns_mark divides the steps. Lines, times in ns
  *                                since the step began, the steps of F over and over:
@@ -27,6 +27,7 @@
 #define KINDS 64
 #define BUFFERS 64
 #define MARK_NS 1000u
+#define RUNS_ON_NS 300000000u
 #define SCRIPT_MAX 512
 #define SCRIPT_DEVICES 16
 #define VERSION 130001u
@@ -313,7 +314,8 @@ static bool may_return(struct buffer *b, bool forced)
 {
 	if (forced)
 		return true;
-	if (fake.running && fake.enabled_from[GNS_CUPTI_CONCURRENT_KERNEL] && !fake.enabled_to[GNS_CUPTI_CONCURRENT_KERNEL])
+	const uint64_t *from = &fake.enabled_from[GNS_CUPTI_CONCURRENT_KERNEL], *to = &fake.enabled_to[GNS_CUPTI_CONCURRENT_KERNEL];
+	if (fake.running && *from && (!*to || now_ns() < *to + RUNS_ON_NS))
 		return false;
 	return ++b->held >= fake.hold;
 }
