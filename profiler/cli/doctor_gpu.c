@@ -170,6 +170,12 @@ static bool may_rest(const char *collector)
 static void print_hooks(const struct seen *s)
 {
 	char text[1200], absent[128] = "";
+	bool others = false; /* a program that uses one library may well leave another alone, which came with it */
+	for (size_t i = 0; i < COLLECTORS && !others; i++) {
+		const struct gns_collector *c = collector_of(of_gpu[i]);
+		size_t symbols;
+		others = c && say_called(text, sizeof text, s, c, &symbols) > 0;
+	}
 	for (size_t i = 0; i < COLLECTORS; i++) {
 		const struct gns_collector *c = collector_of(of_gpu[i]);
 		size_t symbols, called = c ? say_called(text, sizeof text, s, c, &symbols) : 0;
@@ -178,8 +184,9 @@ static void print_hooks(const struct seen *s)
 		if (called > 0)
 			gns_finding(GNS_OK, "hooks", "%s: calls of %zu of %zu were seen: %s", c->name, called, symbols, text);
 		else if (met(s, c->name) && !may_rest(c->name))
-			gns_finding(GNS_NOTE, "hooks", "%s: the library is loaded, but none of %zu hooks was called: the program does not use it, or finds its "
-				    "functions by dlopen and dlsym or has a copy of its own inside, where no hook stands", c->name, symbols);
+			gns_finding(others ? GNS_OK : GNS_NOTE, "hooks", "%s: the library is loaded, but no call of its %zu function%s was seen: the program does not "
+				    "use %s, or finds %s by dlopen and dlsym, past all hooks", c->name, symbols, symbols == 1 ? "" : "s",
+				    symbols == 1 ? "it" : "them", symbols == 1 ? "it" : "them");
 		else if (!met(s, c->name))
 			snprintf(absent + strlen(absent), sizeof absent - strlen(absent), "%s%s", absent[0] ? ", " : "", c->name);
 	}
@@ -198,8 +205,8 @@ static void print_captures(const struct seen *s)
 	}
 	if (captures + launches + measured + steps == 0)
 		return;
-	gns_finding(GNS_OK, "graphs", "%" PRId64 " captures ended, %" PRId64 " graphs launched; %" PRId64 " graphs measure, %" PRId64 " steps came from their "
-		    "replays", captures, launches, measured, steps);
+	gns_finding(GNS_OK, "graphs", "captures ended: %" PRId64 "; graphs launched: %" PRId64 " times; graphs that measure: %" PRId64 ", steps from their "
+		    "replays: %" PRId64, captures, launches, measured, steps);
 }
 
 static void print_kernel_times(const struct seen *s)
@@ -216,19 +223,35 @@ static void print_kernel_times(const struct seen *s)
 		gns_finding(GNS_NOTE, "kernels", "CUPTI, which serves one client at a time, was also held by %s", s->gpu.owner);
 	int64_t windows = counted(s, "cupti", "windows"), told = counted(s, "cupti", "steps_told"), host = counted(s, "cupti", "host_us");
 	if (windows > 0)
-		gns_finding(GNS_OK, "cupti", "%" PRId64 " windows, %" PRId64 " steps told, %" PRId64 " given up, %" PRId64 " records lost; its work on the host took "
-			    "%.3g ms", windows, told, counted(s, "cupti", "steps_abandoned"), counted(s, "cupti", "dropped"), (double)host / 1e3);
+		gns_finding(GNS_OK, "cupti", "windows: %" PRId64 ", steps told: %" PRId64 ", given up: %" PRId64 ", records lost: %" PRId64 "; work on the host: %.3g ms",
+			    windows, told, counted(s, "cupti", "steps_abandoned"), counted(s, "cupti", "dropped"), (double)host / 1e3);
 }
 
-/* Why a context of CUDA is not used (collectors/cuda/device.h), and products that are not measured there. */
+/* What gnscope took of the devices, and why it takes nothing more (collectors/cuda/device.h: the newest reason, "driver_error 700"). */
+static void print_devices(const struct seen *s)
+{
+	char word[32], words[128], mb[48];
+	int64_t contexts = counted(s, "cuda", "contexts"), driver = counted(s, "cuda", "driver_version");
+	if (contexts > 0)
+		gns_finding(GNS_OK, "device", "contexts of CUDA: %" PRId64 ", device memory taken: %s MB, driver for CUDA %" PRId64 ".%" PRId64, contexts,
+			    gns_say_three(mb, sizeof mb, (double)counted(s, "cuda", "device_bytes") / 1e6), driver / 1000, driver % 1000 / 10);
+	for (size_t i = 0; i < s->n_counters; i++) {
+		const struct gns_counter_row *row = &s->counters[i];
+		if (strcmp(row->collector, "cuda") != 0 || strcmp(row->name, "off") != 0 || row->value == 0)
+			continue;
+		snprintf(word, sizeof word, "%.*s", (int)strcspn(row->text, " "), row->text);
+		gns_finding(GNS_NOTE, "device", "not used: %s (%s)", gns_words_reason(words, sizeof words, word), row->text);
+	}
+}
+
+/* Products that are not measured on a device. */
 static void print_reasons(const struct seen *s)
 {
-	static const char *const reasons[] = {"no_driver", "no_image", "no_context", "no_memory", "capturing", "too_many_contexts", "driver_error",
-		"products_element_type", "products_arguments", "products_no_device", "products_batch_cut", "products_layout", "calls_failed",
+	static const char *const reasons[] = {"refused_busy", "refused_slots", "refused_streams", "refused_scratch", "refused_capture", "scalars_on_device", "product_altered", "device_measurement_failed", "device_log_given_up", "gradients_incomplete", "products_element_type", "products_arguments", "products_no_device", "products_batch_cut", "products_layout", "calls_failed",
 		"graph_steps_unseen"};
 	char words[128], number[48];
 	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
-		int64_t times = counted(s, "cuda", reasons[i]);
+		int64_t times = counted(s, "cuda", reasons[i]) + counted(s, "shim", reasons[i]);
 		if (times > 0)
 			gns_finding(GNS_NOTE, "device", "%s: %s (%s)", gns_text_number(number, sizeof number, (double)times),
 				    gns_words_reason(words, sizeof words, reasons[i]), reasons[i]);
@@ -254,6 +277,7 @@ void gns_doctor_gpu(struct gns_store *store, int64_t run_id, const struct gns_lo
 		print_hooks(&s);
 		print_captures(&s);
 		print_kernel_times(&s);
+		print_devices(&s);
 		print_reasons(&s);
 	}
 	free(s.counters);

@@ -92,12 +92,13 @@ static void library(struct gns_ring *ring, uint32_t *used, const char *name, con
 	strcpy(r->u.library.path, path);
 }
 
-static void counter(struct gns_ring *ring, uint32_t *used, const char *collector, const char *name, uint64_t value)
+static struct gns_record *counter(struct gns_ring *ring, uint32_t *used, const char *collector, const char *name, uint64_t value)
 {
 	struct gns_record *r = next(ring, used, GNS_REC_COUNTER);
 	r->u.counter.value = value;
 	strcpy(r->u.counter.collector, collector);
 	strcpy(r->u.counter.name, name);
+	return r;
 }
 
 static long gpu;
@@ -112,6 +113,10 @@ static void introduce_gpu(struct gns_ring *ring, uint32_t *used)
 	counter(ring, used, "cublas", "cublasGemmEx", 1234);
 	counter(ring, used, "cublas", "cublasSgemm_v2", 5);
 	counter(ring, used, "cuda", "products_element_type", 6);
+	counter(ring, used, "cuda", "contexts", 2);
+	counter(ring, used, "cuda", "device_bytes", 135000000);
+	counter(ring, used, "cuda", "driver_version", 13010);
+	strcpy(counter(ring, used, "cuda", "off", gpu == 2 ? 7 : 0)->u.counter.text, gpu == 2 ? "driver_error 700" : "");
 	if (gpu == 2) {
 		struct gns_record *r = next(ring, used, GNS_REC_EVENT);
 		r->u.event = (struct gns_rec_event){.time_ns = now(), .step = 1, .name = "cupti_owner", .text = "libnsys-cupti.so"};

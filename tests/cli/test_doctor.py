@@ -4,7 +4,7 @@ import time
 
 from harness import *
 
-REAL_SHIM = os.environ.get("GNS_REAL_SHIM", "")
+REAL_SHIM, BUILD = os.environ.get("GNS_REAL_SHIM", ""), os.environ.get("GNS_BUILD", "")
 
 
 @test
@@ -97,11 +97,12 @@ def a_gpu_is_explained():
     equal(lines_of(text, "hooks"), ["cublas: calls of 2 of 16 were seen: cublasSgemm_v2 5, cublasGemmEx 1,234",
                                     "cuda: calls of 2 of 8 were seen: cudaGraphLaunch 40, cudaStreamEndCapture 1",
                                     "not loaded, so never called: cublaslt, cudnn, nccl"], "hooks")
-    equal(lines_of(text, "graphs"), ["1 captures ended, 40 graphs launched; 0 graphs measure, 0 steps came from their replays"], "captures")
+    equal(lines_of(text, "graphs"), ["captures ended: 1; graphs launched: 40 times; graphs that measure: 0, steps from their replays: 0"], "captures")
     equal(lines_of(text, "kernels"), ["GPU 0 of rank 0: 0.001 ms a step, 30 of 60 steps looked at",
                                       "compute 60.0% · exposed communication 12.0% · exposed copies 0% · idle 28.0%"], "kernel times")
-    equal(lines_of(text, "cupti"), ["3 windows, 7 steps told, 0 given up, 0 records lost; its work on the host took 1.5 ms"], "CUPTI")
-    equal(lines_of(text, "device"), ["6: products on a device in numbers of a type that is not measured (products_element_type)"], "reasons")
+    equal(lines_of(text, "cupti"), ["windows: 3, steps told: 7, given up: 0, records lost: 0; work on the host: 1.5 ms"], "CUPTI")
+    equal(lines_of(text, "device"), ["contexts of CUDA: 2, device memory taken: 135 MB, driver for CUDA 13.1",
+                                     "6: products on a device in numbers of a type that is not measured (products_element_type)"], "reasons")
 
 
 @test
@@ -109,6 +110,8 @@ def who_has_cupti():
     run("--name", "gpu2", "--", TRAINER, 60, "gpu=2")
     text = doctor("--store", store, "gpu2")
     equal(lines_of(text, "kernels"), ["no kernel times: CUPTI serves one client at a time, and libnsys-cupti.so had it"], "owner")
+    contains("\n".join(lines_of(text, "device")), "not used: the driver refused a call of gnscope's: the device is left alone from then on (driver_error 700)",
+             "why a device is not used")
 
 
 @test
@@ -116,7 +119,7 @@ def a_library_that_nobody_calls():
     run("--name", "gpu3", "--", TRAINER, 60, "gpu=3")
     text = doctor("--store", store, "gpu3")
     hooks = lines_of(text, "hooks")
-    contains(hooks[0], "cublas: the library is loaded, but none of 16 hooks was called", "loaded")
+    contains(hooks[0], "cublas: the library is loaded, but no call of its 16 functions was seen", "loaded")
     equal(hooks[1], "not loaded, so never called: cublaslt, cudnn, nccl, cupti", "not loaded")
 
 
@@ -168,6 +171,26 @@ def libraries_of_running_processes_and_of_a_command():
     finally:
         trainer.terminate()
         trainer.wait()
+
+
+@test
+def a_program_on_a_gpu():
+    """Against libraries that stand for CUDA's (tests/fakes). Whether it is measured is for tests/e2e."""
+    program, fakes = (os.path.join(BUILD, *p) for p in (("bin", "gpu_mlp"), ("fakes",)))
+    if not all(os.path.exists(p) for p in (program, REAL_SHIM, os.path.join(fakes, "libcuda.so.1"))):
+        return
+    env = dict(os.environ, LD_LIBRARY_PATH=fakes)
+    for options, called, rest in ((["--steps", "60"], "cublas: calls of 1 of 16 were seen: cublasGemmEx 480", []),
+                                  (["--steps", "60", "--capture", "10"], "cublas: calls of 1 of 16 were seen: cublasGemmEx 88",
+                                   ["captures ended: 1; graphs launched: 50 times"])):
+        text = gnscope("doctor", "--lib", REAL_SHIM, "--steps", "1000", "--", program, *options, env=env).stdout.decode()
+        contains(lines_of(text, "library"), "%s/libcublas.so.13: cublas 13.1.0" % fakes, "library, version and path")
+        contains(lines_of(text, "hooks"), called, "calls")
+        contains(lines_of(text, "hooks")[1], "cublaslt: the library is loaded, but no call of its 1 function was seen", "loaded with cuBLAS")
+        equal([line.split("; graphs that")[0] for line in lines_of(text, "graphs")], rest, "captures")
+        contains(lines_of(text, "device")[0], "contexts of CUDA: 1, device memory taken: ", "what was taken")
+    text = doctor("--lib", REAL_SHIM, "--", program, status=1)
+    contains(text, "libcuda.so.1: cannot open shared object file", "without a driver")
 
 
 @test
