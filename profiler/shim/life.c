@@ -132,8 +132,8 @@ __attribute__((destructor)) static void at_exit(void)
 		gns_stepping_close(true);
 	gns_late_end(&gns_core.publish);
 	/* A program that multiplied matrices but was never seen to train is told about only where somebody asked (`gnscope run`). */
-	gns_cupti_tell(&gns_core.publish, true);
 	if (gns_core.publish.link == GNS_LINK_OPEN || (gns_core.config.session && gns_publish_open(&gns_core.publish, &gns_core.config))) {
+		gns_cupti_tell(&gns_core.publish, true);
 		gns_publish_rest(&gns_core.publish, &gns_core.config, gns_core.aside ? gns_core.measure->samples : 0,
 				 gns_reducing_unit(gns_core.aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS), list, gns_stepping_counters(list));
 		gns_ring_close(&gns_core.publish.ring);
