@@ -1,6 +1,6 @@
 /* What the fake libcuda.so.1 is, and what it gives to the other fakes and to tests beside the driver's own functions.
  *
- * Device memory is host memory: NaN when allocated (0xff in every byte), a page that cannot be touched behind it, and all of it
+ * Device memory is host memory: NaN when allocated (0xff in every byte of the first 16 MiB), a page that cannot be touched behind it, and all of it
  * untouchable once freed. Every stream has a thread of its own that runs what is enqueued, in order, after delays at random; the
  * legacy stream and blocking streams wait for each other as on a device. Kernels are those of collectors/cuda/kernels.cu run by emulate.h, and those
  * that are registered here. A graph's nodes run one after another in the order in which they were captured.

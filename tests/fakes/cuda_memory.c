@@ -8,6 +8,7 @@
 
 #define PAGE ((size_t)4096)
 #define ALIGN ((size_t)256)
+#define FILLED ((size_t)1 << 24) /* bytes of an allocation that begin as NaN */
 
 enum kind { DEVICE, MANAGED, HOST, REGISTERED };
 
@@ -17,7 +18,7 @@ struct range {
 	struct fake_context *context;
 	unsigned long long context_id;
 	enum kind kind;
-	bool live;
+	bool live, pooled; /* of a pool: told as of no context */
 };
 
 static size_t most = (size_t)8 << 30; /* of one allocation */
@@ -146,8 +147,8 @@ static void *take(size_t bytes, enum kind kind)
 	if (map == MAP_FAILED || mprotect(map, mapped, PROT_READ | PROT_WRITE))
 		return NULL;
 	char *base = map + mapped - rounded;
-	if (kind != HOST && bytes <= (size_t)1 << 24)
-		memset(base, 0xff, rounded);
+	if (kind != HOST)
+		memset(base, 0xff, rounded < FILLED ? rounded : FILLED);
 	fake_lock();
 	add((struct range){ .base = base, .map = map, .size = bytes, .mapped = mapped, .kind = kind });
 	fake_unlock();
@@ -235,7 +236,12 @@ CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream)
 	fake_lock();
 	fake_no_capture(fake_stream_find(stream, "cuMemAllocAsync"), "cuMemAllocAsync (memory nodes are not emulated)");
 	fake_unlock();
-	*address = bytes ? (CUdeviceptr)(uintptr_t)take(bytes, DEVICE) : 0;
+	void *p = bytes ? take(bytes, DEVICE) : NULL;
+	*address = (CUdeviceptr)(uintptr_t)p;
+	fake_lock();
+	if (p)
+		range_at(p)->pooled = true;
+	fake_unlock();
 	return *address ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
@@ -312,7 +318,7 @@ static bool tell(void *value, int attribute, const struct range *r, void *addres
 	const bool on_device = r ? r->kind == DEVICE || r->kind == MANAGED : fake.any;
 
 	switch (attribute) {
-	case CU_POINTER_ATTRIBUTE_CONTEXT: *(CUcontext *)value = (CUcontext)context; return true;
+	case CU_POINTER_ATTRIBUTE_CONTEXT: *(CUcontext *)value = r && r->pooled ? NULL : (CUcontext)context; return true;
 	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE: *(unsigned *)value = on_device ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST; return true;
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED: *(unsigned *)value = r && r->kind == MANAGED; return true;
 	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: *(int *)value = context->device; return true;

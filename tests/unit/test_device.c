@@ -226,6 +226,7 @@ Test(device, two_devices_do_not_meet)
 Test(device, knows_device_memory)
 {
 	CUdeviceptr managed;
+	void *pinned;
 	int here;
 
 	use_device(0);
@@ -236,8 +237,24 @@ Test(device, knows_device_memory)
 	cr_assert_not(gns_device_owns(NULL));
 	OK(cuMemAllocManaged(&managed, 4096, 1));
 	cr_assert(gns_device_owns((void *)(uintptr_t)managed));
+	OK(cuMemAllocHost_v2(&pinned, 4096));
+	cr_assert_not(gns_device_owns(pinned)); /* a kernel could read it, far too slowly */
 	OK(cuMemFree_v2(f.at));
 	cr_assert_not(gns_device_owns((void *)(uintptr_t)f.at));
+}
+
+/* What a pool gave out is of no context; managed memory is everybody's. */
+Test(device, knows_whose_memory_it_is)
+{
+	CUdeviceptr managed, pooled;
+	CUcontext contexts[2] = { use_device(1), use_device(0) };
+
+	OK(cuMemAllocManaged(&managed, 4096, 1));
+	OK(cuMemAllocAsync(&pooled, 4096, NULL));
+	cr_assert(gns_device_owns((void *)(uintptr_t)pooled));
+	OK(cuCtxSetCurrent(contexts[0]));
+	cr_assert(gns_device_owns((void *)(uintptr_t)managed));
+	cr_assert_not(gns_device_owns((void *)(uintptr_t)pooled));
 }
 
 Test(device, a_set_keeps_memory_until_it_is_given_back)
