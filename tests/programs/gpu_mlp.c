@@ -26,7 +26,7 @@ extern const unsigned char gpu_mlp_image[];
 struct options {
 	int steps, batch, tokens, in, hidden, accumulate, capture, streams, devices;
 	enum gpu_api api;
-	bool wide, attention, bgrad, hash;
+	bool wide, attention, bgrad, weights_first, hash;
 	enum mlp_type type, g_type;
 	double lr, momentum;
 	uint64_t seed;
@@ -351,6 +351,17 @@ static void data_gradient(struct model *m, enum layer which, const void *dy, voi
 		launch(d, DRELU, n, &(struct mlp_drelu){ .y = y, .dy = dx, .n = n, .type = m->o.type });
 }
 
+/* Both gradients of a layer; dx NULL: there is nothing below. */
+static void backward(struct model *m, enum layer which, const void *dy, void *dx, float beta, const void *y, int micro)
+{
+	if (m->o.weights_first)
+		weight_gradient(m, which, dy, micro);
+	if (dx)
+		data_gradient(m, which, dy, dx, beta, y);
+	if (!m->o.weights_first)
+		weight_gradient(m, which, dy, micro);
+}
+
 static void join(struct model *m, struct device *d)
 {
 	use(d);
@@ -381,20 +392,16 @@ static void attention_backward(struct model *m, int micro)
 	struct device *d = &m->device[0];
 	int t = m->o.tokens, width = m->o.hidden, n = m->o.batch;
 	uint64_t rows = (uint64_t)m->rows;
-	weight_gradient(m, OUTPUT, m->dh2, micro);
-	data_gradient(m, OUTPUT, m->dh2, m->da, 0, NULL);
+	backward(m, OUTPUT, m->dh2, m->da, 0, NULL, micro);
 	gpu_batched(&d->blas, d->stream[0], false, true, t, t, width, m->da, m->v, m->dp, n);
 	gpu_batched(&d->blas, d->stream[0], true, false, t, width, t, m->p, m->da, m->dv, n);
 	launch(d, DSOFTMAX, rows, &(struct mlp_dsoftmax){ .p = m->p, .dp = m->dp, .rows = rows, .cols = (uint64_t)t, .scale = 1 / sqrt(width),
 							 .type = m->o.type });
 	gpu_batched(&d->blas, d->stream[0], false, false, t, width, t, m->dp, m->k, m->dq, n);
 	gpu_batched(&d->blas, d->stream[0], true, false, t, width, t, m->dp, m->q, m->dk, n);
-	weight_gradient(m, QUERY, m->dq, micro);
-	weight_gradient(m, KEY, m->dk, micro);
-	weight_gradient(m, VALUE, m->dv, micro);
-	data_gradient(m, QUERY, m->dq, m->dh1, 0, NULL);
-	data_gradient(m, KEY, m->dk, m->dh1, 1, NULL);
-	data_gradient(m, VALUE, m->dv, m->dh1, 1, NULL);
+	backward(m, QUERY, m->dq, m->dh1, 0, NULL, micro);
+	backward(m, KEY, m->dk, m->dh1, 1, NULL, micro);
+	backward(m, VALUE, m->dv, m->dh1, 1, NULL, micro);
 	launch(d, ADD, rows * (uint64_t)width, &(struct mlp_add){ .a = m->dh1, .b = m->dh2, .out = m->dh1, .n = rows * (uint64_t)width,
 								 .type = m->o.type });
 	launch(d, DRELU, rows * (uint64_t)width, &(struct mlp_drelu){ .y = m->h1, .dy = m->dh1, .n = rows * (uint64_t)width, .type = m->o.type });
@@ -410,10 +417,8 @@ static void far_half(struct model *m, const void *h2, void *dh2, bool relu_below
 	launch(d, LOSS, rows, &(struct mlp_loss){ .y = m->y, .dy = m->dy, .label = (int32_t *)m->label + (size_t)micro * rows,
 						  .loss = (float *)m->loss + (size_t)micro * rows, .rows = rows, .cols = CLASSES,
 						  .scale = 1.0 / ((double)rows * m->o.accumulate), .type = m->o.type });
-	weight_gradient(m, FC3, m->dy, micro);
-	data_gradient(m, FC3, m->dy, m->dh3, 0, m->h3);
-	weight_gradient(m, FC2, m->dh3, micro);
-	data_gradient(m, FC2, m->dh3, dh2, 0, relu_below ? h2 : NULL);
+	backward(m, FC3, m->dy, m->dh3, 0, m->h3, micro);
+	backward(m, FC2, m->dh3, dh2, 0, relu_below ? h2 : NULL, micro);
 }
 
 static void micro_step(struct model *m, int micro)
@@ -432,7 +437,7 @@ static void micro_step(struct model *m, int micro)
 	use(&m->device[0]);
 	if (attention)
 		attention_backward(m, micro);
-	weight_gradient(m, FC1, m->dh1, micro);
+	backward(m, FC1, m->dh1, NULL, 0, NULL, micro);
 	for (int i = 0; i < m->o.devices; i++)
 		join(m, &m->device[i]);
 }
@@ -595,6 +600,7 @@ static const char usage[] =
 	"  --in N, --hidden N   widths (48, 64)\n"
 	"  --accumulate N   micro-steps of a step (1)\n"
 	"  --attention      a block of attention with batched products\n"
+	"  --weights-first  each layer's weight gradient before its data gradient\n"
 	"  --bgrad          sums of output gradients beside weight gradients (--api lt)\n"
 	"  --capture K      from step K + 1 on replay a graph (0: never)\n"
 	"  --streams N      1, or 2: weight gradients on a stream of their own\n"
@@ -625,12 +631,13 @@ static int word(const char *name, const char *text, const char *const *words)
 
 static struct options parse(int argc, char **argv)
 {
-	enum { TYPE = 1, G_TYPE, API, WIDE, BATCH, TOKENS, IN, HIDDEN, ACCUMULATE, ATTENTION, BGRAD, CAPTURE, STREAM, DEVICE, STEPS, LR, MOMENTUM,
+	enum { TYPE = 1, G_TYPE, API, WIDE, BATCH, TOKENS, IN, HIDDEN, ACCUMULATE, ATTENTION, BGRAD, FIRST, CAPTURE, STREAM, DEVICE, STEPS, LR, MOMENTUM,
 	       SEED, LOSSES, TRUTH, HASH, HELP };
 	static const struct option longs[] = {
 		{ "type", 1, NULL, TYPE }, { "grad-type", 1, NULL, G_TYPE }, { "api", 1, NULL, API }, { "wide", 0, NULL, WIDE },
 		{ "batch", 1, NULL, BATCH }, { "tokens", 1, NULL, TOKENS }, { "in", 1, NULL, IN }, { "hidden", 1, NULL, HIDDEN },
 		{ "accumulate", 1, NULL, ACCUMULATE }, { "attention", 0, NULL, ATTENTION }, { "bgrad", 0, NULL, BGRAD },
+		{ "weights-first", 0, NULL, FIRST },
 		{ "capture", 1, NULL, CAPTURE }, { "streams", 1, NULL, STREAM }, { "devices", 1, NULL, DEVICE }, { "steps", 1, NULL, STEPS },
 		{ "lr", 1, NULL, LR }, { "momentum", 1, NULL, MOMENTUM }, { "seed", 1, NULL, SEED }, { "losses", 1, NULL, LOSSES },
 		{ "truth", 1, NULL, TRUTH }, { "weights-hash", 0, NULL, HASH }, { "help", 0, NULL, HELP }, { NULL, 0, NULL, 0 },
@@ -652,6 +659,7 @@ static struct options parse(int argc, char **argv)
 		case ACCUMULATE: o.accumulate = (int)number(name, optarg, 1, 1 << 10); break;
 		case ATTENTION: o.attention = true; break;
 		case BGRAD: o.bgrad = true; break;
+		case FIRST: o.weights_first = true; break;
 		case CAPTURE: o.capture = (int)number(name, optarg, 0, 1 << 20); break;
 		case STREAM: o.streams = (int)number(name, optarg, 1, STREAMS); break;
 		case DEVICE: o.devices = (int)number(name, optarg, 1, DEVICES); break;
