@@ -402,10 +402,13 @@ uint64_t gns_cupti_do_turn(struct gns_device *device, void *stream)
 	gns_inside = 1;
 	our.turn_ns = gns_now();
 	if (our.pid == getpid() && has_context(device) && !(device && gns_device_capturing(stream))) {
+		/* What CUPTI allocates must not break a capture of another thread's. */
+		CUstreamCaptureMode mode = gns_driver_relax(gns_driver());
 		if (boundary)
 			act(device, stream, atomic_load(&closed_step));
 		else
 			pay(device, stream);
+		gns_driver_restore(gns_driver(), mode);
 	}
 	uint64_t ns = gns_now() - our.turn_ns;
 	if (our.window.state != GNS_WINDOW_OUT)
@@ -496,6 +499,7 @@ void gns_cupti_forget(void)
 	atomic_store(&holding, false);
 	atomic_store(&collecting, false);
 	gns_activities_clear(&activities);
+	memset((void *)seen, 0, sizeof seen);
 	our.n_told = 0;
 	our.boundaries.first = our.boundaries.next;
 	our.begun = our.found; /* a CUPTI that the parent has begun is of no use to a child */
