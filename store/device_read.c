@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const gns_device_part_names[GNS_PARTS] = { "compute", "comm_exposed", "copy_exposed", "idle", "comm", "copy", "gnscope" };
-
 #define COLUMNS (1 + GNS_PARTS) /* wall first, as in DEVICE_STEPS */
 
 /* ---- how steps were spent ---- */

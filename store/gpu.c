@@ -6,14 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void gns_gpu_free(struct gns_gpu *gpu)
-{
-	free(gpu->devices);
-	free(gpu->kernels);
-	free(gpu->libraries);
-	*gpu = (struct gns_gpu){ 0 };
-}
-
 static int64_t counted(const struct gns_counter_row *rows, size_t n, const char *collector, const char *name)
 {
 	int64_t sum = 0;

@@ -139,10 +139,6 @@ int gns_store_gpu(struct gns_store *store, int64_t run_id, int64_t window, struc
 	return 0;
 }
 
-void gns_gpu_free(struct gns_gpu *gpu)
-{
-}
-
 #define GIVE(function, type, field)                                                                                        \
 	int function                                                                                                       \
 	{                                                                                                                  \
