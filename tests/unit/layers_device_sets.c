@@ -15,8 +15,23 @@ struct gns_device {
 };
 static struct gns_device device = {3};
 
-void sets_hold(struct gns_set *set, size_t scratch_bytes)
+struct gns_set {
+	double slot[SETS_SLOTS];
+	char *memory, *scratch;
+	size_t scratch_bytes, mapped;
+	char *kept;
+	size_t kept_bytes, kept_used;
+	uint32_t gate, launches;
+};
+
+const bool sets_emulated = true;
+
+struct held_set sets_hold(size_t scratch_bytes)
 {
+	struct gns_set *set = malloc(sizeof *set);
+
+	if (!set)
+		abort();
 	*set = (struct gns_set){.scratch_bytes = scratch_bytes, .kept_bytes = 1 << 18, .gate = 1};
 	set->mapped = (scratch_bytes + 4095) / 4096 * 4096 + 4096;
 	set->memory = mmap(NULL, set->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -27,14 +42,52 @@ void sets_hold(struct gns_set *set, size_t scratch_bytes)
 	memset(set->kept, 0xff, set->kept_bytes);
 	mprotect(set->memory + set->mapped - 4096, 4096, PROT_NONE);
 	set->scratch = set->memory + set->mapped - 4096 - scratch_bytes;
-	for (int i = 0; i < 64; i++)
+	for (int i = 0; i < SETS_SLOTS; i++)
 		set->slot[i] = NAN;
+	return (struct held_set){.set = set};
 }
 
-void sets_drop(struct gns_set *set)
+double sets_value(struct held_set *held, uint32_t slot)
 {
-	munmap(set->memory, set->mapped);
-	free(set->kept);
+	return held->set->slot[slot];
+}
+
+void sets_drop(struct held_set *held)
+{
+	munmap(held->set->memory, held->set->mapped);
+	free(held->set->kept);
+	free(held->set);
+}
+
+void sets_put(struct held_set *held, uint32_t slot, double value)
+{
+	held->set->slot[slot] = value;
+}
+
+void sets_open(struct held_set *held, bool open)
+{
+	held->set->gate = open;
+}
+
+uint32_t sets_launches(const struct held_set *held)
+{
+	return held->set->launches;
+}
+
+const struct gns_tensor *sets_tensor(const struct gns_tensor *t, size_t bytes)
+{
+	(void)bytes;
+	return t;
+}
+
+void sets_forget(const void *data)
+{
+	(void)data;
+}
+
+void sets_fetch(void *to, const void *from, size_t bytes)
+{
+	memcpy(to, from, bytes);
 }
 
 double *gns_set_out(const struct gns_set *set, uint32_t slot)
