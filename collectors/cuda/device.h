@@ -88,7 +88,8 @@ void gns_device_leave(void *token);
 /* A child after fork: contexts are gone, nothing is freed. */
 void gns_device_forget(void);
 
-/* -EBUSY: all sets are under way; -EIO. `stream`: on which the first work will be. */
+/* -EBUSY: all sets are under way, or graphs have as many as they may; -EXDEV: nobody can tell whether the stream is being captured, or it is and
+ * the driver is too old for that (before CUDA 12.0); -EIO. `stream`: on which the first work will be. */
 int gns_set_begin(struct gns_device *device, void *stream, struct gns_set **set);
 /* n slots in a row (at most GNS_SET_CHUNK), the first of them; they hold 0 until a measurement writes them. -ENOSPC, -EXDEV (more
  * than GNS_SET_STREAMS streams, or another state of capture). */

@@ -52,7 +52,8 @@ int gns_set_begin(struct gns_device *device, void *stream, struct gns_set **out)
 	*out = NULL;
 	if (!device || !gns_device_ready(device))
 		return -EIO;
-	if (gns_driver_capture(device->driver, (CUstream)stream, &capture) == GNS_CAPTURE_CLOSED) {
+	if (gns_driver_capture(device->driver, (CUstream)stream, &capture) == GNS_CAPTURE_CLOSED ||
+	    (capture && !device->driver->graph_add_kernel_node)) {
 		GNS_DEVICE_COUNT(refused_capture);
 		return -EXDEV;
 	}
