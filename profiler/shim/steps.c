@@ -60,6 +60,26 @@ static uint32_t affordable_interval(const struct gns_steps *s, double budget_pct
 	return k < INTERVAL_MAX ? (uint32_t)(k + 0.999) : INTERVAL_MAX;
 }
 
+static uint32_t power_of_two(uint32_t least)
+{
+	uint32_t p = 1;
+	while (p < least)
+		p *= 2;
+	return p;
+}
+
+/* Numbers of several ranks are of use together where they measure the same steps, whatever it costs each of them: the multiples of the
+ * longest of their intervals. */
+static bool due(struct gns_steps *s, uint64_t step, bool together)
+{
+	if (!s->last_measured)
+		return true;
+	if (!together)
+		return step - s->last_measured >= s->interval;
+	s->interval = power_of_two(s->interval);
+	return step % s->interval == 0;
+}
+
 void gns_steps_begin(struct gns_steps *s, const struct gns_config *config, uint32_t control, uint64_t step)
 {
 	uint32_t every = GNS_CONTROL_EVERY(control) ? GNS_CONTROL_EVERY(control) : config->every;
@@ -71,7 +91,7 @@ void gns_steps_begin(struct gns_steps *s, const struct gns_config *config, uint3
 	if (!every && !s->planned)
 		s->planned = affordable_interval(s, config->budget_pct);
 	s->interval = every ? every : s->planned;
-	s->measured = !(control & GNS_CONTROL_PAUSED) && (!s->last_measured || step - s->last_measured >= s->interval);
+	s->measured = !(control & GNS_CONTROL_PAUSED) && due(s, step, config->world > 1 && !every);
 	if (s->measured) {
 		s->last_measured = step;
 		if (!every)

@@ -35,7 +35,8 @@ struct gns_steps {
 };
 
 void gns_steps_init(struct gns_steps *steps, uint64_t now);
-/* A new step begins; decides whether it is measured. control: the session's word. */
+/* A new step begins; decides whether it is measured. control: the session's word. By the budget, with several ranks, intervals are powers
+ * of two and steps their multiples, so that ranks measure the same ones. */
 void gns_steps_begin(struct gns_steps *steps, const struct gns_config *config, uint32_t control, uint64_t step);
 /* The present step is complete: returns its duration and closes its account. What a step costs while weights are still being
  * learned says nothing about the others. */
