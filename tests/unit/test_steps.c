@@ -35,7 +35,7 @@ Test(steps, ranks_of_different_cost_measure_the_same_steps)
 	static bool cheap[STEPS + 1], dear[STEPS + 1];
 	struct gns_config config = { .budget_pct = 1, .world = 4 };
 	run(&config, 20e3, 3, cheap);
-	run(&config, 90e3, 6, dear); /* it knew its weights later */
+	run(&config, 80e3, 6, dear); /* it knew its weights later */
 	cr_expect_gt(count(cheap, 100), 2 * count(dear, 100), "%d, %d", count(cheap, 100), count(dear, 100));
 	cr_expect_gt(count(dear, 100), 100);
 	for (uint64_t i = 100; i <= STEPS; i++)
