@@ -27,8 +27,10 @@
 #define TOLD_MAX 4
 #define QUIET_FLUSHES 2 /* that bring nothing, until a buffer that is still out is taken for empty */
 
-#define BOUNDARY (1u << 31)
-_Atomic uint32_t gns_cupti_wanted; /* BOUNDARY, and a bit for each device that owes a mark */
+/* Bits of gns_cupti_wanted; below them one for each device that owes a mark. */
+#define BOUNDARY (1u << 31) /* a step is over */
+#define HOLDING (1u << 30)  /* a window is open: steps may have stopped to end */
+_Atomic uint32_t gns_cupti_wanted;
 
 static struct {
 	pthread_mutex_t lock; /* of all of it; never taken under the core's but by trying */
@@ -46,6 +48,7 @@ static struct {
 	uint32_t quiet;
 	bool stopping;    /* as soon as no device owes a mark */
 	uint64_t turn_ns; /* when the present turn began */
+	_Atomic uint64_t boundary_ns; /* when a step was last seen to end */
 	char owner[72];
 	bool owner_new, approximate_told, approximate_new;
 } our = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -150,6 +153,7 @@ static void leave(void)
 {
 	our.api.unsubscribe(our.subscriber);
 	our.subscriber = NULL;
+	atomic_fetch_and(&gns_cupti_wanted, BOUNDARY);
 	atomic_store(&holding, false);
 	atomic_store(&collecting, false);
 	forget_window();
@@ -195,6 +199,7 @@ static bool begin(void)
 		return false;
 	}
 	atomic_store(&holding, true);
+	atomic_fetch_or(&gns_cupti_wanted, HOLDING);
 	forget_window();
 	our.dropped_before = activities.dropped;
 	atomic_store(&collecting, true);
@@ -284,7 +289,7 @@ static void pay(struct gns_device *device, void *stream)
 static void write_off(void)
 {
 	struct gns_boundary *b = newest();
-	atomic_fetch_and(&gns_cupti_wanted, BOUNDARY);
+	atomic_fetch_and(&gns_cupti_wanted, BOUNDARY | HOLDING);
 	if (b)
 		b->owed = 0;
 	if (our.stopping)
@@ -357,6 +362,7 @@ static void give_up(void)
 static void act(struct gns_device *device, void *stream, uint64_t step)
 {
 	uint64_t stamp = 0;
+	atomic_store(&our.boundary_ns, our.turn_ns);
 	write_off();
 	unsigned what = gns_window_step(&our.window, gns_now());
 	if (our.window.state == GNS_WINDOW_OUT)
@@ -391,11 +397,28 @@ static bool has_context(const struct gns_device *device)
 	return device || (driver && driver->ctx_get_current(&current) == CUDA_SUCCESS && current);
 }
 
+/* A program whose steps are not seen to end any more (it replays a graph) must not be recorded for ever. */
+static bool is_forgotten(uint64_t now)
+{
+	uint64_t since = atomic_load_explicit(&our.boundary_ns, memory_order_relaxed);
+	return atomic_load_explicit(&holding, memory_order_relaxed) && now > since && now - since > GNS_WINDOW_PATIENCE_NS;
+}
+
+static void watch(void)
+{
+	if (!is_forgotten(our.turn_ns))
+		return;
+	disable();
+	flush();
+	give_up();
+	leave();
+}
+
 uint64_t gns_cupti_do_turn(struct gns_device *device, void *stream)
 {
 	int saved = errno;
 	uint32_t wanted = atomic_load(&gns_cupti_wanted), owed = wanted & bit_of(device);
-	if ((!(wanted & BOUNDARY) && !owed) || pthread_mutex_trylock(&our.lock) != 0)
+	if ((!(wanted & BOUNDARY) && !owed && !is_forgotten(gns_now())) || pthread_mutex_trylock(&our.lock) != 0)
 		return 0;
 	bool boundary = atomic_fetch_and(&gns_cupti_wanted, ~BOUNDARY) & BOUNDARY;
 	int inside = gns_inside;
@@ -406,8 +429,9 @@ uint64_t gns_cupti_do_turn(struct gns_device *device, void *stream)
 		CUstreamCaptureMode mode = gns_driver_relax(gns_driver());
 		if (boundary)
 			act(device, stream, atomic_load(&closed_step));
-		else
+		else if (owed)
 			pay(device, stream);
+		watch();
 		gns_driver_restore(gns_driver(), mode);
 	}
 	uint64_t ns = gns_now() - our.turn_ns;

@@ -1,6 +1,7 @@
 /* Steps that the trainer takes by launching a graph: nobody is called but by the launch. */
 #include <errno.h>
 
+#include "collectors/cuda/cupti.h"
 #include "core.h"
 #include "fpu.h"
 #include "state.h"
@@ -21,6 +22,8 @@ static uint32_t every_in_force(void)
 void gns_core_replayed(void)
 {
 	int saved = errno;
+	if (!gns_inside)
+		gns_cupti_turn(NULL, NULL);
 	if (!gns_late_waiting(&gns_core.publish) || gns_inside || gns_life_state() != GNS_AWAKE)
 		return;
 	gns_inside = 1;
