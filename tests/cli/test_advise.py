@@ -22,7 +22,7 @@ def make(name, *options, steps=200, batch=128, step_ms=10.0, kernels=(), optimiz
         run = db.execute("select max(run_id) from run").fetchone()[0]
         db.execute("update step set dur_ns=?, overhead_ns=0 where run_id=?", (int(step_ms * 1e6), run))
         for i, (family, kernel, calls, ms) in enumerate(kernels):
-            db.execute("insert into kernel values(?,?,?,?)", (run, i + 1, family, kernel))
+            db.execute("insert into kernel(run_id, kernel_id, family, name) values(?,?,?,?)", (run, i + 1, family, kernel))
             db.execute("insert into kernel_step select run_id, step, rank, ?, ?, ?, 1, 1e6 from step where run_id=?",
                        (i + 1, calls, int(ms * 1e6), run))
         if optimizer:
