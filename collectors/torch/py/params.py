@@ -96,6 +96,7 @@ def forget_all():
     known.clear()
     streams.clear()
     waiting.clear()
+    running.clear()
     era["generation"] = None
 
 

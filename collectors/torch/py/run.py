@@ -58,7 +58,7 @@ RETRIES, RETRY_EVERY = 3, 64  # a parameter that could not be measured is tried 
 
 class Run:
     __slots__ = ("graph", "outer", "n", "axis", "other", "params", "tensors", "failed", "handles", "sites", "streams", "retain", "skipped",
-                 "inner", "loss", "loss_there")
+                 "inner", "loss", "loss_there", "before")
 
     def __init__(self, outer):
         self.outer = outer
@@ -76,6 +76,7 @@ class Run:
         self.skipped = False
         self.inner = set() # parameters that a backward inside this one (a reentrant checkpoint's) has reached
         self.loss = None
+        self.before = None    # the innermost run of this thread before this one
         self.loss_there = ()  # the roots, where they are on a device
 
     def note(self, name, text):
@@ -266,7 +267,9 @@ class Run:
                 _g.used(p.id, self.n)
                 if device_of(grad) >= 0:
                     p.version = _version(grad)
-                    at_device(grad, _g.grad, p.id, world_of(p))
+                    reason = told(at_device(grad, _g.grad, p.id, world_of(p)))
+                    if reason:
+                        self._lose(p, reason)
                 else:
                     _g.grad(p.id, grad, world_of(p))
         self.tensors = {}

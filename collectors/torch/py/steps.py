@@ -40,10 +40,23 @@ def _plain_backward(args):
     return _loss_of(loss) or PLAIN if isinstance(loss, (tuple, list)) else PLAIN
 
 
+running = []  # the outermost runs, of all threads
+
+
+def _outer():
+    """The run that this one is inside of. That of a reentrant checkpoint on a device is in a thread of the engine's own."""
+    run = getattr(progress, "run", None)
+    if run is not None or len(running) != 1:
+        return run
+    task = getattr(torch._C, "_current_graph_task_id", None)
+    return running[0] if task is not None and task() >= 0 else None
+
+
 def _begin_run(tensors, args, kwargs):
     create = kwargs.get("create_graph", args[3] if len(args) > 3 else False)
-    outer = getattr(progress, "run", None)
-    run = progress.run = Run(outer)
+    outer = _outer()
+    run = Run(outer)
+    run.before, progress.run = getattr(progress, "run", None), run
     if outer is None:
         _g.phase("backward")
     retain = kwargs.get("retain_graph", args[2] if len(args) > 2 else None)
@@ -58,6 +71,7 @@ def _begin_run(tensors, args, kwargs):
         run.loss = _loss_of(tensors)
         if run.loss is None and run.streams and all(isinstance(t, torch.Tensor) and t.numel() == 1 and device_of(t) >= 0 for t in tensors):
             run.loss_there = tuple(tensors)
+        running.append(run)
     return run
 
 
@@ -69,8 +83,9 @@ def after_backward(run, result, failed):
             for stream in streams.values():
                 _tell_loss(stream, run if type(run) is tuple else (run, 1.0))
         return
-    progress.run = run.outer
+    progress.run = run.before
     if run.outer is None:
+        running[:] = [other for other in running if other is not run]
         _g.backward_done()
     run.end(failed)
     if run.outer is not None:
