@@ -219,9 +219,12 @@ static void flush(void)
 {
 	pthread_mutex_lock(&activities.lock);
 	uint64_t before = activities.added;
+	size_t dropped = 0;
 	pthread_mutex_unlock(&activities.lock);
 	our.api.flush_all(0);
+	our.api.dropped(NULL, 0, &dropped);
 	pthread_mutex_lock(&activities.lock);
+	activities.dropped += dropped;
 	our.quiet = activities.added == before ? our.quiet + 1 : 0;
 	pthread_mutex_unlock(&activities.lock);
 }

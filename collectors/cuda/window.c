@@ -25,9 +25,10 @@ static unsigned drain(struct gns_window *w, uint64_t now)
 static unsigned collect(struct gns_window *w, uint64_t now)
 {
 	if (w->mode == GNS_KERNELS_ON) {
-		if (now - w->flush_ns < GNS_WINDOW_FLUSH_NS)
+		if (now - w->flush_ns < GNS_WINDOW_FLUSH_NS && ++w->unflushed < GNS_WINDOW_FLUSH_STEPS)
 			return GNS_DO_MARK | GNS_DO_TELL;
 		w->flush_ns = now;
+		w->unflushed = 0;
 		return GNS_DO_MARK | GNS_DO_TELL | GNS_DO_FLUSH;
 	}
 	if (--w->left)

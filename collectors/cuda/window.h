@@ -16,6 +16,7 @@
 #define GNS_WINDOW_PERIOD 100u /* steps from window to window, at least */
 #define GNS_WINDOW_STEPS 2u    /* that are told */
 #define GNS_WINDOW_FLUSH_NS 1000000000u  /* between flushes */
+#define GNS_WINDOW_FLUSH_STEPS 100u      /* or so many steps, of a window that does not end */
 #define GNS_WINDOW_DRAIN_NS 10000000u    /* until the first flush of a window that is over; each next one waits twice as long */
 #define GNS_WINDOW_PATIENCE_NS 15000000000u /* until what has not come is given up */
 
@@ -40,6 +41,7 @@ struct gns_window {
 	uint32_t left;     /* steps to be told */
 	uint64_t cost_ns;  /* of the present window, on the host */
 	uint64_t drain_ns, flush_ns, gap_ns;
+	uint32_t unflushed; /* steps */
 };
 
 void gns_window_init(struct gns_window *window, enum gns_kernels_mode mode, double budget_pct);

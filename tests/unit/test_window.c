@@ -96,6 +96,9 @@ Test(window, on_means_every_step_from_the_second_on)
 		flushes += (what & GNS_DO_FLUSH) != 0;
 	}
 	cr_expect_eq(flushes, 100, "about once a second");
+	for (int i = flushes = 0; i < 1000; i++)
+		flushes += (gns_window_step(&w, now += MS / 2) & GNS_DO_FLUSH) != 0;
+	cr_expect_eq(flushes, 10, "or a hundred steps");
 }
 
 Test(window, off_and_stopped_do_nothing)
