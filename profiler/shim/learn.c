@@ -348,6 +348,9 @@ void gns_roles_adopt(struct gns_roles *r, const struct gns_learn_log *l)
 	}
 	for (unsigned i = 0; i < GNS_WHYS; i++)
 		r->why[i] += f->why[i];
+	memcpy(r->turn, f->turn, f->turns * sizeof *r->turn);
+	r->turns = f->turns;
+	r->turns_taken = 0;
 	r->steps_before = f->boundaries;
 	r->expected_gradients = f->gradients;
 	r->last_weight_use = r->products_at_boundary = r->products;

@@ -43,11 +43,12 @@ bool gns_learn_log_init(struct gns_learn_log *l)
 	memset(l, 0, sizeof *l);
 	l->last = gns_pages(ADDRESS_SLOTS * sizeof *l->last);
 	l->previous = gns_pages(USES * sizeof *l->previous);
+	l->following = gns_pages(USES * sizeof *l->following);
 	l->use = gns_pages(USES * sizeof *l->use);
 	l->index = gns_pages(INDEX_SLOTS * sizeof *l->index);
 	l->candidate = gns_pages(GNS_LOG_CANDIDATES * sizeof *l->candidate);
 	l->event = gns_pages(EVENTS * sizeof *l->event);
-	if (l->last && l->previous && l->use && l->index && l->candidate && l->event)
+	if (l->last && l->previous && l->following && l->use && l->index && l->candidate && l->event)
 		return true;
 	gns_learn_log_free(l);
 	return false;
@@ -57,6 +58,7 @@ void gns_learn_log_free(struct gns_learn_log *l)
 {
 	gns_pages_free(l->last, ADDRESS_SLOTS * sizeof *l->last);
 	gns_pages_free(l->previous, USES * sizeof *l->previous);
+	gns_pages_free(l->following, USES * sizeof *l->following);
 	gns_pages_free(l->use, USES * sizeof *l->use);
 	gns_pages_free(l->index, INDEX_SLOTS * sizeof *l->index);
 	gns_pages_free(l->candidate, GNS_LOG_CANDIDATES * sizeof *l->candidate);
@@ -103,6 +105,9 @@ static void chain_uses(struct gns_learn_log *l, const struct gns_logged *log, ui
 		while (l->last[at] && operand(log, l->last[at] - 1)->data != data)
 			at = (at + 1) % ADDRESS_SLOTS;
 		l->previous[u] = l->last[at];
+		l->following[u] = 0;
+		if (l->last[at])
+			l->following[l->last[at] - 1] = u + 1;
 		l->last[at] = u + 1;
 	}
 }
@@ -129,13 +134,14 @@ static struct gns_log_candidate *candidate_of(struct gns_learn_log *l, const str
 	return c;
 }
 
-/* The uses in which what operand `use` of a gradient product holds met a matrix that may be a weight: their other operands. */
-static unsigned find_met(const struct gns_learn_log *l, const struct gns_logged *log, uint32_t use, uint32_t *met)
+/* The uses, before or after, in which what operand `use` of a gradient product holds met a matrix that may be a weight: their other
+ * operands, nearest first. */
+static unsigned find_met(const struct gns_learn_log *l, const struct gns_logged *log, uint32_t use, const uint32_t *chain, uint32_t *met)
 {
 	const struct gns_operand *o = operand(log, use);
 	size_t other_width = operand(log, use ^ 1)->free_n;
 	unsigned n = 0, steps = 0;
-	for (uint32_t u = l->previous[use]; u && n < MET_MAX && steps < WALK_MAX; u = l->previous[u - 1], steps++) {
+	for (uint32_t u = chain[use]; u && n < MET_MAX && steps < WALK_MAX; u = chain[u - 1], steps++) {
 		const struct gns_product *p = &log[(u - 1) >> 1].product;
 		const struct gns_operand *then = operand(log, u - 1);
 		if (gradient_form(l, p) || then->free_n != o->sum_n || then->sum_n != o->free_n || then->sum_fast == l->wgrad_sum_fast ||
@@ -150,7 +156,7 @@ static unsigned find_met(const struct gns_learn_log *l, const struct gns_logged 
 static void note_event(struct gns_learn_log *l, const struct gns_logged *log, uint32_t at, uint32_t met, int hint)
 {
 	struct gns_log_candidate *c = candidate_of(l, log, met);
-	if (!c || l->n_events == EVENTS || (c->last_event && l->event[c->last_event - 1].at == at))
+	if (!c || l->n_events == EVENTS)
 		return;
 	l->event[l->n_events] = (struct gns_log_event){ .at = at, .met = met >> 1 };
 	*(c->last_event ? &l->event[c->last_event - 1].next : &c->first_event) = l->n_events + 1;
@@ -158,33 +164,52 @@ static void note_event(struct gns_learn_log *l, const struct gns_logged *log, ui
 	c->hint += hint;
 }
 
-/* A matrix that met both operands, each way, is the one; of several the one that met dY last (they shared X). Otherwise all
- * that were met may be. */
+/* The same matrix in both lists, the one way and the other: of several the latest. */
+static bool in_both(const struct gns_logged *log, const uint32_t *a, unsigned n_a, const uint32_t *b, unsigned n_b, uint32_t *forward)
+{
+	uint32_t latest = 0;
+	bool any = false;
+	for (unsigned i = 0; i < n_a; i++)
+		for (unsigned j = 0; j < n_b; j++) {
+			struct gns_key ka = key_of(log, a[i]), kb = key_of(log, b[j]);
+			uint32_t late = a[i] > b[j] ? a[i] : b[j];
+			if (!same_key(&ka, &kb) || operand(log, a[i])->sum_fast == operand(log, b[j])->sum_fast || (any && late <= latest))
+				continue;
+			any = true;
+			latest = late;
+			*forward = a[i] < b[j] ? a[i] : b[j];
+		}
+	return any;
+}
+
+/* Of several that shared X, each gets one of the gradients. */
+static void give_to_one(struct gns_learn_log *l, const struct gns_logged *log, uint32_t at, const uint32_t *met, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const struct gns_log_candidate *c = candidate_of(l, log, met[i]);
+		if (c && (!c->last_event || l->event[c->last_event - 1].met != met[i] >> 1)) {
+			note_event(l, log, at, met[i], 0);
+			return;
+		}
+	}
+	if (n)
+		note_event(l, log, at, met[0], 0);
+}
+
+/* A matrix that met both operands, each way, is the one; dY may meet it yet. Where none did, one that either met may be. */
 static void find_candidates(struct gns_learn_log *l, const struct gns_logged *log, uint32_t i)
 {
-	uint32_t met[2][MET_MAX], both[2] = { 0 };
-	unsigned n[2] = { find_met(l, log, 2 * i, met[0]), find_met(l, log, 2 * i + 1, met[1]) };
-	bool strong = false;
-	for (unsigned a = 0; a < n[0]; a++)
-		for (unsigned b = 0; b < n[1]; b++) {
-			struct gns_key ka = key_of(log, met[0][a]), kb = key_of(log, met[1][b]);
-			if (!same_key(&ka, &kb) || operand(log, met[0][a])->sum_fast == operand(log, met[1][b])->sum_fast)
-				continue;
-			uint32_t late = met[0][a] > met[1][b] ? met[0][a] : met[1][b];
-			if (strong && (both[0] > both[1] ? both[0] : both[1]) >= late)
-				continue;
-			both[0] = met[0][a];
-			both[1] = met[1][b];
-			strong = true;
-		}
+	uint32_t before[2][MET_MAX], after[MET_MAX], forward = 0;
+	unsigned n[2] = { find_met(l, log, 2 * i, l->previous, before[0]), find_met(l, log, 2 * i + 1, l->previous, before[1]) };
+	bool strong = in_both(log, before[0], n[0], before[1], n[1], &forward);
+	for (unsigned s = 0; s < 2 && !strong; s++)
+		if (n[s])
+			strong = in_both(log, before[s], n[s], after, find_met(l, log, 2 * i + (s ^ 1), l->following, after), &forward);
 	if (strong) {
-		uint32_t forward = both[0] < both[1] ? both[0] : both[1];
 		note_event(l, log, i, forward, operand(log, forward)->sum_fast ? 1 : -1);
 		return;
 	}
-	for (unsigned s = 0; s < 2; s++)
-		for (unsigned a = 0; a < n[s]; a++)
-			note_event(l, log, i, met[s][a], 0);
+	give_to_one(l, log, i, before[n[0] ? 0 : 1], n[0] ? n[0] : n[1]);
 }
 
 /* All uses under the candidate's key, oldest first, to l->use. */
@@ -575,6 +600,30 @@ static void list_weights(struct gns_learn_log *l)
 	}
 }
 
+/* The order of the gradients in the newest whole step: the events of all weights, of which each weight's are in order. */
+static void tell_turns(struct gns_learn_log *l)
+{
+	struct gns_found *f = &l->found;
+	if (f->points < 2)
+		return;
+	uint32_t from = f->point[f->points - 2], to = f->point[f->points - 1];
+	for (uint32_t k = 0; k < f->n; k++) {
+		const struct gns_log_candidate *c = &l->candidate[f->order[k]];
+		for (uint32_t e = c->first_event; e && f->turns < GNS_TURNS_MAX; e = l->event[e - 1].next) {
+			uint32_t at = l->event[e - 1].at, i = f->turns;
+			if (at < from || at >= to)
+				continue;
+			for (; i && l->use[i - 1] > at; i--) {
+				l->use[i] = l->use[i - 1];
+				f->turn[i] = f->turn[i - 1];
+			}
+			l->use[i] = at;
+			f->turn[i] = (uint16_t)k;
+			f->turns++;
+		}
+	}
+}
+
 static uint32_t count_verdicts(const struct gns_learn_log *l, enum verdict verdict)
 {
 	uint32_t n = 0;
@@ -614,6 +663,7 @@ static bool find_weights(struct gns_learn_log *l, const struct gns_logged *log, 
 	move_points_back(l, log);
 	count_steps(l, log);
 	list_weights(l);
+	tell_turns(l);
 	return f->n > 0;
 }
 

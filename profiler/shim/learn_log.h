@@ -35,6 +35,8 @@ struct gns_found {
 	uint32_t micro_steps, gradients;       /* of a step; gradients 0: their number differs */
 	uint32_t points, point[GNS_LOG_STEPS]; /* where steps begin: index into the log, ascending; the newest */
 	uint32_t boundaries;                   /* how many there were */
+	uint32_t turns;                        /* gradients of the newest whole step that are in turn[] */
+	uint16_t turn[GNS_TURNS_MAX];          /* whose they were, in order: index into order[] */
 	uint32_t changes;                      /* the most that any candidate changed: how long the log has been tried */
 	uint64_t why[GNS_WHYS];                /* of candidates that are none */
 };
@@ -57,6 +59,7 @@ struct gns_log_candidate {
 struct gns_learn_log {
 	uint32_t *last;      /* by address: newest use, +1 */
 	uint32_t *previous;  /* by use: the one before at this place of `last`, +1 */
+	uint32_t *following; /* and the one after, +1 */
 	uint32_t *use;       /* of one candidate, in order */
 	uint32_t *index;     /* by key: candidate, +1 */
 	struct gns_log_candidate *candidate;

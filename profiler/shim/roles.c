@@ -9,6 +9,7 @@
 #define INDEX_SLOTS (GNS_WEIGHTS_MAX * 2)
 #define REFERENCE 8
 #define LOST_AFTER 4 /* steps' worth of products without a weight, or of gradients without a step: they have moved */
+#define TURNS_AHEAD 64 /* gradients that may be missing in a step */
 #define RELEARN_FIRST 32 /* steps; then every time their number has doubled, if there are gradients that belong to no weight */
 
 const char *gns_reason_name(enum gns_reason reason)
@@ -28,8 +29,9 @@ bool gns_roles_init(struct gns_roles *r)
 	r->weights = gns_pages(GNS_WEIGHTS_MAX * sizeof *r->weights);
 	r->index = gns_pages(INDEX_SLOTS * sizeof *r->index);
 	r->first = gns_pages(GNS_FIRST_USES * sizeof *r->first);
+	r->turn = gns_pages(GNS_TURNS_MAX * sizeof *r->turn);
 	r->orphans = gns_pages(GNS_WEIGHTS_MAX * sizeof *r->orphans);
-	if (!gns_use_table_init(&r->uses) || !r->orphans || !r->weights || !r->index || !r->first) {
+	if (!gns_use_table_init(&r->uses) || !r->turn || !r->orphans || !r->weights || !r->index || !r->first) {
 		gns_roles_free(r);
 		return false;
 	}
@@ -46,6 +48,8 @@ void gns_roles_free(struct gns_roles *r)
 	gns_pages_free(r->index, INDEX_SLOTS * sizeof *r->index);
 	gns_pages_free(r->first, GNS_FIRST_USES * sizeof *r->first);
 	gns_pages_free(r->orphans, GNS_WEIGHTS_MAX * sizeof *r->orphans);
+	gns_pages_free(r->turn, GNS_TURNS_MAX * sizeof *r->turn);
+	r->turn = NULL;
 	r->orphans = NULL;
 	r->weights = NULL;
 	r->index = NULL;
@@ -140,6 +144,7 @@ void gns_roles_restart(struct gns_roles *r)
 	gns_use_table_next_cycle(&r->uses);
 	r->uses.no_prints = false;
 	gns_roles_relearn(r);
+	r->turns = 0;
 	r->n_weights = r->settle = r->held = r->learned_steps = r->fruitless = 0;
 	r->any_record = r->backward_seen = r->step_unclaimed = false;
 	r->gradients = r->step_gradients = 0;
@@ -309,12 +314,33 @@ static bool settle_by_dgrad(struct gns_roles *r, struct gns_use **met, unsigned 
 	return false;
 }
 
+static void take_all(struct gns_roles *r, struct gns_use **met, unsigned n, uint32_t index)
+{
+	for (unsigned i = 0; i < n; i++)
+		met[i]->taken |= gns_weight_find(r, &met[i]->weight) == &r->weights[index];
+}
+
 static void take_forward(struct gns_roles *r, struct gns_use **met, unsigned n, uint32_t index)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (gns_weight_find(r, &met[i]->weight) == &r->weights[index] &&
 		    met[i]->weight_sum_fast == r->weights[index].forward_sum_fast)
 			met[i]->taken = true;
+}
+
+/* By address alone one that was met may be of another matrix that stood there: the one whose turn it is, is preferred. */
+static bool settle_by_turn(struct gns_roles *r, struct gns_verdict *out)
+{
+	for (uint32_t at = r->turns_taken; at < r->turns && at < r->turns_taken + TURNS_AHEAD; at++)
+		for (unsigned i = 0; i < out->n; i++)
+			if (out->weight[i] == r->turn[at]) {
+				out->weight[0] = out->weight[i];
+				out->output_gradient[0] = out->output_gradient[i];
+				out->n = 1;
+				r->turns_taken = at + 1;
+				return true;
+			}
+	return false;
 }
 
 static void see_gradient(struct gns_roles *r, const struct gns_product *p, struct gns_verdict *out)
@@ -324,7 +350,10 @@ static void see_gradient(struct gns_roles *r, const struct gns_product *p, struc
 	unsigned n_right = gns_use_table_find(&r->uses, &p->right, p->m, p->dtype, right);
 	collect(r, left, n_left, p->right.data, out);
 	collect(r, right, n_right, p->left.data, out);
-	if (!settle_by_dgrad(r, right, n_right, p->right.data, out))
+	if (settle_by_turn(r, out)) {
+		take_all(r, left, n_left, out->weight[0]);
+		take_all(r, right, n_right, out->weight[0]);
+	} else if (!settle_by_dgrad(r, right, n_right, p->right.data, out))
 		settle_by_dgrad(r, left, n_left, p->left.data, out);
 	if (out->n == 1) {
 		take_forward(r, left, n_left, out->weight[0]);
@@ -388,6 +417,7 @@ static void begin_counted_step(struct gns_roles *r, struct gns_verdict *out)
 	for (uint32_t i = 0; i < r->n_weights_used; i++)
 		r->weights[i].gradients = 0;
 	r->boundaries++;
+	r->turns_taken = 0;
 	r->steps_before += r->adopted;
 	r->step_products = r->products - r->products_at_boundary;
 	r->products_at_boundary = r->products;

@@ -28,6 +28,7 @@
 
 #define GNS_WEIGHTS_MAX 16384u /* candidates included; weights proper are far fewer */
 #define GNS_WRITES 1024u
+#define GNS_TURNS_MAX 8192u
 
 enum gns_reason { /* why a product of weight-gradient form is not taken for one, or a candidate not for a weight */
 	GNS_WHY_NONE = 0,
@@ -118,6 +119,8 @@ struct gns_roles {
 	uint32_t steps_before;       /* steps that had passed when the first weights were learned */
 	uint32_t expected_gradients; /* of those weights in the last of these steps */
 	uint32_t layout_tries, fruitless;
+	uint16_t *turn;              /* on a device: whose gradients a step has, in order, as learned; GNS_TURNS_MAX */
+	uint32_t turns, turns_taken;
 	bool adopted;                /* from a log, and no step has begun since */
 	struct gns_key trigger;      /* whose use brought about the newest scan, while learning */
 	uint32_t held, learned_steps;

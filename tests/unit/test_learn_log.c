@@ -19,7 +19,7 @@
 
 struct setup { /* what is 0: one micro-step, 4 sequences, one head, Adam */
 	const char *name;
-	bool attention, copies, gated, feed_forward, full_batch, bf16, adam, shared, head_only, column_major, recompute, kept, small;
+	bool attention, copies, gated, feed_forward, full_batch, bf16, adam, shared, head_only, column_major, recompute, kept, small, gradient_first;
 	int heads, micro_steps, sequences;
 	float lr;
 	unsigned frozen; /* bit of a weight */
@@ -182,19 +182,27 @@ static struct mat linear(struct mat x, int w)
 	return multiply(x, false, sim->weight[w], true);
 }
 
+static void weight_gradient(struct mat x, int w, struct mat dy)
+{
+	if (sim->set.frozen >> w & 1)
+		return;
+	sim->now = (signed char)w;
+	struct mat dw = multiply(dy, true, x, false);
+	sim->now = -1;
+	add_to(sim->grad[w], dw);
+	give(dw);
+}
+
 /* Returns dx, or nothing for a first layer. */
 static struct mat linear_back(struct mat x, int w, struct mat dy, bool first)
 {
 	struct mat dx = { 0 };
+	if (sim->set.gradient_first)
+		weight_gradient(x, w, dy);
 	if (!first)
 		dx = multiply(dy, false, sim->weight[w], false);
-	if (!(sim->set.frozen >> w & 1)) {
-		sim->now = (signed char)w;
-		struct mat dw = multiply(dy, true, x, false);
-		sim->now = -1;
-		add_to(sim->grad[w], dw);
-		give(dw);
-	}
+	if (!sim->set.gradient_first)
+		weight_gradient(x, w, dy);
 	return dx;
 }
 
@@ -468,9 +476,12 @@ static void one_pass(uint64_t seed)
 		give(o);
 		attend_back(heads, d_o, &dq, &dk, &dv);
 		give(d_o);
-		list[0] = linear_back(h0, w, dq, false);
-		list[1] = linear_back(h0, w + 1, dk, false);
-		list[2] = linear_back(h0, w + 2, dv, false);
+		struct mat dy[3] = { dq, dk, dv };
+		for (int i = 0; i < 3; i++)
+			if (s->gradient_first)
+				weight_gradient(h0, w + i, dy[i]);
+		for (int i = 0; i < 3; i++)
+			list[i] = s->gradient_first ? multiply(dy[i], false, sim->weight[w + i], false) : linear_back(h0, w + i, dy[i], false);
 		for (int i = 0; i < 3; i++) {
 			add_to(dh, list[i]);
 			give(list[i]);
@@ -654,6 +665,8 @@ static const struct setup setups[] = {
 	{ .name = "attention, one head, kept, K biased", .attention = true, .copies = true, .sequences = 1, .kept = true, .k_bias = 8 },
 	{ .name = "attention, gated, frozen", .attention = true, .copies = true, .heads = 2, .feed_forward = true, .gated = true,
 	  .frozen = 1 << 2 | 1 << 5 },
+	{ .name = "attention, gradients first", .attention = true, .copies = true, .heads = 2, .gradient_first = true },
+	{ .name = "gated, gradients first", .feed_forward = true, .gated = true, .gradient_first = true },
 	{ .name = "frozen first layer", .feed_forward = true, .frozen = 1 },
 	{ .name = "one weight twice", .shared = true },
 	{ .name = "column-major", .feed_forward = true, .gated = true, .column_major = true },
