@@ -4,7 +4,6 @@
  * gnscope. The same binary runs on the fakes and on real devices: LD_LIBRARY_PATH decides. With --truth a second run of the same
  * training, without graphs, also computes every sample's own gradient, from operands copied back after each step (gpu_truth.c). */
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,24 +13,13 @@
 
 #include "gpu_api.h"
 #include "gpu_mlp_kernels.h"
+#include "gpu_mlp_options.h"
 #include "gpu_product.h"
 #include "gpu_truth.h"
 
 extern const unsigned char gpu_mlp_image[];
 
 #define CLASSES 10
-#define DEVICES 2
-#define STREAMS 2
-
-struct options {
-	int steps, batch, tokens, in, hidden, accumulate, capture, streams, devices;
-	enum gpu_api api;
-	bool wide, attention, bgrad, weights_first, hash;
-	enum mlp_type type, g_type;
-	double lr, momentum;
-	uint64_t seed;
-	const char *losses, *truth;
-};
 
 enum kernel { RELU, DRELU, ADD, LOSS, SOFTMAX, DSOFTMAX, DESCEND, KERNELS };
 static const char *const kernel_names[KERNELS] = { "mlp_relu", "mlp_drelu", "mlp_add", "mlp_loss", "mlp_softmax", "mlp_dsoftmax",
@@ -39,7 +27,7 @@ static const char *const kernel_names[KERNELS] = { "mlp_relu", "mlp_drelu", "mlp
 
 struct device {
 	CUcontext context;
-	CUstream stream[STREAMS];
+	CUstream stream[MLP_STREAMS];
 	CUevent fork, join;
 	CUfunction kernel[KERNELS];
 	struct gpu_blas blas;
@@ -57,9 +45,9 @@ struct linear {
 enum layer { FC1, QUERY, KEY, VALUE, OUTPUT, FC2, FC3, LAYERS };
 
 struct model {
-	struct options o;
+	struct mlp_options o;
 	int rows; /* of a micro-step */
-	struct device device[DEVICES];
+	struct device device[MLP_DEVICES];
 	struct device *last; /* of fc2 and fc3 */
 	struct linear layer[LAYERS];
 	void *x, *h1, *q, *k, *v, *p, *a, *o1, *h2, *h2_far, *h3, *y;
@@ -168,14 +156,14 @@ static void launch(struct device *d, enum kernel kernel, size_t threads, void *a
 			    parameters, NULL), kernel_names[kernel]);
 }
 
-static void device_open(struct device *d, int ordinal, const struct options *o)
+static void device_open(struct device *d, int ordinal, const struct mlp_options *o)
 {
 	CUdevice number;
 	CUmodule module;
 	must(cuDeviceGet(&number, ordinal), "cuDeviceGet");
 	must(cuDevicePrimaryCtxRetain(&d->context, number), "cuDevicePrimaryCtxRetain");
 	use(d);
-	for (int i = 0; i < STREAMS; i++)
+	for (int i = 0; i < MLP_STREAMS; i++)
 		must(cuStreamCreate(&d->stream[i], CU_STREAM_NON_BLOCKING), "cuStreamCreate");
 	must(cuEventCreate(&d->fork, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
 	must(cuEventCreate(&d->join, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
@@ -212,7 +200,7 @@ static void linear_init(struct model *m, enum layer which, const char *name, str
 
 static void buffers_init(struct model *m)
 {
-	const struct options *o = &m->o;
+	const struct mlp_options *o = &m->o;
 	size_t rows = (size_t)m->rows, item = gpu_size(o->type), micro = (size_t)o->accumulate;
 	size_t hidden = rows * (size_t)o->hidden * item, scores = rows * (size_t)o->tokens * item, classes = rows * CLASSES * item;
 	void **near[] = { &m->h1, &m->q, &m->k, &m->v, &m->a, &m->o1, &m->h2, &m->dh2, &m->da, &m->dq, &m->dk, &m->dv, &m->dh1 };
@@ -235,7 +223,7 @@ static void buffers_init(struct model *m)
 	m->loss = device_memory(rows * sizeof(float) * micro);
 }
 
-static void model_init(struct model *m, const struct options *o)
+static void model_init(struct model *m, const struct mlp_options *o)
 {
 	int count = 0;
 	*m = (struct model){ .o = *o, .rows = o->batch * o->tokens, .state = o->seed };
@@ -586,107 +574,10 @@ static uint64_t weights_hash(struct model *m)
 	return hash;
 }
 
-/* ---- options ---- */
-
-static const char usage[] =
-	"Usage: gpu_mlp [OPTION]...\n"
-	"Train a small network on a GPU by cuBLAS.\n\n"
-	"  --type T         fp32, fp64 or bf16 (fp32); bf16 keeps float32 master weights\n"
-	"  --grad-type T    of weight gradients, where it is not --type\n"
-	"  --api A          gemm, gemmex, lt or lt-row (gemmex)\n"
-	"  --wide           the 64-bit forms\n"
-	"  --batch N        samples of a micro-step (32)\n"
-	"  --tokens N       rows of a sample (1)\n"
-	"  --in N, --hidden N   widths (48, 64)\n"
-	"  --accumulate N   micro-steps of a step (1)\n"
-	"  --attention      a block of attention with batched products\n"
-	"  --weights-first  each layer's weight gradient before its data gradient\n"
-	"  --bgrad          sums of output gradients beside weight gradients (--api lt)\n"
-	"  --capture K      from step K + 1 on replay a graph (0: never)\n"
-	"  --streams N      1, or 2: weight gradients on a stream of their own\n"
-	"  --devices N      1, or 2: the second has the last two layers\n"
-	"  --steps N        (60)\n"
-	"  --lr X, --momentum X   (0.05, 0.9)\n"
-	"  --seed N         (1)\n"
-	"  --losses FILE    write every step's loss as an exact hexadecimal float\n"
-	"  --truth FILE     write every weight's exact per-sample norms, a JSON object a step\n"
-	"  --weights-hash   print the FNV-1a hash of the final weights\n";
-
-static double number(const char *name, const char *text, double low, double high)
-{
-	char *end;
-	double v = strtod(text, &end);
-	if (*end || end == text || !(v >= low && v <= high))
-		gpu_die("--%s %s: not a number from %g to %g", name, text, low, high);
-	return v;
-}
-
-static int word(const char *name, const char *text, const char *const *words)
-{
-	for (int i = 0; words[i]; i++)
-		if (strcmp(words[i], text) == 0)
-			return i;
-	gpu_die("--%s %s: see --help", name, text);
-}
-
-static struct options parse(int argc, char **argv)
-{
-	enum { TYPE = 1, G_TYPE, API, WIDE, BATCH, TOKENS, IN, HIDDEN, ACCUMULATE, ATTENTION, BGRAD, FIRST, CAPTURE, STREAM, DEVICE, STEPS, LR, MOMENTUM,
-	       SEED, LOSSES, TRUTH, HASH, HELP };
-	static const struct option longs[] = {
-		{ "type", 1, NULL, TYPE }, { "grad-type", 1, NULL, G_TYPE }, { "api", 1, NULL, API }, { "wide", 0, NULL, WIDE },
-		{ "batch", 1, NULL, BATCH }, { "tokens", 1, NULL, TOKENS }, { "in", 1, NULL, IN }, { "hidden", 1, NULL, HIDDEN },
-		{ "accumulate", 1, NULL, ACCUMULATE }, { "attention", 0, NULL, ATTENTION }, { "bgrad", 0, NULL, BGRAD },
-		{ "weights-first", 0, NULL, FIRST },
-		{ "capture", 1, NULL, CAPTURE }, { "streams", 1, NULL, STREAM }, { "devices", 1, NULL, DEVICE }, { "steps", 1, NULL, STEPS },
-		{ "lr", 1, NULL, LR }, { "momentum", 1, NULL, MOMENTUM }, { "seed", 1, NULL, SEED }, { "losses", 1, NULL, LOSSES },
-		{ "truth", 1, NULL, TRUTH }, { "weights-hash", 0, NULL, HASH }, { "help", 0, NULL, HELP }, { NULL, 0, NULL, 0 },
-	};
-	static const char *const types[] = { "", "fp32", "fp64", "bf16", NULL }, *const apis[] = { "gemm", "gemmex", "lt", "lt-row", NULL };
-	struct options o = { .steps = 60, .batch = 32, .tokens = 1, .in = 48, .hidden = 64, .accumulate = 1, .streams = 1, .devices = 1,
-			     .api = GPU_GEMM_EX, .type = MLP_F32, .lr = 0.05, .momentum = 0.9, .seed = 1 };
-	for (int c, at; (c = getopt_long(argc, argv, "", longs, &at)) != -1;) {
-		const char *name = c == '?' ? "" : longs[at].name;
-		switch (c) {
-		case TYPE: o.type = (enum mlp_type)word(name, optarg, types); break;
-		case G_TYPE: o.g_type = (enum mlp_type)word(name, optarg, types); break;
-		case API: o.api = (enum gpu_api)word(name, optarg, apis); break;
-		case WIDE: o.wide = true; break;
-		case BATCH: o.batch = (int)number(name, optarg, 1, 1 << 20); break;
-		case TOKENS: o.tokens = (int)number(name, optarg, 1, 1 << 16); break;
-		case IN: o.in = (int)number(name, optarg, 1, 1 << 16); break;
-		case HIDDEN: o.hidden = (int)number(name, optarg, 1, 1 << 16); break;
-		case ACCUMULATE: o.accumulate = (int)number(name, optarg, 1, 1 << 10); break;
-		case ATTENTION: o.attention = true; break;
-		case BGRAD: o.bgrad = true; break;
-		case FIRST: o.weights_first = true; break;
-		case CAPTURE: o.capture = (int)number(name, optarg, 0, 1 << 20); break;
-		case STREAM: o.streams = (int)number(name, optarg, 1, STREAMS); break;
-		case DEVICE: o.devices = (int)number(name, optarg, 1, DEVICES); break;
-		case STEPS: o.steps = (int)number(name, optarg, 0, 1 << 30); break;
-		case LR: o.lr = number(name, optarg, 0, 1e6); break;
-		case MOMENTUM: o.momentum = number(name, optarg, 0, 1); break;
-		case SEED: o.seed = (uint64_t)number(name, optarg, 0, 0x1p53); break;
-		case LOSSES: o.losses = optarg; break;
-		case TRUTH: o.truth = optarg; break;
-		case HASH: o.hash = true; break;
-		case HELP: fputs(usage, stdout); exit(0);
-		default: fputs(usage, stderr); exit(2);
-		}
-	}
-	if (optind < argc)
-		gpu_die("unexpected argument %s; see --help", argv[optind]);
-	if (o.capture && o.devices > 1)
-		gpu_die("--capture is of one device");
-	if (!o.g_type)
-		o.g_type = o.type;
-	return o;
-}
-
 int main(int argc, char **argv)
 {
 	static struct model m;
-	struct options o = parse(argc, argv);
+	struct mlp_options o = mlp_options_parse(argc, argv);
 	model_init(&m, &o);
 	double loss = train(&m);
 	if (o.hash)
