@@ -43,6 +43,8 @@ void gns_reducing_count(enum gns_reduce_why why);
 /* Another step begins, of the clock that goes; the one before was closed or is given up. */
 void gns_reducing_begin(uint64_t step, bool measured);
 void gns_reducing_mark(uint64_t next); /* marks alone tell the steps: one ends */
+/* The process is about to be told of: by then its rank should be known. */
+void gns_reducing_hello(void);
 /* A backward pass has begun in the step in progress. */
 void gns_reducing_backward(void);
 /* Reductions of the step in progress are still to come: it is not over with its last product. */

@@ -87,14 +87,20 @@ uint32_t gns_reducing_gradient_tracks(const struct gns_reducing *r)
 	return n;
 }
 
+/* Communicators of gradients; while none is known to be one, the largest. */
 void gns_reducing_know_ranks(struct gns_reducing *r)
 {
 	uint32_t world = 0, rank = UINT32_MAX, devices = 0;
+	bool known = gns_reducing_gradient_tracks(r) > 0;
 	for (uint32_t i = 0; i < r->reduce.n_tracks; i++) {
 		const struct gns_reduce_track *t = &r->reduce.track[i];
-		if (gns_reduce_what(&r->reduce, t))
+		if (!t->comm || !t->calls || t->world < world || (known && gns_reduce_what(&r->reduce, t)))
 			continue;
-		world = t->world > world ? t->world : world;
+		if (t->world > world) {
+			rank = UINT32_MAX;
+			devices = 0;
+		}
+		world = t->world;
 		rank = t->rank < rank ? t->rank : rank;
 		devices++;
 	}
@@ -118,6 +124,12 @@ static void count_doubts(const struct gns_reducing *r)
 		if (why == GNS_REDUCE_UNSURE || why == GNS_REDUCE_SEVERAL || why == GNS_REDUCE_FORWARD)
 			gns_reducing_count(why);
 	}
+}
+
+void gns_reducing_hello(void)
+{
+	if (gns_core.reducing && gns_core.publish.hello)
+		gns_reducing_know_ranks(gns_core.reducing);
 }
 
 /* Steps that others tell. */

@@ -124,6 +124,7 @@ static uint32_t steps_before(void)
 /* The steps that went by while weights were being found: unmeasured, with their times where every boundary was seen. */
 static void report_learned_steps(void)
 {
+	gns_reducing_hello();
 	uint32_t steps = steps_before();
 	bool times = gns_core.n_boundaries == steps && steps <= GNS_BOUNDARY_TIMES;
 	uint64_t spent = gns_core.steps.overhead_ns;
