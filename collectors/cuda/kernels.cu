@@ -346,7 +346,59 @@ static __device__ inline double statistic_at(const gns_cu_statistic &s, uint64_t
 	return s.data ? value_at(s.data, s.dtype, (int64_t)sample * s.sample_step + (int64_t)row * s.row_stride) : absent;
 }
 
-template <class T, bool VEC> static __device__ inline void column_sums(const gns_cu_columns &a)
+template <class A, int n> static __device__ inline void add_columns(const A (&y)[n], const A (&x)[n], A mean, A rstd, A (&acc)[n])
+{
+#pragma unroll
+	for (int i = 0; i < n; i++)
+		acc[i] = multiply_add((x[i] - mean) * rstd, y[i], acc[i]);
+}
+
+/* Rows from `from` on, one in WARPS, of this lane's columns; FULL: all of them are there, and rows aligned. GAIN: y times x. */
+template <class T, bool FULL, bool GAIN>
+static __device__ inline void column_chunk(const gns_cu_columns &a, uint64_t from, uint64_t to, uint64_t col, typename of<T>::acc (&acc)[vec<T>::n])
+{
+	typedef typename of<T>::acc A;
+	enum { n = vec<T>::n };
+	const uint64_t sample = blockIdx.z;
+	uint64_t t = from;
+	A y[n], x[n];
+
+	for (; FULL && t + (BATCH - 1) * WARPS < to; t += BATCH * WARPS) {
+		raw16 raw[BATCH], other[BATCH];
+#pragma unroll
+		for (int r = 0; r < BATCH; r++) {
+			raw[r] = *(const raw16 *)(row_at<T>(a.y, sample, t + r * WARPS) + col);
+			if (GAIN)
+				other[r] = *(const raw16 *)(row_at<T>(a.x, sample, t + r * WARPS) + col);
+		}
+#pragma unroll
+		for (int r = 0; r < BATCH; r++) {
+			const uint64_t at = t + r * WARPS;
+			unpack(raw[r], (const T *)0, y);
+			if (GAIN) {
+				unpack(other[r], (const T *)0, x);
+				add_columns<A, n>(y, x, (A)statistic_at(a.mean, sample, at, 0), (A)statistic_at(a.rstd, sample, at, 1), acc);
+			} else {
+#pragma unroll
+				for (int i = 0; i < n; i++)
+					acc[i] += y[i];
+			}
+		}
+	}
+#pragma unroll 1
+	for (; t < to; t += WARPS) {
+		const T *row = row_at<T>(a.y, sample, t), *other = row_at<T>(a.x, sample, t);
+#pragma unroll
+		for (int i = 0; i < n; i++) {
+			const bool there = col + i < a.y.cols;
+			y[i] = there ? widen(row[(int64_t)(col + i) * a.y.col_stride]) : 0;
+			x[i] = GAIN && there ? widen(other[(int64_t)(col + i) * a.x.col_stride]) : 1;
+		}
+		add_columns<A, n>(y, x, GAIN ? (A)statistic_at(a.mean, sample, t, 0) : 0, GAIN ? (A)statistic_at(a.rstd, sample, t, 1) : 1, acc);
+	}
+}
+
+template <class T> static __device__ inline void columns(const gns_cu_columns &a)
 {
 	typedef typename of<T>::acc A;
 	enum { n = vec<T>::n, tile = LANES * n };
@@ -354,30 +406,17 @@ template <class T, bool VEC> static __device__ inline void column_sums(const gns
 	const uint64_t sample = blockIdx.z, lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
 	const uint64_t base = (uint64_t)blockIdx.x * tile, col = base + lane * n, from = blockIdx.y * a.chunk_rows;
 	const uint64_t to = from + a.chunk_rows < a.y.rows ? from + a.chunk_rows : a.y.rows;
+	const bool full = a.y.vec && (!a.x.data || a.x.vec) && base + tile <= a.y.cols;
 	A acc[n] = {0};
 
-	for (uint64_t t = from + warp; t < to; t += WARPS * BATCH) {
-		const T *row[BATCH], *other[BATCH];
-		bool there[BATCH];
-		A y[BATCH][n], x[BATCH][n];
-#pragma unroll
-		for (int r = 0; r < BATCH; r++) {
-			there[r] = t + WARPS * r < to;
-			row[r] = row_at<T>(a.y, sample, there[r] ? t + WARPS * r : t);
-			other[r] = row_at<T>(a.x, sample, there[r] ? t + WARPS * r : t);
-		}
-		load_rows<T, VEC, BATCH>(row, there, a.y, col, y);
-		if (a.x.data)
-			load_rows<T, VEC, BATCH>(other, there, a.x, col, x);
-#pragma unroll
-		for (int r = 0; r < BATCH; r++) {
-			const uint64_t at = there[r] ? t + WARPS * r : t;
-			const A mean = (A)statistic_at(a.mean, sample, at, 0), rstd = (A)statistic_at(a.rstd, sample, at, 1);
-#pragma unroll
-			for (int i = 0; i < n; i++)
-				acc[i] = multiply_add(a.x.data ? (x[r][i] - mean) * rstd : (A)1, y[r][i], acc[i]);
-		}
-	}
+	if (full && a.x.data)
+		column_chunk<T, true, true>(a, from + warp, to, col, acc);
+	else if (full)
+		column_chunk<T, true, false>(a, from + warp, to, col, acc);
+	else if (a.x.data)
+		column_chunk<T, false, true>(a, from + warp, to, col, acc);
+	else
+		column_chunk<T, false, false>(a, from + warp, to, col, acc);
 #pragma unroll
 	for (int i = 0; i < n; i++)
 		by_warp[warp][lane * n + i] = acc[i];
@@ -388,14 +427,6 @@ template <class T, bool VEC> static __device__ inline void column_sums(const gns
 			sum += by_warp[w][threadIdx.x];
 		((A *)a.part)[(sample * gridDim.y + blockIdx.y) * a.y.cols + base + threadIdx.x] = (A)sum;
 	}
-}
-
-template <class T> static __device__ inline void columns(const gns_cu_columns &a)
-{
-	if (a.y.vec && (!a.x.data || a.x.vec))
-		column_sums<T, true>(a);
-	else
-		column_sums<T, false>(a);
 }
 
 template <class T> static __device__ inline void inner(const gns_cu_inner &a)
@@ -545,15 +576,18 @@ static __device__ inline void print(const gns_cu_print &a)
 
 ENTRIES(direction, gns_cu_direction)
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
-#define BUCKET_BLOCKS 1 /* there nvcc 13.0 spills in 128 registers */
+#define HEAVY_BLOCKS 1 /* there nvcc 13.0 spills in 128 registers */
 #else
-#define BUCKET_BLOCKS 2
+#define HEAVY_BLOCKS 2
 #endif
 /* Blocks a multiprocessor, and with them registers a thread: for loads enough in flight. */
 ENTRIES_OF(norm2, gns_cu_norm2, (GNS_CU_THREADS, 4))
-ENTRIES_OF(buckets, gns_cu_buckets, (GNS_CU_THREADS, BUCKET_BLOCKS))
+ENTRY(gns_buckets_f32, (GNS_CU_THREADS, HEAVY_BLOCKS), gns_cu_buckets, buckets<float>(a))
+ENTRY(gns_buckets_f64, (GNS_CU_THREADS, 1), gns_cu_buckets, buckets<double>(a))
+ENTRY(gns_buckets_f16, (GNS_CU_THREADS, HEAVY_BLOCKS), gns_cu_buckets, buckets<f16>(a))
+ENTRY(gns_buckets_bf16, (GNS_CU_THREADS, HEAVY_BLOCKS), gns_cu_buckets, buckets<bf16>(a))
 ENTRIES_OF(weigh, gns_cu_weigh, (GNS_CU_THREADS, 2))
-ENTRIES(columns, gns_cu_columns)
+ENTRIES_OF(columns, gns_cu_columns, (GNS_CU_THREADS, HEAVY_BLOCKS))
 ENTRIES(gram, gns_cu_gram)
 ENTRIES(inner, gns_cu_inner)
 ENTRIES(embedding, gns_cu_embedding)

@@ -173,6 +173,27 @@ Test(cuda_kernels, sketch_follows_from_the_sign_bits_in_every_type_and_order)
 	check_linear(2, 17, 64, 48, GNS_F16, GNS_F32, PLAIN, true);
 }
 
+/* Rows of X with a mean that is large beside their spread, as activations have it: what is sketched is what is left. */
+Test(cuda_kernels, sketch_has_the_right_mean_and_little_spread)
+{
+	enum { T = 64, IN = 24, OUT = 40, SEEDS = 2000 };
+	double x[T * IN], y[T * OUT], mean = 0, squares = 0;
+
+	for (int i = 0; i < T * IN; i++)
+		x[i] = eighths(i % IN % 3);
+	for (int i = 0; i < T * OUT; i++)
+		y[i] = eighths(0.125);
+	const double truth = exact_by_hand(x, y, T, IN, OUT);
+	for (uint64_t seed = 0; seed < SEEDS; seed++) {
+		const double value = sketch_by_hand(x, y, T, IN, OUT, seed, 3, seed % 7) / truth;
+		mean += value / SEEDS;
+		squares += value * value / SEEDS;
+	}
+	const double spread = sqrt(squares - mean * mean);
+	cr_assert_leq(fabs(mean - 1), 4 * spread / sqrt(SEEDS), "mean %.5f of the exact one, spread %.3g", mean, spread);
+	cr_assert_lt(spread, 0.1);
+}
+
 Test(cuda_kernels, sketch_of_all_sizes)
 {
 	const size_t sizes[][4] = {
