@@ -15,6 +15,9 @@
 
 #include "gpu_api.h"
 
+int cudaStreamEndCapture(CUstream stream, CUgraph *graph);
+int cudaGraphLaunch(CUgraphExec exec, CUstream stream);
+
 enum { BATCH = 24, IN = 40, HIDDEN = 32, OUT = 12 };
 #define OK(call)                                                            \
 	do {                                                                \
@@ -148,6 +151,23 @@ static void have_child(bool becomes_another)
 	OK(status);
 }
 
+/* A graph that has nothing to do with the training: a buffer of its own is filled. */
+static void use_graph(int launches)
+{
+	CUdeviceptr own = room(4);
+	CUgraph graph;
+	CUgraphExec exec;
+	OK(cuStreamBeginCapture_v2(gpu.stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
+	OK(cuMemsetD32Async(own, 1, 4, gpu.stream));
+	OK(cudaStreamEndCapture(gpu.stream, &graph));
+	OK(cuGraphInstantiateWithFlags(&exec, graph, 0));
+	for (int i = 0; i < launches; i++)
+		OK(cudaGraphLaunch(exec, gpu.stream));
+	OK(cuGraphLaunch(exec, gpu.stream));
+	OK(cuStreamSynchronize(gpu.stream));
+	drop(own);
+}
+
 static void between_steps(int i, int steps)
 {
 	if (is("stream")) { /* a new one each step, behind the old one, which still has work */
@@ -170,6 +190,8 @@ static void between_steps(int i, int steps)
 		OK(cuDevicePrimaryCtxReset_v2(0));
 		open_device();
 	}
+	if (is("graph") && i == steps / 2)
+		use_graph(5);
 	if (is("exit") && i == steps - 2)
 		exit(3);
 	if (is("_exit") && i == steps - 2)

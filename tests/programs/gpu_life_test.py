@@ -13,7 +13,7 @@ LIBRARY, WATCH, LIFE, FAKES = sys.argv[1:5]
 STEPS = 30
 # how, its exit status, the least number of measured steps of both weights
 LIVES = [("plain", 0, 12), ("stream", 0, 12), ("memory", 0, 12), ("pool", 0, 12), ("fork", 0, 12), ("spawn", 0, 12), ("thread", 0, 12),
-         ("destroy", 0, 12), ("reset", 0, 4), ("exit", 3, 10), ("_exit", 4, 8), ("thread_exit", 5, 12)]
+         ("graph", 0, 12), ("destroy", 0, 12), ("reset", 0, 4), ("exit", 3, 10), ("_exit", 4, 8), ("thread_exit", 5, 12)]
 failed = 0
 
 
@@ -33,6 +33,10 @@ def live(how, status, least):
         assert 0 < float(big) <= float(small) * 1.5, f"step {step}: q_small {small}, q_big {big}"
         steps.setdefault(step, set()).add(param)
     full = sum(len(params) == 2 for params in steps.values())
+    if how == "graph":  # the runtime's own call of the driver is not a second launch
+        counts = {n: max(map(int, re.findall(rf"COUNTER name={n} value=(\d+) .*collector=cuda ", records)), default=0)
+                  for n in ("cudaStreamEndCapture", "cuStreamEndCapture", "cudaGraphLaunch", "cuGraphLaunch", "graph_launches")}
+        assert list(counts.values()) == [1, 0, 5, 1, 6], counts
     print(f"{how}: {full} of {STEPS} steps", flush=True)
     assert full >= least, f"{full} steps of both weights, not {least}"
 

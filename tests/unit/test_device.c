@@ -339,6 +339,35 @@ Test(device, threads_work_side_by_side)
 	cr_assert_eq(stats().errors, 0);
 }
 
+static pthread_barrier_t line;
+static void *meet(void *context)
+{
+	struct gns_device *device = NULL;
+	OK(cuCtxSetCurrent(context));
+	pthread_barrier_wait(&line);
+	while (!device) {
+		enum gns_device_off why;
+		device = gns_device_current(&why);
+		cr_assert(device || why == GNS_DEVICE_CAPTURING); /* another thread is just making it; nobody waits */
+	}
+	return device;
+}
+
+Test(device, is_made_once_by_many_threads)
+{
+	pthread_t threads[6];
+	void *device;
+	CUcontext context = use_device(0);
+	OK(pthread_barrier_init(&line, NULL, 6));
+	for (int i = 0; i < 6; i++)
+		OK(pthread_create(&threads[i], NULL, meet, context));
+	for (int i = 0; i < 6; i++) {
+		OK(pthread_join(threads[i], &device));
+		cr_assert_eq(device, current());
+	}
+	cr_assert_eq(stats().devices, 1);
+}
+
 /* ---- the end of things ---- */
 
 Test(device, results_outlive_their_context_and_its_handle)
