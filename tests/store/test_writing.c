@@ -367,6 +367,7 @@ Test(writing, noise_never_breaks_the_store, .timeout = 120)
 	uint64_t state = 12345;
 	struct gns_generate o = GNS_GENERATE_DEFAULT;
 	struct gns_record sound[64];
+	o.device = true;
 	for (int round = 0; round < 40; round++) {
 		begin();
 		for (int i = 0; i < 500; i++) {
@@ -376,7 +377,8 @@ Test(writing, noise_never_breaks_the_store, .timeout = 120)
 			if (i % 7 == 0)
 				record = gns_generate_param((int)(state >> 40) % 6);
 			if (i % 11 == 0)
-				record = gns_generate_kernel((int)(state >> 40) % 12);
+				record = i % 2 ? gns_generate_kernel((int)(state >> 40) % 12) :
+						 gns_generate_device_kernel((int)(state >> 40) % GNS_GENERATE_DEVICE_KERNELS);
 			if (i % 13 == 0)
 				record = gns_generate_proc(&o, (int)(state >> 40) % 3);
 			unsigned char *bytes = (unsigned char *)&record;
@@ -398,7 +400,10 @@ Test(writing, noise_never_breaks_the_store, .timeout = 120)
 		struct gns_layer *layers;
 		struct gns_point *points;
 		struct gns_kernel_row *kernels;
+		struct gns_gpu gpu;
 		size_t n;
+		cr_assert_eq(gns_store_gpu(store, run_id, round, &gpu, &err), 0, "%s", err.text);
+		gns_gpu_free(&gpu);
 		cr_assert_eq(gns_store_layers(store, run_id, round, &layers, &n, &err), 0, "%s", err.text);
 		cr_assert_eq(gns_store_kernels(store, run_id, round, &kernels, &n, &err), 0, "%s", err.text);
 		cr_assert_eq(gns_store_series(store, run_id, round, -1, 50, &points, &n, &err), 0, "%s", err.text);
@@ -414,6 +419,8 @@ Test(writing, noise_never_breaks_the_store, .timeout = 120)
 		}
 	}
 	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"), 1);
+	cr_expect_gt(query(db, "SELECT count(*) FROM device_step"), 0);
+	cr_expect_gt(query(db, "SELECT count(*) FROM device_kernel_step"), 0);
 }
 
 Test(writing, readers_do_not_stop_the_writer)
