@@ -72,7 +72,10 @@ static struct gns_reduce_track *track_of(struct gns_reduce *r, const void *comm,
 
 struct gns_reduce_track *gns_reduce_track(struct gns_reduce *r, const struct gns_reduction *n)
 {
-	return track_of(r, n->comm, n->world, n->rank);
+	struct gns_reduce_track *t = track_of(r, n->comm, n->world, n->rank);
+	if (t)
+		t->device = n->device;
+	return t;
 }
 
 void gns_reduce_broadcast(struct gns_reduce *r, const void *comm, uint32_t world, uint32_t rank, uint64_t count)
@@ -118,27 +121,40 @@ static uint32_t period_of(const struct gns_reduce_track *t)
 	return 0;
 }
 
-/* Calls of one size at one place are told apart by their order. */
-static uint32_t nth_of(const struct gns_reduce_track *t, uint32_t at)
+/* Another communicator of the same device has a sequence of its own, however alike. */
+static bool taken(const struct gns_reduce *r, const struct gns_reduce_track *t, uint32_t first)
 {
-	uint32_t nth = 0;
-	for (uint32_t i = 0; i < at; i++)
-		nth += same(&t->last[i], &t->last[at]);
-	return nth;
+	for (uint32_t i = 0; i < r->n_tracks; i++) {
+		const struct gns_reduce_track *other = &r->track[i];
+		if (other != t && other->learned && other->bucket[0] == first && other->device == t->device)
+			return true;
+	}
+	return false;
 }
 
-static bool bucket_of(struct gns_reduce *r, struct gns_reduce_track *t, uint32_t at)
+static bool is_sequence(const struct gns_reduce *r, const struct gns_reduce_track *t, uint32_t first)
 {
-	uint32_t nth = nth_of(t, at), i = 0;
-	while (i < r->n_buckets && !(r->bucket[i].world == t->world && r->bucket[i].nth == nth && same(&r->bucket[i].call, &t->last[at])))
-		i++;
-	if (i == GNS_REDUCE_BUCKETS)
+	const struct gns_reduce_bucket *b = &r->bucket[first];
+	bool is = b->length == t->n_last && b->world == t->world;
+	for (uint32_t i = 0; i < t->n_last && is; i++)
+		is = same(&b[i].call, &t->last[i]);
+	return is && !taken(r, t, first);
+}
+
+static bool find_buckets(struct gns_reduce *r, struct gns_reduce_track *t)
+{
+	uint32_t first = 0;
+	while (first < r->n_buckets && !is_sequence(r, t, first))
+		first += r->bucket[first].length;
+	if (first + t->n_last > GNS_REDUCE_BUCKETS)
 		return false;
-	if (i == r->n_buckets) {
-		r->n_buckets++;
-		r->bucket[i] = (struct gns_reduce_bucket){ .call = t->last[at], .world = t->world, .nth = nth };
+	for (uint32_t i = 0; i < t->n_last; i++) {
+		if (first + i >= r->n_buckets)
+			r->bucket[first + i] = (struct gns_reduce_bucket){ .call = t->last[i], .world = t->world, .length = i ? 0 : t->n_last };
+		t->bucket[i] = (uint16_t)(first + i);
 	}
-	t->bucket[at] = (uint16_t)i;
+	if (first == r->n_buckets)
+		r->n_buckets += t->n_last;
 	return true;
 }
 
@@ -154,12 +170,10 @@ static void count_tracks(struct gns_reduce *r)
 /* The sequence is in last[]. */
 static void learn(struct gns_reduce *r, struct gns_reduce_track *t)
 {
-	t->learned = t->n_last > 0;
+	t->learned = t->n_last > 0 && find_buckets(r, t);
 	t->total = t->missed = 0;
-	for (uint32_t i = 0; i < t->n_last && t->learned; i++) {
-		t->learned = bucket_of(r, t, i);
+	for (uint32_t i = 0; i < t->n_last; i++)
 		t->total += t->last[i].count;
-	}
 	memset(t->filled, 0, sizeof t->filled);
 	t->n = t->n_filled = 0;
 	count_tracks(r);
@@ -288,7 +302,7 @@ static bool as_broadcast(const struct gns_reduce_track *t)
 
 static bool same_sequence(const struct gns_reduce_track *a, const struct gns_reduce_track *b)
 {
-	return a->world == b->world && a->n_last == b->n_last && memcmp(a->bucket, b->bucket, a->n_last * sizeof *a->bucket) == 0;
+	return a->learned && b->learned && a->bucket[0] == b->bucket[0];
 }
 
 enum gns_reduce_why gns_reduce_what(const struct gns_reduce *r, const struct gns_reduce_track *t)
@@ -303,7 +317,7 @@ enum gns_reduce_why gns_reduce_what(const struct gns_reduce *r, const struct gns
 		return GNS_REDUCE_UNSURE;
 	for (uint32_t i = 0; i < r->n_tracks; i++) {
 		const struct gns_reduce_track *other = &r->track[i];
-		if (other != t && other->comm && other->calls && !in_forward(other) && !(other->learned && same_sequence(t, other)))
+		if (other != t && other->comm && other->calls && !in_forward(other) && !same_sequence(t, other))
 			return GNS_REDUCE_SEVERAL;
 	}
 	return GNS_REDUCE_IS;

@@ -73,15 +73,17 @@ struct gns_reduce_call {
 	uint8_t kind, dtype;
 };
 
-struct gns_reduce_bucket { /* a reduction of the sequence, one for all tracks that have it at the same place */
+struct gns_reduce_bucket { /* a reduction of a sequence, one for all tracks (devices of this process) that have the same sequence */
 	struct gns_reduce_call call;
-	uint32_t world, nth, tracks;
+	uint32_t world, tracks;
+	uint32_t length; /* of its sequence, whose first it is; else 0 */
 	bool told, new; /* PARAM was sent; is about to be */
 };
 
 struct gns_reduce_track {
 	const void *comm;
 	uint32_t world, rank;
+	int device;
 	bool learned, broken;    /* broken: something of this step was missed; not comparable */
 	bool mean;
 	uint64_t calls, forward; /* candidates; of which while the model ran forward */

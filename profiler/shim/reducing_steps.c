@@ -87,6 +87,16 @@ uint32_t gns_reducing_gradient_tracks(const struct gns_reducing *r)
 	return n;
 }
 
+static bool another_device(const struct gns_reducing *r, uint32_t at, uint32_t world)
+{
+	for (uint32_t i = 0; i < at; i++) {
+		const struct gns_reduce_track *t = &r->reduce.track[i];
+		if (t->comm && t->calls && t->world == world && t->device == r->reduce.track[at].device)
+			return false;
+	}
+	return true;
+}
+
 /* Communicators of gradients; while none is known to be one, the largest. */
 void gns_reducing_know_ranks(struct gns_reducing *r)
 {
@@ -102,7 +112,7 @@ void gns_reducing_know_ranks(struct gns_reducing *r)
 		}
 		world = t->world;
 		rank = t->rank < rank ? t->rank : rank;
-		devices++;
+		devices += another_device(r, i, world);
 	}
 	if (devices <= r->devices || (gns_core.config.world > 1 && !r->ranks_ours))
 		return; /* or told by a launcher */

@@ -27,7 +27,7 @@ enum { A = 1, B, C, D }; /* communicators */
 static struct gns_reduction call(uintptr_t comm, uint64_t count, double factor, uintptr_t at)
 {
 	return (struct gns_reduction){ .comm = (const void *)comm, .world = 4, .rank = (uint32_t)(comm - 1), .kind = GNS_REDUCE_ALL, .dtype = 1,
-				       .count = count, .factor = factor, .send = (const void *)at, .received = (const void *)at, .device = 0 };
+				       .count = count, .factor = factor, .send = (const void *)at, .received = (const void *)at, .device = (int)comm };
 }
 
 static int see(struct gns_reduction n, bool forward)
@@ -211,6 +211,52 @@ Test(reduce, devices_of_one_process_share_buckets)
 	cr_expect_eq(r->bucket[0].tracks, 2);
 	cr_expect_eq(what(A), GNS_REDUCE_IS, "the same sequence is the same gradient on another device");
 	cr_expect_eq(what(B), GNS_REDUCE_IS);
+}
+
+/* Gradients and activations of one size: a split model on one device. */
+Test(reduce, communicators_of_one_device_share_nothing)
+{
+	gns_reduce_infer(r, false);
+	for (int step = 0; step < 3; step++) {
+		three(A, 0.25, false);
+		for (uintptr_t i = 0; i < 3; i++) {
+			struct gns_reduction n = call(B, 5000 + i, 0.25, 100 + i);
+			n.device = A;
+			see(n, false);
+		}
+		gns_reduce_boundary(r);
+	}
+	cr_expect_eq(r->n_buckets, 6);
+	cr_expect_eq(r->bucket[0].tracks, 1);
+	cr_expect_eq(r->bucket[3].tracks, 1);
+}
+
+Test(reduce, a_part_of_another_sequence_is_not_shared)
+{
+	gns_reduce_infer(r, false);
+	for (int step = 0; step < 3; step++) {
+		three(A, 0.25, false);
+		see(call(B, 5001, 0.25, 900), false);
+		gns_reduce_boundary(r);
+	}
+	cr_expect_eq(r->n_buckets, 4);
+	for (uint32_t i = 0; i < 4; i++)
+		cr_expect_eq(r->bucket[i].tracks, 1);
+}
+
+Test(reduce, the_same_sequence_again_has_the_same_buckets)
+{
+	for (int step = 0; step < 3; step++)
+		three(A, 0.25, false);
+	see(call(A, 9000, 0.25, 500), false);
+	cr_expect_not(track(A)->learned);
+	for (int step = 0; step < 200 && !track(A)->learned; step++)
+		three(A, 0.25, false);
+	gns_reduce_forget(r, (const void *)(uintptr_t)A);
+	for (int step = 0; step < 3; step++)
+		three(A, 0.25, false);
+	cr_expect_eq(r->n_buckets, track(A)->bucket[0] + 3);
+	cr_expect_eq(track(A)->bucket[0], 0);
 }
 
 Test(reduce, what_cannot_be_one)
