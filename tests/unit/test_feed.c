@@ -524,6 +524,32 @@ Test(feed, values_of_a_device_come_late)
 	cr_expect_null(next_of(r, n, GNS_REC_LOSS, 0));
 }
 
+Test(feed, each_cuda_stream_has_slots_of_its_own)
+{
+	struct gns_device_target to[4];
+	int64_t n;
+	int stream = gns_feed_stream(feed, "SGD", &config, 0), x, y;
+	uint32_t w = new_param(stream, "w", 4, 3);
+	struct gns_feed_param *p = at(w);
+	cr_assert_eq(gns_feed_term(&feed->stream[0].sets, p->term, GNS_FEED_SUM, &device, &x, &to[0]), 0);
+	cr_assert_eq(gns_feed_term(&feed->stream[0].sets, p->term, GNS_FEED_SUM, &device, &y, &to[1]), 0);
+	cr_assert_eq(gns_feed_term(&feed->stream[0].sets, p->term, GNS_FEED_SUM, &device, &x, &to[2]), 0);
+	cr_expect(!to[0].add && !to[1].add && to[2].add);
+	cr_expect_neq(to[0].slot, to[1].slot, "no stream orders them");
+	cr_expect_eq(to[0].slot, to[2].slot);
+	on_device(p->term, GNS_FEED_BIG, &x, 5);
+	on_device(p->term, GNS_FEED_BIG, &y, 7); /* the newest, wherever it is from */
+	p->any_sum = true;
+	gns_feed_used(p, 4);
+	gns_feed_big(p, 0, 1);
+	end_device_step(0);
+	set[0].delivered = 1;
+	gns_late_poll(&publish);
+	const struct gns_record *r = records(&n);
+	cr_assert_not_null(grad_of(r, n, w));
+	cr_expect_float_eq(grad_of(r, n, w)->q_big, 7, 0);
+}
+
 Test(feed, a_set_that_nobody_waits_for_goes_back)
 {
 	int64_t n;

@@ -308,6 +308,26 @@ Test(late, plain_steps_need_no_room_of_measured_ones)
 	}
 }
 
+Test(late, items_of_a_step_that_waits_are_not_written_over)
+{
+	measured_step(1, &set[0]);
+	measured_step(2, &set[1]);
+	deliver(&set[0], 1, 1);
+	poll_late();
+	cr_assert_eq(arrived(), 2);
+	struct gns_record *r = grad(3, 1);
+	for (uint32_t i = 0; i < GNS_LATE_ITEMS - 1; i++) /* one too many beside the two of step 2 */
+		gns_publish_late(&publish, r, Q_BIG, GNS_LATE_ADD, &set[2], 5, 1);
+	end_step(3, GNS_STEP_MEASURED, 1);
+	deliver(&set[1], 10, 20);
+	poll_late();
+	cr_assert_eq(arrived(), 3);
+	cr_expect_float_eq(got[0].u.grad.q_big, 12, 0);
+	cr_expect_float_eq(got[0].u.grad.q_small, 60, 0);
+	EXPECT_STEP(2, 3, GNS_STEP_REFUSED);
+	cr_expect_eq(counts.device_behind, 1);
+}
+
 Test(late, what_never_came_is_counted_at_the_end)
 {
 	measured_step(1, &set[0]);
