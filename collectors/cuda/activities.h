@@ -1,6 +1,6 @@
-/* What CUPTI has recorded, taken out of its buffers: kernels and copies as a list, their names as a table. Filled by CUPTI's own thread (or the
- * one that flushes), read by the trainer's at step boundaries; one lock between them. Memory is taken once, gns_activities_init; what does not
- * fit is counted. */
+/* What CUPTI has recorded, taken out of its buffers: kernels and copies as a list, their names as a table. Filled by CUPTI's own thread
+ * (or the one that flushes), read by the trainer's at step boundaries; one lock between them. Memory is taken once, gns_activities_init;
+ * what does not fit is counted. */
 #ifndef GNS_ACTIVITIES_H
 #define GNS_ACTIVITIES_H
 

@@ -536,8 +536,8 @@ void gns_cupti_forget(void)
 
 /* ---- another client ---- */
 
-/* Before its call: nothing of ours is left in CUPTI afterwards. What the window had is lost: kernels that still run come back without an end, and
- * only a forced flush brings the buffers back, which the other's callback would get otherwise. */
+/* Before its call: nothing of ours is left in CUPTI afterwards. What the window had is lost: only a forced flush brings all buffers
+ * back, which the other's callback would get otherwise, and kernels that still run then have no end. */
 static void let_go(void)
 {
 	if (!atomic_load(&holding) || our.pid != getpid())

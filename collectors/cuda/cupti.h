@@ -1,5 +1,6 @@
-/* Kernel times: CUPTI, subscribed to in windows of a few whole steps (window.h), and what it recorded told by step (GNS_REC_DEVICE_STEP, GNS_REC_KERNEL,
- * GNS_REC_KERNEL_STEP). Where CUPTI is another's, or becomes another's, we let go of it at once and for the rest of the process.
+/* Kernel times: CUPTI, subscribed to in windows of a few whole steps (window.h), and what it recorded told by step (GNS_REC_DEVICE_STEP,
+ * GNS_REC_KERNEL, GNS_REC_KERNEL_STEP). Where CUPTI is another's, or becomes another's, we let go of it at once and for the rest of the
+ * process.
  *
  * The shim calls, where a step of stream 0 ends:
  *
@@ -7,8 +8,8 @@
  *     still under it, later    gns_cupti_tell(publish);
  *     after it is released     gns_cupti_turn(device, stream);
  *
- * No call to CUPTI or CUDA is made under the core's lock, none where a stream is being captured, and none in gns_cupti_tell, which may run as
- * the process ends. libcupti is looked for at the first window and not before. Nothing prints; errno is the caller's to keep. */
+ * No call to CUPTI or CUDA is made under the core's lock, none where a stream is being captured, and none in gns_cupti_tell, which may
+ * run as the process ends. libcupti is looked for at the first window and not before. Nothing prints; errno is the caller's to keep. */
 #ifndef GNS_CUPTI_H
 #define GNS_CUPTI_H
 
@@ -19,7 +20,8 @@
 struct gns_device;
 struct gns_publish;
 
-/* Work of this step runs on this stream of this device; true: the stream will still be there at the next gns_cupti_turn. Any thread, cheap. */
+/* Work of this step runs on this stream of this device; true: the stream will still be there at the next gns_cupti_turn. Any thread,
+ * cheap. */
 void gns_cupti_stream(struct gns_device *device, void *stream, bool stays);
 
 /* The step is over, and what our calls have cost since the last one, ns. */

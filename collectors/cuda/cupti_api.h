@@ -1,9 +1,9 @@
-/* What this project uses of CUPTI (NVIDIA's CUDA Profiling Tools Interface), declared by ourselves: no header of CUDA is needed to build, and
- * the same library works with every CUPTI from CUDA 9 on. Reference: CUPTI's documentation, "Activity API".
+/* What this project uses of CUPTI (NVIDIA's CUDA Profiling Tools Interface), declared by ourselves: no header of CUDA is needed to build,
+ * and the same library works with every CUPTI since CUDA 11. Reference: CUPTI's documentation, "Activity API".
  *
- * Records are read through the oldest prefix that has the fields: CUPTI only appends to them. tests/unit/cupti_prefixes.c compares all of this
- * with the real headers, and with every older version of a record that they still describe, wherever a build finds them. Records are packed
- * and 8-byte aligned there; these fields lie as a C compiler would lay them out, but for the overhead's. */
+ * Records are read through the oldest prefix that has the fields: CUPTI only appends to them. tests/unit/cupti_prefixes.c compares all of
+ * this with the real headers, and with every older version of a record that they still describe, wherever a build finds them. Records are
+ * packed and 8-byte aligned there; these fields lie as a C compiler would lay them out. */
 #ifndef GNS_CUPTI_API_H
 #define GNS_CUPTI_API_H
 

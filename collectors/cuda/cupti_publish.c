@@ -24,7 +24,8 @@ static void stage_kernel(struct gns_publish *p, const struct gns_activities *all
 static void stage_use(struct gns_publish *p, uint64_t step, uint32_t row, const struct gns_kernel_use *use)
 {
 	gns_publish_stage(p, GNS_REC_KERNEL_STEP, 0)->u.kernel_step = (struct gns_rec_kernel_step){
-		.step = step, .kernel_id = GNS_CUPTI_FIRST_KERNEL + row, .calls = use->calls, .total_ns = use->total_ns, .max_ns = use->max_ns,
+		.step = step, .kernel_id = GNS_CUPTI_FIRST_KERNEL + row, .calls = use->calls, .total_ns = use->total_ns,
+		.max_ns = use->max_ns,
 	};
 }
 

@@ -8,6 +8,7 @@ int gns_device_mark(struct gns_device *device, void *stream, uint64_t step)
 {
 	const struct gns_driver *driver = device->driver;
 	CUcontext context = atomic_load(&device->context), current = NULL;
+	static const char name[24] = "gns_mark";
 	const struct gns_cu_mark args = { step };
 	const uint32_t grid[3] = { 1, 1, 1 };
 	uint64_t id;
@@ -18,7 +19,7 @@ int gns_device_mark(struct gns_device *device, void *stream, uint64_t step)
 	if (current != context && driver->ctx_push_current(context) != CUDA_SUCCESS)
 		return -EIO;
 	if (gns_driver_capture(driver, stream, &id) == GNS_EAGER)
-		rc = gns_device_launch(device, stream, "gns_mark\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", grid, 1 + (uint32_t)(step % GNS_CU_MARKS), &args);
+		rc = gns_device_launch(device, stream, name, grid, 1 + (uint32_t)(step % GNS_CU_MARKS), &args);
 	else
 		rc = -EAGAIN;
 	if (current != context)

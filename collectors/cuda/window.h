@@ -1,9 +1,10 @@
-/* When to subscribe to CUPTI and when to let go: windows of a few whole steps. Pure: told of step boundaries, answers what is to be done there.
+/* When to subscribe to CUPTI and when to let go: windows of a few whole steps. Pure: told of step boundaries, answers what is to be done
+ * there.
  *
- * A window begins at a step boundary. Its first step is not told: what was launched before is still running in it, and CUPTI's own beginning
- * is in it. Then come GNS_WINDOW_STEPS that are told. Then collecting stops, and what the device still has to finish is waited for, by flushing
- * now and then, before the subscription is given back. With "auto" there is a window at most every GNS_WINDOW_PERIOD steps, and its cost on the
- * host stays below a fifth of the budget. With "on" the one window never ends. */
+ * A window begins at a step boundary. Its first step is not told: what was launched before is still running in it, and CUPTI's own
+ * beginning is in it. Then come GNS_WINDOW_STEPS that are told. Then collecting stops, and what the device still has to finish is waited
+ * for, by flushing now and then, before the subscription is given back. With "auto" there is a window at most every GNS_WINDOW_PERIOD
+ * steps, and its cost on the host stays below a fifth of the budget. With "on" the one window never ends. */
 #ifndef GNS_WINDOW_H
 #define GNS_WINDOW_H
 

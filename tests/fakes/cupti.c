@@ -1,15 +1,16 @@
 /* libcupti.so.13 on this processor: the activity API over what the fake libcuda runs, or over a timeline from a file.
  *
- * As the real one: one subscriber; an activity is recorded if its kind was enabled when it was launched; buffers are asked for on whatever
- * thread, and come back on a thread of this library's own; records without a buffer are dropped and counted; a buffer with a kernel that still
- * runs comes back by force alone, and the kernel then has no end. What no client may do ends the process with a sentence on stderr.
+ * As the real one: one subscriber; an activity is recorded if its kind was enabled when it was launched; buffers are asked for on
+ * whatever thread, and come back on a thread of this library's own; records without a buffer are dropped and counted; a buffer with a
+ * kernel that still runs comes back by force alone, and the kernel then has no end. What no client may do ends the process with a
+ * sentence on stderr.
  *
  *     GNS_FAKE_CUPTI_TAKEN=1     a tool holds CUPTI: nobody may subscribe
  *     GNS_FAKE_CUPTI_BUFFER=n    of every buffer only n bytes are used
  *     GNS_FAKE_CUPTI_RUNNING=1   one kernel of each buffer's is still running, until 0.3 s after kernels are no longer recorded
  *     GNS_FAKE_CUPTI_HOLD=n      a buffer comes back at the n-th flush only
- *     GNS_FAKE_CUPTI_SCRIPT=F    every step of every device is as F says, whatever is launched; gns_mark divides the steps. Lines, times in ns
- *                                since the step began, the steps of F over and over:
+ *     GNS_FAKE_CUPTI_SCRIPT=F    every step of every device is as F says, whatever is launched; gns_mark divides the steps.
+ *                                Lines, times in ns since the step began, the steps of F over and over:
  *         step WALL                                   how long it takes, and where the next begins
  *         kernel START END QUEUED GRID BLOCK REGISTERS SHARED NAME      QUEUED relative as well, or - for none
  *         copy START END KIND | fill START END | overhead START END */
@@ -289,7 +290,7 @@ static const char *kept_name(const char *name)
 
 static void record(const struct gns_fake_activity *a)
 {
-	struct line l = { .start = 0, .end = a->end - a->start, .grid = a->grid[0] * a->grid[1] * a->grid[2], .block = a->block, .registers = 32 };
+	struct line l = { .end = a->end - a->start, .grid = a->grid[0] * a->grid[1] * a->grid[2], .block = a->block, .registers = 32 };
 	l.kind = a->copy ? GNS_CUPTI_MEMCPY : strcmp(a->name, "memset") == 0 ? GNS_CUPTI_MEMSET : GNS_CUPTI_CONCURRENT_KERNEL;
 	if (!was_enabled(l.kind, a->queued))
 		return;

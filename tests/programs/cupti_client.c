@@ -1,7 +1,7 @@
 /* Another client of CUPTI in a trainer, as a profiler that the program switches on in its middle: preloaded beside gnscope.
  *
- * At the CUPTI_CLIENT_AT-th call of cuLaunchKernel it subscribes, registers its callbacks and records kernels until the process ends. What it met goes
- * to the file CUPTI_CLIENT: lines of a word and a number. */
+ * At the CUPTI_CLIENT_AT-th call of cuLaunchKernel it subscribes, registers its callbacks and records kernels until the process ends.
+ * What it met goes to the file CUPTI_CLIENT: lines of a word and a number. */
 #include <dlfcn.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -74,10 +74,10 @@ static void enter(void)
 }
 
 typedef int (*launch_fn)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **, void **);
-EXPORT int cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *stream,
-			  void **parameters, void **extra);
-EXPORT int cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *stream,
-			  void **parameters, void **extra)
+EXPORT int cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
+			  void *stream, void **parameters, void **extra);
+EXPORT int cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
+			  void *stream, void **parameters, void **extra)
 {
 	static _Atomic(launch_fn) next;
 	const char *at = getenv("CUPTI_CLIENT_AT");

@@ -28,7 +28,8 @@ Test(account, a_timeline_by_hand)
 	 *     | matmul  |        | own | idle                     stream 1
 	 *          | nccl 20..60         |                         stream 2
 	 *                                | copy 65..85 |           stream 3, 65..70 under another kernel */
-	struct gns_activity list[] = { kernel(10, 30, MATMUL), kernel(20, 60, COMM), kernel(40, 50, OWN), kernel(62, 70, OTHER), kernel(65, 85, COPY) };
+	struct gns_activity list[] = { kernel(10, 30, MATMUL), kernel(20, 60, COMM), kernel(40, 50, OWN), kernel(62, 70, OTHER),
+				       kernel(65, 85, COPY) };
 	struct gns_account a;
 	list[0].queued = 4;
 	list[3].queued = 60;

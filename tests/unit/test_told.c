@@ -21,14 +21,15 @@ static void begin(void)
 static void add_kernel(uint32_t device, const char *name, uint64_t start, uint64_t end)
 {
 	struct gns_cupti_kernel k = { .kind = GNS_CUPTI_CONCURRENT_KERNEL, .registers = 40, .start = start, .end = end, .device = device,
-				      .grid = { 4, 3, 2 }, .block = { 32, 4, 1 }, .static_shared = 1000, .dynamic_shared = 24, .name = name };
+				      .grid = { 4, 3, 2 }, .block = { 32, 4, 1 }, .static_shared = 1000, .dynamic_shared = 24,
+				      .name = name };
 	gns_activities_add(&all, &k, 130001);
 }
 
 static void add_mark(uint32_t device, uint64_t step, uint64_t at)
 {
-	struct gns_cupti_kernel k = { .kind = GNS_CUPTI_CONCURRENT_KERNEL, .start = at, .end = at + 2, .device = device, .grid = { 1, 1, 1 },
-				      .block = { (int32_t)(1 + step % GNS_CU_MARKS), 1, 1 }, .name = "gns_mark" };
+	struct gns_cupti_kernel k = { .kind = GNS_CUPTI_CONCURRENT_KERNEL, .start = at, .end = at + 2, .device = device,
+				      .grid = { 1, 1, 1 }, .block = { (int32_t)(1 + step % GNS_CU_MARKS), 1, 1 }, .name = "gns_mark" };
 	gns_activities_add(&all, &k, 130001);
 }
 
