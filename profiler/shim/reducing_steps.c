@@ -87,13 +87,18 @@ uint32_t gns_reducing_gradient_tracks(const struct gns_reducing *r)
 	return n;
 }
 
-static bool another_device(const struct gns_reducing *r, uint32_t at, uint32_t world)
+static bool counts(const struct gns_reducing *r, uint32_t i, bool gradients)
 {
-	for (uint32_t i = 0; i < at; i++) {
-		const struct gns_reduce_track *t = &r->reduce.track[i];
-		if (t->comm && t->calls && t->world == world && t->device == r->reduce.track[at].device)
+	const struct gns_reduce_track *t = &r->reduce.track[i];
+	return t->comm && t->calls && !(gradients && gns_reduce_what(&r->reduce, t));
+}
+
+static bool another_device(const struct gns_reducing *r, uint32_t at, bool gradients)
+{
+	const struct gns_reduce_track *t = r->reduce.track;
+	for (uint32_t i = 0; i < at; i++)
+		if (counts(r, i, gradients) && t[i].world == t[at].world && t[i].device == t[at].device)
 			return false;
-	}
 	return true;
 }
 
@@ -104,7 +109,7 @@ void gns_reducing_know_ranks(struct gns_reducing *r)
 	bool known = gns_reducing_gradient_tracks(r) > 0;
 	for (uint32_t i = 0; i < r->reduce.n_tracks; i++) {
 		const struct gns_reduce_track *t = &r->reduce.track[i];
-		if (!t->comm || !t->calls || t->world < world || (known && gns_reduce_what(&r->reduce, t)))
+		if (!counts(r, i, known) || t->world < world)
 			continue;
 		if (t->world > world) {
 			rank = UINT32_MAX;
@@ -112,7 +117,7 @@ void gns_reducing_know_ranks(struct gns_reducing *r)
 		}
 		world = t->world;
 		rank = t->rank < rank ? t->rank : rank;
-		devices += another_device(r, i, world);
+		devices += another_device(r, i, known);
 	}
 	if (devices <= r->devices || (gns_core.config.world > 1 && !r->ranks_ours))
 		return; /* or told by a launcher */
