@@ -224,7 +224,7 @@ static void finish(struct gns_device_log *g, struct gns_log_place *place)
 	c->left = c->products;
 	place->chunk = 0;
 	atomic_store_explicit(&c->finished, true, memory_order_release);
-	/* So that at most a fifth of the log is behind for want of company. */
+	/* So that a small part of the log is behind for want of company. */
 	uint32_t per = (g->printed += c->products) / 4;
 	g->per_chunk = per < FIRST_CHUNK ? FIRST_CHUNK : per < CHUNK_MAX ? per : CHUNK_MAX;
 }
@@ -243,7 +243,7 @@ static struct gns_log_chunk *open_chunk(struct gns_device_log *g, struct gns_log
 		gns_set_release(set);
 		return NULL;
 	}
-	g->chunk[i] = (struct gns_log_chunk){ .set = set };
+	g->chunk[i] = (struct gns_log_chunk){ .set = set, .began = g->n };
 	place->chunk = i + 1;
 	return &g->chunk[i];
 }
@@ -265,8 +265,6 @@ static bool print_both(struct gns_device_log *g, struct gns_log_place *place, ui
 		if (print_operand(c, p, &p->left, &g->where[i].slot[0]) && print_operand(c, p, &p->right, &g->where[i].slot[1])) {
 			c->products++;
 			atomic_store_explicit(&g->where[i].chunk, place->chunk, memory_order_release);
-			if (c->products >= g->per_chunk)
-				finish(g, place);
 			return true;
 		}
 		finish(g, place); /* full, or of too many streams */
@@ -301,19 +299,28 @@ void gns_device_log_enqueue(struct gns_device_log *g, uint32_t first)
 		pthread_mutex_lock(&place->lock);
 		if (!print_both(g, place, i))
 			g->gap = true;
+		else if (!n && g->chunk[place->chunk - 1].products >= g->per_chunk)
+			finish(g, place);
 		pthread_mutex_unlock(&place->lock);
 	}
 	if (first)
 		g->working--;
 }
 
+static bool stale(const struct gns_device_log *g, uint32_t chunk, bool on)
+{
+	return chunk && (!on || g->n - g->chunk[chunk - 1].began > 2 * g->per_chunk);
+}
+
 void gns_device_log_sweep(struct gns_device_log *g)
 {
-	if (state_of(g) == GNS_LOG_ON && !g->gap)
-		return;
-	for (unsigned i = 0; i < GNS_DEVICES_MAX; i++)
-		if (g->place[i].chunk && !pthread_mutex_trylock(&g->place[i].lock)) {
-			finish(g, &g->place[i]);
-			pthread_mutex_unlock(&g->place[i].lock);
-		}
+	bool on = state_of(g) == GNS_LOG_ON && !g->gap;
+	for (unsigned i = 0; i < GNS_DEVICES_MAX && g->place[i].device; i++) {
+		struct gns_log_place *place = &g->place[i];
+		if (!stale(g, place->chunk, on) || pthread_mutex_trylock(&place->lock))
+			continue;
+		if (stale(g, place->chunk, on))
+			finish(g, place);
+		pthread_mutex_unlock(&place->lock);
+	}
 }

@@ -32,6 +32,7 @@ struct gns_log_where { /* beside each product of the log */
 struct gns_log_chunk { /* a set and the products whose prints it brings */
 	struct gns_set *set;
 	uint32_t products, left;
+	uint32_t began;         /* length of the log then */
 	_Atomic bool finished;
 	bool released;
 };
@@ -50,7 +51,8 @@ struct gns_device_log {
 	struct gns_log_where *where;
 	struct gns_log_chunk *chunk; /* GNS_LOG_CHUNKS */
 	_Atomic uint32_t n_chunks;
-	uint32_t n, ready, next_try; /* of the log: its length, what has come back of it, when it is looked at again */
+	_Atomic uint32_t n;
+	uint32_t ready, next_try; /* what has come back of it, when it is looked at again */
 	uint32_t found, boundaries;  /* at the last look */
 	uint32_t first_chunk;
 	_Atomic uint32_t per_chunk, printed;
@@ -70,7 +72,7 @@ bool gns_device_log_turn(struct gns_device_log *log);
 void gns_device_log_add(struct gns_device_log *log, const struct gns_product *product, uint32_t *first);
 /* Right before the call of the trainer's: of all its products. */
 void gns_device_log_enqueue(struct gns_device_log *log, uint32_t first);
-/* Lets go of what is open and not wanted any more. Cheap where there is none. */
+/* Lets go of what is open and not wanted any more, or has waited long for company (another device's). Cheap where there is none. */
 void gns_device_log_sweep(struct gns_device_log *log);
 /* No more (it is known what is to be known), or once more. */
 void gns_device_log_stop(struct gns_device_log *log);

@@ -11,6 +11,7 @@
 #include "device_log.h"
 #include "device_step.h"
 #include "fpu.h"
+#include "learn.h"
 #include "state.h"
 #include "tally.h"
 
@@ -272,12 +273,28 @@ static void follow(struct gns_products_device *d, struct gns_call *call, const s
 		learn_anew(d);
 }
 
+/* The log began within a step, at a gradient; where the next one's weights were used for the first time, none was seen to change. */
+static bool first_boundary_unseen(const struct gns_products_device *d)
+{
+	for (uint32_t i = 0; i < d->log.learn.found.point[0]; i++)
+		for (unsigned side = 0; side < 2; side++) {
+			const struct gns_product *p = &d->log.entry[i].product;
+			const struct gns_operand *o = side ? &p->right : &p->left;
+			struct gns_key key = gns_operand_key(o, p->dtype);
+			const struct gns_weight *w = gns_weight_find(&gns_core.roles, &key);
+			if (w && o->sum_fast == w->forward_sum_fast)
+				return true;
+		}
+	return false;
+}
+
 /* What the log holds of the step in progress has been done by the program already. */
 static void adopt(struct gns_products_device *d)
 {
 	const struct gns_found *f = &d->log.learn.found;
 	struct gns_verdict v;
 	gns_roles_adopt(&gns_core.roles, &d->log.learn);
+	gns_core.roles.steps_before += first_boundary_unseen(d);
 	for (uint32_t i = f->point[f->points - 1]; i < d->log.n; i++)
 		gns_roles_follow(&gns_core.roles, &d->log.entry[i].product, &v);
 	gns_device_log_stop(&d->log);
