@@ -308,12 +308,36 @@ template <class T, bool VEC> static __device__ inline void gram_slice(const gns_
 	}
 }
 
+/* The one product of a single row, with more loads in flight. */
+template <class T> static __device__ inline void row_slice(const gns_cu_gram &a, uint64_t sample, uint64_t slice, double *part)
+{
+	enum { n = vec<T>::n, ahead = 8 };
+	const uint64_t from = slice * a.slice_cols, to = from + a.slice_cols < a.m.cols ? from + a.slice_cols : a.m.cols;
+	const T *row = row_at<T>(a.m, sample, 0);
+	uint64_t col = from + threadIdx.x % LANES * n;
+	double sum = 0;
+
+	for (; col + (ahead - 1) * LANES * n + n <= to; col += ahead * LANES * n)
+		sum = norm2_vectors<T, false, ahead>(row + col, row + col, LANES * n, 0, sum);
+	for (; col + n <= to; col += LANES * n)
+		sum = norm2_vectors<T, false, 1>(row + col, row + col, LANES * n, 0, sum);
+	for (; col < to; col++) {
+		const double value = widen(row[col]);
+		sum = fma(value, value, sum);
+	}
+	sum = warp_sum(sum);
+	if (threadIdx.x % LANES == 0)
+		*part = sum;
+}
+
 template <class T> static __device__ inline void gram(const gns_cu_gram &a)
 {
 	const uint64_t k = (uint64_t)blockIdx.x * WARPS + threadIdx.x / LANES;
 	if (k >= a.m.samples * a.slices)
 		return;
-	if (a.m.vec)
+	if (a.m.vec && a.m.rows == 1)
+		row_slice<T>(a, k / a.slices, k % a.slices, a.part + k * GNS_CU_GRAM_PAIRS);
+	else if (a.m.vec)
 		gram_slice<T, true>(a, k / a.slices, k % a.slices, a.part + k * GNS_CU_GRAM_PAIRS);
 	else
 		gram_slice<T, false>(a, k / a.slices, k % a.slices, a.part + k * GNS_CU_GRAM_PAIRS);
