@@ -19,12 +19,25 @@ static uint32_t every_in_force(void)
 	return gns_core.config.every ? gns_core.config.every : REPLAYS_EVERY;
 }
 
+/* Where graphs are all that runs, no step of the host's tells them. */
+static void tell_counters(void)
+{
+	struct gns_counter list[GNS_COUNTERS_MAX];
+	bool aside = gns_core.aside;
+	gns_publish_rest(&gns_core.publish, &gns_core.config, aside ? gns_core.measure->samples : 0, aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS,
+			 list, gns_stepping_counters(list));
+}
+
+static bool anything_to_do(void)
+{
+	const struct gns_publish *p = &gns_core.publish;
+	return gns_late_waiting(p) || (p->link == GNS_LINK_OPEN && gns_publish_counters_due(p));
+}
+
 void gns_core_replayed(void)
 {
 	int saved = errno;
-	if (!gns_inside)
-		gns_cupti_turn(NULL, NULL);
-	if (!gns_late_waiting(&gns_core.publish) || gns_inside || gns_life_state() != GNS_AWAKE)
+	if (!anything_to_do() || gns_inside || gns_life_state() != GNS_AWAKE)
 		return;
 	gns_inside = 1;
 	unsigned fpu = gns_fpu_begin();
@@ -32,6 +45,8 @@ void gns_core_replayed(void)
 	if (gns_core.state == GNS_AWAKE) {
 		gns_late_every(&gns_core.publish, every_in_force());
 		gns_late_poll(&gns_core.publish);
+		if (gns_publish_counters_due(&gns_core.publish))
+			tell_counters();
 		gns_publish_revive(&gns_core.publish);
 	}
 	pthread_mutex_unlock(&gns_core.lock);

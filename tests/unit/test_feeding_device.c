@@ -3,6 +3,7 @@
 #include "test_device.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "profiler/shim/feeding.h"
@@ -247,6 +248,15 @@ Test(feeding_device, replays_are_measured_at_the_interval)
 			measured += is && got[k].u.step.flags == GNS_STEP_MEASURED;
 		}
 	}
+	gns_core.publish.counters_ns = 0; /* a second has passed */
+	OK(cuGraphLaunch(exec, stream));
+	poll_until_there(stream);
+	const struct gns_record *counter = NULL;
+	for (int64_t i = 0; find(GNS_REC_COUNTER, i); i++)
+		if (strcmp(find(GNS_REC_COUNTER, i)->u.counter.name, "graph_steps") == 0)
+			counter = find(GNS_REC_COUNTER, i);
+	cr_assert_not_null(counter, "a program that only replays tells its counters, too");
+	cr_expect(counter->u.counter.value >= 30);
 	cr_expect_eq(steps, 30);
 	cr_expect(measured >= 5 && measured <= 12, "%d of 30 measured", measured);
 }
