@@ -8,8 +8,8 @@
  *                they are given
  *     py/        the embedded files: which node of the graph has which parameter's operands
  *
- * Behind it: collectors/sketch/layers.h measures, collectors/cuda/layers_device.h on a device; profiler/shim/feeding.h has streams, steps and records. Everything here runs with the
- * GIL held, but for long measurements. An error of ours never becomes the trainer's: the collector gives up and says so. */
+ * Behind it: collectors/sketch/layers.h measures, on a device collectors/cuda/layers_device.h; profiler/shim/feeding.h has streams, steps
+ * and records. Everything here runs with the GIL held, but for long measurements in host memory. An error of ours never becomes the trainer's: the collector gives up and says so. */
 #ifndef GNS_TORCH_H
 #define GNS_TORCH_H
 

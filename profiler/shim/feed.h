@@ -45,6 +45,7 @@ struct gns_feed_param {
 	struct gns_feed_term term[GNS_FEED_TERMS]; /* what is measured of it on devices, beside `sum` and `q_big` */
 	struct gns_device_uses *device_uses;       /* as `uses`; all on one CUDA stream */
 	void *device_uses_stream;
+	struct gns_device *device_uses_of;
 };
 
 struct gns_feed_setting {

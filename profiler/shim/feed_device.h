@@ -35,8 +35,9 @@ struct gns_feed_sets {
 	} of[GNS_FEED_DEVICES];
 };
 
-/* `terms`: GNS_FEED_TERMS, of a parameter or of a stream. Where the next value of `what` goes: the set of `device` (begun, if need be) and a slot for this stream. 0, -EBUSY, -ENOSPC, -EXDEV,
- * -EIO of device.h, or -ENOSPC: no more terms. The term is live from now on; gns_feed_term_kill where the measurement failed. */
+/* Where the next value of `what` goes: the set of `device` (begun, if need be) and a slot for this stream. `terms`: GNS_FEED_TERMS of
+ * them, a parameter's or a stream's. 0, -EBUSY, -ENOSPC, -EXDEV, -EIO of device.h, or -ENOSPC: no more terms. The term is live from now on;
+ * gns_feed_term_kill where the measurement failed. */
 int gns_feed_term(struct gns_feed_sets *sets, struct gns_feed_term *terms, enum gns_feed_what what, struct gns_device *device,
 		  void *stream, struct gns_device_target *to);
 /* What was measured is not to be told; slots are kept for the same streams. */

@@ -72,8 +72,8 @@ static void uses_take(struct gns_feed_param *p)
 	struct gns_device_uses *uses = p->device_uses;
 	p->device_uses = NULL;
 	feed->device_uses--;
-	struct gns_device *device = gns_device_current(NULL);
-	int rc = device ? gns_feed_term(&s->sets, p->term, GNS_FEED_SUM, device, p->device_uses_stream, &to) : -ENODEV;
+	bool current = gns_device_current(NULL) == p->device_uses_of;
+	int rc = current ? gns_feed_term(&s->sets, p->term, GNS_FEED_SUM, p->device_uses_of, p->device_uses_stream, &to) : -ENODEV;
 	if (rc) {
 		gns_device_uses_drop(uses);
 		p->refused = GNS_REFUSED_DEVICE_BEHIND;
@@ -166,6 +166,7 @@ int gns_feeding_device_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim
 		p->device_uses = gns_device_uses_init(set, stream, n, dim0, rest, seed_of(p), (uint64_t)id);
 		gns_core.feed->device_uses += p->device_uses != NULL;
 		p->device_uses_stream = stream;
+		p->device_uses_of = device;
 		p->uses_left = count;
 		rc = p->device_uses ? 0 : -ENOMEM;
 	}
