@@ -45,12 +45,9 @@ CASES = {
     "capture-streams": ("--capture 20 --streams 2 --tokens 8 --batch 16 --attention", "cublasGemmEx", 20),
     "capture-accumulate": ("--capture 20 --accumulate 3", "cublasGemmEx", 8),
 }
-# Weights that share their X cannot be told apart on a device where their gradients come before any product that pairs dY with them: the
-# case is here to be run by name.
-APART = ("attention-weights-first",)
 GROUPS = {
     "apis": [n for n, c in CASES.items() if not {"--attention", "--capture", "--streams", "--devices"} & set(c[0].split())],
-    "attention": [n for n, c in CASES.items() if "--attention" in c[0] and n not in APART],
+    "attention": [n for n, c in CASES.items() if "--attention" in c[0]],
     "order": [n for n, c in CASES.items() if {"--capture", "--streams", "--devices"} & set(c[0].split()) and "--attention" not in c[0]],
 }
 SHORT = ("gemm", "bf16", "lt", "attention", "accumulate", "streams", "devices", "capture")
@@ -234,7 +231,7 @@ def test(args):
             bench.env["LD_LIBRARY_PATH"] = os.path.join(args.build, "fakes")
             bench.env["GNS_FAKE_DEVICES"] = "2"
         done = 0
-        chosen = args.case or (SHORT if args.short else GROUPS.get(args.group, [n for n in CASES if n not in APART]))
+        chosen = args.case or (SHORT if args.short else GROUPS.get(args.group, CASES))
         for name in chosen:
             if args.real and "--devices" in CASES[name][0] and bench.run(Case(bench, name).program("probe")).returncode:
                 print(f"{name}: left out, there is one device")
