@@ -339,6 +339,51 @@ Test(cuda_kernels, fingerprints_are_those_of_the_cpu)
 		}
 }
 
+static void launch_one(const char *kernel, uint32_t block, const void *args)
+{
+	void *parameters[] = {(void *)args};
+	cr_assert_eq(gns_emulate_launch(kernel, (uint32_t[]){1, 1, 1}, block, parameters), 0);
+}
+
+/* Chunks 0, 3 and 127 of a set, into a ring of two blocks; what is not named stays as it is. */
+Test(cuda_kernels, deliveries_move_slots_and_say_so)
+{
+	enum { SLOTS = 8192 };
+	static double slots[SLOTS], host[2 * SLOTS];
+	uint32_t gate = 1, word = 0;
+	uint64_t begun = 0, done = 0, counter = 0, open[2] = {7, 7};
+	const struct gns_cu_deliver args = {.gate = &gate, .slots = slots, .host = host, .chunks = {1 | 1 << 3, 1ull << 63}, .begun = &begun,
+					    .open = open, .done = &done, .counter = &counter, .ring = 2, .stride = SLOTS};
+
+	for (uint64_t number = 1; number <= 4; number++) {
+		const double *block = host + (number - 1) % 2 * SLOTS;
+		gate = number != 3;
+		for (int i = 0; i < SLOTS; i++)
+			slots[i] = i + 0.25 * (double)number;
+		for (int i = 0; i < 2 * SLOTS; i++)
+			host[i] = -1;
+		launch_one("gns_deliver", GNS_CU_THREADS, &args);
+		cr_assert(begun == number && done == number && counter == number && open[(number - 1) % 2] == gate);
+		for (int i = 0; i < SLOTS; i++) {
+			const bool named = i / 64 == 0 || i / 64 == 3 || i / 64 == 127;
+			const double value = i + 0.25 * (double)number;
+			cr_assert_eq(block[i], !named ? -1 : gate ? value : 0, "delivery %d, slot %d", (int)number, i);
+			cr_assert_eq(slots[i], named ? 0 : value);
+			cr_assert_eq(host[number % 2 * SLOTS + (size_t)i], -1);
+		}
+	}
+	const struct gns_cu_deliver once = {.slots = slots, .host = host, .chunks = {2, 0}, .done = &done, .number = 99};
+	launch_one("gns_deliver", GNS_CU_THREADS, &once);
+	cr_assert(done == 99 && begun == 4 && host[64] == 65.0 && slots[64] == 0);
+	launch_one("gns_gate", 32, &(struct gns_cu_gate){.host = &word, .gate = &gate});
+	cr_assert_eq(gate, 0);
+	launch_one("gns_fill", GNS_CU_THREADS, &(struct gns_cu_fill){.gate = &gate, .out = host, .n = 1000});
+	cr_assert_eq(host[64], 65.0);
+	launch_one("gns_fill", GNS_CU_THREADS, &(struct gns_cu_fill){.out = host, .n = 1000});
+	for (int i = 0; i < 1001; i++)
+		cr_assert(i < 1000 ? host[i] == 0 : host[i] != 0);
+}
+
 Test(cuda_kernels, what_does_not_fit_is_refused_and_nothing_is_zero)
 {
 	struct held_tensor x = hold_rows(PLAIN, GNS_F32, false, 2, 3, 4, 0), y = hold_rows(PLAIN, GNS_F64, false, 2, 3, 4, 0);
