@@ -181,7 +181,7 @@ def compare_script(program, rows, demangled=False):
 
 
 def every_step_is_as_the_script_says(bench):
-    program = Program(bench, "script-on", 60)
+    program = Program(bench, "script-on", 300, every=100)
     program.run("--kernels", "on", LD_PRELOAD="libstdc++.so.6")  # which demangles
     rows = program.device_steps()
     check(len(rows) >= 20, f"{program.name}: {len(rows)} steps were told\n{program.why()}")
@@ -210,7 +210,7 @@ def windows_are_few(bench):
 
 
 def what_the_fake_device_ran(bench):
-    program = Program(bench, "own", 60)
+    program = Program(bench, "own", 300, every=100)
     program.run("--kernels", "on", GNS_FAKE_CUPTI_SCRIPT="")
     rows = program.device_steps()
     check(len(rows) >= 20, f"{program.name}: {len(rows)} steps were told\n{program.why()}")
@@ -230,7 +230,7 @@ def what_the_fake_device_ran(bench):
 
 
 def two_devices(bench):
-    program = Program(bench, "devices", 60, "--devices", "2")
+    program = Program(bench, "devices", 300, "--devices", "2", every=100)
     program.run("--kernels", "on")
     by_step = {}
     for row in program.device_steps():
