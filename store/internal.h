@@ -115,7 +115,7 @@ struct gns_total { /* sums over steps: a row of table rollup, or one step */
 void gns_total_clear(struct gns_total *total);
 void gns_total_merge(struct gns_total *into, const struct gns_total *from);
 /* The rows of one step, lowest rank first. Returns false when ranks disagree on batch sizes (those that differ from
- * the first are left out), or when the parts of a sharded gradient are not all there (nothing is measured then). */
+ * the first are left out). Where the parts of a sharded gradient are not all there, nothing is measured. */
 bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_total *out);
 
 #define GNS_ROLLUP_COLUMNS "block,loss_count,loss_sum,first_step,last_step,count,s,g2,ss,sg,gg,q_big,n_big,n_min,n_max," \

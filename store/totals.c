@@ -123,9 +123,8 @@ bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_to
 		q_big += row->q_big;
 		ranks++;
 	}
-	if (first && first->sharded && ranks < (double)first->world)
-		return false;
-	if (!first || !isfinite(samples))
+	bool missing = first && first->sharded && ranks < (double)first->world;
+	if (!first || missing || !isfinite(samples))
 		return agree;
 	s /= ranks;
 	g2 /= ranks;

@@ -150,6 +150,7 @@ Test(ranks, a_missing_part_says_nothing)
 	commit();
 	cr_assert_eq(gns_store_summary(store, run_id, 0, &s, &err), 0, "%s", err.text);
 	cr_expect_eq(s.b_noise.count, 10, "%g steps", s.b_noise.count);
+	cr_expect_not(warned(&s, "ranks_disagree"));
 	cr_expect_eq(query(db, "SELECT count(*) FROM step_total"), 10);
 	cr_expect_eq(only_layer().count, 10);
 }
