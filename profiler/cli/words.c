@@ -24,6 +24,7 @@ static const struct {
 	{"not_recurring", "not a weight: it did not come back at its address in the next step", true},
 	{"still_learning", "passed while it was still being learned which operands are weights", true},
 	{"product_of_weights", "a weight was itself an operand: a product of weights", true},
+	{"changes_like_activation", "not a weight, on a device: it changes from step to step as fresh data do; of full batches nothing can be told", true},
 	{"table_full", "more candidates for weights than there is room for", true},
 	{"samples_not_dividing", "the rows are no multiple of the samples told: check --samples N", true},
 	{"rows_differ", "no samples were told and the layers have different numbers of rows: set --samples N", true},
