@@ -11,7 +11,6 @@
 #include "device_log.h"
 #include "device_step.h"
 #include "fpu.h"
-#include "learn.h"
 #include "state.h"
 #include "tally.h"
 
@@ -273,19 +272,19 @@ static void follow(struct gns_products_device *d, struct gns_call *call, const s
 		learn_anew(d);
 }
 
-/* The log began within a step, at a gradient; where the next one's weights were used for the first time, none was seen to change. */
+/* The log began within a step, at a gradient. Where a whole step of gradients precedes the first boundary seen, there was one before it, at
+ * which the weights were met for the first time. */
 static bool first_boundary_unseen(const struct gns_products_device *d)
 {
-	for (uint32_t i = 0; i < d->log.learn.found.point[0]; i++)
-		for (unsigned side = 0; side < 2; side++) {
-			const struct gns_product *p = &d->log.entry[i].product;
-			const struct gns_operand *o = side ? &p->right : &p->left;
-			struct gns_key key = gns_operand_key(o, p->dtype);
-			const struct gns_weight *w = gns_weight_find(&gns_core.roles, &key);
-			if (w && o->sum_fast == w->forward_sum_fast)
-				return true;
-		}
-	return false;
+	const struct gns_learn_log *l = &d->log.learn;
+	uint32_t expected = 0, seen = 0;
+	for (uint32_t i = 0; i < l->found.n; i++) {
+		const struct gns_log_candidate *c = &l->candidate[l->found.order[i]];
+		expected += c->per_step;
+		for (uint32_t e = c->first_event; e; e = l->event[e - 1].next)
+			seen += l->event[e - 1].at < l->found.point[0];
+	}
+	return seen >= expected;
 }
 
 /* What the log holds of the step in progress has been done by the program already. */
