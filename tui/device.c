@@ -13,6 +13,7 @@
 #define BARS_MAX 8
 #define LABEL_WIDTH 20
 
+static const char *const narrow[GNS_PARTS_OF_WALL] = {"compute", "exposed comm.", "exposed copies", "idle"}; /* of gns_say_parts */
 static const enum gns_role roles[GNS_PARTS_OF_WALL] = {GNS_ROLE_TIME, GNS_ROLE_WARN, GNS_ROLE_CRIT, GNS_ROLE_FAINT};
 
 /* All devices as one: what their steps took together. */
@@ -53,7 +54,6 @@ static void draw_bar(struct gns_canvas *canvas, struct gns_rect line, const stru
 /* "█ compute 79.2%", each with the glyph of its part. */
 static void draw_legend(struct gns_canvas *canvas, struct gns_rect line, const struct gns_device_row *row, const struct gns_ui *ui)
 {
-	static const char *const narrow[GNS_PARTS_OF_WALL] = {"compute", "exposed comm.", "exposed copies", "idle"};
 	const char *const *words = line.w < 90 ? narrow : gns_say_parts;
 	char share[48], text[96];
 	int x = line.x, end = line.x + line.w;
@@ -71,6 +71,20 @@ static int draw_reason(struct gns_canvas *canvas, struct gns_rect rect, const st
 	if (!gpu->why_not[0] || rect.h < 2 + LIST_ROWS)
 		return 0;
 	return gns_canvas_wrap(canvas, (struct gns_rect){rect.x, rect.y, rect.w, 2}, GNS_ROLE_WARN, gpu->why_not);
+}
+
+char *gns_device_line(char *buf, size_t size, const struct gns_gpu *gpu)
+{
+	char share[48];
+	buf[0] = 0;
+	if (gpu->n_devices == 0)
+		return buf;
+	struct gns_device_row all = together(gpu);
+	size_t at = gpu->n_devices == 1 ? (size_t)snprintf(buf, size, "GPU %" PRId64, all.device) :
+					  (size_t)snprintf(buf, size, "%zu GPUs", gpu->n_devices);
+	for (int i = 0; i < GNS_PARTS_OF_WALL && at < size; i++)
+		at += (size_t)snprintf(buf + at, size - at, "%s%s %s", i ? " · " : ": ", narrow[i], gns_say_percent(share, sizeof share, all.share[i]));
+	return buf;
 }
 
 int gns_device_panel(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_gpu *gpu, const struct gns_ui *ui)

@@ -8,4 +8,7 @@
  * `rect` and returns the rows it took: 0 where the program uses no device, or where there is no room for a list below it. */
 int gns_device_panel(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_gpu *gpu, const struct gns_ui *ui);
 
+/* The same in one line, of all devices together: "GPU 0: compute 79% · ...". "" where nothing is known. */
+char *gns_device_line(char *buf, size_t size, const struct gns_gpu *gpu);
+
 #endif

@@ -213,12 +213,14 @@ static int load_kernels(struct gns_feed *feed, struct gns_model *m, int64_t wind
 /* What a view needs besides the summary. Weights and kernels know a window to the newest step only. */
 static int load_rows(struct gns_feed *feed, struct gns_model *m, enum gns_view view, struct gns_error *err)
 {
-	enum { SPLIT_STEPS = 100, PAST = 24 };
+	enum { SPLIT_STEPS = 100, DEVICE_STEPS = 1000, PAST = 24 };
 	int64_t run = feed->run_id, window = feed->end > 0 ? 0 : feed->window;
 	int rc = 0;
 	switch (view) {
 	case GNS_VIEW_NOW:
 		rc = gns_store_split(feed->store, run, SPLIT_STEPS, &m->split, err);
+		if (rc == 0)
+			rc = gns_store_gpu(feed->store, run, DEVICE_STEPS, &m->gpu, err);
 		return rc ? rc : load_series(feed, m, err);
 	case GNS_VIEW_TRADEOFF:
 		rc = gns_store_split(feed->store, run, SPLIT_STEPS, &m->split, err);

@@ -249,6 +249,7 @@ int gns_view_json(FILE *out, const struct gns_model *m, const struct gns_ui *ui)
 	if (ui->view == GNS_VIEW_NOW) {
 		json_object_set_new(root, "points", points(m->points, m->n_points));
 		json_object_set_new(root, "split", split(&m->split));
+		json_object_set_new(root, "devices", devices(&m->gpu));
 	} else if (ui->view == GNS_VIEW_TRADEOFF) {
 		tradeoff(root, m, ui);
 	} else if (ui->view == GNS_VIEW_LAYERS) {

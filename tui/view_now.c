@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gnscope/text.h"
+#include "tui/device.h"
 #include "tui/plot.h"
 #include "tui/say.h"
 #include "tui/xaxis.h"
@@ -236,7 +237,21 @@ static void draw_warnings(struct gns_canvas *canvas, struct gns_rect rect, const
 /* Room for where the time goes. */
 static int split_rows(const struct gns_model *m, int height)
 {
-	return height >= 14 && m->split.steps > 0 ? 1 : 0;
+	return height >= 14 && (m->split.steps > 0 || m->gpu.n_devices > 0) ? 1 : 0;
+}
+
+/* By the device where there is one: the host's calls only launch what runs there. */
+static void draw_split(struct gns_canvas *canvas, struct gns_rect line, const struct gns_model *m)
+{
+	char text[400];
+	int indent = 0;
+	if (!gns_device_line(text, sizeof text, &m->gpu)[0]) {
+		indent = gns_canvas_text(canvas, line.x, line.y, 10, GNS_ROLE_FAINT, "a step is") + 1;
+		gns_say_split(text, sizeof text, &m->split, true);
+		if (gns_canvas_columns(canvas, text) + indent > line.w)
+			gns_say_split(text, sizeof text, &m->split, false);
+	}
+	gns_canvas_text(canvas, line.x + indent, line.y, line.w - indent, GNS_ROLE_TEXT, text);
 }
 
 static int warning_rows(const struct gns_summary *s, int height)
@@ -264,14 +279,8 @@ static int draw_foot(struct gns_canvas *canvas, struct gns_rect body, const stru
 		snprintf(line, sizeof line, "loss %s · step time %s", loss, step);
 		gns_canvas_text(canvas, body.x, y++, body.w, GNS_ROLE_TEXT, line);
 	}
-	if (split) {
-		char text[400];
-		gns_say_split(text, sizeof text, &m->split, true);
-		if (gns_canvas_columns(canvas, text) + 10 > body.w)
-			gns_say_split(text, sizeof text, &m->split, false);
-		gns_canvas_text(canvas, body.x, y, 10, GNS_ROLE_FAINT, "a step is");
-		gns_canvas_text(canvas, body.x + 10, y++, body.w - 10, GNS_ROLE_TEXT, text);
-	}
+	if (split)
+		draw_split(canvas, (struct gns_rect){body.x, y++, body.w, 1}, m);
 	cost_text(line, sizeof line, s, body.w < 60);
 	gns_canvas_wrap(canvas, (struct gns_rect){body.x, y, body.w, cost}, GNS_ROLE_TEXT, line);
 	if (warnings)
