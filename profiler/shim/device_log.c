@@ -30,7 +30,6 @@ bool gns_device_log_init(struct gns_device_log *g)
 	g->chunk = gns_pages(GNS_LOG_CHUNKS * sizeof *g->chunk);
 	for (unsigned i = 0; i < GNS_DEVICES_MAX; i++)
 		pthread_mutex_init(&g->place[i].lock, NULL);
-	g->per_chunk = FIRST_CHUNK;
 	g->next_try = FIRST_TRY;
 	if (g->entry && g->where && g->chunk && gns_use_table_init(&g->uses) && gns_learn_log_init(&g->learn)) {
 		g->uses.no_prints = true;
@@ -85,7 +84,6 @@ static void begin(struct gns_device_log *g)
 	memset(g->chunk, 0, used * sizeof *g->chunk);
 	g->first_chunk = 0;
 	g->n_chunks = 0;
-	g->per_chunk = FIRST_CHUNK;
 	g->printed = 0;
 	g->gap = false;
 	set_state(g, GNS_LOG_ON);
@@ -138,6 +136,7 @@ static bool collect(struct gns_device_log *g)
 			copy_prints(g, i, values);
 		gns_set_release(c->set);
 		c->released = true;
+		c->place->behind -= c->products;
 	}
 	while (g->first_chunk < n && g->chunk[g->first_chunk].released)
 		g->first_chunk++;
@@ -155,13 +154,14 @@ bool gns_device_log_at_rest(struct gns_device_log *g)
 static bool look(struct gns_device_log *g)
 {
 	struct gns_found *f = &g->learn.found;
-	bool known = gns_learn_log(&g->learn, g->entry, g->ready), again;
+	bool known = gns_learn_log(&g->learn, g->entry, g->ready), first = known && !g->found, again;
 	g->next_try = g->ready + (g->ready / 8 > FIRST_TRY ? g->ready / 8 : FIRST_TRY);
 	again = known && f->n == g->found && f->boundaries > g->boundaries;
 	if (!known || f->n != g->found)
 		g->boundaries = f->boundaries;
 	g->found = known ? f->n : 0;
-	if (!again && (f->changes >= CHANGES_MAX || g->ready == GNS_LOG_MAX))
+	/* Of a device that was far behind, the first look may be at many steps. */
+	if (!again && ((!first && f->changes >= CHANGES_MAX) || g->ready == GNS_LOG_MAX))
 		pause_for_a_while(g);
 	return again;
 }
@@ -214,6 +214,13 @@ void gns_device_log_add(struct gns_device_log *g, const struct gns_product *p, u
 	*first = i + 1;
 }
 
+/* So that a small part of the log is behind for want of company; but a device that is far behind must not have all sets. */
+static uint32_t per_chunk(const struct gns_device_log *g, const struct gns_log_place *place)
+{
+	uint32_t of_log = g->printed / 4, of_behind = place->behind / 3 * 2, per = of_log > of_behind ? of_log : of_behind;
+	return per < FIRST_CHUNK ? FIRST_CHUNK : per < CHUNK_MAX ? per : CHUNK_MAX;
+}
+
 /* Under the place's lock. */
 static void finish(struct gns_device_log *g, struct gns_log_place *place)
 {
@@ -223,10 +230,9 @@ static void finish(struct gns_device_log *g, struct gns_log_place *place)
 	gns_set_finish(c->set);
 	c->left = c->products;
 	place->chunk = 0;
+	g->printed += c->products;
+	place->behind += c->products;
 	atomic_store_explicit(&c->finished, true, memory_order_release);
-	/* So that a small part of the log is behind for want of company. */
-	uint32_t per = (g->printed += c->products) / 4;
-	g->per_chunk = per < FIRST_CHUNK ? FIRST_CHUNK : per < CHUNK_MAX ? per : CHUNK_MAX;
 }
 
 static struct gns_log_chunk *open_chunk(struct gns_device_log *g, struct gns_log_place *place, void *stream)
@@ -243,7 +249,7 @@ static struct gns_log_chunk *open_chunk(struct gns_device_log *g, struct gns_log
 		gns_set_release(set);
 		return NULL;
 	}
-	g->chunk[i] = (struct gns_log_chunk){ .set = set, .began = g->n };
+	g->chunk[i] = (struct gns_log_chunk){ .set = set, .place = place, .began = g->n };
 	place->chunk = i + 1;
 	return &g->chunk[i];
 }
@@ -299,7 +305,7 @@ void gns_device_log_enqueue(struct gns_device_log *g, uint32_t first)
 		pthread_mutex_lock(&place->lock);
 		if (!print_both(g, place, i))
 			g->gap = true;
-		else if (!n && g->chunk[place->chunk - 1].products >= g->per_chunk)
+		else if (!n && g->chunk[place->chunk - 1].products >= per_chunk(g, place))
 			finish(g, place);
 		pthread_mutex_unlock(&place->lock);
 	}
@@ -307,9 +313,10 @@ void gns_device_log_enqueue(struct gns_device_log *g, uint32_t first)
 		g->working--;
 }
 
-static bool stale(const struct gns_device_log *g, uint32_t chunk, bool on)
+static bool stale(const struct gns_device_log *g, const struct gns_log_place *place, bool on)
 {
-	return chunk && (!on || g->n - g->chunk[chunk - 1].began > 2 * g->per_chunk);
+	uint32_t chunk = place->chunk;
+	return chunk && (!on || g->n - g->chunk[chunk - 1].began > 2 * per_chunk(g, place));
 }
 
 void gns_device_log_sweep(struct gns_device_log *g)
@@ -317,9 +324,9 @@ void gns_device_log_sweep(struct gns_device_log *g)
 	bool on = state_of(g) == GNS_LOG_ON && !g->gap;
 	for (unsigned i = 0; i < GNS_DEVICES_MAX && g->place[i].device; i++) {
 		struct gns_log_place *place = &g->place[i];
-		if (!stale(g, place->chunk, on) || pthread_mutex_trylock(&place->lock))
+		if (!stale(g, place, on) || pthread_mutex_trylock(&place->lock))
 			continue;
-		if (stale(g, place->chunk, on))
+		if (stale(g, place, on))
 			finish(g, place);
 		pthread_mutex_unlock(&place->lock);
 	}

@@ -2,7 +2,8 @@
  * prints of each product are enqueued on the call's own stream, before the call, and come back by sets (device.h) when the device gets there.
  *
  * The log is one unbroken stretch of the program: where a product's prints cannot be had (all sets are under way) it is given up, and
- * begun anew when all that was under way has come back. It begins when there is reason to: two products that look like weight gradients of
+ * begun anew when all that was under way has come back. A set has 8 products at first, and more the further its device is behind: 8 sets
+ * last for some 300 of a device that does not get there at all. It begins when there is reason to: two products that look like weight gradients of
  * others before them, by address and shape; a program that only evaluates a model costs a look-up a product. It is given up for a while, each
  * time twice as long, when it is full or many steps have taught nothing. Products of captured streams happen later, or never: they are left out.
  *
@@ -31,6 +32,7 @@ struct gns_log_where { /* beside each product of the log */
 
 struct gns_log_chunk { /* a set and the products whose prints it brings */
 	struct gns_set *set;
+	struct gns_log_place *place;
 	uint32_t products, left;
 	uint32_t began;         /* length of the log then */
 	_Atomic bool finished;
@@ -41,6 +43,7 @@ struct gns_log_place { /* a device */
 	pthread_mutex_t lock;    /* of its open chunk */
 	_Atomic(struct gns_device *) device; /* NULL: free */
 	_Atomic uint32_t chunk;  /* the open one, +1 */
+	_Atomic uint32_t behind; /* products of finished chunks that have not come back */
 };
 
 struct gns_device_log {
@@ -55,7 +58,7 @@ struct gns_device_log {
 	uint32_t ready, next_try; /* what has come back of it, when it is looked at again */
 	uint32_t found, boundaries;  /* at the last look */
 	uint32_t first_chunk;
-	_Atomic uint32_t per_chunk, printed;
+	_Atomic uint32_t printed;
 	uint64_t products, resume_at;
 	uint32_t pauses, holes, hits;
 	struct gns_log_place place[GNS_DEVICES_MAX];

@@ -245,6 +245,22 @@ Test(device_log, late)
 	end();
 }
 
+/* Nothing has come back for as long as a program may be ahead of its device, which never waits for it: the log has no hole for that. */
+Test(device_log, far_behind)
+{
+	begin();
+	hold_back = true;
+	train(60);
+	cr_expect_eq(t->log.state, GNS_LOG_ON, "given up at %u products", t->log.n);
+	cr_expect(!t->log.gap);
+	cr_expect_geq(t->log.n, 280u);
+	hold_back = false;
+	train(12);
+	knows_both();
+	cr_expect_eq(t->log.holes + t->log.pauses, 0u, "not from the first log");
+	end();
+}
+
 /* All sets are taken by others for a while: what was logged so far is not continued across the hole. */
 Test(device_log, hole)
 {
