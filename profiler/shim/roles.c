@@ -494,8 +494,12 @@ void gns_roles_see(struct gns_roles *r, const struct gns_product *p, struct gns_
 	} else if (left || right) {
 		see_ordinary(r, p, left, right, out);
 	}
-	if (r->learning)
+	if (r->learning) {
 		gns_learn_see(r, p, out, gradient_form);
-	else if (gns_roles_lost(r))
+	} else if (gns_roles_lost(r)) {
 		gns_roles_restart(r);
+		/* The weights that this product was found to belong to are in the table no more. */
+		out->role = GNS_ROLE_OTHER;
+		out->n = 0;
+	}
 }

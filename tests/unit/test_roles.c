@@ -77,6 +77,8 @@ static float *multiply(const float *l, bool tl, const float *r, bool tr, const f
 				 .c_row_stride = D, .c_col_stride = 1, .alpha = 1 };
 	gns_roles_see(&sim->roles, &p, &v);
 	sim->boundaries += v.boundary;
+	for (unsigned i = 0; i < v.n; i++)
+		cr_assert(sim->roles.weights[v.weight[i]].id, "step %d: a verdict names what is no weight", sim->step);
 	if (sim->step >= sim->from) {
 		sim->gradients += v.role == GNS_ROLE_WGRAD;
 		if (truth && v.role != GNS_ROLE_WGRAD)
@@ -208,6 +210,13 @@ static void one_pass(void)
 	give(dy);
 }
 
+static void update(float drift)
+{
+	for (int i = 0; i < BLOCKS * PER_BLOCK; i++)
+		for (int j = 0; j < D * D; j++)
+			sim->weight[i][j] += drift * ((float)(draw() >> 40) / 16777216.0f - 0.5f);
+}
+
 static void train(uint64_t seed, int copies, int wgrad_first, int micro_steps, float drift, int steps)
 {
 	sim = calloc(1, sizeof *sim);
@@ -219,9 +228,7 @@ static void train(uint64_t seed, int copies, int wgrad_first, int micro_steps, f
 	for (sim->step = 1; sim->step <= steps; sim->step++) {
 		for (int m = 0; m < micro_steps; m++)
 			one_pass();
-		for (int i = 0; i < BLOCKS * PER_BLOCK; i++)
-			for (int j = 0; j < D * D; j++)
-				sim->weight[i][j] += drift * ((float)(draw() >> 40) / 16777216.0f - 0.5f);
+		update(drift);
 	}
 	int expected = (steps - sim->from + 1) * micro_steps * BLOCKS * PER_BLOCK;
 	cr_expect(sim->wrong == 0 && sim->missed == 0 && sim->gradients == expected,
@@ -245,6 +252,24 @@ Test(roles, address_reuse_with_micro_steps)
 	for (uint64_t seed = 1; seed <= 30; seed++)
 		for (int way = 0; way < 4; way++)
 			train(seed, way & 1, way >> 1, 3, 1e-3f, 14);
+}
+
+/* Many passes without a step: the weights are given up in the middle of one, and the product at hand belongs to none. */
+Test(roles, weights_that_stand_still_are_given_up)
+{
+	sim = calloc(1, sizeof *sim);
+	*sim = (struct sim){ .random = 77, .from = 1000 };
+	cr_assert(gns_roles_init(&sim->roles));
+	for (int i = 0; i < BLOCKS * PER_BLOCK; i++)
+		fill(sim->weight[i]);
+	for (sim->step = 1; sim->step <= 12; sim->step++, update(1e-3f))
+		one_pass();
+	cr_assert_eq(sim->roles.n_weights, BLOCKS * PER_BLOCK);
+	for (int pass = 0; pass < 20 && sim->roles.n_weights; pass++)
+		one_pass();
+	cr_assert_eq(sim->roles.n_weights, 0);
+	gns_roles_free(&sim->roles);
+	free(sim);
 }
 
 /* No threshold: weights that change by the last bit, and weights that change more than they are. */
