@@ -39,7 +39,13 @@ def watched(how, extra=None, prefix=(), naive=False):
 
 def is_true(gradient, truths):
     n, small, big = int(gradient["n_big"]), float(gradient["q_small"]), float(gradient["q_big"])
-    return any(n == t[0] and abs(small - t[1]) <= 1e-4 * t[1] and abs(big - t[2]) <= 1e-4 * t[2] for t in truths)
+
+    def near(s, b):
+        return abs(small - s) <= 1e-4 * s and abs(big - b) <= 1e-4 * b
+    alike = [t for t in truths if t[0] == n]
+    if int(gradient["groups"]) == 2 * n:  # two backward passes told as one step: the mean of both
+        return any(near((s + t[1]) / 2, (b + t[2]) / 2) for i, (_, s, b) in enumerate(alike) for t in alike[i:])
+    return any(near(s, b) for _, s, b in alike)
 
 
 def attack(*how, least=0, most=10 ** 9, extra=None, same=True, slots=None, prefix=(), naive=False):
@@ -192,7 +198,12 @@ def recorder():
         assert found, "no recorder"
         status = open(f"{found}/status").read()
         session, terminal = open(f"{found}/stat").read().rsplit(")", 1)[1].split()[3:5]
-        files = {os.path.basename(fd): os.readlink(fd) for fd in glob.glob(f"{found}/fd/*")}
+        files = {}
+        for fd in glob.glob(f"{found}/fd/*"):
+            try:
+                files[os.path.basename(fd)] = os.readlink(fd)
+            except FileNotFoundError:
+                pass  # closed since it was listed
         environ = open(f"{found}/environ", "rb").read()
         child.communicate()
         os.close(held)
