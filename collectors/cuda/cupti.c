@@ -472,7 +472,7 @@ static bool off(void)
 
 uint64_t gns_cupti_closed(uint64_t step)
 {
-	if (off() || !gns_cuda_on() || !gns_driver())
+	if (!gns_driver_found() || off() || !gns_cuda_on())
 		return 0;
 	atomic_store(&closed_step, step);
 	atomic_fetch_or(&gns_cupti_wanted, BOUNDARY);

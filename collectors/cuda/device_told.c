@@ -55,6 +55,8 @@ void gns_device_events(struct gns_publish *publish, uint32_t stream, uint64_t st
 	char text[64] = "";
 
 	gns_device_stats(&s);
+	if (s.off == told.off && s.captures == told.captures)
+		return;
 	if (s.off != told.off && s.off) {
 		say_why(text, sizeof text, &s);
 		if (!gns_publish_event(publish, stream, step, "device_off", text))

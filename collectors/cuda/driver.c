@@ -54,6 +54,11 @@ const struct gns_driver *gns_driver(void)
 	return state == FOUND ? &found.table : NULL;
 }
 
+const struct gns_driver *gns_driver_found(void)
+{
+	return atomic_load_explicit(&found.state, memory_order_acquire) == FOUND ? &found.table : NULL;
+}
+
 const void *gns_driver_symbol(void)
 {
 	const struct gns_driver *driver = gns_driver();

@@ -107,6 +107,8 @@ struct gns_driver {
 
 /* NULL: no libcuda is loaded, or it lacks a function. Any thread; cheap once found, and while it is not there. */
 const struct gns_driver *gns_driver(void);
+/* Where it has been found already; never looks. One load: for what is asked in every step, of programs without a GPU, too. */
+const struct gns_driver *gns_driver_found(void);
 /* The library, for libraries.h; NULL as above. */
 const void *gns_driver_symbol(void);
 

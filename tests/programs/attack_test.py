@@ -120,6 +120,17 @@ def library():
     assert not re.search(r"UND.*pthread_atfork|@@GNSCOPE", readelf("--dyn-syms"))
 
 
+def no_driver():
+    """Where no driver of a GPU is loaded nobody looks for one: that costs a search of the file system."""
+    with tempfile.TemporaryDirectory() as folder:
+        environ = environment({"LD_DEBUG": "libs", "LD_DEBUG_OUTPUT": os.path.join(folder, "linker")})
+        subprocess.run([WATCH, LIBRARY, os.path.join(folder, "records"), ATTACK, "plain", "400"], env=environ, capture_output=True, check=True, timeout=60)
+        reports = [open(f, errors="replace").read() for f in glob.glob(os.path.join(folder, "linker.*"))]
+        assert any("libgnscope" in r or "openblas" in r for r in reports), "the linker reports nothing"
+        looked = sum(r.count("find library=libcuda.so.1") for r in reports)
+        assert looked == 0, f"looked for libcuda {looked} times"
+
+
 def settings():
     nonsense = ["", "-1", "0", "1e99", "nan", "99999999999999999999", "%n%s", "\x01\xff", "x" * 100000, "0x7fffffff", " 3"]
     for name in ("SAMPLES", "EVERY", "BUDGET", "PROBES", "SESSION", "STORE", "NAME", "BIN", "ISA", "OFF", "TORCH", "GPU", "KERNELS"):
@@ -217,6 +228,7 @@ PLAIN_5 = subprocess.run([ATTACK, "plain", "5"], env=environment(), capture_outp
 PLAIN_12 = subprocess.run([ATTACK, "plain", "12"], env=environment(), capture_output=True, text=True, check=True).stdout
 case("plain", lambda: attack("plain", least=24, slots=1))
 case("library", library)
+case("no_driver", no_driver)
 case("fork", lambda: forks("fork"))
 case("rawfork", lambda: forks("rawfork"))
 case("storm", lambda: attack("storm", "3"))
