@@ -127,23 +127,6 @@ static int plan_norm(struct gns_cu_plan *plan, const struct gns_cu_ground *groun
 	return gns_cu_plan_norm2(plan, ground, &m, norm->data[1] ? &before : NULL, norm->scale);
 }
 
-/* The three innermost dimensions at a time. */
-static bool next_outer(struct gns_walk *walk)
-{
-	for (unsigned d = walk->ndim; d-- > 0;) {
-		if (d + 3 >= walk->ndim)
-			continue;
-		for (unsigned k = 0; k < walk->operands; k++)
-			walk->offset[k] += walk->stride[k][d];
-		if (++walk->at[d] < walk->size[d])
-			return true;
-		for (unsigned k = 0; k < walk->operands; k++)
-			walk->offset[k] -= walk->stride[k][d] * (ptrdiff_t)walk->size[d];
-		walk->at[d] = 0;
-	}
-	return false;
-}
-
 #define NORM_PARTS 4096 /* of a tensor whose dimensions do not merge: more would be a launch for every few elements */
 
 static int norm_of_parts(const struct gns_device_target *to, struct norm *job, struct gns_walk *walk)
@@ -161,7 +144,7 @@ static int norm_of_parts(const struct gns_device_target *to, struct norm *job, s
 		if (rc)
 			return rc;
 		part.add = true;
-	} while (next_outer(walk));
+	} while (gns_walk_next_piece(walk, 3));
 	return 0;
 }
 

@@ -56,6 +56,8 @@ struct gns_walk {
 /* Sizes and strides as given by `ndim`, `size` and stride[k]; reorders and merges. `keep_order`: no reordering. */
 void gns_walk_start(struct gns_walk *walk, bool keep_order);
 bool gns_walk_next(struct gns_walk *walk); /* false after the last run */
+/* The same by pieces of the `inner` last dimensions, all of them where there are no more; gns_walk_next takes one. */
+bool gns_walk_next_piece(struct gns_walk *walk, unsigned inner);
 
 /* n values, `stride` apart, as doubles. */
 #define GNS_RUN_BLOCK 512

@@ -78,7 +78,12 @@ void gns_walk_start(struct gns_walk *walk, bool keep_order)
 
 bool gns_walk_next(struct gns_walk *walk)
 {
-	for (unsigned d = walk->ndim - 1; d-- > 0;) {
+	return gns_walk_next_piece(walk, 1);
+}
+
+bool gns_walk_next_piece(struct gns_walk *walk, unsigned inner)
+{
+	for (unsigned d = walk->ndim > inner ? walk->ndim - inner : 0; d-- > 0;) {
 		for (unsigned k = 0; k < walk->operands; k++)
 			walk->offset[k] += walk->stride[k][d];
 		if (++walk->at[d] < walk->size[d])
