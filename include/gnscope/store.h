@@ -17,7 +17,7 @@
 #include "gnscope/fit.h"
 #include "gnscope/record.h"
 
-#define GNS_SCHEMA_VERSION 3
+#define GNS_SCHEMA_VERSION 4
 
 struct gns_store;
 

@@ -29,9 +29,9 @@ static void noise(char *dst, size_t size, const struct gns_report_run *run)
 			 "WITH part AS (\n"
 			 "  SELECT block * 32 + 1 AS step, count, s, g2 FROM rollup WHERE run_id = %" PRId64 " AND size = 32 AND count > 0\n"
 			 "  UNION ALL\n"
-			 "  SELECT step, 1, s, g2 FROM step_total WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 ")\n",
+			 "  SELECT step, 1, weight * s, weight * g2 FROM step_total WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 ")\n",
 			 ID, ID, blocks_end(run, 32), run->rolled);
-	by_stretch(dst, size, run->width, with, "(step - 1)", steps ? "count(*) AS measured, sum(s) / sum(g2) AS b_noise" :
+	by_stretch(dst, size, run->width, with, "(step - 1)", steps ? "count(*) AS measured, sum(weight * s) / sum(weight * g2) AS b_noise" :
 		   "sum(count) AS measured, sum(s) / sum(g2) AS b_noise", from);
 }
 
@@ -63,12 +63,12 @@ static void layers(char *dst, size_t size, const struct gns_report_run *run)
 	int64_t end = blocks_end(run, 256);
 	snprintf(dst, size,
 		 "WITH part AS (\n"
-		 "  SELECT param_id, source, count, s, g2 FROM rollup_param WHERE run_id = %" PRId64 " AND size = 256\n"
+		 "  SELECT param_id, source, weight, s, g2 FROM rollup_param WHERE run_id = %" PRId64 " AND size = 256\n"
 		 "  UNION ALL\n"
-		 "  SELECT param_id, source, 1, (q_small - q_big) / (1.0 / n_small - 1.0 / n_big),\n"
-		 "         (n_big * q_big - n_small * q_small) / (n_big - n_small)\n"
-		 "  FROM grad WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 ")\n"
-		 "SELECT p.name, source, sum(s) / sum(g2) AS b_noise, sum(s) / sum(count) AS s, sum(g2) / sum(count) AS g2\n"
+		 "  SELECT g.param_id, g.source, t.weight, t.weight * (g.q_small - g.q_big) / (1.0 / g.n_small - 1.0 / g.n_big),\n"
+		 "         t.weight * (g.n_big * g.q_big - g.n_small * g.q_small) / (g.n_big - g.n_small)\n"
+		 "  FROM grad g JOIN step t USING (run_id, step, rank) WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 ")\n"
+		 "SELECT p.name, source, sum(s) / sum(g2) AS b_noise, sum(s) / sum(weight) AS s, sum(g2) / sum(weight) AS g2\n"
 		 "FROM part JOIN param p ON p.run_id = %" PRId64 " AND p.param_id = part.param_id\n"
 		 "GROUP BY part.param_id, source ORDER BY 4 DESC;", ID, ID, end, run->rolled, ID);
 }
@@ -92,9 +92,9 @@ char *gns_kernels_sql(char *dst, size_t size, const struct gns_report_run *run)
 		 "WITH use AS (\n"
 		 "  SELECT kernel_id, calls, total_ns, max_ns, flops FROM rollup_kernel WHERE run_id = %" PRId64 " AND size = 256\n"
 		 "  UNION ALL\n"
-		 "  SELECT kernel_id, calls, total_ns, max_ns, flops FROM kernel_step\n"
-		 "  WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 "),\n"
-		 "  steps(n) AS (SELECT count(*) FROM step WHERE run_id = %" PRId64 " AND measured AND step <= %" PRId64 ")\n"
+		 "  SELECT kernel_id, weight * calls, weight * total_ns, max_ns, weight * flops FROM kernel_step JOIN step USING (run_id, step, rank)\n"
+		 "  WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 " AND startup IS NULL),\n"
+		 "  steps(n) AS (SELECT sum(weight) FROM step WHERE run_id = %" PRId64 " AND measured AND startup IS NULL AND step <= %" PRId64 ")\n"
 		 "SELECT k.family, k.name, sum(calls) * 1.0 / n AS calls_per_step, sum(total_ns) / 1e6 / n AS ms_per_step,\n"
 		 "       max(max_ns) / 1e6 AS max_ms, sum(flops) / sum(total_ns) AS gflops\n"
 		 "FROM use JOIN kernel k ON k.run_id = %" PRId64 " AND k.kernel_id = use.kernel_id, steps\n"
