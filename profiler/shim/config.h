@@ -29,6 +29,7 @@ struct gns_config {
 	double budget_pct;
 	const char *session; /* NULL: none given */
 	int32_t rank, world;
+	uint64_t job;        /* seed of the plan of measured steps: hash of the launcher's names for the job, so the same in all its ranks */
 	char bad[72];        /* the first setting that was ignored, "" none */
 };
 

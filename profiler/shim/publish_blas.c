@@ -83,9 +83,9 @@ bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, co
 	struct gns_rec_step *r = &gns_publish_stage(p, GNS_REC_STEP, 0)->u.step;
 	*r = (struct gns_rec_step){ .step = report->step, .start_ns = report->start_ns, .dur_ns = report->dur_ns,
 				    .overhead_ns = report->overhead_ns, .samples = m->samples ? m->n * micro : 0, .rows = m->rows,
-				    .micro_steps = micro, .flags = reduced ? GNS_STEP_MEASURED : report->flags,
+				    .micro_steps = micro, .flags = reduced ? gns_publish_outcome(report->flags, GNS_STEP_MEASURED) : report->flags,
 				    .params = measured + reduced, .every = report->every, .lr = NAN };
-	if (m->late && report->flags)
+	if (m->late && report->flags & (GNS_STEP_MEASURED | GNS_STEP_REFUSED))
 		gns_device_step_hand_over(m->late, p);
 	bool sent = gns_publish_send(p, 1);
 	gns_reducing_sent(sent);

@@ -73,6 +73,8 @@ void gns_stepping_close(bool all_counters)
 	struct gns_counter list[GNS_COUNTERS_MAX];
 	s->overhead_ns += gns_cupti_closed(s->step);
 	struct gns_step_report report = { .step = s->step, .start_ns = s->began_real_ns, .overhead_ns = s->overhead_ns, .every = s->interval };
+	s->startup = gns_core.roles.learning;
+	report.flags = s->startup ? GNS_STEP_STARTUP : 0;
 	if (gns_core.state != GNS_AWAKE)
 		return; /* the process ends; this thread was in a product */
 	if (s->measured) {
@@ -81,9 +83,9 @@ void gns_stepping_close(bool all_counters)
 			gns_device_step_close(gns_core.measure->late, gns_core.measure);
 		if (why)
 			gns_core.refused[why]++;
-		report.flags = why ? GNS_STEP_REFUSED : s->gradients ? GNS_STEP_MEASURED : 0;
+		report.flags |= why ? GNS_STEP_REFUSED : s->gradients ? GNS_STEP_MEASURED : 0;
 	}
-	report.dur_ns = gns_steps_close(s, gns_now(), gns_realtime(), gns_core.roles.learning);
+	report.dur_ns = gns_steps_close(s, gns_now(), gns_realtime());
 	if (gns_publish_open(&gns_core.publish, &gns_core.config)) {
 		if (gns_core.config.bad[0] && !gns_core.told_bad)
 			gns_publish_event(&gns_core.publish, 0, s->step, "bad_setting", gns_core.config.bad);
@@ -134,7 +136,8 @@ static void report_learned_steps(void)
 		if (gns_core.steps_base + i + 1 <= gns_reducing_told())
 			continue;
 		uint64_t from = i ? gns_core.boundary_ns[i - 1] : gns_core.first_ns;
-		struct gns_step_report report = { .step = gns_core.steps_base + i + 1, .overhead_ns = i + 1 == steps ? spent : 0 };
+		struct gns_step_report report = { .step = gns_core.steps_base + i + 1, .overhead_ns = i + 1 == steps ? spent : 0,
+						  .flags = GNS_STEP_STARTUP };
 		if (times) {
 			report.dur_ns = gns_core.boundary_ns[i] - from;
 			report.start_ns = gns_core.boundary_real[i] - report.dur_ns;
@@ -148,7 +151,6 @@ void gns_stepping_boundary(const struct gns_verdict *v)
 	struct gns_steps *s = &gns_core.steps;
 	if (v->learned && !s->step) {
 		report_learned_steps();
-		s->learning_cost = (double)s->overhead_ns;
 		s->overhead_ns = 0;
 		s->began_ns = gns_now();
 		s->began_real_ns = gns_realtime();
