@@ -108,13 +108,16 @@ static void look_closely(void)
 
 void gns_stepping_begin(uint64_t step)
 {
+	bool was_measured = gns_core.steps.measured;
 	gns_steps_begin(&gns_core.steps, &gns_core.config, gns_publish_control(&gns_core.publish), step);
 	look_closely();
-	gns_measure_clear(gns_core.measure);
 	gns_products_device_over(step - 1);
-	if (gns_core.measure->late)
-		gns_device_step_clear(gns_core.measure->late);
-	gns_kernels_clear(gns_core.kernels);
+	if (was_measured || gns_core.steps.measured) { /* between two others there is nothing to clear */
+		gns_measure_clear(gns_core.measure);
+		if (gns_core.measure->late)
+			gns_device_step_clear(gns_core.measure->late);
+		gns_kernels_clear(gns_core.kernels);
+	}
 	gns_reducing_begin(step, gns_core.steps.measured);
 }
 
@@ -170,9 +173,9 @@ void gns_stepping_boundary(const struct gns_verdict *v)
 	gns_stepping_begin(s->step + 1);
 }
 
-void gns_stepping_note_time(const struct gns_verdict *v)
+void gns_stepping_note_time(void)
 {
-	if (v->forward_after_backward && !gns_core.steps.step && gns_core.n_boundaries < GNS_BOUNDARY_TIMES) {
+	if (!gns_core.steps.step && gns_core.n_boundaries < GNS_BOUNDARY_TIMES) {
 		gns_core.boundary_ns[gns_core.n_boundaries] = gns_now();
 		gns_core.boundary_real[gns_core.n_boundaries++] = gns_realtime();
 	}
