@@ -98,6 +98,8 @@ enum { GNS_PY_FILE_INPUT = 257 };
 	X(int, PyDict_SetItemString, (PyObject *, const char *, PyObject *))                    \
 	X(Py_ssize_t, PyTuple_Size, (PyObject *))                                               \
 	X(PyObject *, PyTuple_GetItem, (PyObject *, Py_ssize_t))                                \
+	X(PyObject *, PySequence_GetItem, (PyObject *, Py_ssize_t))                             \
+	X(PyObject *, PyDict_GetItemString, (PyObject *, const char *))                         \
 	X(PyObject *, PyBool_FromLong, (long))                                                  \
 	X(PyObject *, PyLong_FromLongLong, (long long))                                         \
 	X(long long, PyLong_AsLongLong, (PyObject *))                                           \
@@ -110,6 +112,7 @@ struct gns_python {
 	GNS_PY_FUNCTIONS(GNS_PY_MEMBER)
 #undef GNS_PY_MEMBER
 	PyObject *exception, *type_error, *none; /* Exception, TypeError, None: borrowed for good */
+	PyObject *float_type, *int_type;
 };
 extern struct gns_python gns_py;
 

@@ -233,10 +233,13 @@ bool gns_feeding_measuring(int64_t stream)
 
 bool gns_feeding_any(void)
 {
-	if (gave_up || gns_life_state() != GNS_AWAKE || !gns_core.feed)
-		return false;
-	gns_core.feed->stream[0].touched = true;
-	return atomic_load_explicit(&gns_core.feeding, memory_order_relaxed);
+	return atomic_load_explicit(&gns_core.feeding, memory_order_relaxed) && !gave_up && gns_life_state() == GNS_AWAKE && gns_core.feed;
+}
+
+void gns_feeding_pass_begins(void)
+{
+	if (gns_life_state() == GNS_AWAKE && gns_core.feed)
+		gns_core.feed->stream[0].touched = true;
 }
 
 uint64_t gns_feeding_samples_told(void)
@@ -575,6 +578,13 @@ int gns_feeding_step(int64_t stream, uint32_t micro_steps, double lr)
 	if (timed_from)
 		timed_from += turn_ns;
 	return rc;
+}
+
+uint64_t gns_feeding_began(int64_t stream)
+{
+	struct gns_feed *feed = gns_core.feed;
+	const struct gns_feed_stream *s = feed ? gns_feed_stream_at(feed, stream) : NULL;
+	return s ? s->clock.began_ns : 0;
 }
 
 void gns_feeding_time_begin(struct gns_feeding_time *time)

@@ -31,6 +31,8 @@ class Site:
         """A saved operand."""
         if self.unpacked:
             return pick(self.unpacked, self.run.tensors[use.p], fits, nth)
+        if packing["told"] and packed(self.node, name):
+            raise Unread  # by hooks of an earlier step, without ours
         return getattr(self.node, "_saved_" + name)
 
     def __call__(self, grads, outputs):
@@ -140,7 +142,7 @@ class Run:
             self.params.append(p)
             return False
         if clean and not fresh:
-            if p.n and stream.closure and stream.depth:
+            if p.n and stream.closure:
                 return False  # the closure's first evaluation counts
             _g.void(p.id)
             p.n, p.spoiled, p.retained, p.leftover = 0, False, False, False
