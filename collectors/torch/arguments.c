@@ -159,11 +159,6 @@ int gns_take_tensor(PyObject *o, struct gns_torch_tensor *out)
 	return gns_settled(read && t->dtype);
 }
 
-static PyObject *type_of(PyObject *o)
-{
-	return ((PyObject **)o)[1];
-}
-
 static bool is_one_number_here(PyObject *o)
 {
 	int64_t count = 0;
@@ -177,9 +172,9 @@ static bool is_one_number_here(PyObject *o)
 
 int gns_take_number(PyObject *o, double *out)
 {
-	if (type_of(o) == gns_py.float_type || type_of(o) == gns_py.int_type)
+	if (gns_py_type(o) == gns_py.float_type || gns_py_type(o) == gns_py.int_type)
 		return gns_settled(gns_take_double(o, out));
-	if (type_of(o) != tensor_type || !is_one_number_here(o))
+	if (gns_py_type(o) != tensor_type || !is_one_number_here(o))
 		return gns_settled(false);
 	PyObject *item = gns_py.PyObject_CallMethodObjArgs(o, word.item, NULL);
 	bool read = item && gns_take_double(item, out);

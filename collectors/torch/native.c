@@ -83,6 +83,44 @@ static PyObject *g_samples_told(PyObject *self, PyObject *unused)
 	return gns_number((long long)gns_feeding_samples_told());
 }
 
+#define TYPES 256
+
+/* Whether a type is `of` or made of it, remembered for most types. */
+static bool is_kind(PyObject *type, PyObject *of, PyObject **is, PyObject **is_not)
+{
+	size_t at = ((uintptr_t)type >> 4) * 0x9e3779b97f4a7c15ull >> 56;
+	if (is[at] == type || is_not[at] == type)
+		return is[at] == type;
+	bool found = gns_py.PyType_IsSubtype(type, of);
+	*(found ? &is[at] : &is_not[at]) = type;
+	return found;
+}
+
+/* instances(type): a list of the objects of that type and those made of it that the garbage collector knows. No Python runs between the list
+ * of all objects and its end, so that no other thread can let go of one that this list then is the last to hold. */
+static PyObject *g_instances(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+	PyObject *is[TYPES] = { NULL }, *is_not[TYPES] = { NULL };
+	if (!gns_take_count(n, 1, 1))
+		return NULL;
+	PyObject *gc = gns_py.PyImport_ImportModule("gc"), *get = gc ? gns_py.PyObject_GetAttrString(gc, "get_objects") : NULL;
+	PyObject *found = get ? gns_py.PyList_New(0) : NULL, *all = found ? gns_py.PyObject_CallNoArgs(get) : NULL;
+	Py_ssize_t count = all ? gns_py.PyList_Size(all) : -1;
+	bool done = count >= 0;
+	for (Py_ssize_t i = 0; done && i < count; i++) {
+		PyObject *o = gns_py.PyList_GetItem(all, i);
+		if (is_kind(gns_py_type(o), args[0], is, is_not))
+			done = gns_py.PyList_Append(found, o) == 0;
+	}
+	gns_py.Py_DecRef(all);
+	gns_py.Py_DecRef(get);
+	gns_py.Py_DecRef(gc);
+	if (done)
+		return found;
+	gns_py.Py_DecRef(found);
+	return NULL;
+}
+
 /* ---- streams and parameters ---- */
 
 static PyObject *g_stream(PyObject *self, PyObject *const *args, Py_ssize_t n)
@@ -217,7 +255,7 @@ static struct gns_py_method functions[] = {
 #define FAST(name) { #name, (void *)g_##name, GNS_PY_FASTCALL, NULL }
 #define BARE(name) { #name, (void *)g_##name, GNS_PY_NOARGS, NULL }
 	FAST(setup), FAST(wrap), FAST(hook), BARE(load), BARE(state), BARE(generation), BARE(take_over), FAST(give_up), FAST(world),
-	BARE(now), FAST(cost), BARE(samples_told), FAST(stream), FAST(param), FAST(rename), FAST(leave_out), FAST(measuring),
+	BARE(now), FAST(cost), BARE(samples_told), FAST(instances), FAST(stream), FAST(param), FAST(rename), FAST(leave_out), FAST(measuring),
 	BARE(any_measuring), FAST(phase), FAST(loss), FAST(scale), FAST(setting), FAST(event), FAST(count), FAST(measure_now),
 #undef FAST
 #undef BARE

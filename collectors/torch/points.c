@@ -15,7 +15,7 @@ static struct {
 	bool scaled;  /* a scaler has scaled a loss */
 } seen;
 
-enum point { MADE, GROUPS, BACKWARD, STEP, CLIP_NORM, CLIP_VALUE, PACKING, PACKING_UNSEEN, UNPACK, SCALE, SCALED_STEP, CAPTURE, FORKED, POINTS };
+enum point { MADE, REPLICA, GROUPS, BACKWARD, STEP, CLIP_NORM, CLIP_VALUE, PACKING, PACKING_UNSEEN, UNPACK, SCALE, SCALED_STEP, CAPTURE, FORKED, POINTS };
 static struct gns_torch_entry points[POINTS];
 
 static PyObject *argument(PyObject *args, Py_ssize_t at)
@@ -252,6 +252,7 @@ static PyObject *scaled_step(const struct gns_torch_entry *e, PyObject *original
 
 static struct gns_torch_entry points[POINTS] = {
 	[MADE] = { "made", around, NULL, NULL },
+	[REPLICA] = { "replica", around, NULL, NULL },
 	[GROUPS] = { "groups", add_param_group, NULL, NULL },
 	[BACKWARD] = { "backward", backward, NULL, NULL },
 	[STEP] = { "step", step, NULL, NULL },

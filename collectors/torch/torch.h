@@ -23,6 +23,14 @@ struct gns_torch_file {
 };
 extern const struct gns_torch_file gns_torch_files[];
 
+/* The same as a tuple of code objects, marshalled by the Python that built us; another Python, by its magic number, compiles the texts. */
+struct gns_torch_code {
+	long magic; /* 0: none */
+	const unsigned char *data;
+	size_t size;
+};
+extern const struct gns_torch_code gns_torch_code;
+
 /* The object `_g`; NULL with a Python error set. Its functions are in native.c, measures.c and docs/torch.md. */
 PyObject *gns_torch_native(void);
 PyObject *gns_torch_load(void);       /* execs the files after the first. None; NULL with an error set */

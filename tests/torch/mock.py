@@ -1,4 +1,5 @@
 """A stand-in for the functions in C under the collector's Python half: everything by brute force, in float64, materialised."""
+import gc
 import os
 import types
 
@@ -103,6 +104,9 @@ class Mock:
 
     def hook(self, f):
         return f
+
+    def instances(self, kind):
+        return [o for o in gc.get_objects() if issubclass(type(o), kind)]
 
     def point(self, original, name):
         return Point(self, original, name)
@@ -357,7 +361,7 @@ def execute(name, space):
 
 
 KEEP = {"autograd.backward": (torch.autograd, "backward"), "__init__": (torch.optim.Optimizer, "__init__"),
-        "groups": (torch.optim.Optimizer, "add_param_group"), "hooks": (torch.autograd.graph.saved_tensors_hooks, "__init__")}
+        "replica": (torch.nn.parallel.DistributedDataParallel, "__init__"), "groups": (torch.optim.Optimizer, "add_param_group"), "hooks": (torch.autograd.graph.saved_tensors_hooks, "__init__")}
 CLIPS = ("clip_grad_norm_", "clip_grad_value_")
 _originals = {k: getattr(o, n) for k, (o, n) in KEEP.items()}
 _clips = {n: getattr(torch.nn.utils, n) for n in CLIPS}

@@ -51,6 +51,16 @@ def _optimizer_made(optimizer, result, failed):
         adopt(optimizer)
 
 
+replicas = []  # weak references to DistributedDataParallel modules
+
+
+def _replica_made(module, result, failed):
+    if not failed and module is not None:
+        replicas[:] = [ref for ref in replicas if ref() is not None] + [weakref.ref(module)]
+        if len(loading) == 2:
+            era["named"] = 0
+
+
 def _hooks_made(hooks, result, failed):
     if failed or hooks is None:
         return
@@ -74,8 +84,8 @@ def _stand_before(owner, name, point):
 
 
 def _ready():
-    global torch, gc, weakref, threading, time, types, functools, progress
-    import gc, weakref, threading, time, types, functools
+    global torch, weakref, threading, time, types, functools, progress
+    import weakref, threading, time, types, functools
     torch = sys.modules.get("torch")
     progress = threading.local()  # .run: the innermost backward of this thread; .unpacked: for the node at work
     _g.handlers("made", _first, _optimizer_made)
@@ -83,11 +93,13 @@ def _ready():
     packing_point = "packing" if packing["told"] else "packing_unseen"
     _g.handlers(packing_point, _first, _hooks_made)
     _g.handlers("unpack", None, _unpacked)
+    _g.handlers("replica", _first, _replica_made)
     try:
         _stand_before(torch.optim.Optimizer, "__init__", "made")
         _stand_before(torch.optim.Optimizer, "add_param_group", "groups")
         _stand_before(torch.autograd, "backward", "backward")
         _stand_before(torch.autograd.graph.saved_tensors_hooks, "__init__", packing_point)
+        _stand_before(torch.nn.parallel.DistributedDataParallel, "__init__", "replica")
         utils, clip = torch.nn.utils, sys.modules["torch.nn.utils.clip_grad"]
         clip.clip_grad_norm_ = _stand_before(utils, "clip_grad_norm_", "clip_norm")
         clip.clip_grad_value_ = _stand_before(utils, "clip_grad_value_", "clip_value")
