@@ -15,7 +15,7 @@ static struct {
 	bool scaled;  /* a scaler has scaled a loss */
 } seen;
 
-enum point { MADE, REPLICA, GROUPS, BACKWARD, STEP, CLIP_NORM, CLIP_VALUE, PACKING, PACKING_UNSEEN, UNPACK, SCALE, SCALED_STEP, CAPTURE, FORKED, POINTS };
+enum point { MADE, REPLICA, GROUPS, BACKWARD, STEP, ZEROED, CLIP_NORM, CLIP_VALUE, PACKING, PACKING_UNSEEN, UNPACK, SCALE, SCALED_STEP, CAPTURE, FORKED, POINTS };
 static struct gns_torch_entry points[POINTS];
 
 static PyObject *argument(PyObject *args, Py_ssize_t at)
@@ -193,14 +193,17 @@ static bool count_clipped(const struct gns_torch_entry *e, PyObject *args, PyObj
 static PyObject *clip_norm(const struct gns_torch_entry *e, PyObject *original, PyObject *args, PyObject *kwargs)
 {
 	double norm, limit;
-	if (busy() || !gns_torch_streams.n)
-		return around(e, original, args, kwargs);
-	PyObject *result = gns_py.PyObject_Call(original, args, kwargs);
+	bool python = busy();
+	PyObject *result = python ? around(e, original, args, kwargs) : gns_py.PyObject_Call(original, args, kwargs);
+	if (!gns_torch_streams.n)
+		return result;
 	PyObject *most = result ? given(args, kwargs, 1, "max_norm") : NULL;
 	int read = most ? read_number(most, &limit) : 0;
 	if (read > 0)
 		read = read_number(result, &norm);
-	if (read > 0 && norm > limit && !count_clipped(e, args, kwargs, result))
+	bool over = read > 0 && norm > limit;
+	seen.clipped |= over && python;
+	if (over && !python && !count_clipped(e, args, kwargs, result))
 		read = -1;
 	if (read >= 0)
 		return result;
@@ -256,6 +259,7 @@ static struct gns_torch_entry points[POINTS] = {
 	[GROUPS] = { "groups", add_param_group, NULL, NULL },
 	[BACKWARD] = { "backward", backward, NULL, NULL },
 	[STEP] = { "step", step, NULL, NULL },
+	[ZEROED] = { "zeroed", if_busy, NULL, NULL },
 	[CLIP_NORM] = { "clip_norm", clip_norm, NULL, NULL },
 	[CLIP_VALUE] = { "clip_value", if_busy, NULL, NULL },
 	[PACKING] = { "packing", packing, NULL, NULL },

@@ -5,7 +5,7 @@
 
 class Param:
     __slots__ = ("id", "key", "stream", "shape", "code", "name", "left", "step", "n", "ranks", "spoiled", "retained", "hint",
-                 "reached", "recurrent", "time_major", "fails", "leftover", "version")
+                 "reached", "recurrent", "time_major", "fails", "leftover", "version", "zeroed")
 
     def __init__(self, tensor, stream, name):
         self.key = id(tensor)
@@ -26,6 +26,7 @@ class Param:
         self.hint = None      # the samples' dimension inside the module it belongs to, where the module says so
         self.fails = 0        # times in a row that its operands could not be read as they should
         self.reached = False  # it had a gradient at least once
+        self.zeroed = None    # version and address of its gradient when zero_grad() had made it zero
         self.version = None   # of its gradient on a device, when the last pass of this step had ended
 
     def enter(self, tensor):

@@ -8,6 +8,7 @@ def open_points():
     _g.handlers("clip_norm", both, after_clip)
     _g.handlers("clip_value", both, after_clip_value)
     _g.handlers("forked", None, lambda token, result, failed: forget_all())
+    watch_zeroing()
     watch_scaler()
     watch_graphs()
 
@@ -20,8 +21,7 @@ PLAIN = ()  # a backward pass that nothing is measured of
 
 
 def before_backward(args, kwargs):
-    if waiting:
-        number_streams()
+    number_streams()
     if not _g.any_measuring():
         return _plain_backward(args)
     tensors = args[0] if args else kwargs.get("tensors")
@@ -105,7 +105,7 @@ def _loss_of(tensors):
     for t in tensors:
         if not isinstance(t, torch.Tensor) or t.numel() != 1 or not t.is_cpu or device_of(t) >= 0:
             return None
-        value += float(t.detach())
+        value += t.item()
     scale = scale_of(tensors)
     return value / scale, scale
 
@@ -126,6 +126,28 @@ def _tell_loss_there(stream, tensors):
     scale = scale_there(tensors)
     if scale is not None:
         at_device(scale, _g.scale_there, stream.id)
+
+
+def watch_zeroing():
+    if "zeroing" in era:
+        return
+    era["zeroing"] = True
+    _g.handlers("zeroed", _first, _after_zero_grad)
+    for owner in (torch.optim.Optimizer, torch.nn.Module):
+        undo.append(functools.partial(setattr, owner, "zero_grad", owner.zero_grad))
+        _stand_before(owner, "zero_grad", "zeroed")
+
+
+def _after_zero_grad(owner, result, failed):
+    """Notes of each gradient that it is zero for as long as nothing writes to it: to look takes as long as reading all of it."""
+    if failed or owner is None:
+        return
+    groups = getattr(owner, "param_groups", None)
+    for tensor in owner.parameters() if groups is None else (t for group in groups for t in group["params"]):
+        p, grad = known.get(id(tensor)), tensor.grad
+        if p is not None:
+            plain = grad is not None and grad.layout is torch.strided
+            p.zeroed = (version_of(grad), grad.data_ptr()) if plain else None
 
 
 def watch_graphs():
@@ -199,6 +221,8 @@ def after_step(stream, result, failed):
     if _g.any_measuring():
         _g.phase("forward")
         expect_first_call()
+    else:
+        forget_first_call()
 
 
 def close_step(stream, optimizer):
