@@ -13,8 +13,10 @@ static struct {
 } dtypes;
 
 static struct {
-	PyObject *dtype, *shape, *stride, *data_ptr;
+	PyObject *dtype, *shape, *stride, *data_ptr, *is_cpu, *numel, *item;
 } word;
+
+static PyObject *tensor_type; /* torch.Tensor itself */
 
 static struct {
 	PyObject *device_of, *stream_of; /* NULL: there is no CUDA */
@@ -130,8 +132,7 @@ static bool read_device(PyObject *o, int *device)
 	return read;
 }
 
-/* What was raised on the way is not the trainer's to see. */
-static int settled(bool read)
+int gns_settled(bool read)
 {
 	if (!gns_py.PyErr_Occurred())
 		return read ? 0 : -EINVAL;
@@ -155,7 +156,30 @@ int gns_take_tensor(PyObject *o, struct gns_torch_tensor *out)
 	gns_py.Py_DecRef(stride);
 	gns_py.Py_DecRef(shape);
 	gns_py.Py_DecRef(dtype);
-	return settled(read && t->dtype);
+	return gns_settled(read && t->dtype);
+}
+
+static bool is_one_number_here(PyObject *o)
+{
+	int64_t count = 0;
+	PyObject *here = gns_py.PyObject_GetAttr(o, word.is_cpu);
+	PyObject *numel = here && gns_py.PyObject_IsTrue(here) > 0 ? gns_py.PyObject_CallMethodObjArgs(o, word.numel, NULL) : NULL;
+	bool is = numel && gns_take_int(numel, &count) && count == 1;
+	gns_py.Py_DecRef(numel);
+	gns_py.Py_DecRef(here);
+	return is;
+}
+
+int gns_take_number(PyObject *o, double *out)
+{
+	if (gns_py_type(o) == gns_py.float_type || gns_py_type(o) == gns_py.int_type)
+		return gns_settled(gns_take_double(o, out));
+	if (gns_py_type(o) != tensor_type || !is_one_number_here(o))
+		return gns_settled(false);
+	PyObject *item = gns_py.PyObject_CallMethodObjArgs(o, word.item, NULL);
+	bool read = item && gns_take_double(item, out);
+	gns_py.Py_DecRef(item);
+	return gns_settled(read);
 }
 
 bool gns_torch_stream(int device, void **stream)
@@ -167,10 +191,10 @@ bool gns_torch_stream(int device, void **stream)
 	gns_py.Py_DecRef(told);
 	gns_py.Py_DecRef(ordinal);
 	*stream = (void *)(uintptr_t)handle;
-	return settled(read) == 0;
+	return gns_settled(read) == 0;
 }
 
-static void set_where(PyObject **slot, PyObject *function)
+static void set_slot(PyObject **slot, PyObject *function)
 {
 	PyObject *before = *slot;
 	*slot = function == gns_py.none ? NULL : function;
@@ -182,8 +206,9 @@ static void set_where(PyObject **slot, PyObject *function)
 PyObject *gns_torch_setup(PyObject *const *args, Py_ssize_t n)
 {
 	int64_t code;
-	if (!gns_take_count(n, 1, 3))
+	if (!gns_take_count(n, 2, 4))
 		return NULL;
+	set_slot(&tensor_type, args[1]);
 	Py_ssize_t count = gns_py.PyTuple_Size(args[0]);
 	if (count < 0 && !gns_type_error("a tuple is wanted"))
 		return NULL;
@@ -197,8 +222,8 @@ PyObject *gns_torch_setup(PyObject *const *args, Py_ssize_t n)
 		dtypes.dtype[dtypes.n] = dtype;
 		dtypes.code[dtypes.n++] = (uint32_t)code;
 	}
-	set_where(&where.device_of, n == 3 ? args[1] : gns_py.none);
-	set_where(&where.stream_of, n == 3 ? args[2] : gns_py.none);
+	set_slot(&where.device_of, n == 4 ? args[2] : gns_py.none);
+	set_slot(&where.stream_of, n == 4 ? args[3] : gns_py.none);
 	return gns_nothing();
 }
 
@@ -208,5 +233,8 @@ bool gns_torch_arguments_init(void)
 	word.shape = gns_py.PyUnicode_InternFromString("shape");
 	word.stride = gns_py.PyUnicode_InternFromString("stride");
 	word.data_ptr = gns_py.PyUnicode_InternFromString("data_ptr");
-	return word.dtype && word.shape && word.stride && word.data_ptr;
+	word.is_cpu = gns_py.PyUnicode_InternFromString("is_cpu");
+	word.numel = gns_py.PyUnicode_InternFromString("numel");
+	word.item = gns_py.PyUnicode_InternFromString("item");
+	return word.dtype && word.shape && word.stride && word.data_ptr && word.is_cpu && word.numel && word.item;
 }

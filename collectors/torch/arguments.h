@@ -27,7 +27,13 @@ bool gns_take_sizes(PyObject *o, uint64_t *out, unsigned most, int *count);
 /* 0, or -EINVAL: not a tensor that we can read. -EINTR: something that is not ours to handle was raised. */
 int gns_take_tensor(PyObject *o, struct gns_torch_tensor *out);
 
-/* setup(((dtype, code), ...)[, device_of, stream_of]): the codes of element types; device_of(tensor): the ordinal of its CUDA device, -1 in
+/* Ends a reading of something of the training program's: what was raised on the way is not its to see. 0, -EINVAL (not read), -EINTR (a
+ * KeyboardInterrupt or the like, which stays). */
+int gns_settled(bool read);
+/* An int, a float, or a plain tensor of one number in host memory. As gns_settled. */
+int gns_take_number(PyObject *o, double *out);
+
+/* setup(((dtype, code), ...), torch.Tensor[, device_of, stream_of]): the codes of element types; device_of(tensor): the ordinal of its CUDA device, -1 in
  * host memory; stream_of(ordinal): the present CUDA stream there. Without these all tensors are taken to be in host memory. */
 PyObject *gns_torch_setup(PyObject *const *args, Py_ssize_t n);
 /* The CUDA stream on which PyTorch works now on this device, in this thread. False: not told. */

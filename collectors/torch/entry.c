@@ -42,9 +42,31 @@ static bool make_namespace(void)
 	return made;
 }
 
+static PyObject *codes; /* a tuple, in the order of the files; NULL: they are to be compiled */
+
+/* Neither function has to be there: then it is the texts. */
+static void find_codes(void)
+{
+	long (*magic)(void) = (long (*)(void))dlsym(RTLD_DEFAULT, "PyImport_GetMagicNumber");
+	PyObject *(*read)(const char *, Py_ssize_t) =
+		(PyObject * (*)(const char *, Py_ssize_t)) dlsym(RTLD_DEFAULT, "PyMarshal_ReadObjectFromString");
+	dlerror();
+	if (magic && read && gns_torch_code.magic && magic() == gns_torch_code.magic)
+		codes = read((const char *)gns_torch_code.data, (Py_ssize_t)gns_torch_code.size);
+	if (gns_py.PyErr_Occurred())
+		gns_py.PyErr_Clear();
+}
+
+static PyObject *code_of(const struct gns_torch_file *file)
+{
+	PyObject *code = codes ? gns_py.PyTuple_GetItem(codes, file - gns_torch_files) : NULL;
+	gns_py.Py_IncRef(code);
+	return code ? code : gns_py.Py_CompileString(file->text, file->name, GNS_PY_FILE_INPUT);
+}
+
 static bool exec(const struct gns_torch_file *file)
 {
-	PyObject *code = gns_py.Py_CompileString(file->text, file->name, GNS_PY_FILE_INPUT);
+	PyObject *code = code_of(file);
 	PyObject *done = code ? gns_py.PyEval_EvalCode(code, namespace, namespace) : NULL;
 	gns_py.Py_DecRef(code);
 	gns_py.Py_DecRef(done);
@@ -53,9 +75,13 @@ static bool exec(const struct gns_torch_file *file)
 
 PyObject *gns_torch_load(void)
 {
-	for (const struct gns_torch_file *file = gns_torch_files + 1; file->name; file++)
-		if (!exec(file))
-			return NULL;
+	bool done = true;
+	for (const struct gns_torch_file *file = gns_torch_files + 1; done && file->name; file++)
+		done = exec(file);
+	gns_py.Py_DecRef(codes);
+	codes = NULL;
+	if (!done)
+		return NULL;
 	gns_py.Py_IncRef(gns_py.none);
 	return gns_py.none;
 }
@@ -67,6 +93,7 @@ static void install(void)
 	if (namespace || !wanted() || !gns_python_find())
 		return;
 	gns_feeding_time_begin(&time);
+	find_codes();
 	if (!make_namespace() || !exec(&gns_torch_files[0])) {
 		if (gns_py.PyErr_Occurred())
 			gns_torch_failed();

@@ -1,6 +1,8 @@
 /* The functions of `_g`, which the embedded files call. What each is for: docs/torch.md. */
 #include "collectors/torch/arguments.h"
 #include "collectors/torch/measures.h"
+#include "collectors/torch/points.h"
+#include "collectors/torch/streams.h"
 #include "profiler/shim/clock.h"
 #include "profiler/shim/feeding.h"
 
@@ -13,15 +15,12 @@ static PyObject *g_setup(PyObject *self, PyObject *const *args, Py_ssize_t n)
 
 static PyObject *g_wrap(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
-	bool replace = false;
-	if (!gns_take_count(n, 3, 4) || (n == 4 && !gns_take_bool(args[3], &replace)))
-		return NULL;
-	return gns_torch_wrap(args[0], args[1], args[2], replace);
+	return gns_take_count(n, 3, 3) ? gns_torch_wrap(args[0], args[1], args[2]) : NULL;
 }
 
 static PyObject *g_hook(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
-	return gns_take_count(n, 1, 1) ? gns_torch_wrap(NULL, args[0], NULL, false) : NULL;
+	return gns_take_count(n, 1, 1) ? gns_torch_wrap(NULL, args[0], gns_py.none) : NULL;
 }
 
 static PyObject *g_load(PyObject *self, PyObject *unused)
@@ -82,6 +81,44 @@ static PyObject *g_cost(PyObject *self, PyObject *const *args, Py_ssize_t n)
 static PyObject *g_samples_told(PyObject *self, PyObject *unused)
 {
 	return gns_number((long long)gns_feeding_samples_told());
+}
+
+#define TYPES 256
+
+/* Whether a type is `of` or made of it, remembered for most types. */
+static bool is_kind(PyObject *type, PyObject *of, PyObject **is, PyObject **is_not)
+{
+	size_t at = ((uintptr_t)type >> 4) * 0x9e3779b97f4a7c15ull >> 56;
+	if (is[at] == type || is_not[at] == type)
+		return is[at] == type;
+	bool found = gns_py.PyType_IsSubtype(type, of);
+	*(found ? &is[at] : &is_not[at]) = type;
+	return found;
+}
+
+/* instances(type): a list of the objects of that type and those made of it that the garbage collector knows. No Python runs between the list
+ * of all objects and its end, so that no other thread can let go of one that this list then is the last to hold. */
+static PyObject *g_instances(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+	PyObject *is[TYPES] = { NULL }, *is_not[TYPES] = { NULL };
+	if (!gns_take_count(n, 1, 1))
+		return NULL;
+	PyObject *gc = gns_py.PyImport_ImportModule("gc"), *get = gc ? gns_py.PyObject_GetAttrString(gc, "get_objects") : NULL;
+	PyObject *found = get ? gns_py.PyList_New(0) : NULL, *all = found ? gns_py.PyObject_CallNoArgs(get) : NULL;
+	Py_ssize_t count = all ? gns_py.PyList_Size(all) : -1;
+	bool done = count >= 0;
+	for (Py_ssize_t i = 0; done && i < count; i++) {
+		PyObject *o = gns_py.PyList_GetItem(all, i);
+		if (is_kind(gns_py_type(o), args[0], is, is_not))
+			done = gns_py.PyList_Append(found, o) == 0;
+	}
+	gns_py.Py_DecRef(all);
+	gns_py.Py_DecRef(get);
+	gns_py.Py_DecRef(gc);
+	if (done)
+		return found;
+	gns_py.Py_DecRef(found);
+	return NULL;
 }
 
 /* ---- streams and parameters ---- */
@@ -202,24 +239,6 @@ static PyObject *g_count(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	return gns_nothing();
 }
 
-static PyObject *g_step(PyObject *self, PyObject *const *args, Py_ssize_t n)
-{
-	int64_t stream, micro;
-	double lr;
-	if (!gns_take_count(n, 3, 3) || !gns_take_int(args[0], &stream) || !gns_take_int(args[1], &micro) || !gns_take_double(args[2], &lr))
-		return NULL;
-	return gns_number(gns_feeding_step(stream, micro > 0 && micro <= INT32_MAX ? (uint32_t)micro : 1, lr));
-}
-
-static PyObject *g_skip(PyObject *self, PyObject *const *args, Py_ssize_t n)
-{
-	int64_t stream;
-	if (!gns_take_count(n, 1, 1) || !gns_take_int(args[0], &stream))
-		return NULL;
-	gns_feeding_skip(stream);
-	return gns_nothing();
-}
-
 /* measure_now(stream): a graph is about to be captured, and nothing has happened in the step */
 static PyObject *g_measure_now(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
@@ -236,9 +255,8 @@ static struct gns_py_method functions[] = {
 #define FAST(name) { #name, (void *)g_##name, GNS_PY_FASTCALL, NULL }
 #define BARE(name) { #name, (void *)g_##name, GNS_PY_NOARGS, NULL }
 	FAST(setup), FAST(wrap), FAST(hook), BARE(load), BARE(state), BARE(generation), BARE(take_over), FAST(give_up), FAST(world),
-	BARE(now), FAST(cost), BARE(samples_told), FAST(stream), FAST(param), FAST(rename), FAST(leave_out), FAST(measuring),
-	BARE(any_measuring), FAST(phase), FAST(loss), FAST(scale), FAST(setting), FAST(event), FAST(count), FAST(step), FAST(skip),
-	FAST(measure_now),
+	BARE(now), FAST(cost), BARE(samples_told), FAST(instances), FAST(stream), FAST(param), FAST(rename), FAST(leave_out), FAST(measuring),
+	BARE(any_measuring), FAST(phase), FAST(loss), FAST(scale), FAST(setting), FAST(event), FAST(count), FAST(measure_now),
 #undef FAST
 #undef BARE
 	{ NULL, NULL, 0, NULL },
@@ -259,7 +277,7 @@ static bool put(PyObject *object, struct gns_py_method *table)
 PyObject *gns_torch_native(void)
 {
 	PyObject *object = gns_torch_arguments_init() ? gns_py.PyModule_New("gnscope") : NULL;
-	if (object && !(put(object, functions) && put(object, gns_torch_measures))) {
+	if (object && !(put(object, functions) && put(object, gns_torch_points) && put(object, gns_torch_stream_functions) && put(object, gns_torch_measures))) {
 		gns_py.Py_DecRef(object);
 		object = NULL;
 	}

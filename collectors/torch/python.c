@@ -58,6 +58,8 @@ bool gns_python_find(void)
 		return false;
 	gns_py.exception = find_object("PyExc_Exception");
 	gns_py.type_error = find_object("PyExc_TypeError");
+	gns_py.float_type = dlsym(RTLD_DEFAULT, "PyFloat_Type");
+	gns_py.int_type = dlsym(RTLD_DEFAULT, "PyLong_Type");
 	gns_py.none = gns_py.Py_BuildValue("");
-	return gns_py.exception && gns_py.type_error && gns_py.none;
+	return gns_py.exception && gns_py.type_error && gns_py.none && gns_py.float_type && gns_py.int_type;
 }

@@ -15,6 +15,11 @@ typedef ssize_t Py_ssize_t;
 
 #define GNS_PY_HEAD_SIZE (2 * sizeof(void *)) /* of an object: count and type */
 
+static inline PyObject *gns_py_type(PyObject *o) /* borrowed */
+{
+	return ((PyObject **)o)[1];
+}
+
 struct gns_py_method { /* PyMethodDef */
 	const char *name;
 	void *function;
@@ -94,10 +99,17 @@ enum { GNS_PY_FILE_INPUT = 257 };
 	X(PyObject *, PyCFunction_NewEx, (struct gns_py_method *, PyObject *, PyObject *))      \
 	X(PyObject *, PyModule_New, (const char *))                                             \
 	X(PyObject *, PyImport_ImportModule, (const char *))                                    \
+	X(Py_ssize_t, PyList_Size, (PyObject *))                                                \
+	X(PyObject *, PyList_GetItem, (PyObject *, Py_ssize_t))                                 \
+	X(PyObject *, PyList_New, (Py_ssize_t))                                                 \
+	X(int, PyList_Append, (PyObject *, PyObject *))                                         \
+	X(int, PyType_IsSubtype, (PyObject *, PyObject *))                                      \
 	X(PyObject *, PyDict_New, (void))                                                       \
 	X(int, PyDict_SetItemString, (PyObject *, const char *, PyObject *))                    \
 	X(Py_ssize_t, PyTuple_Size, (PyObject *))                                               \
 	X(PyObject *, PyTuple_GetItem, (PyObject *, Py_ssize_t))                                \
+	X(PyObject *, PySequence_GetItem, (PyObject *, Py_ssize_t))                             \
+	X(PyObject *, PyDict_GetItemString, (PyObject *, const char *))                         \
 	X(PyObject *, PyBool_FromLong, (long))                                                  \
 	X(PyObject *, PyLong_FromLongLong, (long long))                                         \
 	X(long long, PyLong_AsLongLong, (PyObject *))                                           \
@@ -110,6 +122,7 @@ struct gns_python {
 	GNS_PY_FUNCTIONS(GNS_PY_MEMBER)
 #undef GNS_PY_MEMBER
 	PyObject *exception, *type_error, *none; /* Exception, TypeError, None: borrowed for good */
+	PyObject *float_type, *int_type;
 };
 extern struct gns_python gns_py;
 

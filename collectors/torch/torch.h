@@ -3,7 +3,8 @@
  *
  *     entry.c    initModule of libtorch_python.so: where `import torch` passes; execs the first embedded file
  *     python.c   the C API of the Python in this process, by dlsym: nothing is linked, nothing needed at build
- *     wrap.c     callables that stand before PyTorch's own without a frame of ours
+ *     wrap.c     callables in front of PyTorch's own, without a frame of ours in a traceback
+ *     points.c   what runs in every step (backward, Optimizer.step, ...): decides in C whether our Python functions are wanted
  *     native.c   the functions that the embedded files call: object `_g`; measures.c those of them that read tensors, arguments.c what
  *                they are given
  *     py/        the embedded files: which node of the graph has which parameter's operands
@@ -22,13 +23,21 @@ struct gns_torch_file {
 };
 extern const struct gns_torch_file gns_torch_files[];
 
+/* The same as a tuple of code objects, marshalled by the Python that built us; another Python, by its magic number, compiles the texts. */
+struct gns_torch_code {
+	long magic; /* 0: none */
+	const unsigned char *data;
+	size_t size;
+};
+extern const struct gns_torch_code gns_torch_code;
+
 /* The object `_g`; NULL with a Python error set. Its functions are in native.c, measures.c and docs/torch.md. */
 PyObject *gns_torch_native(void);
 PyObject *gns_torch_load(void);       /* execs the files after the first. None; NULL with an error set */
 
-/* wrap.c. A callable before(args, kwargs), original(*args, **kwargs), after(token, result or None, failed); `replace`: before gives
- * (token, args, kwargs). original NULL: a hook, which calls before(*args) and gives None. */
-PyObject *gns_torch_wrap(PyObject *original, PyObject *before, PyObject *after, bool replace);
+/* wrap.c. A callable before(args, kwargs), original(*args, **kwargs), after(token, result or None, failed); before gives the token. original
+ * NULL: a hook, which calls before(*args) and gives None. */
+PyObject *gns_torch_wrap(PyObject *original, PyObject *before, PyObject *after);
 /* After a call of our own Python has failed. True: it was an Exception; it is gone and the collector has given up. False: it is a
  * KeyboardInterrupt or the like and stays, without our frames. */
 bool gns_torch_failed(void);

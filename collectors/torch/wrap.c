@@ -3,13 +3,14 @@
 #include <string.h>
 
 #include "collectors/torch/torch.h"
+#include "collectors/torch/wrap.h"
 #include "profiler/shim/feeding.h"
 
 struct wrap { /* a PyObject */
 	char head[GNS_PY_HEAD_SIZE];
 	PyObject *dict, *weak;
 	PyObject *original, *before, *after; /* NULL none */
-	bool replace;
+	const struct gns_torch_entry *entry; /* NULL: before and after are called, whenever it is */
 };
 
 static PyObject *wrap_type;
@@ -92,12 +93,11 @@ bool gns_torch_failed(void)
 	return true;
 }
 
-/* before(args, kwargs): NULL when it failed. */
-static PyObject *call_before(const struct wrap *w, PyObject *args, PyObject *kwargs)
+PyObject *gns_torch_before(PyObject *before, PyObject *args, PyObject *kwargs)
 {
 	struct gns_feeding_time time;
 	PyObject *none = NULL, *token = NULL;
-	if (!w->before) {
+	if (!before) {
 		gns_py.Py_IncRef(gns_py.none);
 		return gns_py.none;
 	}
@@ -105,24 +105,25 @@ static PyObject *call_before(const struct wrap *w, PyObject *args, PyObject *kwa
 	if (!kwargs)
 		kwargs = none = gns_py.PyDict_New();
 	if (kwargs)
-		token = gns_py.PyObject_CallFunctionObjArgs(w->before, args, kwargs, NULL);
+		token = gns_py.PyObject_CallFunctionObjArgs(before, args, kwargs, NULL);
 	gns_py.Py_DecRef(none);
 	gns_feeding_time_end(&time);
+	if (!token)
+		gns_torch_failed();
 	return token;
 }
 
-/* The original has returned, or failed with an error that is set and stays. False: ours was interrupted. */
-static bool call_after(const struct wrap *w, PyObject *token, PyObject *result)
+bool gns_torch_after(PyObject *after, PyObject *token, PyObject *result)
 {
 	struct gns_feeding_time time;
 	PyObject *type = NULL, *value = NULL, *trace = NULL;
-	if (!w->after || gns_feeding_given_up())
+	if (!after || gns_feeding_given_up())
 		return true;
 	if (!result)
 		gns_py.PyErr_Fetch(&type, &value, &trace);
 	gns_feeding_time_begin(&time);
 	PyObject *failed = gns_py.PyBool_FromLong(!result);
-	PyObject *nothing = gns_py.PyObject_CallFunctionObjArgs(w->after, token, result ? result : gns_py.none, failed, NULL);
+	PyObject *nothing = gns_py.PyObject_CallFunctionObjArgs(after, token, result ? result : gns_py.none, failed, NULL);
 	gns_py.Py_DecRef(failed);
 	gns_feeding_time_end(&time);
 	if (!nothing && !gns_torch_failed()) {
@@ -137,33 +138,17 @@ static bool call_after(const struct wrap *w, PyObject *token, PyObject *result)
 	return true;
 }
 
-/* (token, args, kwargs); false when it is not that. All borrowed. */
-static bool unpack(PyObject *given, PyObject **token, PyObject **args, PyObject **kwargs)
+PyObject *gns_torch_around(PyObject *original, PyObject *before, PyObject *after, PyObject *args, PyObject *kwargs)
 {
-	if (gns_py.PyTuple_Size(given) == 3) {
-		*token = gns_py.PyTuple_GetItem(given, 0);
-		*args = gns_py.PyTuple_GetItem(given, 1);
-		*kwargs = gns_py.PyTuple_GetItem(given, 2);
-		return true;
-	}
-	if (!gns_py.PyErr_Occurred())
-		gns_py.PyErr_SetString(gns_py.type_error, "before did not give (token, args, kwargs)");
-	return false;
-}
-
-static PyObject *call_wrapped(const struct wrap *w, PyObject *args, PyObject *kwargs)
-{
-	PyObject *given = call_before(w, args, kwargs), *token = given, *result;
-	if ((!given || (w->replace && !unpack(given, &token, &args, &kwargs))) && !gns_torch_failed()) {
-		gns_py.Py_DecRef(given);
+	PyObject *token = gns_torch_before(before, args, kwargs);
+	if (!token && gns_py.PyErr_Occurred())
 		return NULL;
-	}
-	result = gns_py.PyObject_Call(w->original, args, kwargs);
-	if (given && !call_after(w, token, result)) {
+	PyObject *result = gns_py.PyObject_Call(original, args, kwargs);
+	if (token && !gns_torch_after(after, token, result)) {
 		gns_py.Py_DecRef(result);
 		result = NULL;
 	}
-	gns_py.Py_DecRef(given);
+	gns_py.Py_DecRef(token);
 	return result;
 }
 
@@ -184,8 +169,12 @@ static PyObject *call(PyObject *self, PyObject *args, PyObject *kwargs)
 {
 	const struct wrap *w = (const struct wrap *)self;
 	bool off = gns_feeding_given_up();
+	if (w->original && off)
+		return gns_py.PyObject_Call(w->original, args, kwargs);
+	if (w->entry)
+		return w->entry->through(w->entry, w->original, args, kwargs);
 	if (w->original)
-		return off ? gns_py.PyObject_Call(w->original, args, kwargs) : call_wrapped(w, args, kwargs);
+		return gns_torch_around(w->original, w->before, w->after, args, kwargs);
 	if (!off)
 		return call_hook(w, args);
 	gns_py.Py_IncRef(gns_py.none);
@@ -255,7 +244,7 @@ static bool look_like(PyObject *self, PyObject *original)
 	return same != NULL;
 }
 
-PyObject *gns_torch_wrap(PyObject *original, PyObject *before, PyObject *after, bool replace)
+PyObject *gns_torch_wrap(PyObject *original, PyObject *before, PyObject *after)
 {
 	if (!wrap_type && !(wrap_type = make_type()))
 		return NULL;
@@ -266,12 +255,19 @@ PyObject *gns_torch_wrap(PyObject *original, PyObject *before, PyObject *after, 
 	w->original = original ? keep(original) : NULL;
 	w->before = keep(before);
 	w->after = after ? keep(after) : NULL;
-	w->replace = replace && w->before;
 	if ((!original && !w->before) || (original && !look_like(self, original))) {
 		if (!gns_py.PyErr_Occurred())
 			gns_py.PyErr_SetString(gns_py.type_error, "nothing to call");
 		gns_py.Py_DecRef(self);
 		return NULL;
 	}
+	return self;
+}
+
+PyObject *gns_torch_wrap_entry(PyObject *original, const struct gns_torch_entry *entry)
+{
+	PyObject *self = gns_torch_wrap(original, gns_py.none, gns_py.none);
+	if (self)
+		((struct wrap *)self)->entry = entry;
 	return self;
 }

@@ -51,7 +51,8 @@ static const char help[] =
 	"      --lib FILE        the shim library, libgnscope.so            (GNSCOPE_LIB)\n"
 	"  -h, --help            this text\n"
 	"\n"
-	"A flag wins over its variable.\n"
+	"A flag wins over its variable. GNSCOPE_LOSSES=every reads the loss of every step\n"
+	"of a PyTorch program, not only of measured steps and otherwise every 50 ms.\n"
 	"Example: gnscope run -- python3 train.py --batch-size 128\n";
 
 struct run {

@@ -62,6 +62,7 @@ static void become_run(const struct gns_sweep_child *c, const struct gns_sweep_s
 		_exit(126);
 	memcpy(all, argv, (size_t)n * sizeof *all);
 	memcpy(all + n, words, count * sizeof *all);
+	setenv("GNSCOPE_LOSSES", "every", 1); /* the target is looked for in each of them */
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)

@@ -41,6 +41,15 @@ static bool switched_off(struct gns_config *c, const char *name)
 	return text && strcmp(text, "0") == 0;
 }
 
+static bool every_loss(struct gns_config *c)
+{
+	const char *text = setting("GNSCOPE_LOSSES");
+	bool every = text && strcmp(text, "every") == 0;
+	if (text && !every && strcmp(text, "some") != 0)
+		note_bad(c, "GNSCOPE_LOSSES", text);
+	return every;
+}
+
 static enum gns_kernels_mode kernels_mode(struct gns_config *c)
 {
 	static const char *const modes[] = { [GNS_KERNELS_AUTO] = "auto", [GNS_KERNELS_ON] = "on", [GNS_KERNELS_OFF] = "off" };
@@ -97,6 +106,7 @@ void gns_config_read(struct gns_config *c)
 	c->off = off && strcmp(off, "0") != 0;
 	c->no_torch = switched_off(c, "GNSCOPE_TORCH");
 	c->no_gpu = switched_off(c, "GNSCOPE_GPU");
+	c->every_loss = every_loss(c);
 	c->kernels = kernels_mode(c);
 	c->samples = whole(c, "GNSCOPE_SAMPLES", 0, 1, 1u << 30);
 	c->every = whole(c, "GNSCOPE_EVERY", 0, 1, 1u << 30);

@@ -7,6 +7,7 @@
  *   GNSCOPE_SESSION     shared memory of a recorder that runs already (set by `gnscope run`)
  *   GNSCOPE_STORE, GNSCOPE_NAME   handed to the recorder that the shim starts
  *   GNSCOPE_BIN         path of the program gnscope (default: beside the library, then PATH)
+ *   GNSCOPE_LOSSES=every   read the loss of every PyTorch step; some (the default): of measured steps, of others at most every 50 ms
  *   GNSCOPE_TORCH=0     leave PyTorch to the collector of BLAS products
  *   GNSCOPE_GPU=0       leave CUDA alone: no library of CUDA's is looked at, nothing runs on a device
  *   GNSCOPE_KERNELS=auto|on|off   kernel times by CUPTI: in windows of a few steps (default), in every step, never
@@ -23,7 +24,7 @@ enum gns_kernels_mode { GNS_KERNELS_AUTO = 0, GNS_KERNELS_ON, GNS_KERNELS_OFF };
 
 struct gns_config {
 	bool off;
-	bool no_torch, no_gpu;
+	bool no_torch, no_gpu, every_loss;
 	enum gns_kernels_mode kernels;
 	uint32_t samples, every, probes;
 	double budget_pct;

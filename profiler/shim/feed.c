@@ -123,6 +123,7 @@ uint32_t gns_feed_param(struct gns_feed *feed, int64_t stream, const char *name,
 	p->dtype = dtype;
 	p->data = data;
 	set_shape(p, dims, size);
+	feed->stream[stream].numel += p->rows * p->cols;
 	copy(p->name, sizeof p->name, name);
 	to_be_told(feed, p);
 	return feed->first_id + feed->n_params++;
@@ -341,6 +342,7 @@ void gns_feed_setting(struct gns_feed *feed, int64_t stream, const char *name, d
 		return;
 	now.step = s->clock.step;
 	s->setting[i] = now;
+	s->settings_new = true;
 }
 
 bool gns_feed_event_new(struct gns_feed *feed, uint32_t stream, const char *name)

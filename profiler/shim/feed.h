@@ -62,6 +62,8 @@ struct gns_feed_stream {
 	bool marked, marked_before; /* the trainer has marked a loss of this step, of the last */
 	uint32_t n_settings;
 	bool params_new;            /* some PARAM is to be sent */
+	bool settings_new;          /* some SETTING is */
+	uint64_t numel;             /* of its parameters */
 	struct gns_feed_setting setting[GNS_FEED_SETTINGS];
 	struct gns_feed_sets sets;                 /* of the step in progress */
 	struct gns_feed_term term[GNS_FEED_TERMS]; /* losses, the scale */

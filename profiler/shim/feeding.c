@@ -233,10 +233,13 @@ bool gns_feeding_measuring(int64_t stream)
 
 bool gns_feeding_any(void)
 {
-	if (gave_up || gns_life_state() != GNS_AWAKE || !gns_core.feed)
-		return false;
-	gns_core.feed->stream[0].touched = true;
-	return atomic_load_explicit(&gns_core.feeding, memory_order_relaxed);
+	return atomic_load_explicit(&gns_core.feeding, memory_order_relaxed) && !gave_up && gns_life_state() == GNS_AWAKE && gns_core.feed;
+}
+
+void gns_feeding_pass_begins(void)
+{
+	if (gns_life_state() == GNS_AWAKE && gns_core.feed)
+		gns_core.feed->stream[0].touched = true;
 }
 
 uint64_t gns_feeding_samples_told(void)
@@ -484,7 +487,7 @@ void gns_feeding_phase(const char *name)
 	gns_feeding_leave(&h);
 }
 
-static void publish(uint32_t stream, const struct gns_feed_report *report)
+static void publish(uint32_t stream, const struct gns_feed_report *report, uint64_t now)
 {
 	struct gns_counter list[GNS_COUNTERS_MAX];
 	struct gns_publish *p = &gns_core.publish;
@@ -494,10 +497,12 @@ static void publish(uint32_t stream, const struct gns_feed_report *report)
 		gns_publish_event(p, stream, report->step.step, "bad_setting", gns_core.config.bad);
 	gns_core.told_bad = true;
 	gns_device_events(p, stream, report->step.step);
-	size_t n = gns_publish_counters_due(p) ? gns_stepping_counters(list) : 0;
+	bool due = gns_publish_counters_due(p, now);
+	size_t n = due ? gns_stepping_counters(list) : 0;
 	gns_publish_feed(p, &gns_core.config, gns_core.feed, stream, report, gns_core.kernels, list, n);
 	gns_cupti_tell(p, false);
-	gns_publish_revive(p);
+	if (due)
+		gns_publish_revive(p);
 }
 
 /* What a graph does between its step's beginning and end is known of replays of the whole step alone. */
@@ -545,7 +550,7 @@ static int step(uint32_t stream, uint32_t micro_steps, double lr, uint64_t now)
 		gns_feed_charge(feed, 0, gns_cupti_closed(feed->stream[0].clock.step));
 	}
 	struct gns_feed_report report = close_step(stream, micro_steps, lr, now);
-	publish(stream, &report);
+	publish(stream, &report, now);
 	gns_feed_sets_release(&feed->stream[stream].sets);
 	gns_feed_next(feed, stream, &gns_core.config, gns_publish_control(&gns_core.publish), gns_core.publish.link != GNS_LINK_OFF);
 	if (stream == 0) {
@@ -572,6 +577,13 @@ int gns_feeding_step(int64_t stream, uint32_t micro_steps, double lr)
 	if (timed_from)
 		timed_from += turn_ns;
 	return rc;
+}
+
+uint64_t gns_feeding_began(int64_t stream)
+{
+	struct gns_feed *feed = gns_core.feed;
+	const struct gns_feed_stream *s = feed ? gns_feed_stream_at(feed, stream) : NULL;
+	return s ? s->clock.began_ns : 0;
 }
 
 void gns_feeding_time_begin(struct gns_feeding_time *time)

@@ -21,7 +21,8 @@ uint32_t gns_feeding_param(int64_t stream, const char *name, unsigned dims, cons
 void gns_feeding_rename(int64_t id, const char *name);
 void gns_feeding_leave_out(int64_t id, const char *reason);
 bool gns_feeding_measuring(int64_t stream);
-bool gns_feeding_any(void); /* some stream is in a measured step. One load. Notes that a backward pass begins */
+bool gns_feeding_any(void); /* some stream is in a measured step. One load where none is */
+void gns_feeding_pass_begins(void); /* a backward pass: a loss that is marked from now on is of this step */
 uint64_t gns_feeding_samples_told(void);
 void gns_feeding_world(int32_t rank, int32_t world);
 
@@ -87,6 +88,7 @@ void gns_feeding_count(const char *name);
 void gns_feeding_phase(const char *name);
 /* 1: the next step of this stream is measured; 0; -1: not a stream of this process. */
 int gns_feeding_step(int64_t stream, uint32_t micro_steps, double lr);
+uint64_t gns_feeding_began(int64_t stream); /* when the step in progress began, for the thread that ended the last one; 0 no such stream */
 
 /* Self-timing: whatever lies between is the collector's own, products of this thread included. Nests; the outermost pair counts. */
 struct gns_feeding_time {

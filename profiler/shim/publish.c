@@ -178,9 +178,9 @@ void gns_publish_kernels(struct gns_publish *p, const struct gns_kernels *kernel
 	}
 }
 
-bool gns_publish_counters_due(const struct gns_publish *p)
+bool gns_publish_counters_due(const struct gns_publish *p, uint64_t now)
 {
-	return gns_now() - p->counters_ns >= COUNTERS_EVERY_NS;
+	return now - p->counters_ns >= COUNTERS_EVERY_NS;
 }
 
 void gns_publish_counters(struct gns_publish *p, const struct gns_counter *counters, size_t n)

@@ -68,7 +68,7 @@ void gns_publish_revive(struct gns_publish *publish);
 bool gns_publish_event(struct gns_publish *publish, uint32_t stream, uint64_t step, const char *name, const char *text);
 void gns_publish_loss(struct gns_publish *publish, uint32_t stream, uint64_t step, double loss);
 /* Counters are sent about once a second; building them costs something. */
-bool gns_publish_counters_due(const struct gns_publish *publish);
+bool gns_publish_counters_due(const struct gns_publish *publish, uint64_t now);
 
 /* Staging. A record of this kind and stream, zeroed but for its header. */
 struct gns_record *gns_publish_stage(struct gns_publish *publish, uint16_t kind, uint32_t stream);

@@ -127,9 +127,7 @@ static uint32_t stage_reduced(struct gns_publish *p, const struct gns_feed *feed
 {
 	const struct gns_feed_stream *s = &feed->stream[stream];
 	struct gns_reducing_step_of of = { .step = report->step.step, .stream = stream, .n = samples_of(report), .scale = s->scale,
-					   .micro = report->micro_steps ? report->micro_steps : 1 };
-	for (uint32_t i = 0; i < feed->n_params; i++)
-		of.numel += feed->param[i].stream == stream ? feed->param[i].rows * feed->param[i].cols : 0;
+					   .micro = report->micro_steps ? report->micro_steps : 1, .numel = s->numel };
 	uint32_t n = gns_reducing_stage(p, &of);
 	for (uint32_t i = 0; i < n; i++) {
 		name_scale(p, &p->stage[p->staged - 1 - i], Q_SMALL, s, -2);
@@ -153,8 +151,9 @@ static void stage_step(struct gns_publish *p, uint32_t stream, const struct gns_
 static void told(struct gns_feed *feed, uint32_t stream)
 {
 	struct gns_feed_stream *s = &feed->stream[stream];
-	for (uint32_t i = 0; i < s->n_settings; i++)
+	for (uint32_t i = 0; s->settings_new && i < s->n_settings; i++)
 		s->setting[i].told = true;
+	s->settings_new = false;
 	for (uint32_t i = 0; s->params_new && i < feed->n_params; i++)
 		feed->param[i].told |= feed->param[i].stream == stream;
 	s->params_new = false;
@@ -167,7 +166,8 @@ bool gns_publish_feed(struct gns_publish *p, const struct gns_config *config, st
 	if (p->link != GNS_LINK_OPEN)
 		return false;
 	gns_publish_proc(p, config, report->samples, GNS_UNIT_SAMPLES);
-	stage_settings(p, &feed->stream[stream], stream);
+	if (feed->stream[stream].settings_new)
+		stage_settings(p, &feed->stream[stream], stream);
 	if (feed->stream[stream].params_new)
 		stage_params(p, feed, stream);
 	if (measured)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "late.h"
 #include "reducing_state.h"
 #include "state.h"
@@ -123,7 +124,7 @@ void gns_publish_rank_step(struct gns_publish *p, struct gns_reducing *r, const 
 	gns_publish_proc(p, &gns_core.config, r->rank_batches ? 0 : samples, r->rank_batches ? GNS_UNIT_RANK_BATCHES : GNS_UNIT_SAMPLES);
 	struct gns_reducing_step_of of = { .step = report->step, .n = samples, .micro = 1, .scale = 1 };
 	uint32_t grads = m ? gns_publish_rank_stage(p, r, m, &of) : 0;
-	gns_publish_counters(p, list, gns_publish_counters_due(p) ? gns_stepping_counters(list) : 0);
+	gns_publish_counters(p, list, gns_publish_counters_due(p, gns_now()) ? gns_stepping_counters(list) : 0);
 	gns_publish_notes(p);
 	gns_publish_stage(p, GNS_REC_STEP, 0)->u.step = (struct gns_rec_step){
 		.step = report->step, .start_ns = report->start_ns, .dur_ns = report->dur_ns, .overhead_ns = report->overhead_ns,

@@ -1,6 +1,7 @@
 /* Steps that the trainer takes by launching a graph: nobody is called but by the launch. */
 #include <errno.h>
 
+#include "clock.h"
 #include "collectors/cuda/cupti.h"
 #include "core.h"
 #include "fpu.h"
@@ -31,7 +32,7 @@ static void tell_counters(void)
 static bool anything_to_do(void)
 {
 	const struct gns_publish *p = &gns_core.publish;
-	return gns_late_waiting(p) || (p->link == GNS_LINK_OPEN && gns_publish_counters_due(p));
+	return gns_late_waiting(p) || (p->link == GNS_LINK_OPEN && gns_publish_counters_due(p, gns_now()));
 }
 
 void gns_core_replayed(void)
@@ -45,7 +46,7 @@ void gns_core_replayed(void)
 	if (gns_core.state == GNS_AWAKE) {
 		gns_late_every(&gns_core.publish, every_in_force());
 		gns_late_poll(&gns_core.publish);
-		if (gns_publish_counters_due(&gns_core.publish))
+		if (gns_publish_counters_due(&gns_core.publish, gns_now()))
 			tell_counters();
 		gns_publish_revive(&gns_core.publish);
 	}

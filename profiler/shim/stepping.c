@@ -91,7 +91,7 @@ void gns_stepping_close(bool all_counters)
 			gns_publish_event(&gns_core.publish, 0, s->step, "bad_setting", gns_core.config.bad);
 		gns_core.told_bad = true;
 		gns_device_events(&gns_core.publish, 0, s->step);
-		size_t n = all_counters || gns_publish_counters_due(&gns_core.publish) ? gns_stepping_counters(list) : 0;
+		size_t n = all_counters || gns_publish_counters_due(&gns_core.publish, gns_now()) ? gns_stepping_counters(list) : 0;
 		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.measure, gns_core.kernels, list, n);
 		gns_cupti_tell(&gns_core.publish, false);
 		gns_publish_revive(&gns_core.publish);

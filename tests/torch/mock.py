@@ -1,4 +1,5 @@
 """A stand-in for the functions in C under the collector's Python half: everything by brute force, in float64, materialised."""
+import gc
 import os
 import types
 
@@ -48,6 +49,42 @@ class Wrapped:
         return result
 
 
+class Point(Wrapped):
+    """An entry point as collectors/torch/points.c has it, but that Python is called in every step."""
+
+    def __init__(self, g, original, name):
+        Wrapped.__init__(self, g, original, None, None)
+        self.name = name
+
+    def __call__(self, *args, **kwargs):
+        g, name = self.g, self.name
+        before, after = g.handled.get(name, (None, None))
+        stream = g.bound.get(id(args[name == "scaled_step"])) if len(args) > (name == "scaled_step") else None
+        if name == "backward" and (len(args) < 2 or args[1] is None):
+            g.passed += 1
+        if name == "step" and stream is not None and stream in g.stepping:
+            return self.original(*args, **kwargs)
+        if name == "scaled_step":
+            steps = g.ended.get(stream)
+            result = self.original(*args, **kwargs)
+            if stream is not None and g.ended.get(stream) == steps:
+                self._safe(after, args[1], result, False)
+            return result
+        token = self._safe(before, args, kwargs)
+        if name == "step":
+            stream = g.bound.get(id(args[0]))
+            g.stepping.add(stream)
+        try:
+            result = self.original(*args, **kwargs)
+        except BaseException:
+            g.stepping.discard(stream)
+            self._safe(after, token, None, True)
+            raise
+        g.stepping.discard(stream)
+        self._safe(after, token, result, False)
+        return result
+
+
 class Mock:
     def __init__(self, samples=0, every=1, measure=True):
         self.told, self.every, self.on = samples, every, measure
@@ -56,9 +93,10 @@ class Mock:
         self.data, self.history, self.events, self.counts, self.settings, self.phases = {}, [], [], {}, {}, []
         self.losses, self.gave_up, self.scales, self.ranks, self.begun = {}, None, {}, None, {}
         self.calls = 0
+        self.handled, self.bound, self.stepping, self.passed, self.passed_before, self.ended = {}, {}, set(), 0, {}, {}
 
     # life
-    def setup(self, dtypes, device_of=None, stream_of=None):
+    def setup(self, dtypes, tensor, device_of=None, stream_of=None):
         self.dtypes = dict(dtypes)
 
     def wrap(self, original, before, after):
@@ -67,7 +105,42 @@ class Mock:
     def hook(self, f):
         return f
 
+    def instances(self, kind):
+        return [o for o in gc.get_objects() if issubclass(type(o), kind)]
+
+    def point(self, original, name):
+        return Point(self, original, name)
+
+    def handlers(self, name, before, after):
+        self.handled[name] = before, after
+
+    def bind(self, address, stream, changed):
+        self.bound[address] = stream
+        self.ended[stream], self.passed_before[stream] = 0, self.passed
+
+    def unbind(self, address):
+        self.bound.pop(address, None)
+
+    def unbind_all(self):
+        self.bound.clear()
+
+    def owners_changed(self):
+        pass
+
+    def settled(self, address):
+        pass
+
+    def pending(self, value):
+        pass
+
+    def steps(self, stream):
+        return self.ended[stream]
+
+    def passes(self, stream):
+        return self.passed - self.passed_before[stream]
+
     def skip(self, stream):
+        self.passed_before[stream] = self.passed
         for number in [k for k in self.data if self.params[k][0] == stream]:
             del self.data[number]
         self.losses.pop(stream, None)
@@ -276,6 +349,8 @@ class Mock:
         self.history.append(dict(stream=stream, micro_steps=micro_steps, lr=lr, got=got, loss=self.losses.pop(stream, None),
                                  measured=self.measuring(stream)))
         self.begun[stream] += 1
+        self.ended[stream] = self.ended.get(stream, 0) + 1
+        self.passed_before[stream] = self.passed
         return int(self.measuring(stream))
 
 
@@ -286,7 +361,7 @@ def execute(name, space):
 
 
 KEEP = {"autograd.backward": (torch.autograd, "backward"), "__init__": (torch.optim.Optimizer, "__init__"),
-        "hooks": (torch.autograd.graph.saved_tensors_hooks, "__init__")}
+        "replica": (torch.nn.parallel.DistributedDataParallel, "__init__"), "groups": (torch.optim.Optimizer, "add_param_group"), "hooks": (torch.autograd.graph.saved_tensors_hooks, "__init__")}
 CLIPS = ("clip_grad_norm_", "clip_grad_value_")
 _originals = {k: getattr(o, n) for k, (o, n) in KEEP.items()}
 _clips = {n: getattr(torch.nn.utils, n) for n in CLIPS}

@@ -205,7 +205,7 @@ def _checkpoint(g, reentrant):
         optimizer.zero_grad()
         models.predict(model, x, y).mean().backward()
         optimizer.step()
-        expect({k[3:]: v for k, v in g.history[-1]["got"].items()}, want, 4)
+        expect({k.removeprefix("lm."): v for k, v in g.history[-1]["got"].items()}, want, 4)
         check(g.history[-1]["micro_steps"] == 1, f"{g.history[-1]['micro_steps']} micro-steps")
     check(not any(g.left.values()), f"{g.left}")
     return f"{len(want)} parameters"

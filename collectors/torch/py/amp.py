@@ -53,10 +53,12 @@ def watch_scaler():
     if cls is None or era.get("scaler") is cls:
         return
     era["scaler"] = cls
-    for name, before, after in (("scale", _before_scale, _after_scale), ("step", _before_scaled_step, _after_scaled_step)):
+    _g.handlers("scale", _before_scale, _after_scale)
+    _g.handlers("scaled_step", None, _after_skipped_step)
+    for name, point in (("scale", "scale"), ("step", "scaled_step")):
         original = cls.__dict__.get(name)
         if original is not None:
-            _stand_before(cls, name, before, after)
+            _stand_before(cls, name, point)
             undo.append(functools.partial(setattr, cls, name, original))
 
 
@@ -93,17 +95,11 @@ def tell_scale(stream, scale):
     _g.scale(stream.id, scale)
 
 
-def _before_scaled_step(args, kwargs):
-    stream = stream_of(args[1]) if len(args) > 1 else None
-    return None if stream is None else (stream, stream.step)
-
-
-def _after_scaled_step(token, result, failed):
-    if token is None or failed:
-        return
-    stream, step = token
-    if stream.step == step:
-        stream.backwards = stream.micro_steps = 0
+def _after_skipped_step(optimizer, result, failed):
+    """GradScaler.step() has not called the optimizer's."""
+    stream = stream_of(optimizer)
+    if stream is not None:
+        stream.micro_steps = 0
         _g.skip(stream.id)
         _g.count("skipped_steps")
         _g.event(stream.id, "skipped_steps", "GradScaler found inf or nan")

@@ -1,31 +1,45 @@
 # What the parameters are called in the trainer's modules, and what kind of module they are in.
 WRAPPERS = {"DistributedDataParallel": "module", "DataParallel": "module", "OptimizedModule": "_orig_mod",
             "FullyShardedDataParallel": "_fsdp_wrapped_module", "CheckpointWrapper": "_checkpoint_wrapped_module"}
-_module_types = {}
 
 
 def named(run):
-    """Once for every set of parameters: looks through all objects for the modules that have them."""
+    """Once for every set of parameters, and after a model was made a replica."""
     if era["named"]:
         return
     era["named"] = 1
     try:
+        for ref in list(replicas):
+            if ref() is not None:
+                look_at_replica(ref())
         _find_names()
     except Exception:
         pass  # then they go by their places in the optimizer
 
 
 def _find_names():
-    modules = [o for o in gc.get_objects() if _is_module(type(o)) and "_parameters" in o.__dict__]
-    children = {id(child) for m in modules for child in m._modules.values() if child is not None}
-    roots = [m for m in modules if id(m) not in children]
+    """By the module that the training program has called, where all parameters are under it: to look through all objects there are takes
+    tens of milliseconds."""
+    called = first_call["module"] and first_call["module"]()
     best = {}  # Param -> (parameters under its root, the root's type, name)
-    for root in roots:
-        _name_under(root, best)
+    if called is not None:
+        _name_under(called, best)
+    if any(p not in best for p in known.values()):
+        best = _names_of_all()
     for p, name in _unlike(best).items():
         if name != p.name:
             p.name = name
             _g.rename(p.id, name)
+
+
+def _names_of_all():
+    modules = [m for m in _g.instances(torch.nn.Module) if "_parameters" in m.__dict__]
+    children = {id(child) for m in modules for child in m._modules.values() if child is not None}
+    best = {}
+    for root in modules:
+        if id(root) not in children:
+            _name_under(root, best)
+    return best
 
 
 def _unlike(best):
@@ -37,13 +51,6 @@ def _unlike(best):
     for p, (_, kind, name) in best.items():
         names[p] = kind + "." + name if kind in twice else name
     return names
-
-
-def _is_module(t):
-    found = _module_types.get(t)
-    if found is None:
-        found = _module_types[t] = issubclass(t, torch.nn.Module)
-    return found
 
 
 def _name_under(root, best):

@@ -5,7 +5,7 @@
 
 class Param:
     __slots__ = ("id", "key", "stream", "shape", "code", "name", "left", "step", "n", "ranks", "spoiled", "retained", "hint",
-                 "reached", "recurrent", "time_major", "fails", "leftover", "version")
+                 "reached", "recurrent", "time_major", "fails", "leftover", "version", "zeroed")
 
     def __init__(self, tensor, stream, name):
         self.key = id(tensor)
@@ -26,6 +26,7 @@ class Param:
         self.hint = None      # the samples' dimension inside the module it belongs to, where the module says so
         self.fails = 0        # times in a row that its operands could not be read as they should
         self.reached = False  # it had a gradient at least once
+        self.zeroed = None    # version and address of its gradient when zero_grad() had made it zero
         self.version = None   # of its gradient on a device, when the last pass of this step had ended
 
     def enter(self, tensor):
@@ -46,19 +47,17 @@ class Param:
 class Stream:
     """The steps of one optimizer. It has a number once a gradient may be for it: an optimizer that is made and never used has none."""
 
-    __slots__ = ("id", "ref", "step", "params", "backwards", "micro_steps", "depth", "closure", "told", "loss_scale",
+    __slots__ = ("id", "ref", "step", "params", "micro_steps", "closure", "told", "loss_scale",
                  "groups", "max_norm", "owners")
 
     def __init__(self, optimizer):
         self.id = None
         self.owners = 0        # as of `era`, when it last had all its parameters
         self.ref = weakref.ref(optimizer, functools.partial(_optimizer_died, id(optimizer)))
-        self.step = 0
+        self.step = 0          # the last one of which a pass was measured, as _g.steps() counts them
         self.params = {}       # id of a tensor -> Param
-        self.backwards = 0     # of the step so far, as every step counts them
         self.micro_steps = 0   # of the step so far, that reached a parameter of it: known of measured steps alone
-        self.depth = 0         # of step() inside step()
-        self.closure = False   # step() was called with one
+        self.closure = False   # step() runs, and was called with one
         self.told = None       # the settings as last told
         self.loss_scale = None
         self.max_norm = None
@@ -77,10 +76,16 @@ def _optimizer_died(key, ref):
         s = table.get(key)
         if s is not None and s.ref is ref:
             del table[key]
-            era["owners"] += 1  # whoever else has its parameters takes them at its next step
+            _g.unbind(key)
+            _owners_changed()  # whoever else has its parameters takes them at its next step
             for k, p in s.params.items():
                 if known.get(k) is p:
                     del known[k]
+
+
+def _owners_changed():
+    era["owners"] += 1
+    _g.owners_changed()
 
 
 def param_of(tensor):
@@ -97,6 +102,7 @@ def forget_all():
     streams.clear()
     waiting.clear()
     running.clear()
+    _g.unbind_all()
     era["generation"] = None
 
 
@@ -105,9 +111,9 @@ def _begin():
     era["codes"] = dict(codes[:4])
     stream_of = getattr(torch._C, "_cuda_getCurrentRawStream", None)
     if stream_of is None:
-        _g.setup(tuple(codes))
+        _g.setup(tuple(codes), torch.Tensor)
     else:
-        _g.setup(tuple(codes), device_of, stream_of)
+        _g.setup(tuple(codes), torch.Tensor, device_of, stream_of)
     _g.take_over()
 
 
@@ -121,7 +127,8 @@ def adopt(optimizer):
     if stream is None:
         stream = waiting[id(optimizer)] = Stream(optimizer)
         watch_step(type(optimizer))
-        open_doors()
+        open_points()
+        _g.pending(True)
     own(stream, optimizer)
     return stream
 
@@ -138,6 +145,7 @@ def own(stream, optimizer):
             elif isinstance(tensor, torch.Tensor):
                 _own_param(stream, tensor, str(names[i]) if names and i < len(names) else "group%d.%d" % (g, i))
     stream.owners = era["owners"]
+    _g.settled(id(optimizer))
     expect_first_call()
 
 
@@ -148,7 +156,7 @@ def _own_param(stream, tensor, name):
     if before is p:
         return
     if before is not None:
-        era["owners"] += 1
+        _owners_changed()
     known[id(tensor)] = p
     if stream.id is not None:
         p.enter(tensor)
@@ -159,6 +167,7 @@ def number_streams():
     for key, stream in list(waiting.items()):
         if any(known.get(k) is p for k, p in stream.params.items()):
             number_stream(key, stream)
+    _g.pending(False)  # one that has no parameter is numbered when it steps
 
 
 def number_stream(key, stream):
@@ -167,6 +176,7 @@ def number_stream(key, stream):
     del waiting[key]
     stream.id = number
     streams[key] = stream
+    _g.bind(key, number, stream.owners != era["owners"])
     if number < 0:
         return
     if number == 0:

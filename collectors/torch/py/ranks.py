@@ -1,5 +1,4 @@
 # Several processes that train one model.
-replicas = []  # weak references to DistributedDataParallel modules
 
 
 def look_at_replica(module):

@@ -31,6 +31,8 @@ class Site:
         """A saved operand."""
         if self.unpacked:
             return pick(self.unpacked, self.run.tensors[use.p], fits, nth)
+        if packing["told"] and packed(self.node, name):
+            raise Unread  # by hooks of an earlier step, without ours
         return getattr(self.node, "_saved_" + name)
 
     def __call__(self, grads, outputs):
@@ -134,19 +136,19 @@ class Run:
             p.step, p.n, p.spoiled, p.retained, p.leftover = stream.step, 0, False, False, False
         grad = tensor.grad
         there = grad is not None and grad.layout is torch.strided and device_of(grad) >= 0  # what is in it is not known here
-        clean = grad is None or grad.layout is torch.strided and not there and _g.is_zero(grad)
+        clean = grad is None or grad.layout is torch.strided and not there and (_zeroed(p, grad) or _g.is_zero(grad))
         if self._around(p):
             self.failed[p] = "tied"
             self.params.append(p)
             return False
         if clean and not fresh:
-            if p.n and stream.closure and stream.depth:
+            if p.n and stream.closure:
                 return False  # the closure's first evaluation counts
             _g.void(p.id)
             p.n, p.spoiled, p.retained, p.leftover = 0, False, False, False
         elif fresh and not clean and not there:
             p.spoiled = p.leftover = True
-        elif there and (told(at_device(grad, _g.before, p.id)) if fresh else p.version != _version(grad)):
+        elif there and (told(at_device(grad, _g.before, p.id)) if fresh else p.version != version_of(grad)):
             p.spoiled = True  # to be zero, as the device will tell, or as the last pass has left it
         if p.spoiled:
             return False
@@ -266,7 +268,7 @@ class Run:
                 p.retained = self.retain
                 _g.used(p.id, self.n)
                 if device_of(grad) >= 0:
-                    p.version = _version(grad)
+                    p.version = version_of(grad)
                     reason = told(at_device(grad, _g.grad, p.id, world_of(p)))
                     if reason:
                         self._lose(p, reason)
@@ -303,7 +305,12 @@ def at_device(tensor, function, number, *more):
         return function(number, tensor, *more)
 
 
-def _version(tensor):
+def _zeroed(p, grad):
+    """Nothing was written to it since zero_grad()."""
+    return p.zeroed is not None and p.zeroed == (version_of(grad), grad.data_ptr()) and p.zeroed[0] is not None
+
+
+def version_of(tensor):
     """Raised by whatever writes to a tensor; not by what writes to its .data."""
     return None if tensor.is_inference() else tensor._version
 

@@ -2,7 +2,8 @@
 #
 # Told by the user, or the leading dimension of what the trainer hands to its model: that call is waited for, once in a measured pass,
 # by an entry in the table of global hooks that is gone again when it has come. Without either, what the first operations saw.
-first_call = {"sizes": None, "numbers": False, "samples": 0, "wanted": False, "never": False, "hook": None}
+first_call = {"sizes": None, "numbers": False, "samples": 0, "wanted": False, "never": False, "hook": None,
+              "module": None}  # a weak reference to what was called
 OURS = "gnscope"  # the key of the entry
 
 
@@ -71,6 +72,7 @@ def _before_call(module, args):
         return
     if waiting:
         number_streams()
+    first_call["module"] = weakref.ref(module)
     for value in tuple(args) + _named_inputs():
         if _note_input(value) or isinstance(value, dict) and any(_note_input(v) for v in value.values()):
             forget_first_call()

@@ -1,21 +1,27 @@
-# The doors: backward() and step(), and between them what belongs to which step.
+# The entry points' handlers: what is done at backward() and step() of measured steps, and of others where something is new
+# (collectors/torch/points.h).
 
 
-def open_doors():
-    doors["before_backward"] = before_backward
-    doors["after_backward"] = after_backward
-    doors["after_clip"] = after_clip
-    doors["after_clip_value"] = after_clip_value
+def open_points():
+    _g.handlers("backward", before_backward, after_backward)
+    _g.handlers("step", before_step, after_step)
+    _g.handlers("clip_norm", both, after_clip)
+    _g.handlers("clip_value", both, after_clip_value)
+    _g.handlers("forked", None, lambda token, result, failed: forget_all())
+    watch_zeroing()
     watch_scaler()
     watch_graphs()
+
+
+def both(args, kwargs):
+    return (args, kwargs)
 
 
 PLAIN = ()  # a backward pass that nothing is measured of
 
 
 def before_backward(args, kwargs):
-    if waiting:
-        number_streams()
+    number_streams()
     if not _g.any_measuring():
         return _plain_backward(args)
     tensors = args[0] if args else kwargs.get("tensors")
@@ -27,14 +33,8 @@ def before_backward(args, kwargs):
 
 
 def _plain_backward(args):
-    """Most passes: as little as can be. One that is given gradients is a checkpoint's, inside another, or of no loss."""
-    if len(args) > 1 and args[1] is not None:
-        return PLAIN
-    for stream in streams.values():
-        stream.backwards += 1
-    loss = args[0] if args else None
-    if type(loss) is torch.Tensor and scaled["ref"] is None:
-        return loss.item() if loss.is_cpu and loss.numel() == 1 else PLAIN
+    """Only its loss is wanted. A pass that is given gradients is a checkpoint's, inside another, or of no loss."""
+    loss = args[0] if args and (len(args) < 2 or args[1] is None) else None
     if isinstance(loss, torch.Tensor):
         loss = (loss,)
     return _loss_of(loss) or PLAIN if isinstance(loss, (tuple, list)) else PLAIN
@@ -64,7 +64,7 @@ def _begin_run(tensors, args, kwargs):
     if kwargs.get("inputs", args[5] if len(args) > 5 else None) is not None:
         run.skipped = True
     for stream in streams.values():
-        stream.backwards += outer is None
+        stream.step = _g.steps(stream.id)
     forget_first_call()
     run.begin([t.grad_fn for t in tensors if isinstance(t, torch.Tensor) and t.grad_fn is not None])
     if outer is None:
@@ -81,7 +81,7 @@ def after_backward(run, result, failed):
     if type(run) is not Run:
         if not failed and len(streams) == 1:  # of several, which one it is for is known of measured passes alone
             for stream in streams.values():
-                _tell_loss(stream, run if type(run) is tuple else (run, 1.0))
+                _tell_loss(stream, run)
         return
     progress.run = run.before
     if run.outer is None:
@@ -105,7 +105,7 @@ def _loss_of(tensors):
     for t in tensors:
         if not isinstance(t, torch.Tensor) or t.numel() != 1 or not t.is_cpu or device_of(t) >= 0:
             return None
-        value += float(t.detach())
+        value += t.item()
     scale = scale_of(tensors)
     return value / scale, scale
 
@@ -128,19 +128,42 @@ def _tell_loss_there(stream, tensors):
         at_device(scale, _g.scale_there, stream.id)
 
 
+def watch_zeroing():
+    if "zeroing" in era:
+        return
+    era["zeroing"] = True
+    _g.handlers("zeroed", _first, _after_zero_grad)
+    for owner in (torch.optim.Optimizer, torch.nn.Module):
+        undo.append(functools.partial(setattr, owner, "zero_grad", owner.zero_grad))
+        _stand_before(owner, "zero_grad", "zeroed")
+
+
+def _after_zero_grad(owner, result, failed):
+    """Notes of each gradient that it is zero for as long as nothing writes to it: to look takes as long as reading all of it."""
+    if failed or owner is None:
+        return
+    groups = getattr(owner, "param_groups", None)
+    for tensor in owner.parameters() if groups is None else (t for group in groups for t in group["params"]):
+        p, grad = known.get(id(tensor)), tensor.grad
+        if p is not None:
+            plain = grad is not None and grad.layout is torch.strided
+            p.zeroed = (version_of(grad), grad.data_ptr()) if plain else None
+
+
 def watch_graphs():
     """What is measured as a graph is captured is measured as it is replayed, and nothing else is: there must be something."""
     graph = getattr(torch.cuda, "CUDAGraph", None)
     if graph is None or "graph" in era or not hasattr(graph, "capture_begin"):
         return
     original = era["graph"] = graph.capture_begin
-    _stand_before(graph, "capture_begin", _before_capture, None)
+    _g.handlers("capture", _before_capture, None)
+    _stand_before(graph, "capture_begin", "capture")
     undo.append(functools.partial(setattr, graph, "capture_begin", original))
 
 
 def _before_capture(args, kwargs):
     for stream in streams.values():
-        if not stream.backwards and not stream.micro_steps:
+        if not _g.passes(stream.id) and not stream.micro_steps:
             _g.measure_now(stream.id)
     expect_first_call()
 
@@ -155,13 +178,13 @@ def watch_step(cls):
     for name, cell in zip(names, cells):
         if name == "func" and getattr(step, "hooked", False):
             if not any(cell.cell_contents is w for w in watched):
-                cell.cell_contents = _g.wrap(cell.cell_contents, before_step, after_step)
+                cell.cell_contents = _g.point(cell.cell_contents, "step")
                 cell.cell_contents._torchdynamo_disable = True
                 watched.append(cell.cell_contents)
             return
     if any(getattr(step, "__wrapped__", None) is w for w in watched):
         return
-    inner = _g.wrap(step, before_step, after_step)
+    inner = _g.point(step, "step")
     watched.append(inner)
 
     @functools.wraps(step)
@@ -173,32 +196,15 @@ def watch_step(cls):
 
 
 def before_step(args, kwargs):
+    """Of the outermost step() of an optimizer alone."""
     optimizer = args[0] if args else None
     stream = streams.get(id(optimizer))
-    if stream is not None and stream.owners == era["owners"] and len(args) == 1 and not kwargs and not _g.any_measuring():
-        return _plain_step(stream, optimizer)
-    return _step(stream, optimizer, args, kwargs)
-
-
-def _plain_step(stream, optimizer):
-    stream.depth += 1
-    if stream.depth == 1 and stream.id >= 0:
-        groups = optimizer.param_groups
-        lr = groups[0].get("lr") if groups else None
-        _g_step(stream, stream.backwards if len(streams) == 1 else stream.micro_steps, lr if type(lr) is float else _number(lr))
-    return stream
-
-
-def _step(stream, optimizer, args, kwargs):
     if stream is None or stream.owners != era["owners"] or sum(len(g["params"]) for g in optimizer.param_groups) != stream.groups:
         stream = adopt(optimizer)
     if stream.id is None:
         number_stream(id(optimizer), stream)
     if stream.id < 0:
         return None
-    stream.depth += 1
-    if stream.depth > 1:
-        return stream
     stream.closure = (args[1] if len(args) > 1 else kwargs.get("closure")) is not None
     if not stream.closure:
         close_step(stream, optimizer)
@@ -206,12 +212,8 @@ def _step(stream, optimizer, args, kwargs):
 
 
 def after_step(stream, result, failed):
-    if stream is None:
-        return
-    stream.depth -= 1
-    if stream.depth:
-        return
-    if stream.closure:
+    """stream None: its step was closed without Python."""
+    if stream is not None and stream.closure:
         stream.closure = False
         optimizer = stream.ref()
         if optimizer is not None and not failed:
@@ -219,23 +221,19 @@ def after_step(stream, result, failed):
     if _g.any_measuring():
         _g.phase("forward")
         expect_first_call()
+    else:
+        forget_first_call()
 
 
 def close_step(stream, optimizer):
     measured = _g.measuring(stream.id)
-    micro = stream.micro_steps if measured or len(streams) > 1 else stream.backwards
+    micro = stream.micro_steps if measured or len(streams) > 1 else _g.passes(stream.id)
     groups = optimizer.param_groups
     tell_settings(stream, optimizer)
-    if measured and any(p.leftover and p.step == stream.step for p in stream.params.values()):
+    if measured and any(p.leftover and p.step == _g.steps(stream.id) for p in stream.params.values()):
         _g.count("gradient_not_zeroed")
-    _g_step(stream, micro, _number(groups[0].get("lr")) if groups else None)
-
-
-def _g_step(stream, micro, lr):
-    again = _g.step(stream.id, micro, lr) < 0
-    stream.step += 1
-    stream.backwards = stream.micro_steps = 0
-    if again:  # a forked child that trains
+    stream.micro_steps = 0
+    if _g.step(stream.id, micro, _number(groups[0].get("lr")) if groups else None) < 0:  # a forked child that trains
         forget_all()
 
 

@@ -26,30 +26,9 @@ def _ignore(*_):
     pass
 
 
-# Before there is an optimizer these do nothing; the rest of this half puts its own in their places.
-doors = {"before_backward": _ignore, "after_backward": _ignore, "after_clip": _ignore, "after_clip_value": _ignore}
 loading = []  # the rest: begun, done
-packing = {"seen": False}  # saved tensors go through hooks of the trainer's, as in a checkpoint
-
-
-def _before_backward(args, kwargs):
-    return doors["before_backward"](args, kwargs)
-
-
-def _after_backward(token, result, failed):
-    doors["after_backward"](token, result, failed)
-
-
-def _both(args, kwargs):
-    return (args, kwargs)
-
-
-def _after_clip(token, result, failed):
-    doors["after_clip"](token, result, failed)
-
-
-def _after_clip_value(token, result, failed):
-    doors["after_clip_value"](token, result, failed)
+# Saved tensors go through hooks of the training program's, as in a checkpoint; told: a node says whether its own do.
+packing = {"seen": False, "told": False}
 
 
 def _first(args, kwargs):
@@ -72,11 +51,21 @@ def _optimizer_made(optimizer, result, failed):
         adopt(optimizer)
 
 
+replicas = []  # weak references to DistributedDataParallel modules
+
+
+def _replica_made(module, result, failed):
+    if not failed and module is not None:
+        replicas[:] = [ref for ref in replicas if ref() is not None] + [weakref.ref(module)]
+        if len(loading) == 2:
+            era["named"] = 0
+
+
 def _hooks_made(hooks, result, failed):
     if failed or hooks is None:
         return
     packing["seen"] = True
-    hooks.unpack_hook = _g.wrap(hooks.unpack_hook, None, _unpacked)
+    hooks.unpack_hook = _g.point(hooks.unpack_hook, "unpack")
 
 
 def _unpacked(token, tensor, failed):
@@ -87,25 +76,33 @@ def _unpacked(token, tensor, failed):
         found.append(tensor)
 
 
-def _stand_before(owner, name, before, after):
-    wrapped = _g.wrap(getattr(owner, name), before, after)
+def _stand_before(owner, name, point):
+    wrapped = _g.point(getattr(owner, name), point)
     wrapped._torchdynamo_disable = True
     setattr(owner, name, wrapped)
     return wrapped
 
 
 def _ready():
-    global torch, gc, weakref, threading, time, types, functools, progress
-    import gc, weakref, threading, time, types, functools
+    global torch, weakref, threading, time, types, functools, progress
+    import weakref, threading, time, types, functools
     torch = sys.modules.get("torch")
     progress = threading.local()  # .run: the innermost backward of this thread; .unpacked: for the node at work
+    _g.handlers("made", _first, _optimizer_made)
+    packing["told"] = hasattr(getattr(torch._C._autograd, "SavedTensor", None), "unpack_hook")
+    packing_point = "packing" if packing["told"] else "packing_unseen"
+    _g.handlers(packing_point, _first, _hooks_made)
+    _g.handlers("unpack", None, _unpacked)
+    _g.handlers("replica", _first, _replica_made)
     try:
-        _stand_before(torch.optim.Optimizer, "__init__", _first, _optimizer_made)
-        _stand_before(torch.autograd, "backward", _before_backward, _after_backward)
-        _stand_before(torch.autograd.graph.saved_tensors_hooks, "__init__", _first, _hooks_made)
+        _stand_before(torch.optim.Optimizer, "__init__", "made")
+        _stand_before(torch.optim.Optimizer, "add_param_group", "groups")
+        _stand_before(torch.autograd, "backward", "backward")
+        _stand_before(torch.autograd.graph.saved_tensors_hooks, "__init__", packing_point)
+        _stand_before(torch.nn.parallel.DistributedDataParallel, "__init__", "replica")
         utils, clip = torch.nn.utils, sys.modules["torch.nn.utils.clip_grad"]
-        clip.clip_grad_norm_ = _stand_before(utils, "clip_grad_norm_", _both, _after_clip)
-        clip.clip_grad_value_ = _stand_before(utils, "clip_grad_value_", _both, _after_clip_value)
+        clip.clip_grad_norm_ = _stand_before(utils, "clip_grad_norm_", "clip_norm")
+        clip.clip_grad_value_ = _stand_before(utils, "clip_grad_value_", "clip_value")
     except (AttributeError, KeyError):
         pass  # an import that failed half way, or a PyTorch without these
 
