@@ -140,6 +140,13 @@ struct gns_window gns_window_of_rows(struct gns_store *store, int64_t run_id, in
  * GNS_SIZE_LAYER, raw rows. */
 typedef int (*gns_rows_fn)(struct gns_store *store, int64_t run_id, int64_t a, int64_t b, int64_t size, void *arg);
 int gns_over_window(struct gns_store *store, int64_t run_id, struct gns_window window, gns_rows_fn fn, void *arg);
+/* ---- usual.c ---- */
+
+/* The batch of the window's newest measured steps; a step that only some ranks measured counts as theirs times all ranks. NaN unknown. */
+double gns_usual_batch(struct gns_store *store, int64_t run_id, struct gns_window window);
+int gns_trend_of_window(struct gns_store *store, int64_t run_id, struct gns_window window, const struct gns_ratio *whole,
+			struct gns_trend *out);
+
 void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct gns_total *total);
 
 /* ---- writer: write.c, record.c, names.c, stream.c, rollup.c ---- */

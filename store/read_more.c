@@ -35,7 +35,6 @@ int gns_store_session_key(struct gns_store *store, int64_t run_id, uint64_t *key
 struct stretch {
 	struct gns_total total;
 	struct gns_pile pile;
-	double samples; /* of the last measured */
 	int64_t last_ns;
 };
 
@@ -44,8 +43,6 @@ static int gather(void *arg, int64_t step_lo, int64_t step_hi, const struct gns_
 	struct stretch *s = arg;
 	gns_total_merge(&s->total, total);
 	gns_pile_add(&s->pile, &total->block);
-	if (total->block.count > 0)
-		s->samples = total->n_max;
 	if (total->start_ns > 0)
 		s->last_ns = total->start_ns;
 	return 0;
@@ -103,7 +100,7 @@ static int last_known(struct gns_store *store, const char *sql, int64_t run_id, 
 
 static int stretch_of(struct gns_store *store, struct gns_summary *out, int64_t lo, int64_t hi, struct gns_error *err)
 {
-	struct stretch s = { .samples = NAN };
+	struct stretch s = { .last_ns = 0 };
 	if (gns_pile_init(&s.pile, PILE_BLOCKS) < 0)
 		return gns_fail(err, -ENOMEM, "cannot read %s: no memory left", store->path);
 	gns_total_clear(&s.total);
@@ -112,9 +109,13 @@ static int stretch_of(struct gns_store *store, struct gns_summary *out, int64_t 
 	if (gns_bcrit_from_blocks(s.pile.blocks, s.pile.n, GNS_Z95, &out->b_crit) < 0)
 		out->b_crit = (struct gns_ratio){ NAN, NAN, NAN, false, 0 };
 	gns_pile_free(&s.pile);
-	out->samples_per_step = s.samples;
+	struct gns_window window = { lo, hi };
+	out->samples_per_step = gns_usual_batch(store, out->run.run_id, window);
 	out->run.steps = hi;
-	out->run.steps_measured = (int64_t)s.total.block.count;
+	out->measured = out->run.steps_measured = (int64_t)s.total.block.count;
+	if (rc == 0)
+		rc = gns_trend_of_window(store, out->run.run_id, window, &out->b_noise, &out->trend);
+	out->mean_step_ms = s.total.steps > 0 ? (double)s.total.dur_ns / (double)s.total.steps / 1e6 : (double)NAN;
 	out->last_step_ns = (uint64_t)s.last_ns;
 	if (rc == 0)
 		rc = newest_steps(store, out, lo, hi);
@@ -137,91 +138,6 @@ int gns_store_summary_range(struct gns_store *store, int64_t run_id, int64_t ste
 	int64_t lo = step_lo < 1 ? 1 : step_lo, hi = step_hi < 1 || step_hi > last ? last : step_hi;
 	if (rc == 0)
 		rc = stretch_of(store, out, lo, hi < lo ? lo : hi, err);
-	gns_snapshot_end(store, mine);
-	return rc;
-}
-
-/* ---- where the time of measured steps goes ---- */
-
-/* The time of the kernels of each family, or of each kernel of the family "phase". */
-#define KERNEL_TIMES "(SELECT kernel_id,sum(total_ns) AS ns FROM kernel_step WHERE run_id=?1 AND step>=?2 GROUP BY kernel_id) t " \
-	"JOIN kernel k ON k.run_id=?1 AND k.kernel_id=t.kernel_id"
-
-static int split_families(struct gns_store *store, int64_t run_id, int64_t from, struct gns_split *out)
-{
-	sqlite3_stmt *stmt = prepared(store, "SELECT k.family,sum(t.ns) AS ns FROM " KERNEL_TIMES " WHERE k.family<>'phase' "
-				      "GROUP BY k.family ORDER BY ns DESC,k.family", run_id);
-	int rc = SQLITE_ERROR;
-	if (stmt)
-		sqlite3_bind_int64(stmt, 2, from);
-	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		if (out->n_families < GNS_SPLIT_FAMILIES) {
-			struct gns_split_family *family = &out->family[out->n_families++];
-			gns_column_text(stmt, 0, family->name, sizeof family->name);
-			family->ms = sqlite3_column_double(stmt, 1) / 1e6 / out->steps;
-		}
-	}
-	sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE ? 0 : -EIO;
-}
-
-static double products_of(const struct gns_split *split, const char *phase)
-{
-	static const char *const backward[] = { "backward", "wgrad", "dgrad" };
-	double ms = 0;
-	for (size_t i = 0; i < split->n_families; i++) {
-		const struct gns_split_family *family = &split->family[i];
-		bool in = strcmp(family->name, phase) == 0;
-		for (int k = 0; k < 3 && strcmp(phase, "backward") == 0; k++)
-			in = in || strcmp(family->name, backward[k]) == 0;
-		ms += in ? family->ms : 0;
-	}
-	return ms;
-}
-
-static int split_phases(struct gns_store *store, int64_t run_id, int64_t from, struct gns_split *out)
-{
-	sqlite3_stmt *stmt = prepared(store, "SELECT k.name,t.ns FROM " KERNEL_TIMES " WHERE k.family='phase' ORDER BY CASE k.name WHEN 'forward' "
-				      "THEN 1 WHEN 'backward' THEN 2 WHEN 'optimizer' THEN 3 ELSE 4 END,t.ns DESC,k.name", run_id);
-	int rc = SQLITE_ERROR;
-	if (stmt)
-		sqlite3_bind_int64(stmt, 2, from);
-	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
-		if (out->n_phases < GNS_SPLIT_FAMILIES) {
-			struct gns_split_phase *phase = &out->phase[out->n_phases++];
-			gns_column_text(stmt, 0, phase->name, sizeof phase->name);
-			phase->ms = sqlite3_column_double(stmt, 1) / 1e6 / out->steps;
-			phase->products_ms = products_of(out, phase->name);
-		}
-	sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE ? 0 : -EIO;
-}
-
-int gns_store_split(struct gns_store *store, int64_t run_id, int64_t newest, struct gns_split *out, struct gns_error *err)
-{
-	bool mine;
-	int64_t from = 0;
-	*out = (struct gns_split){ .step_ms = NAN, .gnscope_ms = NAN };
-	int rc = gns_snapshot_begin(store, err, "read", &mine);
-	if (rc < 0)
-		return rc;
-	sqlite3_stmt *stmt = prepared(store, "SELECT count(*),avg(dur_ns),avg(overhead_ns),min(step) FROM (SELECT step,dur_ns,overhead_ns "
-				      "FROM step WHERE run_id=?1 AND step>(SELECT thinned_step FROM run WHERE run_id=?1) AND measured "
-				      "AND dur_ns IS NOT NULL ORDER BY step DESC LIMIT ?2)", run_id);
-	if (stmt)
-		sqlite3_bind_int64(stmt, 2, newest);
-	int step = stmt ? sqlite3_step(stmt) : SQLITE_ERROR;
-	if (step == SQLITE_ROW && (out->steps = sqlite3_column_double(stmt, 0)) > 0) {
-		out->step_ms = gns_column_double(stmt, 1) / 1e6;
-		out->gnscope_ms = gns_column_double(stmt, 2) / 1e6;
-		from = sqlite3_column_int64(stmt, 3);
-	}
-	sqlite3_finalize(stmt);
-	rc = step != SQLITE_ROW ? -EIO : out->steps > 0 ? split_families(store, run_id, from, out) : 0;
-	if (rc == 0 && out->steps > 0)
-		rc = split_phases(store, run_id, from, out);
-	if (rc < 0)
-		rc = gns_store_fail(store, err, "read");
 	gns_snapshot_end(store, mine);
 	return rc;
 }

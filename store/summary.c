@@ -121,19 +121,6 @@ static void coverage(struct gns_store *store, struct gns_summary *sum, uint32_t 
 					       : "weights in matrix products; biases, norms and embeddings are not seen");
 }
 
-static double newest_samples(struct gns_store *store, int64_t run_id, int64_t newest)
-{
-	struct gns_rank_step rows[64];
-	size_t n = 0;
-	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_STEPS, "iii", run_id, newest, newest);
-	while (stmt && n < 64 && sqlite3_step(stmt) == SQLITE_ROW)
-		gns_step_read(stmt, &rows[n++]);
-	sqlite3_reset(stmt);
-	struct gns_total total;
-	gns_total_of_step(rows, n, &total);
-	return total.n_max;
-}
-
 /* The last loss that is known: down through the blocks that have one, so that a long run without losses costs nothing. */
 static double last_loss(struct gns_store *store, int64_t run_id)
 {
@@ -189,7 +176,11 @@ static int summarise(struct gns_store *store, struct gns_summary *sum, struct po
 	about_ranks(store, sum, &newest);
 	step_time(store, sum, &w);
 	coverage(store, sum, sources(store, sum, newest), newest);
-	sum->samples_per_step = newest_samples(store, run_id, newest);
+	sum->measured = (int64_t)pooled->total.block.count;
+	sum->mean_step_ms = pooled->total.steps > 0 ? (double)pooled->total.dur_ns / (double)pooled->total.steps / 1e6 : (double)NAN;
+	sum->samples_per_step = gns_usual_batch(store, run_id, w);
+	if (gns_trend_of_window(store, run_id, w, &sum->b_noise, &sum->trend) < 0)
+		return gns_store_fail(store, err, "read");
 	sum->loss = last_loss(store, run_id);
 	gns_warnings(store, sum, &pooled->total);
 	return 0;

@@ -126,11 +126,6 @@ char *gns_words_quantity(char *dst, size_t size, double value, const char *unit)
 	return dst;
 }
 
-char *gns_words_verdict(char *dst, size_t size, const struct gns_summary *s)
-{
-	return gns_text_run_verdict(dst, size, s->samples_per_step, s->sample_unit, &s->b_crit, s->run.steps_measured);
-}
-
 /* The counter that explains most. */
 static void main_reason(char *dst, size_t size, struct gns_store *store, int64_t run_id, bool refused)
 {
@@ -265,7 +260,7 @@ static void line_numbers(FILE *out, const struct gns_summary *s)
 {
 	char noise[128], crit[128], unit[32];
 	gns_text_safe(unit, sizeof unit, s->sample_unit);
-	fprintf(out, "gnscope: B_noise %s; B_crit of the run so far %s\n", gns_text_ratio(noise, sizeof noise, &s->b_noise, unit),
+	fprintf(out, "gnscope: over the run: B_noise %s; B_crit %s\n", gns_text_ratio(noise, sizeof noise, &s->b_noise, unit),
 		gns_text_ratio(crit, sizeof crit, &s->b_crit, unit));
 }
 
@@ -275,7 +270,7 @@ static void line_run(FILE *out, const struct gns_summary *s)
 	gns_text_safe(name, sizeof name, s->run.name);
 	gns_text_safe(status, sizeof status, s->run.status);
 	fprintf(out, "gnscope: run %" PRId64 " (%s) %s: %" PRId64 " of %" PRId64 " steps measured", s->run.run_id, name, status,
-		s->run.steps_measured, s->run.steps);
+		s->measured, s->run.steps);
 	if (isfinite(s->overhead_pct))
 		fprintf(out, ", overhead %.2f%%", s->overhead_pct);
 	if (isfinite(s->coverage))
@@ -300,17 +295,16 @@ static void line_losses(FILE *out, const struct gns_summary *s, const char *trou
 	fputc('\n', out);
 }
 
-/* What to type next: what another batch would cost, once that can be said; else what there is, or why there is nothing. */
-static const char *next_command(const struct gns_summary *s)
+const char *gns_words_next(const struct gns_summary *s)
 {
-	return s->run.steps_measured == 0 ? "doctor" : s->b_crit.resolved ? "advise" : "show";
+	return s->run.steps_measured == 0 ? "doctor" : gns_verdict_is_class(gns_verdict_of(s)) ? "advise" : "show";
 }
 
 void gns_words_closing(FILE *out, struct gns_store *store, const struct gns_summary *s, int processes, const char *trouble)
 {
 	char text[768];
 	if (s->run.steps_measured > 0) {
-		fprintf(out, "gnscope: %s\n", gns_words_verdict(text, sizeof text, s));
+		fprintf(out, "gnscope: %s\n", gns_text_verdict(text, sizeof text, s, NULL));
 		line_numbers(out, s);
 	} else {
 		fprintf(out, "gnscope: %s\n", gns_words_why_nothing(text, sizeof text, store, s, processes));
@@ -320,5 +314,5 @@ void gns_words_closing(FILE *out, struct gns_store *store, const struct gns_summ
 	if (gns_words_others(text, sizeof text, store, s->run.run_id)[0])
 		fprintf(out, "gnscope: other optimizers: %s\n", text);
 	line_losses(out, s, trouble);
-	fprintf(out, "gnscope: next: gnscope %s %" PRId64 "\n", next_command(s), s->run.run_id);
+	fprintf(out, "gnscope: next: gnscope %s %" PRId64 "\n", gns_words_next(s), s->run.run_id);
 }

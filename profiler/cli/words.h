@@ -6,8 +6,6 @@
 
 #include "gnscope/store.h"
 
-/* The first line, as gns_text_run_verdict has it: where the batch stands against B_crit of the run so far, or what is known instead. */
-char *gns_words_verdict(char *dst, size_t size, const struct gns_summary *summary);
 /* A counter's reason in plain words with what to do about it; the name itself, spaced, where we know none. */
 const char *gns_words_reason(char *dst, size_t size, const char *name);
 /* Why a run has no estimate: from its steps, its counters and the processes that were seen (-1: not known). */
@@ -18,6 +16,8 @@ void gns_words_closing(FILE *out, struct gns_store *store, const struct gns_summ
 char *gns_words_others(char *dst, size_t size, struct gns_store *store, int64_t run_id);
 /* "left out: used more than once in a pass", by gns_layer.left_out. */
 char *gns_words_left_out(char *dst, size_t size, const char *left_out);
+/* The command to type next: advise once there is a verdict, else show, or doctor where nothing was measured. */
+const char *gns_words_next(const struct gns_summary *summary);
 /* "128 samples" or "- samples" */
 char *gns_words_quantity(char *dst, size_t size, double value, const char *unit);
 

@@ -139,7 +139,7 @@ Test(numbers, curves_pool_what_they_say)
 	free(p);
 }
 
-Test(numbers, layers_and_kernels_equal_the_raw_rows)
+Test(numbers, layers_equal_the_raw_rows)
 {
 	static const int64_t windows[] = { 0, 10, 256, 700 };
 	struct gns_generate o = GNS_GENERATE_DEFAULT;
@@ -147,7 +147,6 @@ Test(numbers, layers_and_kernels_equal_the_raw_rows)
 	int64_t id = generate(&o);
 	for (size_t k = 0; k < 4; k++) {
 		struct gns_layer *layers;
-		struct gns_kernel_row *kernels;
 		size_t n;
 		char sql[300];
 		long long lo = windows[k] ? o.steps - windows[k] + 1 : 1;
@@ -168,16 +167,38 @@ Test(numbers, layers_and_kernels_equal_the_raw_rows)
 		near(share, 1, 1e-12, "shares");
 		cr_expect_str_eq(layers[0].shape, "512x784");
 		free(layers);
+	}
+}
+
+/* The last 100 measured steps of the window, whatever its length. */
+Test(numbers, kernels_equal_the_raw_rows)
+{
+	static const int64_t windows[] = { 0, 10, 256, 700 };
+	struct gns_generate o = GNS_GENERATE_DEFAULT;
+	o.steps = 1500;
+	int64_t id = generate(&o);
+	for (size_t k = 0; k < 4; k++) {
+		struct gns_kernel_row *kernels;
+		struct gns_split split;
+		size_t n;
+		char sql[400];
+		long long steps = windows[k] > 0 && windows[k] < 100 ? windows[k] : 100, lo = o.steps - steps + 1;
+		double of_families = 0, of_kernels = 0;
 		cr_assert_eq(gns_store_kernels(store, id, windows[k], &kernels, &n, &err), 0);
+		cr_assert_eq(gns_store_split(store, id, windows[k], &split, &err), 0);
 		cr_assert_eq(n, 12);
+		cr_expect_eq(split.steps, (double)steps);
 		for (size_t i = 0; i < n; i++) {
 			snprintf(sql, sizeof sql, "SELECT sum(total_ns)/1e6/%lld FROM kernel_step JOIN kernel USING(run_id,kernel_id) "
-				 "WHERE step>=%lld AND name='%s' AND family='%s'", (long long)o.steps - lo + 1, lo,
-				 kernels[i].name, kernels[i].family);
+				 "WHERE step>=%lld AND name='%s' AND family='%s'", steps, lo, kernels[i].name, kernels[i].family);
 			near(kernels[i].ms_per_step, query(db, sql), 1e-12, "ms");
 			cr_expect_eq(kernels[i].calls_per_step, 2);
 			cr_expect(i == 0 || kernels[i].ms_per_step <= kernels[i - 1].ms_per_step);
+			of_kernels += kernels[i].ms_per_step;
 		}
+		for (size_t i = 0; i < split.n_families; i++)
+			of_families += split.family[i].ms;
+		near(of_families, of_kernels, 1e-12, "the split is of the same calls");
 		snprintf(sql, sizeof sql, "SELECT sum(total_ns)*1.0/(SELECT sum(dur_ns) FROM step WHERE step>=%lld) FROM kernel_step "
 			 "WHERE step>=%lld GROUP BY kernel_id ORDER BY sum(total_ns) DESC LIMIT 1", lo, lo);
 		near(kernels[0].share, query(db, sql), 1e-12, "share");
