@@ -75,7 +75,7 @@ static int parse(int argc, char **argv, struct options *o)
 		return gns_cli_usage(argv[0], "--target-loss and --steps together: give one or the other");
 	o->ref = optind < argc ? argv[optind++] : NULL;
 	if (optind < argc)
-		return gns_cli_usage(argv[0], "'%s' is one argument too many: one run at a time", argv[optind]);
+		return gns_cli_usage(argv[0], "unexpected argument '%s' (advise takes one RUN)", argv[optind]);
 	return -1;
 }
 

@@ -233,7 +233,7 @@ int gns_cmd_doctor(int argc, char **argv)
 	if (dashes && optind >= argc)
 		return gns_cli_usage(argv[0], "the command after '--' is missing");
 	if (!dashes && argc - optind > 1)
-		return gns_cli_usage(argv[0], "'%s' is one argument too many; a command comes after '--'", argv[optind + 1]);
+		return gns_cli_usage(argv[0], "unexpected argument '%s' (a command comes after '--')", argv[optind + 1]);
 	int faults = look_at_library(command.lib);
 	if (dashes) {
 		command.argv = argv + optind;

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gnscope/text.h"
 #include "profiler/cli/cli.h"
 #include "profiler/cli/output.h"
 #include "profiler/cli/report_json.h"
@@ -116,10 +115,7 @@ static int add_run(struct gns_store *store, struct gns_report *report, const cha
 	report->n++;
 	run->left_out = gns_words_left_out;
 	gns_words_others(run->others, sizeof run->others, store, id);
-	if (run->summary.run.steps_measured > 0)
-		gns_text_verdict(run->verdict, sizeof run->verdict, &run->summary, NULL);
-	else
-		gns_words_why_nothing(run->verdict, sizeof run->verdict, store, &run->summary, -1);
+	gns_words_verdict(run->verdict, sizeof run->verdict, store, &run->summary, -1);
 	return 0;
 }
 

@@ -200,10 +200,7 @@ static void show_text(struct gns_store *store, const struct gns_summary *s, cons
 		      bool want_layers)
 {
 	char text[768], name[64];
-	if (s->run.steps_measured > 0)
-		puts(gns_text_verdict(text, sizeof text, s, NULL));
-	else
-		puts(gns_words_why_nothing(text, sizeof text, store, s, -1));
+	puts(gns_words_verdict(text, sizeof text, store, s, -1));
 	putchar('\n');
 	head(s);
 	numbers(s);
@@ -249,7 +246,9 @@ int gns_cmd_show(int argc, char **argv)
 	if (rc) {
 		rc = gns_cli_fail_of(argv[0], &err, rc);
 	} else if (o.json) {
+		char verdict[768];
 		json_t *object = gns_run_json(&summary);
+		json_object_set_new(object, "verdict_text", gns_json_text(gns_words_verdict(verdict, sizeof verdict, store, &summary, -1)));
 		json_object_set_new(object, "streams", json_streams(store, run_id));
 		json_split(object, store, run_id, o.window);
 		gns_gpu_json(object, &gpu);

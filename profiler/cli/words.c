@@ -256,6 +256,11 @@ char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, con
 	return dst;
 }
 
+char *gns_words_verdict(char *dst, size_t size, struct gns_store *store, const struct gns_summary *s, int processes)
+{
+	return s->run.steps_measured > 0 ? gns_text_verdict(dst, size, s, NULL) : gns_words_why_nothing(dst, size, store, s, processes);
+}
+
 static void line_numbers(FILE *out, const struct gns_summary *s)
 {
 	char noise[128], crit[128], unit[32];
@@ -303,13 +308,11 @@ const char *gns_words_next(const struct gns_summary *s)
 void gns_words_closing(FILE *out, struct gns_store *store, const struct gns_summary *s, int processes, const char *trouble)
 {
 	char text[768];
-	if (s->run.steps_measured > 0) {
-		fprintf(out, "gnscope: %s\n", gns_text_verdict(text, sizeof text, s, NULL));
+	fprintf(out, "gnscope: %s\n", gns_words_verdict(text, sizeof text, store, s, processes));
+	if (s->run.steps_measured > 0)
 		line_numbers(out, s);
-	} else {
-		fprintf(out, "gnscope: %s\n", gns_words_why_nothing(text, sizeof text, store, s, processes));
+	else
 		fputs("gnscope: what gnscope sees of a command, and what is missing: gnscope doctor -- COMMAND\n", out);
-	}
 	line_run(out, s);
 	if (gns_words_others(text, sizeof text, store, s->run.run_id)[0])
 		fprintf(out, "gnscope: other optimizers: %s\n", text);

@@ -6,6 +6,8 @@
 
 #include "gnscope/store.h"
 
+/* The first line of a run on every page: the verdict, or why nothing was measured. */
+char *gns_words_verdict(char *dst, size_t size, struct gns_store *store, const struct gns_summary *summary, int processes);
 /* A counter's reason in plain words with what to do about it; the name itself, spaced, where we know none. */
 const char *gns_words_reason(char *dst, size_t size, const char *name);
 /* Why a run has no estimate: from its steps, its counters and the processes that were seen (-1: not known). */

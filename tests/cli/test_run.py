@@ -29,7 +29,7 @@ def a_shell_sees_128_plus_n():
 def the_last_lines_name_the_other_optimizers():
     words = run("--name", "gan", "--", TRAINER, 60, "torch=1", "optimizers=2").stderr.decode().split("\n")
     equal(len(words), 7, "six lines: %r" % words)
-    contains(words[3], "gnscope: other optimizers: run %d (gan.2, SGD): B_noise 1,000 samples [" % show("gan.2")["run"], "line")
+    contains(words[3], "gnscope: other optimizers: run %d (gan.2, SGD): B_noise 1,000 samples (95%% CI" % show("gan.2")["run"], "line")
     equal(len(run("--", TRAINER, 60, "torch=1").stderr.decode().split("\n")), 6, "five lines")
     equal([r[0] for r in query("select status from run where name like 'gan%'")], ["finished", "finished"], "both ended")
 
@@ -137,8 +137,8 @@ def what_a_trainer_measures_is_stored_and_told():
     equal(answer.stdout, b"training\n", "stdout")
     lines = answer.stderr.decode().split("\n")[:-1]
     equal(len(lines), 5, "five lines: " + answer.stderr.decode())
-    contains(lines[0], "your batch 64 is 0.13 of B_crit: 89% of its samples count, 8.8 times the fewest steps", "verdict first")
-    contains(lines[1], "B_noise 500 samples [", "numbers")
+    contains(lines[0], "Batch 64 is SMALL: 0.13x the critical batch size of 500", "verdict first")
+    contains(lines[1], "B_noise 500 samples (95% CI", "numbers")
     contains(lines[2], "200 of 200 steps measured", "steps")
     contains(lines[3], "dropped nothing", "losses")
     equal(lines[4], "gnscope: next: gnscope advise %d" % show("known")["run"], "next")

@@ -575,7 +575,7 @@ Test(torch, what_the_training_does_is_said_in_sentences)
 	cr_expect(says(&s, "clipping", "the gradients are clipped (max_norm 1; 34 steps): these numbers are of the gradients before that"));
 	cr_expect(says(&s, "skipped_steps", "3 steps were skipped by the loss scaler"));
 	cr_expect(says(&s, "gradient_not_zeroed", "1 time a step began with gradients of an earlier one"));
-	cr_expect(says(&s, "batchnorm", "ties the samples of a batch together (bn1)"));
+	cr_expect(says(&s, "batchnorm", "couples the samples of a batch (bn1)"));
 }
 
 /* ---- parts of a step ---- */
