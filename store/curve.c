@@ -133,10 +133,10 @@ static void end_point(struct curve *curve)
 	const struct gns_block *b = &sum->block;
 	if (b->count > 0 && curve->n < curve->max) {
 		struct gns_point *point = &curve->points[curve->n++];
-		double steps = sum->steps > 0 ? (double)sum->steps : (double)NAN;
+		double steps = sum->steps > sum->startup ? (double)(sum->steps - sum->startup) : (double)NAN;
 		*point = (struct gns_point){ .step_lo = curve->step_lo, .step_hi = curve->step_hi, .count = b->count,
-			.time_ns = (uint64_t)sum->start_ns, .s = b->s / b->count, .g2 = b->g2 / b->count,
-			.samples_per_step = b->n_big / b->count,
+			.time_ns = (uint64_t)sum->start_ns, .s = b->s / b->weight, .g2 = b->g2 / b->weight,
+			.samples_per_step = b->n_big / b->weight,
 			.loss = sum->loss_count > 0 ? sum->loss_sum / sum->loss_count : (double)NAN,
 			.step_ms = (double)sum->dur_ns / steps / 1e6, .overhead_ms = (double)sum->overhead_ns / steps / 1e6 };
 		gns_pile_noise(&curve->pile, &point->b_noise, NULL);

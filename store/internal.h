@@ -13,7 +13,7 @@
 #define GNS_HALF_LIFE_LONG 500.0
 #define GNS_KEEP_DEFAULT 20000 /* newest measured steps whose raw grad, kernel_step and estimate rows are kept */
 
-extern const char gns_schema_sql[], gns_schema_from_1[], gns_schema_from_2[];
+extern const char gns_schema_sql[], gns_schema_from_1[], gns_schema_from_2[], gns_schema_from_3[];
 
 /* Sizes of roll-up blocks, in steps; block b of size n holds the steps (b n, (b + 1) n]. */
 enum { GNS_SIZE_FINE = 32, GNS_SIZE_MIDDLE = 1024, GNS_SIZE_COARSE = 32768, GNS_SIZE_LAYER = 256 };
@@ -74,7 +74,8 @@ int gns_check_database(struct gns_store *store, struct gns_error *err);
 
 /* ---- open.c ---- */
 
-struct gns_migration { int from, to; const char *sql; }; /* ended by from = -1 */
+/* Ended by from = -1. `after`: what SQL alone cannot do, in the same transaction; 0 or an SQLite code. */
+struct gns_migration { int from, to; const char *sql; int (*after)(struct gns_store *store); };
 int gns_store_migrate(struct gns_store *store, const struct gns_migration *steps, int to, struct gns_error *err);
 /* How many of the newest measured steps keep their raw rows (GNS_KEEP_DEFAULT); for tests and tools. */
 void gns_store_set_keep(struct gns_store *store, int64_t measured_steps);
@@ -99,27 +100,41 @@ struct gns_rank_step { /* a row of table step */
 	int64_t n_small, n_big; /* these and samples and rows: -1 for NULL */
 	int64_t world;          /* processes of the training, 1 where that is not known */
 	bool measured, refused;
+	bool startup;           /* its times are those of getting in */
+	double weight;          /* steps that it represents, NaN: not in the totals */
 	bool sharded;           /* q_big is of this rank's part of the gradient, times the number of ranks */
 	double q_small, q_big, s, g2, loss; /* NaN: NULL */
 };
 #define GNS_STEP_COLUMNS "s.step,s.rank,s.start_ns,s.dur_ns,s.overhead_ns,s.samples,s.micro_steps,s.n_small,s.n_big," \
-	"s.measured,s.refused,s.q_small,s.q_big,s.s,s.g2,s.loss,s.rows,s.source,r.world"
+	"s.measured,s.refused,s.q_small,s.q_big,s.s,s.g2,s.loss,s.rows,s.source,r.world,s.weight,s.startup"
 void gns_step_read(sqlite3_stmt *stmt, struct gns_rank_step *out);
 
 struct gns_total { /* sums over steps: a row of table rollup, or one step */
 	struct gns_block block;
 	double n_min, n_max; /* samples of a step */
-	int64_t steps, measured, refused, dur_ns, measured_ns, overhead_ns, start_ns;
+	int64_t steps, startup, measured, refused, dur_ns, overhead_ns, start_ns; /* durations without start-up steps */
+	double timed, timed_ns; /* weighted: rows that measured, without start-up, and their time */
 	double loss_sum, loss_count;
 };
 void gns_total_clear(struct gns_total *total);
 void gns_total_merge(struct gns_total *into, const struct gns_total *from);
+/* One step alone, its measurement without a weight. */
+struct gns_one_step {
+	struct gns_total total;       /* block empty, timed 0 */
+	bool measured;                /* it has these: */
+	struct gns_measured values;
+	double timed, timed_ns;       /* rows that measured, without start-up, and their time */
+};
 /* The rows of one step, lowest rank first. Returns false when ranks disagree on batch sizes (those that differ from
  * the first are left out). Where the parts of a sharded gradient are not all there, nothing is measured. */
+bool gns_one_step(const struct gns_rank_step *rows, size_t n, struct gns_one_step *out);
+/* Its total, measured with that weight. */
+void gns_one_step_weigh(struct gns_one_step *step, double weight);
+/* Both, with the weight that the rows have. */
 bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_total *out);
 
-#define GNS_ROLLUP_COLUMNS "block,loss_count,loss_sum,first_step,last_step,count,s,g2,ss,sg,gg,q_big,n_big,n_min,n_max," \
-	"steps,measured,refused,dur_ns,measured_ns,overhead_ns,start_ns"
+#define GNS_ROLLUP_COLUMNS "block,loss_count,loss_sum,first_step,last_step,count,weight,weight2,s,g2,ss,sg,gg,q_big,n_big,n_min,n_max," \
+	"steps,startup,measured,refused,dur_ns,overhead_ns,timed,timed_ns,start_ns"
 void gns_rollup_read(sqlite3_stmt *stmt, struct gns_total *out);
 
 /* ---- curve.c ---- */
@@ -142,12 +157,28 @@ typedef int (*gns_rows_fn)(struct gns_store *store, int64_t run_id, int64_t a, i
 int gns_over_window(struct gns_store *store, int64_t run_id, struct gns_window window, gns_rows_fn fn, void *arg);
 /* ---- usual.c ---- */
 
-/* The batch of the window's newest measured steps; a step that only some ranks measured counts as theirs times all ranks. NaN unknown. */
-double gns_usual_batch(struct gns_store *store, int64_t run_id, struct gns_window window);
+/* Of the window's totals: measured, mean_step_ms, starting; and its usual batch, where a step that only some ranks measured counts as
+ * theirs times all ranks. */
+void gns_describe_window(struct gns_store *store, struct gns_window window, const struct gns_total *total, struct gns_summary *out);
 int gns_trend_of_window(struct gns_store *store, int64_t run_id, struct gns_window window, const struct gns_ratio *whole,
 			struct gns_trend *out);
 
 void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct gns_total *total);
+
+/* ---- edges.c: what the first and the last measured step of a window represent beside what they do in the run ---- */
+
+struct gns_edge { /* more 0: nothing to do */
+	struct gns_measured step;
+	double weight, more;
+};
+/* Of the window [lo, hi]: its first and its last measured step. 0 or -EIO. */
+int gns_edges(struct gns_store *store, int64_t run_id, struct gns_window window, struct gns_edge edge[2]);
+
+/* A window pooled: what every number of it comes from. */
+struct gns_pooled_window { struct gns_total total; struct gns_pile pile; };
+int gns_pool_window(struct gns_store *store, int64_t run_id, struct gns_window window, struct gns_pooled_window *out); /* 0, -ENOMEM, -EIO */
+void gns_pooled_free(struct gns_pooled_window *pooled);
+void gns_pooled_noise(const struct gns_pooled_window *pooled, struct gns_ratio *b_noise, struct gns_ratio *b_crit, struct gns_meanvar *mv);
 
 /* ---- writer: write.c, record.c, names.c, stream.c, rollup.c ---- */
 
@@ -169,6 +200,7 @@ struct gns_tally { /* one source of the step in the making, one rank */
 };
 
 struct gns_kernel_use { uint32_t kernel; int64_t calls, total_ns, max_ns; double flops; };
+void gns_kernel_read(sqlite3_stmt *stmt, struct gns_kernel_use *out); /* a row of GNS_SQL_STEP_KERNELS */
 
 struct gns_ids { uint32_t *of; uint32_t n; }; /* local id -> run-wide id, 0 unknown */
 
@@ -194,7 +226,7 @@ struct gns_rank {
 
 struct gns_layer_sum { struct gns_block block; double q_small; }; /* n_big, q_big as in grad */
 struct gns_layer_open { struct gns_layer_sum source[GNS_SOURCES]; };
-struct gns_kernel_open { int64_t count, calls, total_ns, max_ns; double flops; };
+struct gns_kernel_open { int64_t count, max_ns; double calls, total_ns, flops; }; /* the last three weighted */
 
 #define GNS_LOSS_BLOCKS 3
 struct gns_loss_sum { int64_t block; double count, sum; };
@@ -207,6 +239,11 @@ struct gns_run {
 	int64_t settings;
 	uint32_t pooled; /* ranks */
 	int64_t disagreements;
+	struct gns_one_step newest; /* measured; its weight so far */
+	double newest_weight;       /* 0: none yet */
+	double newest_before;       /* the measured step before it; mirrored at the start of the run where there is none */
+	int64_t noise_step;         /* of the run's numbers as stored */
+	uint64_t noise_ns;          /* when they were stored, monotonic */
 	struct gns_ema ema[2];
 	struct gns_pile crit; /* the whole run, for B_crit */
 	struct gns_total open;          /* the block of GNS_SIZE_FINE that holds `rolled` */
@@ -279,12 +316,20 @@ size_t gns_grads_pool(struct gns_grad_row *rows, size_t n);
 /* A row of GNS_SQL_STEP_GRADS; source 0: damaged. */
 void gns_grad_read(sqlite3_stmt *stmt, struct gns_grad_row *out);
 /* Steps [lo, hi], each handed out with its rows pooled. 0, what `fn` returned, or -EIO. */
-typedef int (*gns_grads_fn)(void *arg, int64_t step, const struct gns_grad_row *rows, size_t n);
+typedef int (*gns_grads_fn)(void *arg, int64_t step, double weight, const struct gns_grad_row *rows, size_t n);
 int gns_step_grads(struct gns_store *store, int64_t run_id, int64_t lo, int64_t hi, gns_grads_fn fn, void *arg);
 
 /* rollup.c: makes a step final. Functions return 0 or an SQLite code. */
 int gns_run_finish_step(struct gns_store *store, struct gns_run *run, const struct gns_rank_step *rows, size_t n,
 			struct gns_grad_row *grads, size_t n_grads, const struct gns_kernel_use *uses, size_t n_uses);
+/* weigh.c: the measured step before `next` gets the weight that it has with that one (0: no other has come, up to run.rolled). */
+int gns_run_weigh_newest(struct gns_store *store, struct gns_run *run, int64_t next);
+/* Into the sums of the open blocks. uses of a start-up step: n_uses 0. */
+int gns_run_add_rows(struct gns_run *run, int64_t step, double weight, struct gns_grad_row *grads, size_t n_grads,
+		     const struct gns_kernel_use *uses, size_t n_uses);
+int gns_run_save_noise(struct gns_store *store, struct gns_run *run);
+/* reweigh.c: all of a store of version 3. */
+int gns_store_reweigh(struct gns_store *store);
 int gns_run_finish_pending(struct gns_store *store, struct gns_run *run); /* several ranks: what all have reached */
 int gns_run_load(struct gns_store *store, struct gns_run *run);           /* memory as of run.rolled_step */
 int gns_run_flush(struct gns_store *store, struct gns_run *run);          /* before a commit */

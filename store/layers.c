@@ -43,7 +43,8 @@ struct gns_window gns_window_of_rows(struct gns_store *store, int64_t run_id, in
 struct layer_sum {
 	struct gns_layer layer;
 	uint32_t source;
-	double q_small, q_big, s, g2, count;
+	double q_small; /* weighted, as all sums */
+	struct gns_block total;
 	struct gns_pile pile;
 };
 struct layer_sums { struct layer_sum *of; size_t n; };
@@ -65,28 +66,25 @@ static int layer_add(struct layer_sums *sums, int64_t id, uint32_t source, const
 		return -ENOMEM;
 	if (sum->source != source) {
 		sum->source = source;
-		sum->q_small = sum->q_big = sum->s = sum->g2 = sum->count = 0;
+		sum->q_small = 0;
+		gns_block_clear(&sum->total);
 		sum->pile.n = 0;
 		sum->pile.target = 1;
 	}
-	sum->count += block->count;
 	sum->q_small += q_small;
-	sum->q_big += block->q_big;
-	sum->s += block->s;
-	sum->g2 += block->g2;
+	gns_block_merge(&sum->total, block);
 	gns_pile_add(&sum->pile, block);
 	return 0;
 }
 
-static int layer_step(void *arg, int64_t step, const struct gns_grad_row *rows, size_t n)
+static int layer_step(void *arg, int64_t step, double weight, const struct gns_grad_row *rows, size_t n)
 {
 	int out = 0;
 	for (size_t i = 0; i < n && out == 0; i++) {
 		struct gns_block block;
 		gns_block_clear(&block);
-		if (isfinite(rows[i].s) && isfinite(rows[i].g2))
-			gns_block_add(&block, step, rows[i].s, rows[i].g2, rows[i].q_big, (double)rows[i].n_big);
-		out = layer_add(arg, rows[i].param, rows[i].source, &block, rows[i].q_small);
+		gns_block_add(&block, &(struct gns_measured){ step, rows[i].s, rows[i].g2, rows[i].q_big, (double)rows[i].n_big }, weight);
+		out = layer_add(arg, rows[i].param, rows[i].source, &block, weight * rows[i].q_small);
 	}
 	return out;
 }
@@ -103,12 +101,44 @@ static int layer_rows(struct gns_store *store, int64_t run_id, int64_t a, int64_
 			.q_big = sqlite3_column_double(stmt, 6), .n_big = sqlite3_column_double(stmt, 7),
 			.s = sqlite3_column_double(stmt, 8), .g2 = sqlite3_column_double(stmt, 9),
 			.ss = sqlite3_column_double(stmt, 10), .sg = sqlite3_column_double(stmt, 11),
-			.gg = sqlite3_column_double(stmt, 12) };
+			.gg = sqlite3_column_double(stmt, 12), .weight = sqlite3_column_double(stmt, 13),
+			.weight2 = sqlite3_column_double(stmt, 14) };
 		out = layer_add(arg, sqlite3_column_int64(stmt, 0), gns_source_of((const char *)sqlite3_column_text(stmt, 1)), &block,
 				sqlite3_column_double(stmt, 5));
 	}
 	sqlite3_reset(stmt);
 	return out != 0 ? out : rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+/* What the first or the last measured step of the window counts more or less there than in the run. */
+struct at_edge { struct layer_sums *sums; const struct gns_edge *edge; bool last; };
+
+static int layer_edge(void *arg, int64_t step, double weight, const struct gns_grad_row *rows, size_t n)
+{
+	const struct at_edge *at = arg;
+	for (size_t i = 0; i < n; i++) {
+		int64_t id = rows[i].param;
+		struct layer_sum *sum = at->sums->n ? bsearch(&id, at->sums->of, at->sums->n, sizeof *at->sums->of, by_id) : NULL;
+		if (!sum || sum->source != rows[i].source || sum->pile.n == 0 || !isfinite(rows[i].s) || !isfinite(rows[i].g2))
+			continue;
+		struct gns_measured values = { step, rows[i].s, rows[i].g2, rows[i].q_big, (double)rows[i].n_big };
+		gns_block_reweigh(&sum->total, &values, at->edge->weight, at->edge->more);
+		gns_block_reweigh(&sum->pile.blocks[at->last ? sum->pile.n - 1 : 0], &values, at->edge->weight, at->edge->more);
+		sum->q_small += at->edge->more * rows[i].q_small;
+	}
+	return 0;
+}
+
+static int layers_at_edges(struct gns_store *store, int64_t run_id, struct gns_window w, struct layer_sums *sums)
+{
+	struct gns_edge edge[2];
+	int rc = gns_edges(store, run_id, w, edge);
+	for (int i = 0; rc == 0 && i < 2; i++) {
+		struct at_edge at = { sums, &edge[i], i == 1 };
+		if (edge[i].more != 0)
+			rc = gns_step_grads(store, run_id, edge[i].step.step, edge[i].step.step, layer_edge, &at);
+	}
+	return rc;
 }
 
 static int read_params(struct gns_store *store, int64_t run_id, struct layer_sums *sums)
@@ -142,20 +172,20 @@ static void layers_finish(const struct layer_sums *sums, double ranks, struct gn
 	/* A weight that two sources know under two names would be in one total twice: each source has its own. */
 	double totals_s[GNS_SOURCES] = { 0 }, totals_g2[GNS_SOURCES] = { 0 };
 	for (size_t i = 0; i < sums->n; i++)
-		if (sums->of[i].count > 0) {
-			totals_s[sums->of[i].source] += sums->of[i].s / sums->of[i].count;
-			totals_g2[sums->of[i].source] += sums->of[i].g2 / sums->of[i].count;
+		if (sums->of[i].total.count > 0) {
+			totals_s[sums->of[i].source] += sums->of[i].total.s / sums->of[i].total.weight;
+			totals_g2[sums->of[i].source] += sums->of[i].total.g2 / sums->of[i].total.weight;
 		}
 	for (size_t i = 0; i < sums->n; i++) {
 		const struct layer_sum *sum = &sums->of[i];
 		struct gns_layer *layer = &layers[i];
 		*layer = sum->layer;
-		double count = sum->count > 0 ? sum->count : (double)NAN;
-		layer->count = gns_source_pools(sum->source) ? sum->count : sum->count / ranks;
-		layer->q_small = sum->q_small / count;
-		layer->q_big = sum->q_big / count;
-		layer->s = sum->s / count;
-		layer->g2 = sum->g2 / count;
+		double weight = sum->total.count > 0 ? sum->total.weight : (double)NAN;
+		layer->count = gns_source_pools(sum->source) ? sum->total.count : sum->total.count / ranks;
+		layer->q_small = sum->q_small / weight;
+		layer->q_big = sum->total.q_big / weight;
+		layer->s = sum->total.s / weight;
+		layer->g2 = sum->total.g2 / weight;
 		double s = totals_s[sum->source], g2 = totals_g2[sum->source];
 		layer->share_s = s > 0 ? layer->s / s : (double)NAN;
 		layer->share_g2 = g2 > 0 ? layer->g2 / g2 : (double)NAN;
@@ -178,6 +208,8 @@ int gns_store_layers(struct gns_store *store, int64_t run_id, int64_t window, st
 	rc = read_params(store, run_id, &sums);
 	if (rc == 0)
 		rc = gns_over_window(store, run_id, w, layer_rows, &sums);
+	if (rc == 0)
+		rc = layers_at_edges(store, run_id, w, &sums);
 	double ranks = (double)gns_sql_int(store, GNS_SQL_RANK_COUNT, 1, "i", run_id);
 	if (rc == 0 && sums.n > 0) {
 		*layers = malloc(sums.n * sizeof **layers);

@@ -9,10 +9,11 @@
 #define BUSY_MS 5000
 
 static const struct gns_migration migrations[] = {
-	{ 0, GNS_SCHEMA_VERSION, gns_schema_sql },
-	{ 1, GNS_SCHEMA_VERSION, gns_schema_from_1 },
-	{ 2, GNS_SCHEMA_VERSION, gns_schema_from_2 },
-	{ -1, 0, NULL },
+	{ 0, GNS_SCHEMA_VERSION, gns_schema_sql, NULL },
+	{ 1, GNS_SCHEMA_VERSION, gns_schema_from_1, gns_store_reweigh },
+	{ 2, GNS_SCHEMA_VERSION, gns_schema_from_2, gns_store_reweigh },
+	{ 3, GNS_SCHEMA_VERSION, gns_schema_from_3, gns_store_reweigh },
+	{ -1, 0, NULL, NULL },
 };
 
 int gns_store_default_path(char *buf, size_t size)
@@ -168,7 +169,8 @@ int gns_store_migrate(struct gns_store *store, const struct gns_migration *steps
 		const struct gns_migration *step = steps;
 		while (step->from >= 0 && step->from != version)
 			step++;
-		ok = step->from == version && sqlite3_exec(store->db, step->sql, NULL, NULL, NULL) == SQLITE_OK;
+		ok = step->from == version && sqlite3_exec(store->db, step->sql, NULL, NULL, NULL) == SQLITE_OK &&
+		     (!step->after || step->after(store) == SQLITE_OK);
 		version = ok ? step->to : version;
 	}
 	char mark[96];

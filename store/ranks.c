@@ -73,12 +73,13 @@ int gns_step_grads(struct gns_store *store, int64_t run_id, int64_t lo, int64_t 
 	struct gns_grad_row *rows = NULL;
 	size_t n = 0, max = 0;
 	int64_t step = 0;
+	double weight = NAN;
 	int rc = SQLITE_ERROR, out = 0;
 	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_STEP_GRADS, "iii", run_id, lo, hi);
 	while (out == 0 && stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		int64_t of = sqlite3_column_int64(stmt, 6);
 		if (n > 0 && of != step) {
-			out = fn(arg, step, rows, gns_grads_pool(rows, n));
+			out = fn(arg, step, weight, rows, gns_grads_pool(rows, n));
 			n = 0;
 		}
 		if (n == max) {
@@ -91,12 +92,13 @@ int gns_step_grads(struct gns_store *store, int64_t run_id, int64_t lo, int64_t 
 			rows = grown;
 		}
 		step = of;
+		weight = gns_column_double(stmt, 9);
 		gns_grad_read(stmt, &rows[n]);
 		n += rows[n].source != 0;
 	}
 	sqlite3_reset(stmt);
 	if (out == 0 && rc == SQLITE_DONE && n > 0)
-		out = fn(arg, step, rows, gns_grads_pool(rows, n));
+		out = fn(arg, step, weight, rows, gns_grads_pool(rows, n));
 	free(rows);
 	return out != 0 ? out : rc == SQLITE_DONE ? 0 : -EIO;
 }
@@ -109,4 +111,10 @@ void gns_grad_read(sqlite3_stmt *stmt, struct gns_grad_row *out)
 		.groups = sqlite3_column_int64(stmt, 7), .world = gns_column_int(stmt, 8, 1) };
 	if (gns_two_batch((double)out->n_small, (double)out->n_big, out->q_small, out->q_big, &out->s, &out->g2) < 0)
 		out->s = out->g2 = NAN;
+}
+
+void gns_kernel_read(sqlite3_stmt *stmt, struct gns_kernel_use *out)
+{
+	*out = (struct gns_kernel_use){ (uint32_t)sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1), sqlite3_column_int64(stmt, 2),
+		sqlite3_column_int64(stmt, 3), gns_column_double(stmt, 4) };
 }

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PILE_BLOCKS 4096
 #define NEWEST 1000      /* steps behind the step time of a stretch */
 #define REACH 4096       /* how far back a loss or a learning rate is looked for */
 
@@ -32,22 +31,6 @@ int gns_store_session_key(struct gns_store *store, int64_t run_id, uint64_t *key
 
 /* ---- a stretch of steps ---- */
 
-struct stretch {
-	struct gns_total total;
-	struct gns_pile pile;
-	int64_t last_ns;
-};
-
-static int gather(void *arg, int64_t step_lo, int64_t step_hi, const struct gns_total *total)
-{
-	struct stretch *s = arg;
-	gns_total_merge(&s->total, total);
-	gns_pile_add(&s->pile, &total->block);
-	if (total->start_ns > 0)
-		s->last_ns = total->start_ns;
-	return 0;
-}
-
 static int ascending(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -61,7 +44,7 @@ static int newest_steps(struct gns_store *store, struct gns_summary *out, int64_
 	size_t n = 0;
 	int rc = SQLITE_ERROR;
 	sqlite3_stmt *stmt = prepared(store, "SELECT dur_ns,overhead_ns FROM step WHERE run_id=?1 AND step BETWEEN ?2 AND ?3 AND "
-				      "dur_ns IS NOT NULL ORDER BY step DESC,rank DESC LIMIT 1000", out->run.run_id);
+				      "dur_ns IS NOT NULL AND startup IS NULL ORDER BY step DESC,rank DESC LIMIT 1000", out->run.run_id);
 	if (stmt) {
 		sqlite3_bind_int64(stmt, 2, lo);
 		sqlite3_bind_int64(stmt, 3, hi);
@@ -100,23 +83,19 @@ static int last_known(struct gns_store *store, const char *sql, int64_t run_id, 
 
 static int stretch_of(struct gns_store *store, struct gns_summary *out, int64_t lo, int64_t hi, struct gns_error *err)
 {
-	struct stretch s = { .last_ns = 0 };
-	if (gns_pile_init(&s.pile, PILE_BLOCKS) < 0)
+	struct gns_pooled_window pooled;
+	int rc = gns_pool_window(store, out->run.run_id, (struct gns_window){ lo, hi }, &pooled);
+	if (rc == -ENOMEM)
 		return gns_fail(err, -ENOMEM, "cannot read %s: no memory left", store->path);
-	gns_total_clear(&s.total);
-	int rc = gns_cover(store, out->run.run_id, lo, hi, gns_cover_size(hi - lo + 1), gather, &s);
-	gns_pile_noise(&s.pile, &out->b_noise, &out->mv);
-	if (gns_bcrit_from_blocks(s.pile.blocks, s.pile.n, GNS_Z95, &out->b_crit) < 0)
-		out->b_crit = (struct gns_ratio){ NAN, NAN, NAN, false, 0 };
-	gns_pile_free(&s.pile);
-	struct gns_window window = { lo, hi };
-	out->samples_per_step = gns_usual_batch(store, out->run.run_id, window);
+	if (rc < 0)
+		return gns_store_fail(store, err, "read");
+	gns_pooled_noise(&pooled, &out->b_noise, &out->b_crit, &out->mv);
+	gns_pooled_free(&pooled);
+	gns_describe_window(store, (struct gns_window){ lo, hi }, &pooled.total, out);
 	out->run.steps = hi;
-	out->measured = out->run.steps_measured = (int64_t)s.total.block.count;
-	if (rc == 0)
-		rc = gns_trend_of_window(store, out->run.run_id, window, &out->b_noise, &out->trend);
-	out->mean_step_ms = s.total.steps > 0 ? (double)s.total.dur_ns / (double)s.total.steps / 1e6 : (double)NAN;
-	out->last_step_ns = (uint64_t)s.last_ns;
+	out->run.steps_measured = out->measured;
+	rc = gns_trend_of_window(store, out->run.run_id, (struct gns_window){ lo, hi }, &out->b_noise, &out->trend);
+	out->last_step_ns = (uint64_t)pooled.total.start_ns;
 	if (rc == 0)
 		rc = newest_steps(store, out, lo, hi);
 	if (rc == 0)

@@ -259,10 +259,10 @@ static uint32_t step_total(const struct gns_rank *rank, struct gns_rank_step *ro
 static int insert_step(struct gns_store *store, int64_t run_id, const struct gns_rank_step *row, const struct gns_rec_step *step,
 		       const char *source)
 {
-	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_STEP_INSERT, "iiiiiiiiiiiiitiiddddd", run_id, row->step, row->rank,
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_STEP_INSERT, "iiiiiiiiiiiiitiidddddd" "i", run_id, row->step, row->rank,
 		row->start_ns, row->dur_ns, row->overhead_ns, row->samples, row->rows, row->micro_steps, (int64_t)row->measured,
 		(int64_t)row->refused, (int64_t)step->params, (int64_t)step->every, source, row->n_small, row->n_big,
-		row->q_small, row->q_big, row->s, row->g2, step->lr);
+		row->q_small, row->q_big, row->s, row->g2, step->lr, row->weight, (int64_t)1);
 	if (!stmt)
 		return sqlite3_errcode(store->db);
 	if (row->samples < 0)
@@ -271,6 +271,8 @@ static int insert_step(struct gns_store *store, int64_t run_id, const struct gns
 		sqlite3_bind_null(stmt, 15);
 	if (row->n_big < 0)
 		sqlite3_bind_null(stmt, 16);
+	if (!row->startup)
+		sqlite3_bind_null(stmt, 23);
 	sqlite3_step(stmt);
 	return sqlite3_reset(stmt);
 }
@@ -302,12 +304,14 @@ static int store_step(struct gns_store *store, struct gns_rank *rank, const stru
 		.samples = step->samples ? (int64_t)step->samples : -1, .rows = (int64_t)step->rows,
 		.micro_steps = step->micro_steps, .n_small = -1, .n_big = -1,
 		.refused = (step->flags & GNS_STEP_REFUSED) != 0,
+		.startup = (step->flags & GNS_STEP_STARTUP) != 0,
 		.q_small = NAN, .q_big = NAN, .s = NAN, .g2 = NAN, .loss = NAN,
 	};
 	uint32_t source = step_total(rank, &row);
 	row.measured = source != 0;
 	row.sharded = source == GNS_SOURCE_SHARD;
 	row.world = rank->world > 1 ? rank->world : 1;
+	row.weight = rank->pooled && isfinite(row.s) && isfinite(row.g2) ? 1 : (double)NAN; /* until it is known to be another */
 	int rc = insert_step(store, run->run_id, &row, step, source ? gns_source_names[source] : NULL);
 	if (rc != SQLITE_OK)
 		return rc;
@@ -315,7 +319,7 @@ static int store_step(struct gns_store *store, struct gns_rank *rank, const stru
 	if (rank->pooled && isfinite(step->lr))
 		run->lr = step->lr;
 	if (rank->pooled && run->pooled == 1)
-		rc = gns_run_finish_step(store, run, &row, 1, rank->grads, rank->n_grads, rank->uses, rank->n_uses);
+		rc = gns_run_finish_step(store, run, &row, 1, rank->grads, rank->n_grads, rank->uses, row.startup ? 0 : rank->n_uses);
 	memset(rank->tally, 0, sizeof rank->tally);
 	rank->n_grads = rank->n_uses = 0;
 	rank->incomplete = false;

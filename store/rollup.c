@@ -51,10 +51,11 @@ static int close_total(struct gns_store *store, struct gns_run *run, int64_t blo
 {
 	const struct gns_total *t = &run->open;
 	bool measured = t->block.count > 0;
-	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_ROLLUP_SET, "iiiiiddddddddddiiiiiii", run->run_id, (int64_t)GNS_SIZE_FINE, block,
-		t->block.first_step, t->block.last_step, t->block.count, t->block.s, t->block.g2, t->block.ss, t->block.sg,
-		t->block.gg, t->block.q_big, t->block.n_big, t->n_min, t->n_max, t->steps, t->measured, t->refused,
-		t->dur_ns, t->measured_ns, t->overhead_ns, t->start_ns);
+	const struct gns_block *b = &t->block;
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_ROLLUP_SET, "iiiii"
+		"dddddddddddd" "iiiiiiddi", run->run_id, (int64_t)GNS_SIZE_FINE, block,
+		b->first_step, b->last_step, b->count, b->weight, b->weight2, b->s, b->g2, b->ss, b->sg, b->gg, b->q_big, b->n_big, t->n_min,
+		t->n_max, t->steps, t->startup, t->measured, t->refused, t->dur_ns, t->overhead_ns, t->timed, t->timed_ns, t->start_ns);
 	if (!stmt)
 		return sqlite3_errcode(store->db);
 	if (!measured) {
@@ -80,9 +81,9 @@ static int close_layers(struct gns_store *store, struct gns_run *run, int64_t bl
 			const struct gns_block *b = &sum->block;
 			if (!(b->count > 0))
 				continue;
-			int rc = gns_sql_run(store, GNS_SQL_ROLLUP_PARAM_SET, "iiiitiiddddddddd", run->run_id,
+			int rc = gns_sql_run(store, GNS_SQL_ROLLUP_PARAM_SET, "iiiitiiddddddddddd", run->run_id,
 				(int64_t)GNS_SIZE_LAYER, block, (int64_t)id, gns_source_names[source], b->first_step, b->last_step,
-				b->count, sum->q_small, b->q_big, b->n_big, b->s, b->g2, b->ss, b->sg, b->gg);
+				b->count, b->weight, b->weight2, sum->q_small, b->q_big, b->n_big, b->s, b->g2, b->ss, b->sg, b->gg);
 			if (rc != SQLITE_OK)
 				return rc;
 			*sum = (struct gns_layer_sum){ 0 };
@@ -91,7 +92,7 @@ static int close_layers(struct gns_store *store, struct gns_run *run, int64_t bl
 		struct gns_kernel_open *k = &run->kernels[id];
 		if (k->count == 0)
 			continue;
-		int rc = gns_sql_run(store, GNS_SQL_ROLLUP_KERNEL_SET, "iiiiiiiid", run->run_id, (int64_t)GNS_SIZE_LAYER, block,
+		int rc = gns_sql_run(store, GNS_SQL_ROLLUP_KERNEL_SET, "iiiiiddid", run->run_id, (int64_t)GNS_SIZE_LAYER, block,
 				     (int64_t)id, k->count, k->calls, k->total_ns, k->max_ns, k->flops);
 		if (rc != SQLITE_OK)
 			return rc;
@@ -181,19 +182,19 @@ static int write_estimates(struct gns_store *store, struct gns_run *run, int64_t
 	return SQLITE_OK;
 }
 
-static int add_rows(struct gns_run *run, int64_t step, struct gns_grad_row *grads, size_t n_grads,
-		    const struct gns_kernel_use *uses, size_t n_uses)
+int gns_run_add_rows(struct gns_run *run, int64_t step, double weight, struct gns_grad_row *grads, size_t n_grads,
+		     const struct gns_kernel_use *uses, size_t n_uses)
 {
 	n_grads = gns_grads_pool(grads, n_grads);
 	for (size_t i = 0; i < n_grads; i++) {
 		const struct gns_grad_row *g = &grads[i];
 		if (gns_layers_room(run, g->param) < 0)
 			return SQLITE_NOMEM;
-		if (!isfinite(g->s) || !isfinite(g->g2))
+		if (!isfinite(g->s) || !isfinite(g->g2) || !(weight > 0))
 			continue;
 		struct gns_layer_sum *sum = &run->layers[g->param].source[g->source];
-		gns_block_add(&sum->block, step, g->s, g->g2, g->q_big, (double)g->n_big);
-		sum->q_small += g->q_small;
+		gns_block_add(&sum->block, &(struct gns_measured){ step, g->s, g->g2, g->q_big, (double)g->n_big }, weight);
+		sum->q_small += weight * g->q_small;
 	}
 	for (size_t i = 0; i < n_uses; i++) {
 		const struct gns_kernel_use *u = &uses[i];
@@ -201,34 +202,58 @@ static int add_rows(struct gns_run *run, int64_t step, struct gns_grad_row *grad
 			return SQLITE_NOMEM;
 		struct gns_kernel_open *k = &run->kernels[u->kernel];
 		k->count++;
-		k->calls += u->calls;
-		k->total_ns += u->total_ns;
+		k->calls += weight * (double)u->calls;
+		k->total_ns += weight * (double)u->total_ns;
 		k->max_ns = u->max_ns > k->max_ns ? u->max_ns : k->max_ns;
-		k->flops += isfinite(u->flops) ? u->flops : 0;
+		k->flops += isfinite(u->flops) ? weight * u->flops : 0;
 	}
 	return SQLITE_OK;
+}
+
+/* The step's weight as the newest measured one; that of the one before it is put right. 0: it does not count. */
+static int weigh(struct gns_store *store, struct gns_run *run, struct gns_one_step *one, double stored, double *weight)
+{
+	int64_t step = one->values.step;
+	*weight = 0;
+	if (!one->measured)
+		return isfinite(stored) ? gns_sql_run(store, GNS_SQL_STEP_SET_WEIGHT, "iid", run->run_id, one->values.step, (double)NAN) : SQLITE_OK;
+	int rc = gns_run_weigh_newest(store, run, step);
+	run->newest_before = run->newest_weight > 0 ? (double)run->newest.values.step : 1 - (double)step;
+	*weight = ((double)step + 1 - run->newest_before) / 2;
+	gns_one_step_weigh(one, *weight);
+	run->newest = *one;
+	run->newest_weight = *weight;
+	if (rc == SQLITE_OK && stored != *weight)
+		rc = gns_sql_run(store, GNS_SQL_STEP_SET_WEIGHT, "iid", run->run_id, step, *weight);
+	return rc;
 }
 
 int gns_run_finish_step(struct gns_store *store, struct gns_run *run, const struct gns_rank_step *rows, size_t n,
 			struct gns_grad_row *grads, size_t n_grads, const struct gns_kernel_use *uses, size_t n_uses)
 {
 	int64_t step = rows[0].step;
+	struct gns_one_step one;
+	double weight, stored = NAN;
 	if (step <= run->rolled)
 		return SQLITE_OK;
-	int rc = close_before(store, run, step);
+	if (!gns_one_step(rows, n, &one))
+		run->disagreements++;
+	one.values.step = step;
+	for (size_t i = 0; i < n; i++)
+		stored = isfinite(rows[i].weight) ? rows[i].weight : stored;
+	int rc = weigh(store, run, &one, stored, &weight);
+	if (rc == SQLITE_OK)
+		rc = close_before(store, run, step);
 	if (rc != SQLITE_OK)
 		return rc;
-	struct gns_total total;
-	if (!gns_total_of_step(rows, n, &total))
-		run->disagreements++;
-	gns_total_merge(&run->open, &total);
+	gns_total_merge(&run->open, &one.total);
 	run->rolled = step;
-	rc = add_rows(run, step, grads, n_grads, uses, n_uses);
-	if (rc != SQLITE_OK || !(total.block.count > 0))
+	rc = gns_run_add_rows(run, step, weight, grads, n_grads, uses, n_uses);
+	if (rc != SQLITE_OK || !one.measured)
 		return rc;
 	for (int i = 0; i < 2; i++)
-		gns_ema_add(&run->ema[i], total.block.s, total.block.g2, total.block.q_big, total.block.n_big);
-	gns_pile_add(&run->crit, &total.block);
+		gns_ema_add(&run->ema[i], &one.values, weight);
+	gns_pile_add(&run->crit, &one.total.block);
 	return write_estimates(store, run, step);
 }
 
@@ -275,9 +300,7 @@ static int read_uses(struct gns_store *store, struct gns_run *run, int64_t lo, i
 		rows->uses = more(rows->uses, &rows->max_uses, rows->n_uses, sizeof *rows->uses);
 		if (!rows->uses)
 			break;
-		rows->uses[rows->n_uses++] = (struct gns_kernel_use){ (uint32_t)sqlite3_column_int64(stmt, 0),
-			sqlite3_column_int64(stmt, 1), sqlite3_column_int64(stmt, 2), sqlite3_column_int64(stmt, 3),
-			gns_column_double(stmt, 4) };
+		gns_kernel_read(stmt, &rows->uses[rows->n_uses++]);
 	}
 	sqlite3_reset(stmt);
 	return rc == SQLITE_DONE ? SQLITE_OK : rc == SQLITE_ROW ? SQLITE_NOMEM : rc;
@@ -350,26 +373,36 @@ static int replay(struct gns_store *store, struct gns_run *run, struct rows *row
 	int64_t from = gns_sql_int(store, GNS_SQL_MEASURED_BACK, run->rolled, "iii", run->run_id, run->rolled, (int64_t)EMA_REPLAY);
 	int64_t fine = gns_block_of(run->rolled, GNS_SIZE_FINE) * GNS_SIZE_FINE + 1;
 	int64_t layer = gns_block_of(run->rolled, GNS_SIZE_LAYER) * GNS_SIZE_LAYER + 1;
-	int rc = read_steps(store, run, from < fine ? from : fine, run->rolled, rows);
+	from = from < fine ? from : fine;
+	int rc = read_steps(store, run, from < layer ? from : layer, run->rolled, rows);
 	for (size_t i = 0, n; rc == SQLITE_OK && i < rows->n_steps; i += n) {
-		struct gns_total total;
+		struct gns_one_step one;
+		int64_t step = rows->steps[i].step;
+		double weight = rows->steps[i].weight;
 		n = same_step(rows, i);
-		gns_total_of_step(&rows->steps[i], n, &total);
-		if (rows->steps[i].step >= fine)
-			gns_total_merge(&run->open, &total);
-		for (int k = 0; k < 2 && total.block.count > 0; k++)
-			gns_ema_add(&run->ema[k], total.block.s, total.block.g2, total.block.q_big, total.block.n_big);
-	}
-	if (rc == SQLITE_OK)
-		rc = read_uses(store, run, layer, run->rolled, rows);
-	if (rc == SQLITE_OK)
-		rc = add_rows(run, run->rolled, NULL, 0, rows->uses, rows->n_uses);
-	/* The blocks of weights want each row's own step. */
-	for (int64_t step = layer; rc == SQLITE_OK && step <= run->rolled; step++) {
-		rc = read_grads(store, run, step, step, rows);
+		gns_one_step(&rows->steps[i], n, &one);
+		gns_one_step_weigh(&one, weight);
+		if (step >= fine)
+			gns_total_merge(&run->open, &one.total);
+		if (one.measured && weight > 0)
+			for (int k = 0; k < 2; k++)
+				gns_ema_add(&run->ema[k], &one.values, weight);
+		if (one.measured && weight > 0) {
+			run->newest = one;
+			run->newest_weight = weight;
+		}
+		if (step < layer)
+			continue;
+		/* The blocks of weights and kernels want each row's own step. */
+		rc = read_uses(store, run, step, step, rows);
 		if (rc == SQLITE_OK)
-			rc = add_rows(run, step, rows->grads, rows->n_grads, NULL, 0);
+			rc = read_grads(store, run, step, step, rows);
+		if (rc == SQLITE_OK)
+			rc = gns_run_add_rows(run, step, weight > 0 ? weight : 0, rows->grads, rows->n_grads, rows->uses, rows->n_uses);
 	}
+	if (run->newest_weight > 0)
+		run->newest_before = (double)gns_sql_int(store, GNS_SQL_WEIGHED_BEFORE, 1 - run->newest.values.step, "ii", run->run_id,
+							 run->newest.values.step);
 	return rc;
 }
 
@@ -438,6 +471,8 @@ int gns_run_flush(struct gns_store *store, struct gns_run *run)
 		rc = gns_sql_run(store, GNS_SQL_RUN_SET_ROLLED, "ii", run->rolled, run->run_id);
 		run->rolled_stored = run->rolled;
 	}
+	if (rc == SQLITE_OK && run->loaded)
+		rc = gns_run_save_noise(store, run);
 	if (rc == SQLITE_OK && run->loaded && isfinite(run->lr) && run->lr != run->lr_stored) {
 		rc = gns_sql_run(store, GNS_SQL_RUN_SET_LR, "di", run->lr, run->run_id);
 		run->lr_stored = run->lr;

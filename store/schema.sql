@@ -1,6 +1,6 @@
--- The run database, version 3. Described for readers in docs/schema.md.
+-- The run database, version 4. Described for readers in docs/schema.md.
 -- Every statement may be run again: this file is also the migration from version 0, an empty file, and the end of every other
--- (migrate_1.sql, migrate_2.sql).
+-- (migrate_1.sql, migrate_2.sql, migrate_3.sql).
 -- Times are nanoseconds of the realtime clock where a name ends in _ns and says start or end, durations otherwise.
 -- Absent numbers are NULL.
 
@@ -22,6 +22,14 @@ CREATE TABLE IF NOT EXISTS run (
 	thinned_step INTEGER NOT NULL DEFAULT 0, -- raw grad, kernel_step and estimate rows up to here may be gone
 	stream       INTEGER NOT NULL DEFAULT 0, -- a program with several optimizers has a run for each, numbered from 0
 	main_run_id  INTEGER,                    -- the run of stream 0; NULL: this is it
+	noise_step   INTEGER, -- b_noise to b_crit_hi are of the steps 1 to this one; while the run goes on they are renewed each second
+	b_noise      REAL,    -- samples; NULL when unresolved
+	b_noise_lo   REAL,    -- 95% limits; unresolved: "at least b_noise_lo"
+	b_noise_hi   REAL,
+	resolved     INTEGER,
+	b_crit       REAL,
+	b_crit_lo    REAL,
+	b_crit_hi    REAL,
 	UNIQUE (session_key, stream)
 );
 CREATE INDEX IF NOT EXISTS run_main ON run(main_run_id) WHERE main_run_id IS NOT NULL;
@@ -107,6 +115,9 @@ CREATE TABLE IF NOT EXISTS step (
 	g2          REAL,
 	loss        REAL,
 	lr          REAL, -- learning rate of the optimizer's first group
+	weight      REAL, -- steps that this measured one represents: half the gap to each measured neighbour, the first and the last reach
+	                  -- to the ends of the run; NULL where it is not in the run's totals
+	startup     INTEGER, -- 1: overhead_ns is what it took gnscope to get in, and dur_ns is no step time
 	PRIMARY KEY (run_id, step, rank)
 ) WITHOUT ROWID;
 
@@ -245,7 +256,8 @@ CREATE TABLE IF NOT EXISTS estimate (
 ) WITHOUT ROWID;
 
 -- Sums over the steps (block * size, (block + 1) * size], size 32, 1024 and 32768. Sums merge without loss. Columns
--- from first_step on are written when the block is complete; the loss sums are kept up to date all the time.
+-- from first_step on are written when the block is complete; the loss sums are kept up to date all the time. The sums from weight to n_big
+-- are over measured steps, each times step.weight, so that sum(s) / sum(g2) is B_noise of all steps that they represent.
 CREATE TABLE IF NOT EXISTS rollup (
 	run_id      INTEGER NOT NULL,
 	size        INTEGER NOT NULL,
@@ -255,6 +267,8 @@ CREATE TABLE IF NOT EXISTS rollup (
 	first_step  INTEGER, -- measured, NULL when none is
 	last_step   INTEGER,
 	count       INTEGER NOT NULL DEFAULT 0, -- measured steps
+	weight      REAL NOT NULL DEFAULT 0,    -- steps that they represent
+	weight2     REAL NOT NULL DEFAULT 0,    -- of weight * weight
 	s           REAL NOT NULL DEFAULT 0,
 	g2          REAL NOT NULL DEFAULT 0,
 	ss          REAL NOT NULL DEFAULT 0,    -- of s * s
@@ -265,16 +279,18 @@ CREATE TABLE IF NOT EXISTS rollup (
 	n_min       REAL,
 	n_max       REAL,
 	steps       INTEGER NOT NULL DEFAULT 0, -- rows of table step, all ranks
-	measured    INTEGER NOT NULL DEFAULT 0, -- rows that measured, and below their time
+	startup     INTEGER NOT NULL DEFAULT 0, -- of these, start-up: not in the times below
+	measured    INTEGER NOT NULL DEFAULT 0, -- rows that measured
 	refused     INTEGER NOT NULL DEFAULT 0,
 	dur_ns      INTEGER NOT NULL DEFAULT 0,
-	measured_ns INTEGER NOT NULL DEFAULT 0,
 	overhead_ns INTEGER NOT NULL DEFAULT 0,
+	timed       REAL NOT NULL DEFAULT 0,    -- of weight, over the rows that measured and are not start-up
+	timed_ns    REAL NOT NULL DEFAULT 0,    -- of weight * dur_ns, over the same
 	start_ns    INTEGER,                    -- of the last step
 	PRIMARY KEY (run_id, size, block)
 ) WITHOUT ROWID;
 
--- The same for one weight and one source, size 256 and 32768; count is rows of grad.
+-- The same for one weight and one source, size 256 and 32768; count is rows of grad, and all sums from weight on are weighted.
 CREATE TABLE IF NOT EXISTS rollup_param (
 	run_id     INTEGER NOT NULL,
 	size       INTEGER NOT NULL,
@@ -284,6 +300,8 @@ CREATE TABLE IF NOT EXISTS rollup_param (
 	first_step INTEGER NOT NULL,
 	last_step  INTEGER NOT NULL,
 	count      INTEGER NOT NULL,
+	weight     REAL NOT NULL DEFAULT 0,
+	weight2    REAL NOT NULL DEFAULT 0,
 	q_small    REAL NOT NULL,
 	q_big      REAL NOT NULL,
 	n_big      REAL NOT NULL,
@@ -301,8 +319,8 @@ CREATE TABLE IF NOT EXISTS rollup_kernel (
 	block     INTEGER NOT NULL,
 	kernel_id INTEGER NOT NULL,
 	count     INTEGER NOT NULL, -- rows of kernel_step
-	calls     INTEGER NOT NULL,
-	total_ns  INTEGER NOT NULL,
+	calls     REAL NOT NULL,    -- these and total_ns, flops: times the weight of their step, so those of all steps; none of start-up
+	total_ns  REAL NOT NULL,
 	max_ns    INTEGER NOT NULL,
 	flops     REAL NOT NULL,
 	PRIMARY KEY (run_id, size, block, kernel_id)
@@ -365,7 +383,7 @@ DROP VIEW IF EXISTS step_total;
 CREATE VIEW step_total AS
 	SELECT s.run_id, s.step, min(s.start_ns) AS start_ns, avg(s.dur_ns) / 1e6 AS step_ms,
 	       avg(s.q_small) AS q_small, avg(s.q_big) AS q_big, s.n_small, s.n_big,
-	       avg(s.s) AS s, avg(s.g2) AS g2, sum(s.samples) AS samples, avg(s.loss) AS loss, count(*) AS ranks
+	       avg(s.s) AS s, avg(s.g2) AS g2, max(s.weight) AS weight, sum(s.samples) AS samples, avg(s.loss) AS loss, count(*) AS ranks
 	FROM step s JOIN rank r ON r.run_id = s.run_id AND r.rank = s.rank AND r.pooled
 	WHERE s.s IS NOT NULL
 	GROUP BY s.run_id, s.step, s.n_small, s.n_big
@@ -377,7 +395,7 @@ CREATE VIEW b_noise AS
 	SELECT run_id, step, b_noise, lo, hi, resolved, b_crit, b_crit_lo, b_crit_hi
 	FROM estimate WHERE half_life = 500.0;
 
--- One row a run; B_noise is the newest live estimate.
+-- One row a run: B_noise and B_crit of the whole run, as gnscope show has them.
 DROP VIEW IF EXISTS run_summary;
 CREATE VIEW run_summary AS
 	SELECT run.run_id, run.name, run.status, run.command, run.optimizer, run.lr,
@@ -385,9 +403,8 @@ CREATE VIEW run_summary AS
 	       (SELECT max(steps) FROM rank WHERE rank.run_id = run.run_id) AS steps,
 	       (SELECT max(steps_measured) FROM rank WHERE rank.run_id = run.run_id) AS steps_measured,
 	       (SELECT sum(dropped_steps) FROM rank WHERE rank.run_id = run.run_id) AS dropped_steps,
-	       e.b_noise, e.lo, e.hi, e.resolved, e.b_crit
-	FROM run LEFT JOIN estimate e ON e.run_id = run.run_id AND e.half_life = 500.0
-	     AND e.step = (SELECT max(step) FROM estimate WHERE estimate.run_id = run.run_id);
+	       run.b_noise, run.b_noise_lo, run.b_noise_hi, run.resolved, run.b_crit, run.b_crit_lo, run.b_crit_hi
+	FROM run;
 
 -- Where a step's time went on a device: shares of the wall time, which add up to 1.
 DROP VIEW IF EXISTS device_split;

@@ -8,13 +8,13 @@
 char *gns_typical_steps_sql(char *dst, size_t size, int64_t run_id, int64_t step_lo)
 {
 	snprintf(dst, size,
-		 "WITH newest AS (SELECT run_id, step, rank, dur_ns, overhead_ns FROM step\n"
-		 "    WHERE run_id = %1$" PRId64 " AND step >= %2$" PRId64 " AND measured AND dur_ns IS NOT NULL\n"
+		 "WITH newest AS (SELECT run_id, step, rank, coalesce(weight, 1) AS weight, dur_ns, overhead_ns FROM step\n"
+		 "    WHERE run_id = %1$" PRId64 " AND step >= %2$" PRId64 " AND measured AND startup IS NULL AND dur_ns IS NOT NULL\n"
 		 "    AND step > (SELECT thinned_step FROM run WHERE run_id = %1$" PRId64 ")\n"
 		 "    AND rank IN (SELECT rank FROM rank WHERE run_id = %1$" PRId64 " AND pooled)\n"
 		 "    ORDER BY step DESC LIMIT (SELECT min(%3$d * count(*), 1000) FROM rank WHERE run_id = %1$" PRId64 " AND pooled)),\n"
 		 "  middle(ns) AS (SELECT dur_ns FROM newest ORDER BY dur_ns LIMIT 1 OFFSET (SELECT (count(*) - 1) / 2 FROM newest)),\n"
-		 "  typical AS (SELECT run_id, step, rank, dur_ns, overhead_ns FROM newest, middle WHERE dur_ns <= 3 * ns)\n",
+		 "  typical AS (SELECT run_id, step, rank, weight, dur_ns, overhead_ns FROM newest, middle WHERE dur_ns <= 3 * ns)\n",
 		 run_id, step_lo, GNS_SPLIT_STEPS);
 	return dst;
 }
@@ -30,14 +30,15 @@ static sqlite3_stmt *over_typical(struct gns_store *store, int64_t run_id, int64
 	return stmt;
 }
 
-struct typical { double rows, steps, ms, gnscope_ms; };
+struct typical { double weight, steps, ms, gnscope_ms; };
 
 static int read_typical(struct gns_store *store, int64_t run_id, int64_t window, struct typical *out)
 {
-	sqlite3_stmt *stmt = over_typical(store, run_id, window, "SELECT count(*), count(DISTINCT step), avg(dur_ns), avg(overhead_ns) FROM typical");
+	sqlite3_stmt *stmt = over_typical(store, run_id, window, "SELECT sum(weight), count(DISTINCT step),\n"
+					  "sum(weight * dur_ns) / sum(weight), sum(weight * overhead_ns) / sum(weight) FROM typical");
 	int rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR;
 	*out = (struct typical){ 0, 0, NAN, NAN };
-	if (rc == SQLITE_ROW && sqlite3_column_int64(stmt, 0) > 0)
+	if (rc == SQLITE_ROW && sqlite3_column_double(stmt, 0) > 0)
 		*out = (struct typical){ sqlite3_column_double(stmt, 0), sqlite3_column_double(stmt, 1), gns_column_double(stmt, 2) / 1e6,
 					 gns_column_double(stmt, 3) / 1e6 };
 	sqlite3_finalize(stmt);
@@ -67,8 +68,8 @@ static int read_calls(struct gns_store *store, int64_t run_id, int64_t window, c
 		gns_column_text(stmt, 0, row->family, sizeof row->family);
 		gns_column_text(stmt, 1, row->name, sizeof row->name);
 		row->registers = row->block = row->grid = row->shared = -1;
-		row->calls_per_step = sqlite3_column_double(stmt, 2) / typical->rows;
-		row->ms_per_step = ns / typical->rows / 1e6;
+		row->calls_per_step = sqlite3_column_double(stmt, 2) / typical->weight;
+		row->ms_per_step = ns / typical->weight / 1e6;
 		row->max_ms = sqlite3_column_double(stmt, 4) / 1e6;
 		row->gflops = ns > 0 ? sqlite3_column_double(stmt, 5) / ns : (double)NAN;
 		row->share = typical->ms > 0 ? row->ms_per_step / typical->ms : (double)NAN;
@@ -145,7 +146,7 @@ static int split_of(struct gns_store *store, int64_t run_id, int64_t window, str
 	struct gns_kernel_row *rows = NULL;
 	size_t n = 0;
 	int rc = read_typical(store, run_id, window, &typical);
-	if (rc == 0 && typical.rows > 0)
+	if (rc == 0 && typical.weight > 0)
 		rc = read_calls(store, run_id, window, &typical, &rows, &n);
 	if (rc == 0) {
 		out->steps = typical.steps;
@@ -189,7 +190,7 @@ int gns_store_kernels(struct gns_store *store, int64_t run_id, int64_t window, s
 	if (rc < 0)
 		return rc;
 	rc = read_typical(store, run_id, window, &typical);
-	if (rc == 0 && typical.rows > 0)
+	if (rc == 0 && typical.weight > 0)
 		rc = read_calls(store, run_id, window, &typical, rows, n);
 	if (rc < 0)
 		rc = gns_store_fail(store, err, "read");

@@ -6,29 +6,11 @@
 #include <string.h>
 
 #define DURATIONS 1000
-#define PILE_BLOCKS 4096
 
 void gns_window(struct gns_store *store, int64_t run_id, int64_t window, struct gns_window *out)
 {
 	out->hi = gns_sql_int(store, GNS_SQL_RUN_ROLLED, 0, "i", run_id);
 	out->lo = window > 0 && out->hi > window ? out->hi - window + 1 : 1;
-}
-
-struct pooled { struct gns_total total; struct gns_pile pile; };
-
-static int pool(void *arg, int64_t step_lo, int64_t step_hi, const struct gns_total *total)
-{
-	struct pooled *pooled = arg;
-	gns_total_merge(&pooled->total, total);
-	gns_pile_add(&pooled->pile, &total->block);
-	return 0;
-}
-
-static void noise(struct gns_summary *sum, const struct pooled *pooled)
-{
-	gns_pile_noise(&pooled->pile, &sum->b_noise, &sum->mv);
-	if (gns_bcrit_from_blocks(pooled->pile.blocks, pooled->pile.n, GNS_Z95, &sum->b_crit) < 0)
-		sum->b_crit = (struct gns_ratio){ NAN, NAN, NAN, false, 0 };
 }
 
 static int ascending(const void *a, const void *b)
@@ -165,44 +147,40 @@ static void about_ranks(struct gns_store *store, struct gns_summary *sum, int64_
 	sqlite3_reset(stmt);
 }
 
-static int summarise(struct gns_store *store, struct gns_summary *sum, struct pooled *pooled, struct gns_error *err)
+static int summarise(struct gns_store *store, struct gns_summary *sum, struct gns_error *err)
 {
 	struct gns_window w;
+	struct gns_pooled_window pooled;
 	int64_t newest, run_id = sum->run.run_id;
 	gns_window(store, run_id, sum->window, &w);
-	if (gns_cover(store, run_id, w.lo, w.hi, gns_cover_size(w.hi - w.lo + 1), pool, pooled) < 0)
+	int rc = gns_pool_window(store, run_id, w, &pooled);
+	if (rc == -ENOMEM)
+		return gns_fail(err, -ENOMEM, "cannot read %s: no memory left", store->path);
+	if (rc < 0)
 		return gns_store_fail(store, err, "read");
-	noise(sum, pooled);
+	gns_pooled_noise(&pooled, &sum->b_noise, &sum->b_crit, &sum->mv);
 	about_ranks(store, sum, &newest);
 	step_time(store, sum, &w);
 	coverage(store, sum, sources(store, sum, newest), newest);
-	sum->measured = (int64_t)pooled->total.block.count;
-	sum->mean_step_ms = pooled->total.steps > 0 ? (double)pooled->total.dur_ns / (double)pooled->total.steps / 1e6 : (double)NAN;
-	sum->samples_per_step = gns_usual_batch(store, run_id, w);
-	if (gns_trend_of_window(store, run_id, w, &sum->b_noise, &sum->trend) < 0)
-		return gns_store_fail(store, err, "read");
+	gns_describe_window(store, w, &pooled.total, sum);
+	rc = gns_trend_of_window(store, run_id, w, &sum->b_noise, &sum->trend);
 	sum->loss = last_loss(store, run_id);
-	gns_warnings(store, sum, &pooled->total);
-	return 0;
+	gns_warnings(store, sum, &pooled.total);
+	gns_pooled_free(&pooled);
+	return rc < 0 ? gns_store_fail(store, err, "read") : 0;
 }
 
 int gns_store_summary(struct gns_store *store, int64_t run_id, int64_t window, struct gns_summary *out, struct gns_error *err)
 {
-	struct pooled pooled;
 	bool mine;
 	memset(out, 0, sizeof *out);
 	out->window = window > 0 ? window : 0;
 	int rc = gns_snapshot_begin(store, err, "read", &mine);
 	if (rc < 0)
 		return rc;
-	gns_total_clear(&pooled.total);
 	rc = gns_store_run_info(store, run_id, &out->run, err);
-	if (rc == 0 && gns_pile_init(&pooled.pile, PILE_BLOCKS) < 0)
-		rc = gns_fail(err, -ENOMEM, "cannot read %s: no memory left", store->path);
-	if (rc == 0) {
-		rc = summarise(store, out, &pooled, err);
-		gns_pile_free(&pooled.pile);
-	}
+	if (rc == 0)
+		rc = summarise(store, out, err);
 	gns_snapshot_end(store, mine);
 	return rc;
 }

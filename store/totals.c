@@ -47,6 +47,8 @@ void gns_step_read(sqlite3_stmt *stmt, struct gns_rank_step *out)
 		.rows = gns_column_int(stmt, 16, -1),
 		.sharded = gns_source_of((const char *)sqlite3_column_text(stmt, 17)) == GNS_SOURCE_SHARD,
 		.world = gns_column_int(stmt, 18, 1),
+		.weight = gns_column_double(stmt, 19),
+		.startup = sqlite3_column_int(stmt, 20) != 0,
 	};
 }
 
@@ -70,10 +72,12 @@ void gns_total_merge(struct gns_total *into, const struct gns_total *from)
 	into->n_min = fmin(into->n_min, from->n_min);
 	into->n_max = fmax(into->n_max, from->n_max);
 	add(&into->steps, from->steps);
+	add(&into->startup, from->startup);
 	add(&into->measured, from->measured);
 	add(&into->refused, from->refused);
 	add(&into->dur_ns, from->dur_ns);
-	add(&into->measured_ns, from->measured_ns);
+	into->timed += from->timed;
+	into->timed_ns += from->timed_ns;
 	add(&into->overhead_ns, from->overhead_ns);
 	into->start_ns = from->start_ns > into->start_ns ? from->start_ns : into->start_ns;
 	into->loss_sum += from->loss_sum;
@@ -90,25 +94,38 @@ static double step_samples(const struct gns_rank_step *row)
 	return each * (double)(row->micro_steps > 1 ? row->micro_steps : 1);
 }
 
-bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_total *out)
+static void count_row(struct gns_one_step *out, const struct gns_rank_step *row)
+{
+	struct gns_total *total = &out->total;
+	total->steps++;
+	total->startup += row->startup;
+	total->measured += row->measured;
+	total->refused += row->refused;
+	total->start_ns = row->start_ns > total->start_ns ? row->start_ns : total->start_ns;
+	if (isfinite(row->loss)) {
+		total->loss_sum += row->loss;
+		total->loss_count++;
+	}
+	if (row->startup)
+		return;
+	add(&total->dur_ns, row->dur_ns);
+	add(&total->overhead_ns, row->overhead_ns);
+	if (row->measured) {
+		out->timed++;
+		out->timed_ns += (double)row->dur_ns;
+	}
+}
+
+bool gns_one_step(const struct gns_rank_step *rows, size_t n, struct gns_one_step *out)
 {
 	const struct gns_rank_step *first = NULL;
 	double s = 0, g2 = 0, q_big = 0, samples = 0, ranks = 0; /* of those that measured and agree */
 	bool agree = true;
-	gns_total_clear(out);
+	*out = (struct gns_one_step){ .measured = false };
+	gns_total_clear(&out->total);
 	for (size_t i = 0; i < n; i++) {
 		const struct gns_rank_step *row = &rows[i];
-		out->steps++;
-		out->measured += row->measured;
-		out->refused += row->refused;
-		add(&out->dur_ns, row->dur_ns);
-		add(&out->measured_ns, row->measured ? row->dur_ns : 0);
-		add(&out->overhead_ns, row->overhead_ns);
-		out->start_ns = row->start_ns > out->start_ns ? row->start_ns : out->start_ns;
-		if (isfinite(row->loss)) {
-			out->loss_sum += row->loss;
-			out->loss_count++;
-		}
+		count_row(out, row);
 		samples += step_samples(row);
 		if (!isfinite(row->s) || !isfinite(row->g2))
 			continue;
@@ -133,8 +150,31 @@ bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_to
 	/* The norm at the batch of the whole step: E q = g2 + s / samples, which q_big is when one rank and one micro-step
 	 * saw them all. */
 	double at_step = samples == (double)first->n_big ? q_big / ranks : g2 + s / samples;
-	gns_block_add(&out->block, first->step, s, g2, at_step, samples);
-	out->n_min = out->n_max = samples;
+	out->values = (struct gns_measured){ first->step, s, g2, at_step, samples };
+	out->measured = isfinite(s) && isfinite(g2);
+	out->total.n_min = out->total.n_max = samples;
+	return agree;
+}
+
+void gns_one_step_weigh(struct gns_one_step *step, double weight)
+{
+	if (!step->measured)
+		return;
+	gns_block_clear(&step->total.block);
+	gns_block_add(&step->total.block, &step->values, weight);
+	step->total.timed = weight * step->timed;
+	step->total.timed_ns = weight * step->timed_ns;
+}
+
+bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_total *out)
+{
+	struct gns_one_step one;
+	bool agree = gns_one_step(rows, n, &one);
+	double weight = NAN;
+	for (size_t i = 0; i < n; i++)
+		weight = isfinite(rows[i].weight) ? rows[i].weight : weight;
+	gns_one_step_weigh(&one, weight);
+	*out = one.total;
 	return agree;
 }
 
@@ -147,22 +187,26 @@ void gns_rollup_read(sqlite3_stmt *stmt, struct gns_total *out)
 			.first_step = sqlite3_column_int64(stmt, 3),
 			.last_step = sqlite3_column_int64(stmt, 4),
 			.count = sqlite3_column_double(stmt, 5),
-			.s = sqlite3_column_double(stmt, 6),
-			.g2 = sqlite3_column_double(stmt, 7),
-			.ss = sqlite3_column_double(stmt, 8),
-			.sg = sqlite3_column_double(stmt, 9),
-			.gg = sqlite3_column_double(stmt, 10),
-			.q_big = sqlite3_column_double(stmt, 11),
-			.n_big = sqlite3_column_double(stmt, 12),
+			.weight = sqlite3_column_double(stmt, 6),
+			.weight2 = sqlite3_column_double(stmt, 7),
+			.s = sqlite3_column_double(stmt, 8),
+			.g2 = sqlite3_column_double(stmt, 9),
+			.ss = sqlite3_column_double(stmt, 10),
+			.sg = sqlite3_column_double(stmt, 11),
+			.gg = sqlite3_column_double(stmt, 12),
+			.q_big = sqlite3_column_double(stmt, 13),
+			.n_big = sqlite3_column_double(stmt, 14),
 		},
-		.n_min = gns_column_double(stmt, 13),
-		.n_max = gns_column_double(stmt, 14),
-		.steps = sqlite3_column_int64(stmt, 15),
-		.measured = sqlite3_column_int64(stmt, 16),
-		.refused = sqlite3_column_int64(stmt, 17),
-		.dur_ns = sqlite3_column_int64(stmt, 18),
-		.measured_ns = sqlite3_column_int64(stmt, 19),
-		.overhead_ns = sqlite3_column_int64(stmt, 20),
-		.start_ns = sqlite3_column_int64(stmt, 21),
+		.n_min = gns_column_double(stmt, 15),
+		.n_max = gns_column_double(stmt, 16),
+		.steps = sqlite3_column_int64(stmt, 17),
+		.startup = sqlite3_column_int64(stmt, 18),
+		.measured = sqlite3_column_int64(stmt, 19),
+		.refused = sqlite3_column_int64(stmt, 20),
+		.dur_ns = sqlite3_column_int64(stmt, 21),
+		.overhead_ns = sqlite3_column_int64(stmt, 22),
+		.timed = sqlite3_column_double(stmt, 23),
+		.timed_ns = sqlite3_column_double(stmt, 24),
+		.start_ns = sqlite3_column_int64(stmt, 25),
 	};
 }

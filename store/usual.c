@@ -5,7 +5,6 @@
 
 #define BATCHES 1000  /* measured steps behind the usual batch */
 #define REACH 20000   /* steps that are looked through for them */
-#define TENTH_BLOCKS 512
 
 static int ascending(const void *a, const void *b)
 {
@@ -31,7 +30,7 @@ static double most_frequent(double *values, size_t n)
 	return n == 0 || 10 * most >= n ? best : values[n / 2];
 }
 
-double gns_usual_batch(struct gns_store *store, int64_t run_id, struct gns_window w)
+static double usual_batch(struct gns_store *store, int64_t run_id, struct gns_window w)
 {
 	double batches[BATCHES];
 	size_t n = 0;
@@ -46,23 +45,27 @@ double gns_usual_batch(struct gns_store *store, int64_t run_id, struct gns_windo
 	return most_frequent(batches, n);
 }
 
-static int to_pile(void *arg, int64_t step_lo, int64_t step_hi, const struct gns_total *total)
+void gns_describe_window(struct gns_store *store, struct gns_window w, const struct gns_total *total, struct gns_summary *out)
 {
-	gns_pile_add(arg, &total->block);
-	return 0;
+	int64_t steps = total->steps - total->startup;
+	out->measured = (int64_t)total->block.count;
+	out->mean_step_ms = steps > 0 ? (double)total->dur_ns / (double)steps / 1e6 : (double)NAN;
+	out->starting = total->steps > 0 && steps == 0;
+	out->samples_per_step = usual_batch(store, out->run.run_id, w);
 }
 
 static int noise_of(struct gns_store *store, int64_t run_id, struct gns_window w, struct gns_ratio *out)
 {
-	struct gns_pile pile;
+	struct gns_pooled_window pooled;
+	struct gns_ratio b_crit;
+	int rc = gns_pool_window(store, run_id, w, &pooled);
 	*out = (struct gns_ratio){ NAN, NAN, NAN, false, 0 };
-	if (gns_pile_init(&pile, TENTH_BLOCKS) < 0)
-		return -ENOMEM;
-	int rc = gns_cover(store, run_id, w.lo, w.hi, gns_cover_size(w.hi - w.lo + 1), to_pile, &pile);
-	if (rc == 0)
-		gns_pile_noise(&pile, out, NULL);
-	gns_pile_free(&pile);
-	return rc;
+	if (rc < 0)
+		return rc;
+	gns_pooled_noise(&pooled, out, &b_crit, NULL);
+	out->count = pooled.total.block.count;
+	gns_pooled_free(&pooled);
+	return 0;
 }
 
 int gns_trend_of_window(struct gns_store *store, int64_t run_id, struct gns_window w, const struct gns_ratio *whole, struct gns_trend *out)

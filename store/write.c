@@ -323,6 +323,32 @@ int gns_store_run_begin(struct gns_store *store, const struct gns_run_start *sta
 	return own_end(store, own, rc, err);
 }
 
+/* The newest measured step of the run, and of its other streams, reaches to the end. */
+static int end_sums(struct gns_store *store, int64_t run_id)
+{
+	int64_t ids[GNS_STREAMS_MAX];
+	int n = 0, rc = SQLITE_ERROR;
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_RUN_ALL_STREAMS, "i", run_id);
+	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW && n < GNS_STREAMS_MAX)
+		ids[n++] = sqlite3_column_int64(stmt, 0);
+	sqlite3_reset(stmt);
+	rc = rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : rc;
+	for (int i = 0; rc == SQLITE_OK && i < n; i++) {
+		struct gns_run *run = gns_writer_run(store, ids[i]);
+		rc = !run ? SQLITE_NOMEM : run->loaded ? SQLITE_OK : gns_run_load(store, run);
+		if (rc == SQLITE_OK && run->pooled > 1)
+			rc = gns_run_finish_pending(store, run);
+		if (rc == SQLITE_OK)
+			rc = gns_run_weigh_newest(store, run, 0);
+		if (rc == SQLITE_OK) {
+			run->noise_step = -1;
+			run->noise_ns = 0;
+			rc = gns_run_flush(store, run);
+		}
+	}
+	return rc;
+}
+
 int gns_store_run_end(struct gns_store *store, int64_t run_id, const char *status, int exit_code, uint64_t end_ns,
 		      struct gns_error *err)
 {
@@ -330,8 +356,12 @@ int gns_store_run_end(struct gns_store *store, int64_t run_id, const char *statu
 	int rc = own_begin(store, &own, err);
 	if (rc < 0)
 		return rc;
+	if (rc == SQLITE_OK)
+		rc = end_sums(store, run_id);
 	/* A run that was killed or lost unseen has no exit code that is known. */
 	bool unknown = strcmp(status, "lost") == 0 || (strcmp(status, "killed") == 0 && exit_code == 0);
+	if (rc != SQLITE_OK)
+		return own_end(store, own, rc, err);
 	if (unknown)
 		rc = gns_sql_run(store, GNS_SQL_RUN_END, "tnii", status, (int64_t)end_ns, run_id);
 	else

@@ -17,18 +17,25 @@
  * g2 = (n q_big - b q_small) / (n - b), s = (q_small - q_big) / (1/b - 1/n). -EINVAL unless 0 < b < n and all finite. */
 int gns_two_batch(double n_small, double n_big, double q_small, double q_big, double *s, double *g2);
 
-/* Sums over measured steps. Blocks add without loss: a roll-up of roll-ups is exact. */
+/* Sums over measured steps, each times its weight: the steps that it represents, half the gap to each measured neighbour; the first
+ * and the last reach to the ends of the window (SCIENCE.md, "Averages over a run"). Where every step is measured all weights
+ * are 1. Blocks add without loss: a roll-up of roll-ups is exact. */
 struct gns_block {
 	int64_t first_step, last_step; /* of the run, inclusive */
 	double count;                  /* measured steps */
-	double s, g2;                  /* sums */
-	double ss, sg, gg;             /* sums of products of the per-step values */
-	double q_big, n_big;           /* sums */
+	double weight, weight2;        /* sums of the weights and of their squares; weight: the steps represented */
+	double s, g2;                  /* weighted sums */
+	double ss, sg, gg;             /* weighted sums of products of the per-step values */
+	double q_big, n_big;           /* weighted sums */
 };
-/* A step whose s or g2 is not finite is skipped; an empty block (count 0) merges as nothing. */
+/* One measured step and what it says. */
+struct gns_measured { int64_t step; double s, g2, q_big, n_big; };
+/* A step whose s or g2 is not finite, or whose weight is not positive, is skipped; an empty block (count 0) merges as nothing. */
 void gns_block_clear(struct gns_block *block);
-void gns_block_add(struct gns_block *block, int64_t step, double s, double g2, double q_big, double n_big);
+void gns_block_add(struct gns_block *block, const struct gns_measured *step, double weight);
 void gns_block_merge(struct gns_block *into, const struct gns_block *from);
+/* The weight of a step that is in the block already turns out to be another, by `more` (which may be negative). */
+void gns_block_reweigh(struct gns_block *block, const struct gns_measured *step, double weight, double more);
 
 enum gns_var_method { GNS_VAR_NONE = 0, GNS_VAR_STEPS, GNS_VAR_BLOCKS, GNS_VAR_DIFFERENCES };
 
@@ -40,10 +47,11 @@ struct gns_meanvar {
 	enum gns_var_method method;
 };
 
-/* From block means when there are enough blocks of at least 20 steps (autocorrelation included), else from the steps
- * inside the blocks as if independent. Blocks in order of steps; unequal counts are weighted. -ENODATA below 2 steps (the
- * means are set when there is one). Enough: 10 blocks of max(20, sqrt(steps)) steps, of which half squared successive
- * differences are taken, so that a slow drift along the run does not pass for noise. docs/estimates.md has the coverage. */
+/* From block means when there are enough blocks of at least 20 measured steps (autocorrelation included), else from the steps
+ * inside the blocks as if independent. Blocks in order of steps. A block of c = weight^2 / weight2 effective steps contributes
+ * weight^2 / c times the variance of a step. -ENODATA below 2 steps (the means are set when there is one). Enough: 10 blocks of
+ * max(20, sqrt(steps)) steps; their deviations from the line through the neighbours count, so that a drift along the run does not pass
+ * for noise. docs/estimates.md has the coverage. */
 int gns_meanvar_from_blocks(const struct gns_block *blocks, size_t n, struct gns_meanvar *out);
 
 /* A ratio of two noisy means with its confidence set (Fieller 1954): the B with
@@ -68,17 +76,19 @@ int gns_noise_from_blocks(const struct gns_block *blocks, size_t n, double z, st
  * -ENODATA below 2 steps that have a gradient. */
 int gns_bcrit_from_blocks(const struct gns_block *blocks, size_t n, double z, struct gns_ratio *out);
 
-/* Decaying weights with a half-life in measured steps; variance from successive differences, so that drift does not
- * widen it, times (1 - beta)/(1 + beta). Bias-corrected start. */
+/* Decaying weights with a half-life in measured steps, times the steps that each represents; variance from successive differences,
+ * so that drift does not widen it, times sum w^2 / (sum w)^2. Bias-corrected start. */
 struct gns_ema {
 	double half_life;
-	double count, weight; /* steps seen, sum of weights */
+	double count, weight, weight2; /* steps seen, sums of the decayed weights and of their squares */
 	double s, g2, q_big, n_big; /* weighted sums */
-	double last_s, last_g2;
+	struct gns_measured last;
+	double last_weight;
 	double dss, dsg, dgg, dweight; /* of half squared successive differences, weighted */
 };
 void gns_ema_init(struct gns_ema *ema, double half_life);
-void gns_ema_add(struct gns_ema *ema, double s, double g2, double q_big, double n_big);
+void gns_ema_add(struct gns_ema *ema, const struct gns_measured *step, double weight);
+void gns_ema_reweigh(struct gns_ema *ema, double more); /* the newest step represents `more` steps more than was said */
 int gns_ema_meanvar(const struct gns_ema *ema, struct gns_meanvar *out); /* -ENODATA below 3 steps */
 int gns_ema_noise(const struct gns_ema *ema, double z, struct gns_ratio *out);
 

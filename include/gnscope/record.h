@@ -74,6 +74,7 @@ enum gns_left_out { /* param.left_out; the words in the database are those of GN
  * (GNS_REC_COUNTER says why); neither: not chosen for measuring. */
 #define GNS_STEP_MEASURED 1u
 #define GNS_STEP_REFUSED 2u
+#define GNS_STEP_STARTUP 4u /* overhead_ns is what it took to get in; dur_ns says nothing of other steps */
 
 struct gns_rec_proc {
 	uint32_t pid;

@@ -18,7 +18,7 @@
 #include "gnscope/record.h"
 #include "gnscope/trend.h"
 
-#define GNS_SCHEMA_VERSION 3
+#define GNS_SCHEMA_VERSION 4
 
 struct gns_store;
 
@@ -256,7 +256,7 @@ int gns_store_sql(struct gns_store *store, const char *query, gns_row_fn row, vo
 int gns_store_summary_range(struct gns_store *store, int64_t run_id, int64_t step_lo, int64_t step_hi, struct gns_summary *out,
 			    struct gns_error *err);
 
-/* Where the time of a measured step goes: means over the typical steps of the last `window` steps (0: of the run), of one rank. Typical
+/* Where the time of a measured step goes: weighted means over the typical steps of the last `window` steps (0: of the run), of one rank. Typical
  * are the last GNS_SPLIT_STEPS measured steps without start-up and without those that took more than three times their median, so that
  * a pause does not pass for a part of a step, and the parts add up. A measured step is longer than step_ms of the summary, which is the
  * median of all steps. Absent where no step was measured: steps 0. Two ways to split a step, not to be added: by matrix multiplications
@@ -278,13 +278,15 @@ struct gns_split {
 	size_t n_phases;
 };
 int gns_store_split(struct gns_store *store, int64_t run_id, int64_t window, struct gns_split *out, struct gns_error *err);
-/* The typical steps from step_lo on, as the head of a query: "WITH ... typical(run_id, step, rank, dur_ns,
- * overhead_ns)"; what follows it for
- * the calls: family, name, calls, total_ns, max_ns, flops, sums over these steps. */
+/* The typical steps from step_lo on, as the head of a query: "WITH ... typical(run_id, step, rank, weight,
+ * dur_ns, overhead_ns)"; what follows it for
+ * the calls: family, name, calls, total_ns, max_ns, flops, weighted sums over
+ * these steps. */
 #define GNS_TYPICAL_SQL_SIZE 1200
 char *gns_typical_steps_sql(char *dst, size_t size, int64_t run_id, int64_t step_lo);
 #define GNS_TYPICAL_KERNELS_SQL \
-	"SELECT k.family, k.name, sum(u.calls) AS calls, sum(u.total_ns) AS total_ns, max(u.max_ns) AS max_ns, sum(u.flops) AS flops\n" \
+	"SELECT k.family, k.name, sum(t.weight * u.calls) AS calls, sum(t.weight * u.total_ns) AS total_ns, max(u.max_ns) AS max_ns,\n" \
+	"  sum(t.weight * u.flops) AS flops\n" \
 	"FROM typical t CROSS JOIN kernel_step u ON u.run_id = t.run_id AND u.step = t.step AND u.rank = t.rank\n" \
 	"CROSS JOIN kernel k ON k.run_id = t.run_id AND k.kernel_id = u.kernel_id\n" \
 	"WHERE k.family NOT LIKE 'gpu %' GROUP BY u.kernel_id ORDER BY 4 DESC, u.kernel_id"

@@ -10,20 +10,20 @@
 struct progress {
 	double e, s;          /* dE_min, dS_min a step */
 	double v_e, v_s, v_es; /* sums of products of the linearised residuals of the steps */
-	double dof, count;
+	struct gns_within within;
 };
 
 static bool progress_of(const struct gns_block *group, struct progress *out)
 {
-	double m = group->count, n = group->n_big / m;
-	double s = group->s / m, g = group->g2 / m, q = group->q_big / m;
+	double w = group->weight, n = group->n_big / w;
+	double s = group->s / w, g = group->g2 / w, q = group->q_big / w;
 	if (!(n > 0) || !(q > 0) || !isfinite(n) || !isfinite(q))
 		return false;
 	struct gns_within within = gns_within(group);
 	double c_sq = within.ss / n + within.sg;
 	double c_gq = within.sg / n + within.gg;
 	double c_qq = c_sq / n + c_gq;
-	double scale = within.dof > 0 ? 1 / (within.dof * m * q * q) : 0;
+	double scale = within.dof > 0 ? 1 / (within.dof * within.count * q * q) : 0;
 	double e = s / q, d = g / q;
 	*out = (struct progress){
 		.e = e + scale * (c_sq - e * c_qq),
@@ -31,8 +31,7 @@ static bool progress_of(const struct gns_block *group, struct progress *out)
 		.v_e = (within.ss - 2 * e * c_sq + e * e * c_qq) / (q * q),
 		.v_s = (within.gg - 2 * d * c_gq + d * d * c_qq) / (q * q),
 		.v_es = (within.sg - d * c_sq - e * c_gq + e * d * c_qq) / (q * q),
-		.dof = within.dof,
-		.count = m,
+		.within = within,
 	};
 	return true;
 }
@@ -40,39 +39,31 @@ static bool progress_of(const struct gns_block *group, struct progress *out)
 static int progress_meanvar(const struct gns_block *blocks, size_t n, struct gns_meanvar *mv, double *steps)
 {
 	struct gns_grouping grouping = gns_group(blocks, n, gns_block_target(gns_total_steps(blocks, n)));
-	struct gns_successive series = {0};
-	struct progress part, sum = {0};
+	struct gns_residuals series = {0};
+	struct gns_pooled pooled = {0};
+	struct progress part;
 	struct gns_block group;
+	double e = 0, s = 0, weight = 0;
+	*steps = 0;
 	while (gns_group_next(&grouping, &group)) {
 		if (group.q_big == 0) /* no gradient at all: neither progress nor noise */
 			continue;
 		if (!progress_of(&group, &part))
 			return -ENODATA;
-		gns_successive_add(&series, part.e, part.s, part.count);
-		sum.e += part.count * part.e;
-		sum.s += part.count * part.s;
-		sum.v_e += part.v_e;
-		sum.v_s += part.v_s;
-		sum.v_es += part.v_es;
-		sum.dof += part.dof;
-		sum.count += part.count;
+		gns_residuals_add(&series, part.e, part.s, &group);
+		gns_pooled_add(&pooled, &part.within, part.v_e, part.v_s, part.v_es);
+		e += group.weight * part.e;
+		s += group.weight * part.s;
+		weight += group.weight;
+		*steps += group.count;
 	}
-	*steps = sum.count;
-	if (!(sum.count >= 2))
+	if (!(*steps >= 2))
 		return -ENODATA;
-	mv->s = sum.e / sum.count;
-	mv->g2 = sum.s / sum.count;
-	if (series.blocks >= GNS_BLOCKS_NEEDED) {
-		gns_successive_finish(&series, mv);
-		return 0;
-	}
-	if (!(sum.dof > 0))
-		return -ENODATA;
-	double scale = gns_small_sample(sum.dof) / (sum.dof * sum.count);
-	mv->v_s = fmax(0, sum.v_e) * scale;
-	mv->v_g = fmax(0, sum.v_s) * scale;
-	mv->v_sg = sum.v_es * scale;
-	mv->method = GNS_VAR_STEPS;
+	mv->s = e / weight;
+	mv->g2 = s / weight;
+	if (series.blocks < GNS_BLOCKS_NEEDED)
+		return gns_pooled_finish(&pooled, weight, mv) ? 0 : -ENODATA;
+	gns_residuals_finish(&series, mv);
 	return 0;
 }
 

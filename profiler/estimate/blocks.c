@@ -25,15 +25,26 @@ void gns_block_clear(struct gns_block *block)
 	*block = (struct gns_block){0};
 }
 
-void gns_block_add(struct gns_block *block, int64_t step, double s, double g2, double q_big, double n_big)
+void gns_block_add(struct gns_block *block, const struct gns_measured *step, double weight)
 {
-	if (!isfinite(s) || !isfinite(g2))
+	if (!isfinite(step->s) || !isfinite(step->g2) || !(weight > 0))
 		return;
-	struct gns_block one = {
-		.first_step = step, .last_step = step, .count = 1, .s = s, .g2 = g2,
-		.ss = s * s, .sg = s * g2, .gg = g2 * g2, .q_big = q_big, .n_big = n_big,
-	};
+	struct gns_block one = { .first_step = step->step, .last_step = step->step, .count = 1 };
+	gns_block_reweigh(&one, step, 0, weight);
 	gns_block_merge(block, &one);
+}
+
+void gns_block_reweigh(struct gns_block *block, const struct gns_measured *step, double weight, double more)
+{
+	block->weight += more;
+	block->weight2 += more * (2 * weight + more);
+	block->s += more * step->s;
+	block->g2 += more * step->g2;
+	block->ss += more * step->s * step->s;
+	block->sg += more * step->s * step->g2;
+	block->gg += more * step->g2 * step->g2;
+	block->q_big += more * step->q_big;
+	block->n_big += more * step->n_big;
 }
 
 void gns_block_merge(struct gns_block *into, const struct gns_block *from)
@@ -49,6 +60,8 @@ void gns_block_merge(struct gns_block *into, const struct gns_block *from)
 	if (from->last_step > into->last_step)
 		into->last_step = from->last_step;
 	into->count += from->count;
+	into->weight += from->weight;
+	into->weight2 += from->weight2;
 	into->s += from->s;
 	into->g2 += from->g2;
 	into->ss += from->ss;
@@ -114,30 +127,47 @@ bool gns_group_next(struct gns_grouping *grouping, struct gns_block *group)
 	return group->count > 0;
 }
 
-void gns_successive_add(struct gns_successive *series, double s, double g, double count)
+double gns_effective_steps(const struct gns_block *block)
 {
-	if (series->blocks > 0) {
-		double ds = s - series->last_s, dg = g - series->last_g;
-		/* d^2 / (1/c + 1/c') estimates the variance per step; its weight is the pair's steps, (c + c')/2. */
-		double half = series->last_c * count / 2;
-		series->v_s += half * ds * ds;
-		series->v_g += half * dg * dg;
-		series->v_sg += half * ds * dg;
-		series->weight += (series->last_c + count) / 2;
-	}
-	series->last_s = s;
-	series->last_g = g;
-	series->last_c = count;
-	series->blocks += 1;
-	series->steps += count;
+	return block->weight * block->weight / block->weight2;
 }
 
-void gns_successive_finish(const struct gns_successive *series, struct gns_meanvar *out)
+static void add_deviation(struct gns_residuals *series, const struct gns_point_of_line *next)
 {
-	double k = series->blocks;
-	/* Var of the mean half squared difference of k normals is sigma^4 (3k - 4)/(k - 1)^2 (von Neumann et al. 1941). */
-	double dof = 2 * (k - 1) * (k - 1) / (3 * k - 4);
-	double scale = gns_small_sample(dof) / (series->weight * series->steps);
+	const struct gns_point_of_line *before = &series->last[0], *mid = &series->last[1];
+	double b = (mid->at - before->at) / (next->at - before->at), a = 1 - b;
+	double ds = mid->s - a * before->s - b * next->s, dg = mid->g - a * before->g - b * next->g;
+	double share = (before->share + mid->share + next->share) / 3;
+	/* Of independent steps the deviation's variance is that of a step times: */
+	double factor = 1 / mid->count + a * a / before->count + b * b / next->count;
+	series->v_s += share * ds * ds / factor;
+	series->v_g += share * dg * dg / factor;
+	series->v_sg += share * ds * dg / factor;
+	series->shares += share;
+}
+
+void gns_residuals_add(struct gns_residuals *series, double s, double g, const struct gns_block *group)
+{
+	double count = gns_effective_steps(group);
+	struct gns_point_of_line next = { s, g, ((double)group->first_step + (double)group->last_step) / 2, count,
+					  group->weight * group->weight / count };
+	if (series->blocks >= 2 && next.at > series->last[0].at)
+		add_deviation(series, &next);
+	series->last[0] = series->last[1];
+	series->last[1] = next;
+	series->blocks += 1;
+	series->weight += group->weight;
+	series->share += next.share;
+	series->share2 += next.share * next.share;
+}
+
+void gns_residuals_finish(const struct gns_residuals *series, struct gns_meanvar *out)
+{
+	/* Of k even blocks the m = k - 2 deviations correlate by -2/3 and 1/6 with the next ones, and the variance of their mean square is
+	 * 2/m^2 (m + 8/9 (m-1) + (m-2)/18) times its square. */
+	double m = fmax(1, series->share * series->share / series->share2 - 2);
+	double dof = m * m / (m + 8 * (m - 1) / 9 + fmax(0, m - 2) / 18);
+	double scale = gns_small_sample(dof) * series->share / (series->shares * series->weight * series->weight);
 	out->v_s = series->v_s * scale;
 	out->v_g = series->v_g * scale;
 	out->v_sg = series->v_sg * scale;
@@ -146,46 +176,65 @@ void gns_successive_finish(const struct gns_successive *series, struct gns_meanv
 
 struct gns_within gns_within(const struct gns_block *group)
 {
-	double mean_s = group->s / group->count, mean_g = group->g2 / group->count;
+	double mean_s = group->s / group->weight, mean_g = group->g2 / group->weight;
+	double count = gns_effective_steps(group), each = count / group->weight;
 	/* A sum of squares that is constant to rounding may come out a hair below zero. */
 	return (struct gns_within){
-		.ss = fmax(0, group->ss - group->s * mean_s),
-		.sg = group->sg - group->s * mean_g,
-		.gg = fmax(0, group->gg - group->g2 * mean_g),
-		.dof = group->count - 1,
+		.ss = each * fmax(0, group->ss - group->s * mean_s),
+		.sg = each * (group->sg - group->s * mean_g),
+		.gg = each * fmax(0, group->gg - group->g2 * mean_g),
+		.dof = fmax(0, count - 1),
+		.share = group->weight * group->weight / count / count,
+		.count = count,
 	};
+}
+
+void gns_pooled_add(struct gns_pooled *pooled, const struct gns_within *part, double ss, double gg, double sg)
+{
+	pooled->ss += part->share * ss;
+	pooled->gg += part->share * gg;
+	pooled->sg += part->share * sg;
+	pooled->dof += part->share * part->dof;
+	pooled->dof2 += part->share * part->share * part->dof;
+	pooled->count += part->share * part->count;
+}
+
+/* Without a degree of freedom there is no variance. */
+bool gns_pooled_finish(const struct gns_pooled *pooled, double weight, struct gns_meanvar *out)
+{
+	if (!(pooled->dof > 0))
+		return false;
+	double scale = gns_small_sample(pooled->dof * pooled->dof / pooled->dof2) * pooled->count / (pooled->dof * weight * weight);
+	out->v_s = fmax(0, pooled->ss) * scale;
+	out->v_g = fmax(0, pooled->gg) * scale;
+	out->v_sg = pooled->sg * scale;
+	out->method = GNS_VAR_STEPS;
+	return true;
 }
 
 static size_t variance_between(const struct gns_block *blocks, size_t n, double steps, struct gns_meanvar *out)
 {
 	struct gns_grouping grouping = gns_group(blocks, n, gns_block_target(steps));
-	struct gns_successive series = {0};
+	struct gns_residuals series = {0};
 	struct gns_block group;
 	while (gns_group_next(&grouping, &group))
-		gns_successive_add(&series, group.s / group.count, group.g2 / group.count, group.count);
+		gns_residuals_add(&series, group.s / group.weight, group.g2 / group.weight, &group);
 	if (series.blocks >= GNS_BLOCKS_NEEDED)
-		gns_successive_finish(&series, out);
+		gns_residuals_finish(&series, out);
 	return (size_t)series.blocks;
 }
 
-static void variance_within(const struct gns_block *blocks, size_t n, double steps, struct gns_meanvar *out)
+static bool variance_within(const struct gns_block *blocks, size_t n, double weight, struct gns_meanvar *out)
 {
 	/* Short groups keep a drift over the run out of the variance of a step. */
 	struct gns_grouping grouping = gns_group(blocks, n, GNS_BLOCK_STEPS / 2);
-	struct gns_within sum = {0};
+	struct gns_pooled pooled = {0};
 	struct gns_block group;
 	while (gns_group_next(&grouping, &group)) {
 		struct gns_within part = gns_within(&group);
-		sum.ss += part.ss;
-		sum.sg += part.sg;
-		sum.gg += part.gg;
-		sum.dof += part.dof;
+		gns_pooled_add(&pooled, &part, part.ss, part.gg, part.sg);
 	}
-	double scale = gns_small_sample(sum.dof) / (sum.dof * steps);
-	out->v_s = sum.ss * scale;
-	out->v_g = sum.gg * scale;
-	out->v_sg = sum.sg * scale;
-	out->method = GNS_VAR_STEPS;
+	return gns_pooled_finish(&pooled, weight, out);
 }
 
 int gns_meanvar_from_blocks(const struct gns_block *blocks, size_t n, struct gns_meanvar *out)
@@ -196,12 +245,12 @@ int gns_meanvar_from_blocks(const struct gns_block *blocks, size_t n, struct gns
 	for (size_t i = 0; i < n; i++)
 		gns_block_merge(&all, &blocks[i]);
 	if (all.count > 0) {
-		out->s = all.s / all.count;
-		out->g2 = all.g2 / all.count;
+		out->s = all.s / all.weight;
+		out->g2 = all.g2 / all.weight;
 	}
 	if (all.count < 2)
 		return -ENODATA;
-	if (variance_between(blocks, n, all.count, out) < GNS_BLOCKS_NEEDED)
-		variance_within(blocks, n, all.count, out);
+	if (variance_between(blocks, n, all.count, out) < GNS_BLOCKS_NEEDED && !variance_within(blocks, n, all.weight, out))
+		return -ENODATA;
 	return 0;
 }

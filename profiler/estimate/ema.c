@@ -9,26 +9,39 @@ void gns_ema_init(struct gns_ema *ema, double half_life)
 	*ema = (struct gns_ema){.half_life = half_life};
 }
 
-void gns_ema_add(struct gns_ema *ema, double s, double g2, double q_big, double n_big)
+void gns_ema_add(struct gns_ema *ema, const struct gns_measured *step, double weight)
 {
-	if (!isfinite(s) || !isfinite(g2))
+	if (!isfinite(step->s) || !isfinite(step->g2) || !(weight > 0))
 		return;
 	double beta = exp2(-1 / ema->half_life);
 	if (ema->count > 0) {
-		double ds = s - ema->last_s, dg = g2 - ema->last_g2;
+		double ds = step->s - ema->last.s, dg = step->g2 - ema->last.g2;
 		ema->dss = beta * ema->dss + ds * ds / 2;
 		ema->dsg = beta * ema->dsg + ds * dg / 2;
 		ema->dgg = beta * ema->dgg + dg * dg / 2;
 		ema->dweight = beta * ema->dweight + 1;
 	}
-	ema->s = beta * ema->s + s;
-	ema->g2 = beta * ema->g2 + g2;
-	ema->q_big = beta * ema->q_big + q_big;
-	ema->n_big = beta * ema->n_big + n_big;
-	ema->weight = beta * ema->weight + 1;
-	ema->last_s = s;
-	ema->last_g2 = g2;
+	ema->s *= beta;
+	ema->g2 *= beta;
+	ema->q_big *= beta;
+	ema->n_big *= beta;
+	ema->weight *= beta;
+	ema->weight2 *= beta * beta;
+	ema->last = *step;
+	ema->last_weight = 0;
+	gns_ema_reweigh(ema, weight);
 	ema->count += 1;
+}
+
+void gns_ema_reweigh(struct gns_ema *ema, double more)
+{
+	ema->s += more * ema->last.s;
+	ema->g2 += more * ema->last.g2;
+	ema->q_big += more * ema->last.q_big;
+	ema->n_big += more * ema->last.n_big;
+	ema->weight += more;
+	ema->weight2 += more * (2 * ema->last_weight + more);
+	ema->last_weight += more;
 }
 
 /* (sum w)^2 / sum w^2 of the weights 1, beta, ..., beta^(count-1):
@@ -52,7 +65,7 @@ int gns_ema_meanvar(const struct gns_ema *ema, struct gns_meanvar *out)
 		return -ENODATA;
 	/* Half squared successive differences carry 2/3 of a degree of freedom each (von Neumann et al. 1941). */
 	double dof = effective_steps(ema->half_life, ema->count - 1) * 2 / 3;
-	double scale = gns_small_sample(dof) / (ema->dweight * effective_steps(ema->half_life, ema->count));
+	double scale = gns_small_sample(dof) * ema->weight2 / (ema->dweight * ema->weight * ema->weight);
 	out->v_s = ema->dss * scale;
 	out->v_g = ema->dgg * scale;
 	out->v_sg = ema->dsg * scale;
@@ -67,6 +80,6 @@ int gns_ema_noise(const struct gns_ema *ema, double z, struct gns_ratio *out)
 	*out = (struct gns_ratio){NAN, NAN, NAN, false, NAN};
 	if (rc == 0)
 		rc = gns_fieller(&mv, z, out);
-	out->count = ema->half_life > 0 ? effective_steps(ema->half_life, ema->count) : 0;
+	out->count = ema->weight2 > 0 ? ema->weight * ema->weight / ema->weight2 : 0;
 	return rc;
 }

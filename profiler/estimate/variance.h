@@ -29,19 +29,34 @@ struct gns_grouping {
 struct gns_grouping gns_group(const struct gns_block *blocks, size_t n, double target);
 bool gns_group_next(struct gns_grouping *grouping, struct gns_block *group);
 
-/* Variance and covariance from half squared differences of successive block means (von Neumann et al. 1941): a slow drift cancels,
- * correlation within a block does not. Block means of unequal counts are weighted by their steps. */
-struct gns_successive {
-	double blocks, steps;          /* seen */
-	double last_s, last_g, last_c; /* the previous block: means and count */
-	double v_s, v_g, v_sg, weight;
-};
-void gns_successive_add(struct gns_successive *series, double s, double g, double count);
-/* Of the mean over all steps seen; small-sample factor included. Needs two blocks. */
-void gns_successive_finish(const struct gns_successive *series, struct gns_meanvar *out);
+double gns_effective_steps(const struct gns_block *block); /* weight^2 / weight2: its measured steps where all weights are equal */
 
-/* Centred sums of products of the steps inside a group. */
-struct gns_within { double ss, sg, gg, dof; };
+/* Variance and covariance from the deviations of each block mean from the line through its two neighbours (Gasser, Sroka and
+ * Jennen-Steinmetz 1986, Biometrika 73): a drift that is straight over three blocks cancels, correlation within a block does not. The
+ * mean over all is sum(weight * block mean) / sum(weight), so that a block has the share weight^2 / (effective steps) of the variance of
+ * a step in that of the mean. */
+struct gns_point_of_line { double s, g, at, count, share; };
+struct gns_residuals {
+	struct gns_point_of_line last[2]; /* the block before the last, the last */
+	double blocks, weight;
+	double v_s, v_g, v_sg, shares;    /* sums over deviations */
+	double share, share2;             /* sums over blocks, and of the squares */
+};
+void gns_residuals_add(struct gns_residuals *series, double s, double g, const struct gns_block *group);
+/* Of the mean over all steps seen; small-sample factor included. Needs three blocks. */
+void gns_residuals_finish(const struct gns_residuals *series, struct gns_meanvar *out);
+
+/* Centred sums of products of the steps inside a group, as of `count` steps of equal weight. */
+struct gns_within {
+	double ss, sg, gg, dof, count;
+	double share; /* of the variance of one of these steps in that of a sum over all groups */
+};
 struct gns_within gns_within(const struct gns_block *group);
+
+/* One variance of a step from inside of many groups. */
+struct gns_pooled { double ss, gg, sg, dof, dof2, count; };
+void gns_pooled_add(struct gns_pooled *pooled, const struct gns_within *part, double ss, double gg, double sg);
+/* Of the mean over groups that represent `weight` steps in all; small-sample factor included. False: no degree of freedom. */
+bool gns_pooled_finish(const struct gns_pooled *pooled, double weight, struct gns_meanvar *out);
 
 #endif

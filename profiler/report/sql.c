@@ -29,9 +29,9 @@ static void noise(char *dst, size_t size, const struct gns_report_run *run)
 			 "WITH part AS (\n"
 			 "  SELECT block * 32 + 1 AS step, count, s, g2 FROM rollup WHERE run_id = %" PRId64 " AND size = 32 AND count > 0\n"
 			 "  UNION ALL\n"
-			 "  SELECT step, 1, s, g2 FROM step_total WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 ")\n",
+			 "  SELECT step, 1, weight * s, weight * g2 FROM step_total WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 ")\n",
 			 ID, ID, blocks_end(run, 32), run->rolled);
-	by_stretch(dst, size, run->width, with, "(step - 1)", steps ? "count(*) AS measured, sum(s) / sum(g2) AS b_noise" :
+	by_stretch(dst, size, run->width, with, "(step - 1)", steps ? "count(*) AS measured, sum(weight * s) / sum(weight * g2) AS b_noise" :
 		   "sum(count) AS measured, sum(s) / sum(g2) AS b_noise", from);
 }
 
@@ -51,7 +51,7 @@ static void tradeoff(char *dst, size_t size, const struct gns_report_run *run)
 {
 	snprintf(dst, size,
 		 "WITH RECURSIVE\n"
-		 "  crit AS (SELECT b_crit, b_crit_lo, b_crit_hi FROM b_noise WHERE run_id = %" PRId64 " ORDER BY step DESC LIMIT 1),\n"
+		 "  crit AS (SELECT b_crit, b_crit_lo, b_crit_hi FROM run WHERE run_id = %" PRId64 "),\n"
 		 "  batch(b) AS (SELECT %.17g / 8 UNION ALL SELECT b * 2 FROM batch LIMIT 7)\n"
 		 "SELECT b AS batch, 1 + b_crit / b AS steps_over_fewest, 1 + b / b_crit AS samples_over_fewest,\n"
 		 "       1 / (1 + b / b_crit) AS samples_that_count\n"
@@ -63,12 +63,12 @@ static void layers(char *dst, size_t size, const struct gns_report_run *run)
 	int64_t end = blocks_end(run, 256);
 	snprintf(dst, size,
 		 "WITH part AS (\n"
-		 "  SELECT param_id, source, count, s, g2 FROM rollup_param WHERE run_id = %" PRId64 " AND size = 256\n"
+		 "  SELECT param_id, source, weight, s, g2 FROM rollup_param WHERE run_id = %" PRId64 " AND size = 256\n"
 		 "  UNION ALL\n"
-		 "  SELECT param_id, source, 1, (q_small - q_big) / (1.0 / n_small - 1.0 / n_big),\n"
-		 "         (n_big * q_big - n_small * q_small) / (n_big - n_small)\n"
-		 "  FROM grad WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 ")\n"
-		 "SELECT p.name, source, sum(s) / sum(g2) AS b_noise, sum(s) / sum(count) AS s, sum(g2) / sum(count) AS g2\n"
+		 "  SELECT g.param_id, g.source, t.weight, t.weight * (g.q_small - g.q_big) / (1.0 / g.n_small - 1.0 / g.n_big),\n"
+		 "         t.weight * (g.n_big * g.q_big - g.n_small * g.q_small) / (g.n_big - g.n_small)\n"
+		 "  FROM grad g JOIN step t USING (run_id, step, rank) WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 ")\n"
+		 "SELECT p.name, source, sum(s) / sum(g2) AS b_noise, sum(s) / sum(weight) AS s, sum(g2) / sum(weight) AS g2\n"
 		 "FROM part JOIN param p ON p.run_id = %" PRId64 " AND p.param_id = part.param_id\n"
 		 "GROUP BY part.param_id, source ORDER BY 4 DESC;", ID, ID, end, run->rolled, ID);
 }
@@ -78,10 +78,10 @@ static void step_time(char *dst, size_t size, const struct gns_report_run *run)
 	char typical[GNS_TYPICAL_SQL_SIZE];
 	snprintf(dst, size,
 		 "%s"
-		 "SELECT k.family AS part, sum(u.total_ns) / 1e6 / (SELECT count(*) FROM typical) AS ms\n"
+		 "SELECT k.family AS part, sum(t.weight * u.total_ns) / 1e6 / (SELECT sum(weight) FROM typical) AS ms\n"
 		 "FROM typical t CROSS JOIN kernel_step u USING (run_id, step, rank) CROSS JOIN kernel k USING (run_id, kernel_id) GROUP BY k.family\n"
-		 "UNION ALL SELECT 'gnscope', avg(overhead_ns) / 1e6 FROM typical\n"
-		 "UNION ALL SELECT 'step', avg(dur_ns) / 1e6 FROM typical;", gns_typical_steps_sql(typical, sizeof typical, ID, 1));
+		 "UNION ALL SELECT 'gnscope', sum(weight * overhead_ns) / sum(weight) / 1e6 FROM typical\n"
+		 "UNION ALL SELECT 'step', sum(weight * dur_ns) / sum(weight) / 1e6 FROM typical;", gns_typical_steps_sql(typical, sizeof typical, ID, 1));
 }
 
 char *gns_kernels_sql(char *dst, size_t size, const struct gns_report_run *run)
@@ -90,7 +90,7 @@ char *gns_kernels_sql(char *dst, size_t size, const struct gns_report_run *run)
 	snprintf(dst, size, "%s, calls AS (%s)\n"
 		 "SELECT family, name, 1.0 * calls / n AS calls_per_step, total_ns / 1e6 / n AS ms_per_step,\n"
 		 "       max_ns / 1e6 AS max_ms, flops / total_ns AS gflops\n"
-		 "FROM calls, (SELECT count(*) AS n FROM typical) WHERE family <> 'phase' ORDER BY 4 DESC;",
+		 "FROM calls, (SELECT sum(weight) AS n FROM typical) WHERE family <> 'phase' ORDER BY 4 DESC;",
 		 gns_typical_steps_sql(typical, sizeof typical, ID, 1), GNS_TYPICAL_KERNELS_SQL);
 	return dst;
 }

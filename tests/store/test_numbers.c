@@ -18,15 +18,18 @@ static void near(double got, double want, double tolerance, const char *what)
 }
 
 /* The totals of [lo, hi] from table grad alone, by the formulas of McCandlish et al. 2018, app. A.1. */
+/* A step represents half the gap to each measured neighbour within [lo, hi]; the first and the last reach to its ends. */
 static void from_raw(int64_t id, int64_t lo, int64_t hi, double *s, double *g2)
 {
-	char sql[512];
+	char sql[1024];
 	static const char *const forms[] = { "(qs-qb)/(1.0/ns-1.0/nb)", "(nb*qb-ns*qs)/(nb-ns)" };
 	double *out[] = { s, g2 };
 	for (int i = 0; i < 2; i++) {
-		snprintf(sql, sizeof sql, "SELECT avg(%s) FROM (SELECT avg(qs) qs, avg(qb) qb, ns, nb FROM (SELECT step, sum(q_small) qs,"
-			 " sum(q_big) qb, n_small ns, n_big nb FROM grad WHERE run_id=%lld AND step BETWEEN %lld AND %lld "
-			 "GROUP BY step, rank) GROUP BY step)", forms[i], (long long)id, (long long)lo, (long long)hi);
+		snprintf(sql, sizeof sql, "SELECT sum(w*(%s))/sum(w) FROM (SELECT *, (coalesce(lead(step) OVER (ORDER BY step), %lld-step)"
+			 "-coalesce(lag(step) OVER (ORDER BY step), %lld-step))/2.0 AS w FROM (SELECT step, avg(qs) qs, avg(qb) qb, ns, nb FROM "
+			 "(SELECT step, sum(q_small) qs, sum(q_big) qb, n_small ns, n_big nb FROM grad WHERE run_id=%lld AND step BETWEEN "
+			 "%lld AND %lld GROUP BY step, rank) GROUP BY step))", forms[i], 2 * (long long)hi + 1, 2 * (long long)lo - 1,
+			 (long long)id, (long long)lo, (long long)hi);
 		*out[i] = query(db, sql);
 	}
 }
@@ -36,17 +39,25 @@ Test(numbers, any_window_equals_the_raw_rows)
 	static const int64_t windows[] = { 0, 1, 7, 32, 33, 64, 100, 255, 256, 257, 1000, 1024, 1025, 2048, 4999, 5200, 6000 };
 	struct gns_generate o = GNS_GENERATE_DEFAULT;
 	o.steps = 5200;
-	int64_t id = generate(&o);
-	for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
-		double s, g2;
-		struct gns_summary sum = summary(id, windows[i]);
-		int64_t n = windows[i] == 0 || windows[i] > o.steps ? o.steps : windows[i];
-		from_raw(id, o.steps - n + 1, o.steps, &s, &g2);
-		near(sum.mv.s, s, 1e-12, "s");
-		near(sum.mv.g2, g2, 1e-11, "g2");
-		cr_expect_eq(sum.b_noise.count, (double)n);
-		if (n > 1)
-			near(s / g2, sum.b_noise.resolved ? sum.b_noise.value : s / g2, 1e-11, "b_noise");
+	for (o.every = 1; o.every <= 29; o.every += 7) {
+		o.key++;
+		int64_t id = generate(&o);
+		for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+			char sql[200];
+			double s, g2;
+			struct gns_summary sum = summary(id, windows[i]);
+			int64_t n = windows[i] == 0 || windows[i] > o.steps ? o.steps : windows[i];
+			snprintf(sql, sizeof sql, "SELECT count(s) FROM step WHERE run_id=%lld AND step>%lld", (long long)id, (long long)(o.steps - n));
+			double measured = query(db, sql);
+			cr_expect_eq(sum.b_noise.count, measured);
+			if (measured == 0)
+				continue;
+			from_raw(id, o.steps - n + 1, o.steps, &s, &g2);
+			near(sum.mv.s, s, 1e-12, "s");
+			near(sum.mv.g2, g2, 1e-11, "g2");
+			if (measured > 1)
+				near(s / g2, sum.b_noise.resolved ? sum.b_noise.value : s / g2, 1e-11, "b_noise");
+		}
 	}
 }
 
@@ -139,70 +150,85 @@ Test(numbers, curves_pool_what_they_say)
 	free(p);
 }
 
-Test(numbers, layers_equal_the_raw_rows)
+/* The steps that each measured one represents within [lo, hi], by their neighbours there. */
+static const char *weights(int64_t id, int64_t lo, int64_t hi)
 {
-	static const int64_t windows[] = { 0, 10, 256, 700 };
-	struct gns_generate o = GNS_GENERATE_DEFAULT;
-	o.steps = 1500;
-	int64_t id = generate(&o);
-	for (size_t k = 0; k < 4; k++) {
-		struct gns_layer *layers;
-		size_t n;
-		char sql[300];
-		long long lo = windows[k] ? o.steps - windows[k] + 1 : 1;
-		cr_assert_eq(gns_store_layers(store, id, windows[k], &layers, &n, &err), 0);
-		cr_assert_eq(n, 4);
-		double share = 0;
-		for (size_t i = 0; i < n; i++) {
-			snprintf(sql, sizeof sql, "SELECT avg((q_small-q_big)/(1.0/n_small-1.0/n_big)) FROM grad WHERE step>=%lld "
-				 "AND param_id=%lld", lo, (long long)layers[i].param_id);
-			near(layers[i].s, query(db, sql), 1e-11, "s");
-			snprintf(sql, sizeof sql, "SELECT avg(q_big) FROM grad WHERE step>=%lld AND param_id=%lld", lo,
-				 (long long)layers[i].param_id);
-			near(layers[i].q_big, query(db, sql), 1e-12, "q_big");
-			cr_expect_eq(layers[i].count, (double)(o.steps - lo + 1));
-			cr_expect_str_eq(layers[i].source, "gemm");
-			share += layers[i].share_s;
-		}
-		near(share, 1, 1e-12, "shares");
-		cr_expect_str_eq(layers[0].shape, "512x784");
-		free(layers);
-	}
+	static char sql[500];
+	snprintf(sql, sizeof sql, "WITH w AS (SELECT step, dur_ns, (coalesce(lead(step) OVER (ORDER BY step), %lld-step)-coalesce(lag(step) OVER "
+		 "(ORDER BY step), %lld-step))/2.0 AS w FROM step WHERE run_id=%lld AND s IS NOT NULL AND step BETWEEN %lld AND %lld) ",
+		 2 * (long long)hi + 1, 2 * (long long)lo - 1, (long long)id, (long long)lo, (long long)hi);
+	return sql;
 }
 
-/* The last 100 measured steps of the window, whatever its length. */
-Test(numbers, kernels_equal_the_raw_rows)
+static void layers_equal(int64_t id, int64_t window, int64_t steps)
+{
+	struct gns_layer *layers;
+	size_t n;
+	char sql[1000];
+	double share = 0;
+	int64_t lo = window ? steps - window + 1 : 1;
+	cr_assert_eq(gns_store_layers(store, id, window, &layers, &n, &err), 0);
+	cr_assert_eq(n, 4);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(sql, sizeof sql, "%sSELECT sum(w*(q_small-q_big)/(1.0/n_small-1.0/n_big))/sum(w) FROM grad JOIN w USING (step) WHERE "
+			 "run_id=%lld AND param_id=%lld", weights(id, lo, steps), (long long)id, (long long)layers[i].param_id);
+		near(layers[i].s, query(db, sql), 1e-11, "s");
+		snprintf(sql, sizeof sql, "%sSELECT sum(w*q_big)/sum(w) FROM grad JOIN w USING (step) WHERE run_id=%lld AND param_id=%lld",
+			 weights(id, lo, steps), (long long)id, (long long)layers[i].param_id);
+		near(layers[i].q_big, query(db, sql), 1e-12, "q_big");
+		snprintf(sql, sizeof sql, "SELECT count(*) FROM grad WHERE run_id=%lld AND step>=%lld AND param_id=1", (long long)id, (long long)lo);
+		cr_expect_eq(layers[i].count, query(db, sql));
+		cr_expect_str_eq(layers[i].source, "gemm");
+		share += layers[i].share_s;
+	}
+	near(share, 1, 1e-12, "shares");
+	cr_expect_str_eq(layers[0].shape, "512x784");
+	free(layers);
+}
+
+/* The last 100 measured steps of the window, whatever its length; a step of half its weight counts half. */
+static void kernels_equal(int64_t id, int64_t window, int64_t steps)
+{
+	struct gns_kernel_row *kernels;
+	struct gns_split split;
+	size_t n;
+	char sql[2000], newest[200];
+	double of_families = 0, of_kernels = 0;
+	snprintf(newest, sizeof newest, "(SELECT step FROM step WHERE run_id=%lld AND measured AND step>%lld ORDER BY step DESC LIMIT 100)",
+		 (long long)id, window ? (long long)(steps - window) : 0);
+	cr_assert_eq(gns_store_kernels(store, id, window, &kernels, &n, &err), 0);
+	cr_assert_eq(gns_store_split(store, id, window, &split, &err), 0);
+	cr_assert_eq(n, 12);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(sql, sizeof sql, "%sSELECT sum(w*total_ns)/1e6/(SELECT sum(w) FROM w WHERE step IN %s) FROM kernel_step JOIN w USING (step) "
+			 "JOIN kernel USING(run_id,kernel_id) WHERE run_id=%lld AND step IN %s AND name='%s' AND family='%s'",
+			 weights(id, 1, steps), newest, (long long)id, newest, kernels[i].name, kernels[i].family);
+		near(kernels[i].ms_per_step, query(db, sql), 1e-12, "ms");
+		near(kernels[i].calls_per_step, 2, 1e-12, "calls");
+		cr_expect(i == 0 || kernels[i].ms_per_step <= kernels[i - 1].ms_per_step);
+		of_kernels += kernels[i].ms_per_step;
+	}
+	for (size_t i = 0; i < split.n_families; i++)
+		of_families += split.family[i].ms;
+	near(of_families, of_kernels, 1e-12, "the split is of the same calls");
+	snprintf(sql, sizeof sql, "%sSELECT sum(w*total_ns)/(SELECT sum(w*dur_ns) FROM w WHERE step IN %s) FROM kernel_step JOIN w USING (step) "
+		 "WHERE run_id=%lld AND step IN %s GROUP BY kernel_id ORDER BY 1 DESC LIMIT 1", weights(id, 1, steps), newest, (long long)id, newest);
+	near(kernels[0].share, query(db, sql), 1e-12, "share");
+	free(kernels);
+}
+
+Test(numbers, layers_and_kernels_equal_the_raw_rows)
 {
 	static const int64_t windows[] = { 0, 10, 256, 700 };
 	struct gns_generate o = GNS_GENERATE_DEFAULT;
 	o.steps = 1500;
-	int64_t id = generate(&o);
-	for (size_t k = 0; k < 4; k++) {
-		struct gns_kernel_row *kernels;
-		struct gns_split split;
-		size_t n;
-		char sql[400];
-		long long steps = windows[k] > 0 && windows[k] < 100 ? windows[k] : 100, lo = o.steps - steps + 1;
-		double of_families = 0, of_kernels = 0;
-		cr_assert_eq(gns_store_kernels(store, id, windows[k], &kernels, &n, &err), 0);
-		cr_assert_eq(gns_store_split(store, id, windows[k], &split, &err), 0);
-		cr_assert_eq(n, 12);
-		cr_expect_eq(split.steps, (double)steps);
-		for (size_t i = 0; i < n; i++) {
-			snprintf(sql, sizeof sql, "SELECT sum(total_ns)/1e6/%lld FROM kernel_step JOIN kernel USING(run_id,kernel_id) "
-				 "WHERE step>=%lld AND name='%s' AND family='%s'", steps, lo, kernels[i].name, kernels[i].family);
-			near(kernels[i].ms_per_step, query(db, sql), 1e-12, "ms");
-			cr_expect_eq(kernels[i].calls_per_step, 2);
-			cr_expect(i == 0 || kernels[i].ms_per_step <= kernels[i - 1].ms_per_step);
-			of_kernels += kernels[i].ms_per_step;
+	for (o.every = 1; o.every <= 9; o.every += 4) {
+		o.key++;
+		int64_t id = generate(&o);
+		for (size_t k = 0; k < 4; k++) {
+			layers_equal(id, windows[k], o.steps);
+			kernels_equal(id, windows[k], o.steps);
 		}
-		for (size_t i = 0; i < split.n_families; i++)
-			of_families += split.family[i].ms;
-		near(of_families, of_kernels, 1e-12, "the split is of the same calls");
-		snprintf(sql, sizeof sql, "SELECT sum(total_ns)*1.0/(SELECT sum(dur_ns) FROM step WHERE step>=%lld) FROM kernel_step "
-			 "WHERE step>=%lld GROUP BY kernel_id ORDER BY sum(total_ns) DESC LIMIT 1", lo, lo);
-		near(kernels[0].share, query(db, sql), 1e-12, "share");
-		free(kernels);
 	}
 }
 
@@ -226,7 +252,7 @@ Test(numbers, sparse_steps_have_no_holes_in_them)
 	free(p);
 	struct gns_kernel_row *k;
 	cr_assert_eq(gns_store_kernels(store, id, 0, &k, &n, &err), 0);
-	cr_expect_eq(k[0].calls_per_step, 2, "of measured steps");
+	near(k[0].calls_per_step, 2, 1e-12, "calls of measured steps");
 	free(k);
 }
 

@@ -24,7 +24,7 @@ Test(two_batch, enumerated)
 		for (int j = 0; j < 2; j++) {
 			double mean = (sample[i] + sample[j]) / 2, s, g2;
 			cr_assert_eq(gns_two_batch(1, 2, sample[i] * sample[i], mean * mean, &s, &g2), 0);
-			gns_block_add(&pool, i * 2 + j, s, g2, mean * mean, 2);
+			gns_block_add(&pool, &(struct gns_measured){i * 2 + j, s, g2, mean * mean, 2}, 1);
 			ratios += s / g2;
 		}
 	near(ratios / 4, -19.0 / 7, 1e-15);
@@ -76,7 +76,7 @@ static size_t cut(struct gns_block *blocks, size_t size, size_t from, size_t to)
 	for (size_t i = from; i < to; i++) {
 		if ((i - from) % size == 0)
 			gns_block_clear(&blocks[n++]);
-		gns_block_add(&blocks[n - 1], (int64_t)i + 1, series_s[i], series_g[i], series_g[i] + series_s[i] / 32, 32);
+		gns_block_add(&blocks[n - 1], &(struct gns_measured){(int64_t)i + 1, series_s[i], series_g[i], series_g[i] + series_s[i] / 32, 32}, 1);
 	}
 	return n;
 }
@@ -91,8 +91,8 @@ Test(blocks, merge_is_lossless)
 		gns_block_clear(&part[p]);
 		for (int i = 0; i < p; i++) {
 			double s = (double)(sim_bits(&rng) % 2001) - 1000, g2 = (double)(sim_bits(&rng) % 201) - 100;
-			gns_block_add(&all, p * 100 + i, s, g2, g2 * g2, 64);
-			gns_block_add(&part[p], p * 100 + i, s, g2, g2 * g2, 64);
+			gns_block_add(&all, &(struct gns_measured){p * 100 + i, s, g2, g2 * g2, 64}, 1);
+			gns_block_add(&part[p], &(struct gns_measured){p * 100 + i, s, g2, g2 * g2, 64}, 1);
 		}
 	}
 	gns_block_clear(&tree);
@@ -115,8 +115,8 @@ Test(blocks, a_step_that_is_not_finite_is_skipped)
 {
 	struct gns_block block;
 	gns_block_clear(&block);
-	gns_block_add(&block, 1, NAN, 1, 1, 1);
-	gns_block_add(&block, 2, 1, INFINITY, 1, 1);
+	gns_block_add(&block, &(struct gns_measured){1, NAN, 1, 1, 1}, 1);
+	gns_block_add(&block, &(struct gns_measured){2, 1, INFINITY, 1, 1}, 1);
 	cr_assert_eq(block.count, 0);
 }
 
@@ -149,31 +149,34 @@ Test(meanvar, few_steps_by_brute_force)
 	}
 }
 
-/* 700 steps make blocks of 27 from single steps (25 blocks, the last of 52), of 28 from sevens; half squared
- * successive differences of the block means, weighted by steps. */
+/* 700 steps make blocks of 27 from single steps (25 blocks, the last of 52), of 28 from sevens; squared deviations of the block means
+ * from the line through their neighbours, each over the variance factor that it has for independent steps. */
 Test(meanvar, block_means_by_brute_force)
 {
 	make_series(12);
 	struct gns_block blocks[STEPS];
 	for (size_t size = 1; size <= 7; size += 6) {
 		size_t length = size == 1 ? 27 : 28, groups = 25;
-		double m[25] = {0}, c[25], v = 0, weight = 0;
+		double m[25] = {0}, c[25], at[25], v = 0, weight = 0;
 		for (size_t k = 0; k < groups; k++) {
 			size_t to = k + 1 == groups ? STEPS : (k + 1) * length;
 			c[k] = (double)(to - k * length);
+			at[k] = (double)(to + k * length + 1) / 2;
 			for (size_t i = k * length; i < to; i++)
 				m[k] += series_g[i] / c[k];
 		}
-		for (size_t k = 0; k + 1 < groups; k++) {
-			double d = m[k + 1] - m[k];
-			v += (c[k] + c[k + 1]) / 2 * d * d / (1 / c[k] + 1 / c[k + 1]);
-			weight += (c[k] + c[k + 1]) / 2;
+		for (size_t k = 1; k + 1 < groups; k++) {
+			double slope = (m[k + 1] - m[k - 1]) / (at[k + 1] - at[k - 1]), d = m[k] - m[k - 1] - slope * (at[k] - at[k - 1]);
+			double right = (at[k] - at[k - 1]) / (at[k + 1] - at[k - 1]), left = 1 - right;
+			double share = (c[k - 1] + c[k] + c[k + 1]) / 3;
+			v += share * d * d / (1 / c[k] + left * left / c[k - 1] + right * right / c[k + 1]);
+			weight += share;
 		}
 		struct gns_meanvar mv;
 		cr_assert_eq(gns_meanvar_from_blocks(blocks, cut(blocks, size, 0, STEPS), &mv), 0);
 		cr_assert_eq(mv.method, GNS_VAR_BLOCKS);
-		/* t of 2 * 24^2 / 71 = 16.2 degrees of freedom is 2.1175 */
-		near(mv.v_g, v / weight / STEPS * pow(2.1175 / GNS_Z95, 2), 2e-4);
+		/* Student's t of 11.72 and of 12.10 degrees of freedom */
+		near(mv.v_g, v / weight / STEPS * pow((size == 1 ? 2.1847 : 2.1768) / GNS_Z95, 2), 2e-4);
 	}
 }
 
@@ -187,7 +190,7 @@ Test(meanvar, what_is_missing_is_said)
 	cr_assert_eq(gns_meanvar_from_blocks(blocks, 4, &mv), -ENODATA);
 	cr_assert(isnan(mv.s) && isnan(mv.v_s) && mv.method == GNS_VAR_NONE);
 	cr_assert_eq(gns_meanvar_from_blocks(NULL, 0, &mv), -ENODATA);
-	gns_block_add(&blocks[2], 7, 3, 4, 5, 6);
+	gns_block_add(&blocks[2], &(struct gns_measured){7, 3, 4, 5, 6}, 1);
 	cr_assert_eq(gns_noise_from_blocks(blocks, 4, GNS_Z95, &ratio, &mv), -ENODATA);
 	cr_assert(mv.s == 3 && mv.g2 == 4 && isnan(mv.v_g), "the mean of one step is known, its error is not");
 	cr_assert(isnan(ratio.value) && isnan(ratio.lo) && isnan(ratio.hi) && !ratio.resolved && ratio.count == 1);
@@ -201,7 +204,7 @@ Test(meanvar, drift_does_not_pass_for_noise)
 	struct gns_block block[1000];
 	for (int i = 0; i < 1000; i++) {
 		gns_block_clear(&block[i]);
-		gns_block_add(&block[i], i + 1, 100, exp(-3.0 * i / 1000), 1, 64);
+		gns_block_add(&block[i], &(struct gns_measured){i + 1, 100, exp(-3.0 * i / 1000), 1, 64}, 1);
 	}
 	struct gns_ratio ratio;
 	cr_assert_eq(gns_noise_from_blocks(block, 1000, GNS_Z95, &ratio, NULL), 0);
@@ -303,7 +306,7 @@ Test(bcrit, noiseless_run_by_brute_force)
 	for (int i = 0; i < 4000; i++) {
 		double b_noise = 100 + 900.0 * i / 4000, s = 7, g2 = s / b_noise;
 		gns_block_clear(&block[i]);
-		gns_block_add(&block[i], i + 1, s, g2, g2 + s / n, n);
+		gns_block_add(&block[i], &(struct gns_measured){i + 1, s, g2, g2 + s / n, n}, 1);
 		s_min += 1 / (1 + b_noise / n);
 		e_min += b_noise / (1 + b_noise / n);
 	}
@@ -321,7 +324,7 @@ Test(bcrit, steps_without_any_gradient_are_left_out)
 	for (int i = 0; i < 60; i++) {
 		gns_block_clear(&block[i]);
 		double g2 = i < 20 ? 0 : 1 + 0.1 * (i % 3), s = i < 20 ? 0 : 50;
-		gns_block_add(&block[i], i + 1, s, g2, g2 + s / 10, 10);
+		gns_block_add(&block[i], &(struct gns_measured){i + 1, s, g2, g2 + s / 10, 10}, 1);
 	}
 	struct gns_ratio r;
 	cr_assert_eq(gns_bcrit_from_blocks(block, 60, GNS_Z95, &r), 0);
@@ -338,7 +341,7 @@ Test(ema, weighted_sums_by_brute_force)
 		struct gns_ema ema;
 		gns_ema_init(&ema, half_life);
 		for (int n = 1; n <= 300; n++) {
-			gns_ema_add(&ema, series_s[n - 1], series_g[n - 1], 3, 5);
+			gns_ema_add(&ema, &(struct gns_measured){0, series_s[n - 1], series_g[n - 1], 3, 5}, 1);
 			struct gns_meanvar mv;
 			int rc = gns_ema_meanvar(&ema, &mv);
 			double w = 0, w2 = 0, s = 0, g = 0, dw = 0, dw2 = 0, dss = 0, dsg = 0;
@@ -380,16 +383,16 @@ Test(ema, half_life_means_half)
 {
 	struct gns_ema ema;
 	gns_ema_init(&ema, 10);
-	gns_ema_add(&ema, 1, 1, 1, 1);
+	gns_ema_add(&ema, &(struct gns_measured){0, 1, 1, 1, 1}, 1);
 	double first = ema.s;
 	for (int i = 0; i < 10; i++)
-		gns_ema_add(&ema, 0, 0, 0, 0);
+		gns_ema_add(&ema, &(struct gns_measured){0, 0, 0, 0, 0}, 1);
 	near(ema.s, first / 2, 1e-14);
 	struct gns_ratio r;
 	cr_assert_eq(gns_ema_noise(&ema, GNS_Z95, &r), 0);
 	cr_assert(r.count > 10 && r.count <= 11, "near the steps seen while few: %g", r.count);
 	gns_ema_init(&ema, 0);
-	gns_ema_add(&ema, 1, 1, 1, 1);
+	gns_ema_add(&ema, &(struct gns_measured){0, 1, 1, 1, 1}, 1);
 	struct gns_meanvar mv;
 	cr_assert_eq(gns_ema_meanvar(&ema, &mv), -EINVAL);
 	gns_ema_init(&ema, NAN);

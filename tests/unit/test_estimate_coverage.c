@@ -49,8 +49,8 @@ static struct truth simulate(struct sim_rng *rng, const struct run *run, struct 
 		sim_gaussian_step(rng, &step, &q_small, &q_big);
 		gns_two_batch(1, run->n, q_small, q_big, &s, &g2);
 		gns_block_clear(&block[t]);
-		gns_block_add(&block[t], t + 1, s, g2, q_big, run->n);
-		gns_ema_add(ema, s, g2, q_big, run->n);
+		gns_block_add(&block[t], &(struct gns_measured){t + 1, s, g2, q_big, run->n}, 1);
+		gns_ema_add(ema, &(struct gns_measured){0, s, g2, q_big, run->n}, 1);
 		sum_g += step.g2;
 		s_min += 1 / (1 + b_noise / run->n);
 		ema_g = beta * ema_g + step.g2;

@@ -41,7 +41,7 @@ static struct gns_ratio pooled(struct sim_rng *rng, sample_fn sample, int dims, 
 		gns_two_batch(1, n, q_small, q_big, &s, &g2);
 		if (t % 20 == 0)
 			gns_block_clear(&block[blocks++]);
-		gns_block_add(&block[blocks - 1], t + 1, s, g2, q_big, n);
+		gns_block_add(&block[blocks - 1], &(struct gns_measured){t + 1, s, g2, q_big, n}, 1);
 	}
 	struct gns_ratio ratio;
 	cr_assert_eq(gns_noise_from_blocks(block, (size_t)blocks, GNS_Z95, &ratio, NULL), 0);
@@ -232,7 +232,7 @@ static struct gns_ratio same_data(double scale, int ranks, struct gns_ratio *b_c
 			q_big += mean[k] * mean[k];
 		gns_two_batch(1, 32, q_small, q_big, &s, &g2);
 		gns_block_clear(&block[t]);
-		gns_block_add(&block[t], t + 1, s, g2, q_big, 32);
+		gns_block_add(&block[t], &(struct gns_measured){t + 1, s, g2, q_big, 32}, 1);
 	}
 	struct gns_ratio r;
 	cr_assert_eq(gns_noise_from_blocks(block, 60, GNS_Z95, &r, NULL), 0);
