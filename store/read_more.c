@@ -94,6 +94,7 @@ static int stretch_of(struct gns_store *store, struct gns_summary *out, int64_t 
 	gns_describe_window(store, (struct gns_window){ lo, hi }, &pooled.total, out);
 	out->run.steps = hi;
 	out->run.steps_measured = out->measured;
+	out->window = lo > 1 || hi < gns_sql_int(store, GNS_SQL_RUN_ROLLED, 0, "i", out->run.run_id) ? hi - lo + 1 : 0;
 	rc = gns_trend_of_window(store, out->run.run_id, (struct gns_window){ lo, hi }, &out->b_noise, &out->trend);
 	out->last_step_ns = (uint64_t)pooled.total.start_ns;
 	if (rc == 0)

@@ -34,8 +34,8 @@ static void write_run(struct page *page, const struct gns_model *m)
 	const struct gns_summary *s = &m->summary;
 	char a[600], b[48], c[48], d[48];
 	write_line(page, GNS_ROLE_STRONG, 0, "Measuring");
-	write_line(page, GNS_ROLE_TEXT, 2, "%s of %s steps measured, %s refused, %s lost",
-		   gns_text_number(a, 48, (double)s->run.steps_measured), gns_text_number(b, sizeof b, (double)s->run.steps),
+	write_line(page, GNS_ROLE_TEXT, 2, "%s of %s steps measured, %s skipped, %s lost",
+		   gns_text_number(a, 48, (double)s->measured), gns_text_number(b, sizeof b, (double)s->run.steps),
 		   gns_text_number(c, sizeof c, (double)s->steps_refused), gns_text_number(d, sizeof d, (double)s->dropped));
 	write_line(page, GNS_ROLE_TEXT, 2, "%s of %s weights measured in the last measured step; coverage %s",
 		   gns_text_number(a, 48, (double)s->params_measured), gns_text_number(b, sizeof b, (double)s->params),
@@ -68,7 +68,7 @@ static void write_store(struct page *page, const struct gns_model *m)
 		write_line(page, GNS_ROLE_TEXT, 2, "last step %s ago%s",
 			   gns_say_seconds(lag, sizeof lag, (double)(m->now_ns - m->summary.last_step_ns) / 1e9),
 			   m->control_known ? "; P pauses measuring, e measures every K-th step"
-					    : ", not on this machine or not yours: P and e do nothing");
+					    : "; the trainer is not on this machine or not yours: P and e do nothing");
 }
 
 static void write_gpu(struct page *page, const struct gns_gpu *gpu)

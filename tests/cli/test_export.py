@@ -239,9 +239,11 @@ def tensorboard_events():
         (file,) = os.listdir(where)
         contains(file, ".tfevents.", "name of the file")
         found = scalars(os.path.join(where, file))
-        for tag, sql in (("gnscope/b_noise", "select step, b_noise from b_noise where run_id=%d and b_noise is not null order by 1"),
-                         ("gnscope/b_noise_low", "select step, lo from b_noise where run_id=%d and lo is not null order by 1"),
-                         ("gnscope/b_noise_high", "select step, hi from b_noise where run_id=%d and hi is not null order by 1"),
+        for tag, sql in (("gnscope/b_noise", "select noise_step, b_noise from run where run_id=%d"),
+                         ("gnscope/b_noise_low", "select noise_step, b_noise_lo from run where run_id=%d"),
+                         ("gnscope/recent_b_noise_500", "select step, b_noise from b_noise where run_id=%d and b_noise is not null order by 1"),
+                         ("gnscope/recent_b_noise_500_low", "select step, lo from b_noise where run_id=%d and lo is not null order by 1"),
+                         ("gnscope/recent_b_noise_500_high", "select step, hi from b_noise where run_id=%d and hi is not null order by 1"),
                          ("gnscope/b_crit", "select step, b_crit from b_noise where run_id=%d and b_crit is not null order by 1"),
                          ("gnscope/loss", "select step, avg(loss) from step where run_id=%d and loss is not null group by 1 order by 1"),
                          ("gnscope/batch", "select step, sum(samples) from step where run_id=%d group by 1 order by 1"),
