@@ -125,9 +125,8 @@ static void basis(const struct gns_summary *s)
 {
 	char a[128], b[128], line[600];
 	int n;
-	if (s->window > 0)
-		n = snprintf(line, sizeof line, "%" PRId64 " measured of the last %" PRId64 " (of %" PRId64 ")", s->measured,
-			     s->window < s->run.steps ? s->window : s->run.steps, s->run.steps);
+	if (s->window > 0 && s->window < s->run.steps)
+		n = snprintf(line, sizeof line, "%" PRId64 " measured of the last %" PRId64 " (of %" PRId64 ")", s->measured, s->window, s->run.steps);
 	else
 		n = snprintf(line, sizeof line, "%" PRId64 " of %" PRId64 " measured", s->measured, s->run.steps);
 	if (s->steps_refused > 0)

@@ -250,7 +250,7 @@ char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, con
 	else if (processes == 0 && switched_off())
 		snprintf(dst, size, "nothing was measured: GNSCOPE_OFF is set");
 	else if (processes == 0)
-		snprintf(dst, size, "nothing was measured: no matrix product was seen in any process of the command");
+		snprintf(dst, size, "nothing was measured: this command did not train (no optimizer step, no BLAS call seen).");
 	else
 		snprintf(dst, size, "nothing was measured: no training step was recognised%s", reason);
 	return dst;
@@ -283,21 +283,23 @@ static void line_run(FILE *out, const struct gns_summary *s)
 	fputc('\n', out);
 }
 
+/* Only where there is something to know. */
 static void line_losses(FILE *out, const struct gns_summary *s, const char *trouble)
 {
 	char safe[512];
-	if (s->dropped > 0)
-		fprintf(out, "gnscope: dropped %" PRId64 " steps", s->dropped);
-	else
-		/* What could not be written includes the count of what was dropped. */
-		fputs(trouble[0] ? "gnscope: not all was stored" : "gnscope: dropped nothing", out);
-	if (trouble[0])
-		fprintf(out, "; %s", gns_text_safe(safe, sizeof safe, trouble));
-	if (s->n_warnings)
-		fputs("; warnings:", out);
+	const char *gap = "gnscope: ";
+	if (s->dropped > 0) {
+		fprintf(out, "%s%" PRId64 " step%s lost", gap, s->dropped, s->dropped == 1 ? " was" : "s were");
+		gap = "; ";
+	}
+	if (trouble[0]) { /* what could not be written includes the count of lost steps */
+		fprintf(out, "%snot all was stored: %s", gap, gns_text_safe(safe, sizeof safe, trouble));
+		gap = "; ";
+	}
 	for (size_t i = 0; i < s->n_warnings; i++)
-		fprintf(out, "%s %s", i ? "," : "", gns_text_safe(safe, sizeof safe, s->warnings[i].name));
-	fputc('\n', out);
+		fprintf(out, "%s%s%s", i ? ", " : gap, i ? "" : "warnings: ", gns_text_safe(safe, sizeof safe, s->warnings[i].name));
+	if (s->dropped > 0 || trouble[0] || s->n_warnings)
+		fputc('\n', out);
 }
 
 const char *gns_words_next(const struct gns_summary *s)

@@ -12,7 +12,8 @@ char *gns_words_verdict(char *dst, size_t size, struct gns_store *store, const s
 const char *gns_words_reason(char *dst, size_t size, const char *name);
 /* Why a run has no estimate: from its steps, its counters and the processes that were seen (-1: not known). */
 char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, const struct gns_summary *summary, int processes);
-/* What `gnscope run` prints at its end: five lines, one more where the program has several optimizers, each beginning with "gnscope: ". `trouble` may be "". */
+/* What `gnscope run` prints at its end: four lines, one more where the program has several
+ * optimizers and one where steps were lost or there are warnings, each beginning with "gnscope: ". `trouble` may be "". */
 void gns_words_closing(FILE *out, struct gns_store *store, const struct gns_summary *summary, int processes, const char *trouble);
 /* "run 2 (gan.2, SGD): B_noise 1,202 samples [1,186 to 1,218]; run 3 ...": the program's other optimizers; "" when there is none. */
 char *gns_words_others(char *dst, size_t size, struct gns_store *store, int64_t run_id);

@@ -24,6 +24,12 @@ bool gns_verdict_is_class(enum gns_batch_verdict verdict)
 	return verdict == GNS_BATCH_SMALL || verdict == GNS_BATCH_OK || verdict == GNS_BATCH_LARGE;
 }
 
+/* Of a window that leaves some of the run out. */
+static bool is_part(const struct gns_summary *s)
+{
+	return s->window > 0 && s->window < s->run.steps;
+}
+
 static bool is_settling(const struct gns_summary *s)
 {
 	return s->trend.moving && s->measured < GNS_VERDICT_SETTLED;
@@ -123,7 +129,7 @@ static void say_trend(struct line *line, const struct gns_summary *s)
 	if (s->trend.direction != GNS_RISING && s->trend.direction != GNS_FALLING)
 		return;
 	say(line, " B_noise is %s: %s in the last tenth of %s, %s in the tenth before.", gns_direction_names[s->trend.direction],
-	    gns_text_number(last, sizeof last, s->trend.last.value), s->window > 0 ? "these steps" : "the run",
+	    gns_text_number(last, sizeof last, s->trend.last.value), is_part(s) ? "these steps" : "the run",
 	    gns_text_number(before, sizeof before, s->trend.before.value));
 }
 
@@ -146,7 +152,7 @@ static void say_too_early(struct line *line, const struct gns_summary *s)
 	gns_text_number(steps, sizeof steps, (double)s->run.steps);
 	if (s->measured < 1)
 		say(line, "No steps measured yet.");
-	else if (s->measured < GNS_VERDICT_STEPS && s->window > 0)
+	else if (s->measured < GNS_VERDICT_STEPS && is_part(s))
 		say(line, "Too early for a verdict: %s of the last %s steps were measured, %d are needed. Use a longer window.", measured,
 		    gns_text_number(value, sizeof value, (double)s->window), GNS_VERDICT_STEPS);
 	else if (s->measured < GNS_VERDICT_STEPS)
