@@ -104,14 +104,14 @@ static void head(const struct gns_summary *s)
 
 static void numbers(const struct gns_summary *s)
 {
-	char unit[32], a[128], b[64], line[400];
+	char unit[32], a[128], b[128], line[400];
 	gns_text_safe(unit, sizeof unit, s->sample_unit);
 	field("B_noise", gns_text_ratio(a, sizeof a, &s->b_noise, unit));
 	field("B_crit", gns_text_ratio(a, sizeof a, &s->b_crit, unit));
 	if (s->trend.direction != GNS_DIRECTION_UNKNOWN) {
 		snprintf(line, sizeof line, "%s: B_noise %s in the last tenth of the steps, %s in the tenth before",
-			 gns_direction_names[s->trend.direction], gns_text_number(a, sizeof a, s->trend.last.value),
-			 gns_text_number(b, sizeof b, s->trend.before.value));
+			 gns_direction_names[s->trend.direction], gns_text_ratio(a, sizeof a, &s->trend.last, ""),
+			 gns_text_ratio(b, sizeof b, &s->trend.before, ""));
 		field("trend", line);
 	}
 	snprintf(line, sizeof line, "%s a step, the usual one", gns_words_quantity(a, sizeof a, s->samples_per_step, unit));

@@ -70,6 +70,14 @@ __attribute__((format(printf, 2, 3))) static void say(struct line *line, const c
 	line->at += n > 0 ? (size_t)n : 0;
 }
 
+static char *value_or_bound(char dst[64], const struct gns_ratio *ratio)
+{
+	char number[48];
+	snprintf(dst, 64, "%s%s", ratio->resolved ? "" : "at least ",
+		 gns_text_number(number, sizeof number, ratio->resolved ? ratio->value : ratio->lo));
+	return dst;
+}
+
 static char *rough(char dst[48], double value)
 {
 	if (value < 99.5)
@@ -125,12 +133,12 @@ static void say_other_batch(struct line *line, const struct gns_summary *s, cons
 
 static void say_trend(struct line *line, const struct gns_summary *s)
 {
-	char last[48], before[48];
+	char last[64], before[64];
 	if (s->trend.direction != GNS_RISING && s->trend.direction != GNS_FALLING)
 		return;
 	say(line, " B_noise is %s: %s in the last tenth of %s, %s in the tenth before.", gns_direction_names[s->trend.direction],
-	    gns_text_number(last, sizeof last, s->trend.last.value), is_part(s) ? "these steps" : "the run",
-	    gns_text_number(before, sizeof before, s->trend.before.value));
+	    value_or_bound(last, &s->trend.last), is_part(s) ? "these steps" : "the run",
+	    value_or_bound(before, &s->trend.before));
 }
 
 static void say_class(struct line *line, const struct gns_summary *s, enum gns_batch_verdict verdict, const struct gns_interval *time)
@@ -146,7 +154,7 @@ static void say_class(struct line *line, const struct gns_summary *s, enum gns_b
 
 static void say_too_early(struct line *line, const struct gns_summary *s)
 {
-	char measured[48], steps[48], value[48];
+	char measured[48], steps[48], value[64];
 	bool running = strcmp(s->run.status, "running") == 0;
 	gns_text_number(measured, sizeof measured, (double)s->measured);
 	gns_text_number(steps, sizeof steps, (double)s->run.steps);
@@ -166,7 +174,7 @@ static void say_too_early(struct line *line, const struct gns_summary *s)
 	else
 		say(line, "Too early for a verdict: B_noise is still %s, %s in the last tenth of the steps against %s over all. It is given once "
 		    "B_noise settles or %d steps are measured; now %s.", gns_direction_names[s->trend.direction],
-		    gns_text_number(value, sizeof value, s->trend.last.value), gns_text_number(steps, sizeof steps, s->b_noise.value),
+		    value_or_bound(value, &s->trend.last), gns_text_number(steps, sizeof steps, s->b_noise.value),
 		    GNS_VERDICT_SETTLED, measured);
 }
 

@@ -187,8 +187,13 @@ Test(trend, the_difference_and_not_the_overlap_decides)
 	cr_expect_eq(direction(known(105.1, 102.1, 999), known(100, 0, 104)), GNS_RISING);
 	cr_expect_eq(direction(known(104.9, 101.9, 999), known(100, 0, 104)), GNS_STEADY);
 	struct gns_ratio open = {NAN, 500, NAN, false, 50};
+	cr_expect_eq(direction(open, known(100, 90, 110)), GNS_RISING, "at least 500");
+	cr_expect_eq(direction(open, known(400, 300, 501)), GNS_DIRECTION_UNKNOWN);
+	cr_expect_eq(direction(known(100, 90, 110), open), GNS_FALLING);
+	cr_expect_eq(direction(known(400, 300, 501), open), GNS_DIRECTION_UNKNOWN);
+	cr_expect_eq(direction(open, open), GNS_DIRECTION_UNKNOWN);
+	open.lo = NAN;
 	cr_expect_eq(direction(open, known(100, 90, 110)), GNS_DIRECTION_UNKNOWN);
-	cr_expect_eq(direction(known(100, 90, 110), open), GNS_DIRECTION_UNKNOWN);
 }
 
 Test(trend, moving_is_outside_of_the_whole_interval_and_significant)
@@ -200,6 +205,10 @@ Test(trend, moving_is_outside_of_the_whole_interval_and_significant)
 	cr_expect_eq(gns_trend_of(&last, &before, &whole).direction, GNS_RISING);
 	last = known(121, 90, 150);
 	cr_expect(!gns_trend_of(&last, &before, &whole).moving, "not significant");
+	last = (struct gns_ratio){NAN, 121, NAN, false, 50};
+	cr_expect(gns_trend_of(&last, &before, &whole).moving, "at least 121");
+	last.lo = 119;
+	cr_expect(!gns_trend_of(&last, &before, &whole).moving, "at least 119 may be within");
 	last = known(121, 118, 124);
 	last.count = 9;
 	cr_expect_eq(gns_trend_of(&last, &before, &whole).direction, GNS_DIRECTION_UNKNOWN, "too few steps");
