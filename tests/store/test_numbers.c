@@ -261,19 +261,21 @@ static void summaries_equal(const struct gns_summary *a, const struct gns_summar
 	near(b->mv.s, a->mv.s, 1e-12, "s");
 	near(b->mv.g2, a->mv.g2, 1e-12, "g2");
 	near(b->b_noise.lo, a->b_noise.lo, 1e-9, "lo");
-	near(b->b_noise.hi, a->b_noise.hi, 1e-9, "hi");
+	if (a->b_noise.resolved)
+		near(b->b_noise.hi, a->b_noise.hi, 1e-9, "hi");
 	near(b->b_crit.value, a->b_crit.value, 1e-9, "b_crit");
 	cr_expect_eq(a->b_noise.count, b->b_noise.count);
 	near(b->step_ms, a->step_ms, 1e-12, "ms");
 	near(b->loss, a->loss, 0, "loss");
 }
 
-Test(numbers, a_writer_that_starts_again_changes_nothing)
+static void starts_again(int64_t every)
 {
 	struct gns_generate o = GNS_GENERATE_DEFAULT;
 	o.steps = 2500;
+	o.every = every;
 	struct gns_summary whole = summary(generate(&o), 0);
-	double live = query(db, "SELECT b_noise FROM estimate WHERE step=2500 AND half_life=500");
+	double live = query(db, "SELECT s / g2 FROM estimate WHERE half_life=500 ORDER BY step DESC LIMIT 1");
 	double blocks = query(db, "SELECT sum(s) FROM rollup_param");
 	gns_store_close(store);
 	snprintf(db, sizeof db, "%s/parts.db", folder);
@@ -321,8 +323,24 @@ Test(numbers, a_writer_that_starts_again_changes_nothing)
 	struct gns_summary parts = summary(id, 0);
 	summaries_equal(&whole, &parts);
 	cr_expect_eq(parts.run.steps, 2500);
-	near(query(db, "SELECT b_noise FROM estimate WHERE step=2500 AND half_life=500"), live, 1e-9, "live estimate");
+	near(query(db, "SELECT s / g2 FROM estimate WHERE half_life=500 ORDER BY step DESC LIMIT 1"), live, 1e-9, "live estimate");
 	near(query(db, "SELECT sum(s) FROM rollup_param"), blocks, 1e-12, "blocks of weights");
+}
+
+Test(numbers, a_writer_that_starts_again_changes_nothing)
+{
+	starts_again(1);
+}
+
+/* The weight of a step is known to one writer and its successor is measured by the next. */
+Test(numbers, a_writer_that_starts_again_between_measured_steps_changes_nothing)
+{
+	starts_again(7);
+}
+
+Test(numbers, a_writer_that_starts_again_far_between_measured_steps_changes_nothing)
+{
+	starts_again(119);
 }
 
 Test(numbers, thinning_loses_no_sum)
