@@ -12,8 +12,8 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The mode, of equally frequent ones the largest: the last batch of an epoch is smaller. Where hardly any two are alike, as in
- * batches of so many tokens, the median. */
+/* The mode, of equally frequent ones the largest: the last batch of an epoch is smaller. Where hardly any two are
+ * alike, as in batches of so many tokens, the median. */
 static double most_frequent(double *values, size_t n)
 {
 	double best = NAN;

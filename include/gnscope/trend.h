@@ -10,11 +10,12 @@ enum gns_direction { GNS_DIRECTION_UNKNOWN = 0, GNS_RISING, GNS_STEADY, GNS_FALL
 /* "", "rising", "steady", "falling": the JSON key `trend`, null when unknown. */
 extern const char *const gns_direction_names[4];
 
-/* Rising or falling where the 95% interval of the difference excludes 0, else steady. The interval of the difference comes from
- * the limits of the two independent estimates (Zou and Donner 2008, "MOVER"), so that it is as lopsided as they are:
+/* Rising or falling where the 95% interval of the difference excludes 0, else steady. The interval of the difference
+ * comes from the limits of the two independent estimates (Zou and Donner 2008, "MOVER"), so that it is as lopsided
+ * as they are:
  *   L = (x - y) - sqrt((x - lo_x)^2 + (hi_y - y)^2),  U = (x - y) + sqrt((hi_x - x)^2 + (y - lo_y)^2).
- * Where one is unresolved with a lower limit: rising when that of the last lies above the other's interval, falling when that of the
- * one before does; else unknown. */
+ * Where one is unresolved with a lower limit: rising when that of the last lies above the other's interval, falling
+ * when that of the one before does; else unknown. */
 enum gns_direction gns_direction_of(const struct gns_ratio *last, const struct gns_ratio *before);
 
 struct gns_trend {
