@@ -57,6 +57,8 @@ double gns_verdict_other_batch(const struct gns_summary *s)
 
 /* ---- words ---- */
 
+#define EARLY "Too early for a verdict: "
+
 struct line { char *dst; size_t size, at; };
 
 __attribute__((format(printf, 2, 3))) static void say(struct line *line, const char *fmt, ...)
@@ -98,7 +100,8 @@ static char *change(char dst[48], double factor)
 static void say_classes(struct line *line, const struct gns_summary *s, enum gns_batch_verdict verdict)
 {
 	static const char *const words[] = {"", "SMALL", "OK", "LARGE"};
-	int from = class_of(s->samples_per_step, s->b_crit.hi), to = class_of(s->samples_per_step, fmax(s->b_crit.lo, 0));
+	int from = class_of(s->samples_per_step, s->b_crit.hi);
+	int to = class_of(s->samples_per_step, fmax(s->b_crit.lo, 0));
 	if (from == to)
 		say(line, "%s", words[verdict]);
 	else if (to - from == 1)
@@ -136,12 +139,13 @@ static void say_trend(struct line *line, const struct gns_summary *s)
 	char last[64], before[64];
 	if (s->trend.direction != GNS_RISING && s->trend.direction != GNS_FALLING)
 		return;
-	say(line, " B_noise is %s: %s in the last tenth of %s, %s in the tenth before.", gns_direction_names[s->trend.direction],
-	    value_or_bound(last, &s->trend.last), is_part(s) ? "these steps" : "the run",
+	say(line, " B_noise is %s: %s in the last tenth of %s, %s in the tenth before.",
+	    gns_direction_names[s->trend.direction], value_or_bound(last, &s->trend.last), is_part(s) ? "these steps" : "the run",
 	    value_or_bound(before, &s->trend.before));
 }
 
-static void say_class(struct line *line, const struct gns_summary *s, enum gns_batch_verdict verdict, const struct gns_interval *time)
+static void say_class(struct line *line, const struct gns_summary *s, enum gns_batch_verdict verdict,
+		      const struct gns_interval *time)
 {
 	char batch[48], times[48], crit[48], interval[120];
 	say(line, "Batch %s is ", gns_text_number(batch, sizeof batch, s->samples_per_step));
@@ -161,19 +165,19 @@ static void say_too_early(struct line *line, const struct gns_summary *s)
 	if (s->measured < 1)
 		say(line, "No steps measured yet.");
 	else if (s->measured < GNS_VERDICT_STEPS && is_part(s))
-		say(line, "Too early for a verdict: %s of the last %s steps were measured, %d are needed. Use a longer window.", measured,
+		say(line, EARLY "%s of the last %s steps were measured, %d are needed. Use a longer window.", measured,
 		    gns_text_number(value, sizeof value, (double)s->window), GNS_VERDICT_STEPS);
 	else if (s->measured < GNS_VERDICT_STEPS)
-		say(line, "Too early for a verdict: %s of %s steps were measured, %d are needed.%s", measured, steps, GNS_VERDICT_STEPS,
+		say(line, EARLY "%s of %s steps were measured, %d are needed.%s", measured, steps, GNS_VERDICT_STEPS,
 		    running ? "" : " Run longer, or with --every 1.");
 	else if (s->coverage < GNS_VERDICT_COVERAGE)
-		say(line, "Too early for a verdict: only %.2g%% of the parameters are measured, %.0f%% are needed. `gnscope show --layers` lists the "
-		    "others.", 100 * s->coverage, 100 * GNS_VERDICT_COVERAGE);
+		say(line, EARLY "only %.2g%% of the parameters are measured, %.0f%% are needed. `gnscope show --layers` "
+		    "lists the others.", 100 * s->coverage, 100 * GNS_VERDICT_COVERAGE);
 	else if (s->starting)
-		say(line, "Too early for a verdict: the run is still starting up.");
+		say(line, EARLY "the run is still starting up.");
 	else
-		say(line, "Too early for a verdict: B_noise is still %s, %s in the last tenth of the steps against %s over all. It is given once "
-		    "B_noise settles or %d steps are measured; now %s.", gns_direction_names[s->trend.direction],
+		say(line, EARLY "B_noise is still %s, %s in the last tenth of the steps against %s over all. It is given "
+		    "once B_noise settles or %d steps are measured; now %s.", gns_direction_names[s->trend.direction],
 		    value_or_bound(value, &s->trend.last), gns_text_number(steps, sizeof steps, s->b_noise.value),
 		    GNS_VERDICT_SETTLED, measured);
 }
@@ -190,7 +194,8 @@ static void say_unresolved(struct line *line, const struct gns_summary *s, const
 		say(line, "Unresolved: %s >= %s %s.", name, gns_text_number(number, sizeof number, ratio->lo), unit);
 	else
 		say(line, "Unresolved: %s has no limits yet.", name);
-	say(line, " %s measured steps are not enough to tell: measure more.", gns_text_number(measured, sizeof measured, (double)s->measured));
+	gns_text_number(measured, sizeof measured, (double)s->measured);
+	say(line, " %s measured steps are not enough to tell: measure more.", measured);
 }
 
 char *gns_text_verdict(char *dst, size_t size, const struct gns_summary *s, const struct gns_interval *time)
