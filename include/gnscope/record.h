@@ -71,10 +71,11 @@ enum gns_left_out { /* param.left_out; the words in the database are those of GN
 			     "unused", "checkpoint", "samples" }
 
 /* Flags of a step. A measured step has GRAD records; a refused one was to be measured but could not be
- * (GNS_REC_COUNTER says why); neither: not chosen for measuring. */
+ * (GNS_REC_COUNTER says why); neither: not chosen for measuring. A start-up step, which may be either or neither: overhead_ns
+ * is what it took to get in (loading a collector, finding the weights), and its duration says nothing of the other steps. */
 #define GNS_STEP_MEASURED 1u
 #define GNS_STEP_REFUSED 2u
-#define GNS_STEP_STARTUP 4u /* overhead_ns is what it took to get in; dur_ns says nothing of other steps */
+#define GNS_STEP_STARTUP 4u
 
 struct gns_rec_proc {
 	uint32_t pid;
@@ -145,7 +146,7 @@ struct gns_rec_step {
 	uint32_t micro_steps;
 	uint32_t flags;       /* GNS_STEP_* */
 	uint32_t params;      /* weights measured in this step */
-	uint32_t every;       /* interval in force */
+	uint32_t every;       /* interval in force, rounded: one step in so many is measured */
 	double lr;            /* learning rate of the optimizer's first group, NaN unknown */
 };
 

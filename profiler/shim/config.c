@@ -66,6 +66,28 @@ static int32_t launched(const char *const *names, int32_t fallback)
 	return fallback;
 }
 
+static uint64_t hash(uint64_t h, const char *text)
+{
+	for (; text && *text; text++)
+		h = (h ^ (unsigned char)*text) * 0x100000001b3ull;
+	return h * 0x9e3779b97f4a7c15ull ^ h >> 29;
+}
+
+/* Of the launcher's names of the job. */
+static uint64_t job_hash(bool *named)
+{
+	static const char *const jobs[] = { "TORCHELASTIC_RUN_ID", "MASTER_PORT", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid",
+					    "SLURM_JOB_ID", "SLURM_STEP_ID", NULL };
+	uint64_t h = 0xcbf29ce484222325ull;
+	*named = false;
+	for (const char *const *job = jobs; *job; job++) {
+		const char *text = setting(*job);
+		*named |= text != NULL;
+		h = hash(h, text);
+	}
+	return h;
+}
+
 void gns_config_read(struct gns_config *c)
 {
 	static const char *const ranks[] = { "RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", NULL };
@@ -94,27 +116,14 @@ void gns_config_read(struct gns_config *c)
 	c->session = setting("GNSCOPE_SESSION");
 	c->rank = launched(ranks, 0);
 	c->world = launched(worlds, 1);
-}
-
-static uint64_t hash(uint64_t h, const char *text)
-{
-	for (; text && *text; text++)
-		h = (h ^ (unsigned char)*text) * 0x100000001b3ull;
-	return h * 0x9e3779b97f4a7c15ull ^ h >> 29;
+	c->job = job_hash(&(bool){ false });
 }
 
 void gns_config_session_name(char *buf, size_t size)
 {
-	static const char *const jobs[] = { "TORCHELASTIC_RUN_ID", "MASTER_PORT", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid",
-					    "SLURM_JOB_ID", "SLURM_STEP_ID", NULL };
-	uint64_t h = 0xcbf29ce484222325ull;
-	bool any = false;
-	for (const char *const *job = jobs; *job; job++) {
-		const char *text = setting(*job);
-		any |= text != NULL;
-		h = hash(h, text);
-	}
-	if (any)
+	bool named;
+	uint64_t h = job_hash(&named);
+	if (named)
 		snprintf(buf, size, "/gnscope-%u-j%016llx", (unsigned)getuid(), (unsigned long long)h);
 	else
 		snprintf(buf, size, "/gnscope-%u-p%u", (unsigned)getuid(), (unsigned)getpid());

@@ -2,7 +2,7 @@
  *
  *   GNSCOPE_SAMPLES=N   samples in one micro-step of one process (default: unknown, a row counts as a sample)
  *   GNSCOPE_EVERY=K     measure every K-th step
- *   GNSCOPE_BUDGET=PCT  or keep the shim's own cost under PCT percent of the time (default 1)
+ *   GNSCOPE_BUDGET=PCT  or keep the shim's own cost near PCT percent of the time (default 1; steps.h)
  *   GNSCOPE_PROBES=N    sign probes of a sketch, a multiple of 8 up to 32 (default 8)
  *   GNSCOPE_SESSION     shared memory of a recorder that runs already (set by `gnscope run`)
  *   GNSCOPE_STORE, GNSCOPE_NAME   handed to the recorder that the shim starts
@@ -29,6 +29,7 @@ struct gns_config {
 	double budget_pct;
 	const char *session; /* NULL: none given */
 	int32_t rank, world;
+	uint64_t job;        /* seed of the plan of measured steps: hash of the launcher's names for the job, so the same in all its ranks */
 	char bad[72];        /* the first setting that was ignored, "" none */
 };
 

@@ -71,10 +71,25 @@ static void on_weight(const struct gns_verdict *v, const struct gns_product *p)
 {
 	const struct gns_weight *w = &gns_core.roles.weights[v->weight[0]];
 	if (v->role == GNS_ROLE_FORWARD)
-		gns_measure_weight(gns_core.measure, w, gns_core.steps.measured ? v->input : 0);
-	else if (gns_core.steps.measured)
+		gns_measure_weight(gns_core.measure, w, v->input);
+	else
 		/* The operand that is not the weight is dY. */
 		gns_measure_settle(gns_core.measure, p->left.data == w->key.data ? p->right.data : p->left.data, w->id);
+}
+
+/* Of an unmeasured step nobody asks what its products were, only where they run. */
+static void keep(struct gns_call *call, const struct gns_product *p, uint32_t role)
+{
+	if (call->n_products++)
+		return;
+	call->role = role;
+	call->measured = atomic_load_explicit(&gns_core.measured, memory_order_relaxed);
+	if (call->measured) {
+		call->product = *p;
+	} else {
+		call->product.device = p->device;
+		call->product.stream = p->stream;
+	}
 }
 
 void gns_core_before(struct gns_call *call, const struct gns_product *product)
@@ -85,10 +100,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 	if (product->device)
 		gns_cupti_stream(product->device, product->stream, false);
 	if (atomic_load_explicit(&gns_core.aside, memory_order_relaxed)) {
-		if (!call->n_products++) {
-			call->product = *product;
-			call->role = atomic_load_explicit(&gns_core.part, memory_order_relaxed);
-		}
+		keep(call, product, atomic_load_explicit(&gns_core.part, memory_order_relaxed));
 		return;
 	}
 	if (product->device) {
@@ -96,15 +108,15 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 		return;
 	}
 	if (gns_products_device_won()) { /* the weights are on a device */
-		if (!call->n_products++)
-			call->product = *product;
+		keep(call, product, call->role);
 		return;
 	}
 	unsigned fpu = gns_fpu_begin();
 	pthread_mutex_lock(&gns_core.lock);
 	gns_roles_see(&gns_core.roles, product, &v);
 	atomic_store_explicit(&gns_core.learning, gns_core.roles.learning, memory_order_relaxed);
-	gns_stepping_note_time(&v);
+	if (v.forward_after_backward)
+		gns_stepping_note_time();
 	if (v.boundary) {
 		/* Rare and dear: timed for itself, not by sample. */
 		call->scale = 1;
@@ -113,7 +125,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 		gns_stepping_boundary(&v);
 	}
 	count(product, &v);
-	if (v.role == GNS_ROLE_FORWARD || v.role == GNS_ROLE_DGRAD)
+	if (gns_core.steps.measured && (v.role == GNS_ROLE_FORWARD || v.role == GNS_ROLE_DGRAD))
 		on_weight(&v, product);
 	if (v.role == GNS_ROLE_WGRAD && gns_core.steps.step) {
 		call->n_wgrads++;
@@ -128,10 +140,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 	}
 	pthread_mutex_unlock(&gns_core.lock);
 	gns_fpu_end(fpu);
-	if (!call->n_products++) {
-		call->product = *product;
-		call->role = v.role;
-	}
+	keep(call, product, v.role);
 }
 
 void gns_core_calling(struct gns_call *call)
@@ -141,7 +150,7 @@ void gns_core_calling(struct gns_call *call)
 		call->entered_ns += turn_ns;
 	if (call->n_products && call->product.device)
 		gns_products_device_calling(call);
-	call->measured = call->n_products && atomic_load_explicit(&gns_core.measured, memory_order_relaxed);
+	call->measured &= atomic_load_explicit(&gns_core.measured, memory_order_relaxed);
 	if (call->measured || call->scale)
 		call->called_ns = gns_now();
 	errno = call->saved_errno;

@@ -73,7 +73,6 @@ int gns_feed_stream(struct gns_feed *feed, const char *optimizer, const struct g
 	s->clock.began_ns = stream ? gns_now() : feed->began_ns;
 	s->clock.began_real_ns = stream ? gns_realtime() : feed->began_real_ns;
 	s->scale = 1;
-	s->first = true;
 	begin_step(feed, s, config, control, stream == 0 && feed->first_step ? feed->first_step : 1);
 	gns_feed_setting(feed, stream, "optimizer", (double)NAN, optimizer);
 	return stream;

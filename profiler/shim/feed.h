@@ -58,7 +58,6 @@ struct gns_feed_setting {
 struct gns_feed_stream {
 	struct gns_steps clock;
 	double loss, scale;         /* the gradients are `scale` times those of the loss */
-	bool first;                 /* the step in progress is the first */
 	bool any_loss, touched;     /* a loss was told; a backward pass has begun in this step */
 	bool marked, marked_before; /* the trainer has marked a loss of this step, of the last */
 	uint32_t n_settings;

@@ -518,13 +518,14 @@ static struct gns_feed_report close_step(uint32_t stream, uint32_t micro_steps, 
 	struct gns_feed *feed = gns_core.feed;
 	struct gns_steps *clock = &feed->stream[stream].clock;
 	struct gns_feed_report report = { .micro_steps = micro_steps, .lr = lr, .samples = gns_core.measure->samples };
+	report.step.flags = clock->startup ? GNS_STEP_STARTUP : 0;
 	if (feed->stream[stream].sets.n)
 		finish_sets(feed, stream);
 	if (clock->measured) {
 		enum gns_refusal why = gns_feed_close(feed, stream, &report.n, &report.measured);
 		if (why)
 			gns_core.refused[why]++;
-		report.step.flags = why ? GNS_STEP_REFUSED : report.measured ? GNS_STEP_MEASURED : 0;
+		report.step.flags |= why ? GNS_STEP_REFUSED : report.measured ? GNS_STEP_MEASURED : 0;
 	}
 	clock->overhead_ns += feed->pool_ns + atomic_exchange_explicit(&unmeasured_ns, 0, memory_order_relaxed);
 	feed->pool_ns = 0;
@@ -532,11 +533,7 @@ static struct gns_feed_report close_step(uint32_t stream, uint32_t micro_steps, 
 	report.step.start_ns = clock->began_real_ns;
 	report.step.overhead_ns = clock->overhead_ns;
 	report.step.every = clock->interval;
-	/* What it took to get in is in the first step, and whatever the trainer did before it began: neither says a thing about the others. */
-	report.step.dur_ns = gns_steps_close(clock, now, gns_realtime(), feed->stream[stream].first);
-	if (feed->stream[stream].first)
-		clock->wall.n = 0;
-	feed->stream[stream].first = false;
+	report.step.dur_ns = gns_steps_close(clock, now, gns_realtime());
 	return report;
 }
 

@@ -213,10 +213,10 @@ void gns_late_settle(struct gns_late *late, struct gns_record *(*at)(struct gns_
 			if (at(late, first + i)->kind == GNS_REC_GRAD)
 				at(late, first + i)->kind = GNS_REC_NONE;
 		late->counts.not_finite++;
-		step->flags = GNS_STEP_REFUSED;
+		step->flags = gns_publish_outcome(step->flags, GNS_STEP_REFUSED);
 		grads = 0;
 	} else if (!grads) {
-		step->flags = 0;
+		step->flags = gns_publish_outcome(step->flags, 0);
 	}
 	step->params = grads;
 }
@@ -392,7 +392,7 @@ static void refuse(struct gns_publish *p)
 	for (uint32_t i = 0; i < p->staged; i++) {
 		struct gns_record *r = &p->stage[i];
 		if (r->kind == GNS_REC_STEP && r->u.step.flags & GNS_STEP_MEASURED) {
-			r->u.step.flags = GNS_STEP_REFUSED;
+			r->u.step.flags = gns_publish_outcome(r->u.step.flags, GNS_STEP_REFUSED);
 			r->u.step.params = 0;
 		}
 		if (r->kind != GNS_REC_NONE && r->kind != GNS_REC_GRAD)

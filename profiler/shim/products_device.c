@@ -248,7 +248,8 @@ static void follow(struct gns_products_device *d, struct gns_call *call, const s
 {
 	struct gns_verdict v;
 	gns_roles_follow(&gns_core.roles, p, &v);
-	gns_stepping_note_time(&v);
+	if (v.forward_after_backward)
+		gns_stepping_note_time();
 	if (v.boundary) {
 		gns_core.roles.adopted = false;
 		call->scale = 1;
@@ -340,8 +341,10 @@ void gns_products_device_before(struct gns_call *call, const struct gns_product 
 		see(d, call, product, capturing);
 	pthread_mutex_unlock(&gns_core.lock);
 	gns_fpu_end(fpu);
-	if (!call->n_products++)
+	if (!call->n_products++) {
 		call->product = *product;
+		call->measured = true; /* if the step is */
+	}
 }
 
 /* ---- around the call, not under the lock ---- */

@@ -47,6 +47,12 @@ struct gns_step_report {
 	uint32_t flags, every;
 };
 
+/* The flags of a step whose outcome, GNS_STEP_MEASURED, GNS_STEP_REFUSED or 0, has become another. */
+static inline uint32_t gns_publish_outcome(uint32_t flags, uint32_t outcome)
+{
+	return (flags & GNS_STEP_STARTUP) | outcome;
+}
+
 bool gns_publish_init(struct gns_publish *publish);
 void gns_publish_free(struct gns_publish *publish);
 

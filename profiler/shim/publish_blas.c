@@ -61,10 +61,20 @@ static void stage_grads(struct gns_publish *p, const struct gns_measure *m, uint
 	}
 }
 
+static uint32_t micro_steps(const struct gns_measure *m)
+{
+	uint32_t most = 1;
+	for (uint32_t id = 1; id <= m->n_params; id++)
+		if (m->param[id - 1].micro > most)
+			most = m->param[id - 1].micro;
+	return most;
+}
+
 bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, const struct gns_step_report *report, struct gns_measure *m,
 		      struct gns_kernels *kernels, const struct gns_counter *counters, size_t n_counters)
 {
-	uint32_t measured = 0, micro = 1;
+	bool chosen = report->flags & (GNS_STEP_MEASURED | GNS_STEP_REFUSED);
+	uint32_t measured = 0, micro = chosen ? micro_steps(m) : 1;
 	if (p->link != GNS_LINK_OPEN)
 		return false;
 	gns_publish_proc(p, config, m->samples, m->samples ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS);
@@ -73,9 +83,6 @@ bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, co
 		stage_grads(p, m, report->step);
 		gns_publish_kernels(p, kernels, report->step);
 	}
-	for (uint32_t id = 1; id <= m->n_params; id++)
-		if (m->param[id - 1].micro > micro)
-			micro = m->param[id - 1].micro;
 	uint32_t reduced = gns_reducing_stage(p, &(struct gns_reducing_step_of){
 		.step = report->step, .n = (m->n ? m->n : m->samples) * micro, .micro = micro, .scale = 1 });
 	gns_publish_counters(p, counters, n_counters);
@@ -83,9 +90,9 @@ bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, co
 	struct gns_rec_step *r = &gns_publish_stage(p, GNS_REC_STEP, 0)->u.step;
 	*r = (struct gns_rec_step){ .step = report->step, .start_ns = report->start_ns, .dur_ns = report->dur_ns,
 				    .overhead_ns = report->overhead_ns, .samples = m->samples ? m->n * micro : 0, .rows = m->rows,
-				    .micro_steps = micro, .flags = reduced ? GNS_STEP_MEASURED : report->flags,
+				    .micro_steps = micro, .flags = reduced ? gns_publish_outcome(report->flags, GNS_STEP_MEASURED) : report->flags,
 				    .params = measured + reduced, .every = report->every, .lr = NAN };
-	if (m->late && report->flags)
+	if (m->late && chosen)
 		gns_device_step_hand_over(m->late, p);
 	bool sent = gns_publish_send(p, 1);
 	gns_reducing_sent(sent);

@@ -142,7 +142,7 @@ static void stage_step(struct gns_publish *p, uint32_t stream, const struct gns_
 {
 	uint32_t micro = report->micro_steps ? report->micro_steps : 1;
 	uint64_t samples = samples_of(report);
-	uint32_t flags = reduced ? GNS_STEP_MEASURED : report->step.flags;
+	uint32_t flags = reduced ? gns_publish_outcome(report->step.flags, GNS_STEP_MEASURED) : report->step.flags;
 	gns_publish_stage(p, GNS_REC_STEP, stream)->u.step = (struct gns_rec_step){
 		.step = report->step.step, .start_ns = report->step.start_ns, .dur_ns = report->step.dur_ns,
 		.overhead_ns = report->step.overhead_ns, .samples = samples, .micro_steps = micro, .flags = flags,

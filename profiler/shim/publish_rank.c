@@ -127,8 +127,8 @@ void gns_publish_rank_step(struct gns_publish *p, struct gns_reducing *r, const 
 	gns_publish_notes(p);
 	gns_publish_stage(p, GNS_REC_STEP, 0)->u.step = (struct gns_rec_step){
 		.step = report->step, .start_ns = report->start_ns, .dur_ns = report->dur_ns, .overhead_ns = report->overhead_ns,
-		.samples = samples, .micro_steps = 1, .flags = grads ? GNS_STEP_MEASURED : report->flags, .params = grads,
-		.every = report->every, .lr = NAN,
+		.samples = samples, .micro_steps = 1, .params = grads,
+		.flags = grads ? gns_publish_outcome(report->flags, GNS_STEP_MEASURED) : report->flags, .every = report->every, .lr = NAN,
 	};
 	gns_reducing_sent(gns_publish_send(p, 1));
 	gns_publish_revive(p);

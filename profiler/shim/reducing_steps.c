@@ -272,13 +272,13 @@ static void open_step(struct gns_reducing *r, uint64_t step)
 static void close_step(struct gns_reducing *r, uint64_t step, struct gns_reducing_step *m)
 {
 	struct gns_step_report report = { .step = step, .start_ns = r->steps.began_real_ns, .overhead_ns = r->steps.overhead_ns,
-					  .every = r->steps.interval };
+					  .every = r->steps.interval, .flags = r->steps.startup ? GNS_STEP_STARTUP : 0 };
 	struct gns_reducing_step_of of = { .step = step, .n = gns_core.measure->samples, .micro = 1, .scale = 1 };
 	choose_unit(r);
 	enum gns_reduce_why why = m && m->n ? ready(r, m, &of) : GNS_REDUCE_IS;
-	report.dur_ns = gns_steps_close(&r->steps, gns_now(), gns_realtime(), false);
+	report.dur_ns = gns_steps_close(&r->steps, gns_now(), gns_realtime());
 	if (why)
-		report.flags = GNS_STEP_REFUSED;
+		report.flags |= GNS_STEP_REFUSED;
 	gns_reducing_count(why);
 	gns_publish_rank_step(&gns_core.publish, r, &report, why || !m || !m->n ? NULL : m);
 	if (m)
@@ -394,8 +394,8 @@ void gns_reducing_learned(struct gns_reducing *r)
 	uint64_t overhead = r->steps.overhead_ns;
 	if (!r->told)
 		gns_steps_init(&r->steps, gns_now());
-	r->steps.learning_cost += (double)overhead;
-	r->steps.overhead_ns = 0;
+	r->steps.overhead_ns = overhead;
+	r->steps.startup = true;
 	r->steps.began_ns = gns_now();
 	r->steps.began_real_ns = gns_realtime();
 }

@@ -58,6 +58,6 @@ size_t gns_stepping_counters(struct gns_counter *out);
 void gns_stepping_close(bool all_counters); /* ends the present step and hands it over */
 void gns_stepping_begin(uint64_t step);
 void gns_stepping_boundary(const struct gns_verdict *verdict);
-void gns_stepping_note_time(const struct gns_verdict *verdict);
+void gns_stepping_note_time(void); /* a forward product after a backward pass */
 
 #endif

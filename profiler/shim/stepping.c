@@ -73,6 +73,8 @@ void gns_stepping_close(bool all_counters)
 	struct gns_counter list[GNS_COUNTERS_MAX];
 	s->overhead_ns += gns_cupti_closed(s->step);
 	struct gns_step_report report = { .step = s->step, .start_ns = s->began_real_ns, .overhead_ns = s->overhead_ns, .every = s->interval };
+	s->startup = gns_core.roles.learning;
+	report.flags = s->startup ? GNS_STEP_STARTUP : 0;
 	if (gns_core.state != GNS_AWAKE)
 		return; /* the process ends; this thread was in a product */
 	if (s->measured) {
@@ -81,9 +83,9 @@ void gns_stepping_close(bool all_counters)
 			gns_device_step_close(gns_core.measure->late, gns_core.measure);
 		if (why)
 			gns_core.refused[why]++;
-		report.flags = why ? GNS_STEP_REFUSED : s->gradients ? GNS_STEP_MEASURED : 0;
+		report.flags |= why ? GNS_STEP_REFUSED : s->gradients ? GNS_STEP_MEASURED : 0;
 	}
-	report.dur_ns = gns_steps_close(s, gns_now(), gns_realtime(), gns_core.roles.learning);
+	report.dur_ns = gns_steps_close(s, gns_now(), gns_realtime());
 	if (gns_publish_open(&gns_core.publish, &gns_core.config)) {
 		if (gns_core.config.bad[0] && !gns_core.told_bad)
 			gns_publish_event(&gns_core.publish, 0, s->step, "bad_setting", gns_core.config.bad);
@@ -106,13 +108,16 @@ static void look_closely(void)
 
 void gns_stepping_begin(uint64_t step)
 {
+	bool was_measured = gns_core.steps.measured;
 	gns_steps_begin(&gns_core.steps, &gns_core.config, gns_publish_control(&gns_core.publish), step);
 	look_closely();
-	gns_measure_clear(gns_core.measure);
 	gns_products_device_over(step - 1);
-	if (gns_core.measure->late)
-		gns_device_step_clear(gns_core.measure->late);
-	gns_kernels_clear(gns_core.kernels);
+	if (was_measured || gns_core.steps.measured) { /* between two others there is nothing to clear */
+		gns_measure_clear(gns_core.measure);
+		if (gns_core.measure->late)
+			gns_device_step_clear(gns_core.measure->late);
+		gns_kernels_clear(gns_core.kernels);
+	}
 	gns_reducing_begin(step, gns_core.steps.measured);
 }
 
@@ -134,7 +139,8 @@ static void report_learned_steps(void)
 		if (gns_core.steps_base + i + 1 <= gns_reducing_told())
 			continue;
 		uint64_t from = i ? gns_core.boundary_ns[i - 1] : gns_core.first_ns;
-		struct gns_step_report report = { .step = gns_core.steps_base + i + 1, .overhead_ns = i + 1 == steps ? spent : 0 };
+		struct gns_step_report report = { .step = gns_core.steps_base + i + 1, .overhead_ns = i + 1 == steps ? spent : 0,
+						  .flags = GNS_STEP_STARTUP };
 		if (times) {
 			report.dur_ns = gns_core.boundary_ns[i] - from;
 			report.start_ns = gns_core.boundary_real[i] - report.dur_ns;
@@ -148,7 +154,6 @@ void gns_stepping_boundary(const struct gns_verdict *v)
 	struct gns_steps *s = &gns_core.steps;
 	if (v->learned && !s->step) {
 		report_learned_steps();
-		s->learning_cost = (double)s->overhead_ns;
 		s->overhead_ns = 0;
 		s->began_ns = gns_now();
 		s->began_real_ns = gns_realtime();
@@ -168,9 +173,9 @@ void gns_stepping_boundary(const struct gns_verdict *v)
 	gns_stepping_begin(s->step + 1);
 }
 
-void gns_stepping_note_time(const struct gns_verdict *v)
+void gns_stepping_note_time(void)
 {
-	if (v->forward_after_backward && !gns_core.steps.step && gns_core.n_boundaries < GNS_BOUNDARY_TIMES) {
+	if (!gns_core.steps.step && gns_core.n_boundaries < GNS_BOUNDARY_TIMES) {
 		gns_core.boundary_ns[gns_core.n_boundaries] = gns_now();
 		gns_core.boundary_real[gns_core.n_boundaries++] = gns_realtime();
 	}

@@ -5,18 +5,24 @@
 #include <string.h>
 
 #include "ring.h"
+#include "step_plan.h"
 
-#define FIRST_STEPS 3        /* measured at once, so that there is something to see and a cost to go by */
+#define FIRST_STEPS 3        /* measured at once, so that there is a cost to go by */
 #define UNSURE_STEPS 16
-#define SHARE 0.8            /* of the budget is planned with; the rest is for what was not foreseen */
-#define DEBT_STEPS 1000.0    /* what learning has cost is paid back over so many steps, */
-#define DEBT_NS 300e9        /* or over so long, where steps are short: getting in costs the same for them */
-#define INTERVAL_MAX 1000000
+#define SHARE 0.85           /* of the budget is planned with; the rest is for what was not foreseen */
+#define EARLY_TIMES 5        /* the budget, or */
+#define EARLY_PCT 5          /* percent, whatever is less, may be spent at first: */
+#define EARLY_FULL 20        /* until so many steps are measured; */
+#define EARLY_ENDS 100       /* from there to here it falls to the budget */
+#define SHORT_UNTIL 400      /* measured steps, until which the interval is at most */
+#define SHORT_MAX 64.0
+#define INTERVAL_MAX 1024.0
 
 void gns_steps_init(struct gns_steps *s, uint64_t now)
 {
 	memset(s, 0, sizeof *s);
 	s->unsure = 1;
+	s->startup = true;
 }
 
 static void note(struct gns_recent *r, double value)
@@ -30,83 +36,107 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The mean without the largest tenth: a call that was suspended in the middle costs the trainer nothing more, and must not move
- * the interval. (Not the median: most calls of a plain step are not timed, some stand for sixteen.) */
+/* The mean, the largest tenth counted as the largest of the rest: a call that was suspended in the middle costs the trainer nothing more, and
+ * must not move the interval. (Not the median: most calls of a plain step are not timed, some stand for sixteen.) */
 static double usual(const struct gns_recent *r)
 {
 	double sorted[GNS_RECENT], sum = 0;
-	uint32_t n = r->n < GNS_RECENT ? r->n : GNS_RECENT, kept = n - n / 10;
+	uint32_t n = r->n < GNS_RECENT ? r->n : GNS_RECENT, cut = n < 3 ? 0 : n < 10 ? 1 : n / 10;
 	memcpy(sorted, r->value, n * sizeof *sorted);
 	qsort(sorted, n, sizeof *sorted, by_value);
-	for (uint32_t i = 0; i < kept; i++)
-		sum += sorted[i];
-	return n ? sum / kept : 0;
+	for (uint32_t i = 0; i < n; i++)
+		sum += sorted[i < n - cut ? i : n - cut - 1];
+	return n ? sum / n : 0;
 }
 
-/* Every K-th step costs (measured - plain) / K more than none: the least K that keeps to the budget. It moves by at most a
- * factor of two at a time: measured steps should stand for equal stretches of the run. */
-static uint32_t affordable_interval(const struct gns_steps *s, double budget_pct)
+/* Of the step time, as a share; 1 / interval falls with it. */
+static double allowed(const struct gns_steps *s, double budget_pct)
 {
-	double plain = usual(&s->plain), extra = usual(&s->costly) - plain, wall = usual(&s->wall);
-	double debt_steps = wall > 0 && DEBT_NS / wall > DEBT_STEPS ? DEBT_NS / wall : DEBT_STEPS;
-	double room = SHARE * budget_pct / 100 * wall - plain - s->learning_cost / debt_steps;
-	double k = room > 0 ? extra / room : INTERVAL_MAX;
-	if (k < 1)
-		k = 1;
-	if (s->planned && k > 2.0 * s->planned)
-		k = 2.0 * s->planned;
-	if (s->planned && k < s->planned / 2.0)
-		k = s->planned / 2.0;
-	return k < INTERVAL_MAX ? (uint32_t)(k + 0.999) : INTERVAL_MAX;
+	double early = budget_pct * EARLY_TIMES < EARLY_PCT ? budget_pct * EARLY_TIMES : EARLY_PCT;
+	double over = s->costed < EARLY_FULL ? 0 : (double)(s->costed - EARLY_FULL) / (EARLY_ENDS - EARLY_FULL);
+	if (early <= budget_pct || over >= 1)
+		return SHARE * budget_pct / 100;
+	return SHARE / 100 / ((1 - over) / early + over / budget_pct);
 }
 
-static uint32_t power_of_two(uint32_t least)
+static double affordable_interval(const struct gns_steps *s, double budget_pct)
 {
-	uint32_t p = 1;
-	while (p < least)
-		p *= 2;
-	return p;
+	double plain = usual(&s->plain), extra = usual(&s->costly) - plain;
+	double room = allowed(s, budget_pct) * usual(&s->wall) - plain;
+	double most = s->costed < SHORT_UNTIL ? SHORT_MAX : INTERVAL_MAX, k = room > 0 ? extra / room : most;
+	if (s->planned && k > 2 * s->planned)
+		k = 2 * s->planned;
+	if (s->planned && k < s->planned / 2)
+		k = s->planned / 2;
+	return k < 1 ? 1 : k > most ? most : k;
 }
 
-/* Numbers of several ranks are of use together where they measure the same steps, whatever it costs each of them: the multiples of the
- * longest of their intervals. */
-static bool due(struct gns_steps *s, uint64_t step, bool together)
+/* The first of 1, sqrt(2), 2, ... that is not below k. The one in force stays until k is well above it or as low as the one before. */
+static double ladder(double in_force, double k)
 {
-	if (!s->last_measured)
-		return true;
-	if (!together)
-		return step - s->last_measured >= s->interval;
-	s->interval = power_of_two(s->interval);
-	return step % s->interval == 0;
+	static const double up = 1.4142135623730951, slack = 1.06;
+	double rung = 1;
+	if (k <= slack * in_force && k * slack * up > in_force)
+		return in_force;
+	while (rung < k)
+		rung *= up;
+	return rung < INTERVAL_MAX ? rung : INTERVAL_MAX;
+}
+
+static void plan(struct gns_steps *s, const struct gns_config *config)
+{
+	if (s->planned && !s->cost_is_new)
+		return;
+	s->planned = affordable_interval(s, config->budget_pct);
+	s->rung = ladder(s->rung, s->planned);
 }
 
 void gns_steps_begin(struct gns_steps *s, const struct gns_config *config, uint32_t control, uint64_t step)
 {
 	uint32_t every = GNS_CONTROL_EVERY(control) ? GNS_CONTROL_EVERY(control) : config->every;
+	double k = every;
+	bool due = true;
 	s->step = step;
 	s->published = false;
 	s->gradients = 0;
-	if (!every && s->costly.n < FIRST_STEPS)
-		every = 1;
-	if (!every && !s->planned)
-		s->planned = affordable_interval(s, config->budget_pct);
-	s->interval = every ? every : s->planned;
-	s->measured = !(control & GNS_CONTROL_PAUSED) && due(s, step, config->world > 1 && !every);
-	if (s->measured) {
-		s->last_measured = step;
-		if (!every)
-			s->planned = affordable_interval(s, config->budget_pct);
+	if (every) {
+		due = !s->last_measured || step - s->last_measured >= every;
+	} else if (s->costed < FIRST_STEPS) {
+		k = 1;
+	} else {
+		plan(s, config);
+		k = config->world > 1 ? s->rung : s->planned;
+		due = gns_step_plan_takes(config->job, step, k);
 	}
+	s->interval = (uint32_t)(k + 0.5);
+	s->measured = due && !(control & GNS_CONTROL_PAUSED);
+	if (s->measured)
+		s->last_measured = step;
 }
 
-uint64_t gns_steps_close(struct gns_steps *s, uint64_t now, uint64_t now_real, bool learning)
+/* The first ones found the caches cold: forgotten once there are as many others. */
+static void note_measured(struct gns_steps *s, double cost)
+{
+	note(&s->costly, cost);
+	s->cost_is_new = true;
+	if (++s->costed != 2 * FIRST_STEPS)
+		return;
+	memmove(s->costly.value, s->costly.value + FIRST_STEPS, FIRST_STEPS * sizeof *s->costly.value);
+	s->costly.n = FIRST_STEPS;
+}
+
+uint64_t gns_steps_close(struct gns_steps *s, uint64_t now, uint64_t now_real)
 {
 	uint64_t dur = s->began_ns && now > s->began_ns ? now - s->began_ns : 0;
-	if (learning)
-		s->learning_cost += (double)s->overhead_ns;
-	else
-		note(s->measured ? &s->costly : &s->plain, (double)s->overhead_ns);
-	note(&s->wall, (double)dur);
+	s->cost_is_new = false;
+	if (!s->startup) {
+		if (s->measured)
+			note_measured(s, (double)s->overhead_ns);
+		else
+			note(&s->plain, (double)s->overhead_ns);
+		note(&s->wall, dur > s->overhead_ns ? (double)(dur - s->overhead_ns) : 0);
+	}
+	s->startup = false;
 	s->overhead_ns = 0;
 	s->began_ns = now;
 	s->began_real_ns = now_real;

@@ -139,6 +139,10 @@ def budget():
     assert with_shim == without
     measured = sum(int(s["flags"]) & 1 for s in records["STEP"])
     assert 3 <= measured < 400 and len(records["STEP"]) == 400, measured
+    startup = [int(s["step"]) for s in records["STEP"] if int(s["flags"]) & 4]
+    first = min(int(s["step"]) for s in records["STEP"] if int(s["flags"]) & 1)
+    assert first > 1 and set(range(1, first)) <= set(startup), "the steps before the weights were known"
+    assert startup == list(range(1, len(startup) + 1)) and len(startup) < 20, f"until no more weights are looked for: {startup}"
 
 
 def bad_settings():

@@ -39,7 +39,7 @@ Test(numbers, any_window_equals_the_raw_rows)
 	static const int64_t windows[] = { 0, 1, 7, 32, 33, 64, 100, 255, 256, 257, 1000, 1024, 1025, 2048, 4999, 5200, 6000 };
 	struct gns_generate o = GNS_GENERATE_DEFAULT;
 	o.steps = 5200;
-	for (o.every = 1; o.every <= 29; o.every += 7) {
+	for (o.every = 1; o.every <= 29; o.every += 14) {
 		o.key++;
 		int64_t id = generate(&o);
 		for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
@@ -222,7 +222,7 @@ Test(numbers, layers_and_kernels_equal_the_raw_rows)
 	static const int64_t windows[] = { 0, 10, 256, 700 };
 	struct gns_generate o = GNS_GENERATE_DEFAULT;
 	o.steps = 1500;
-	for (o.every = 1; o.every <= 9; o.every += 4) {
+	for (o.every = 1; o.every <= 9; o.every += 8) {
 		o.key++;
 		int64_t id = generate(&o);
 		for (size_t k = 0; k < 4; k++) {

@@ -143,7 +143,7 @@ Test(feeding_device, a_step_and_two_micro_steps)
 		const struct gns_record *step = find(GNS_REC_STEP, 0);
 		expect(find(GNS_REC_GRAD, 0), &l, (uint64_t)micro);
 		cr_assert_not_null(step);
-		cr_expect_eq(step->u.step.flags, GNS_STEP_MEASURED);
+		cr_expect_eq(step->u.step.flags, GNS_STEP_MEASURED | (micro == 1 ? GNS_STEP_STARTUP : 0));
 		cr_assert_not_null(find(GNS_REC_LOSS, 0));
 		float first;
 		OK(cuMemcpyDtoH_v2(&first, l.x.at, sizeof first));

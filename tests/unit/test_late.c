@@ -258,6 +258,17 @@ Test(late, not_finite_refuses_the_whole_step)
 	cr_expect_eq(counts.not_finite, 1);
 }
 
+Test(late, a_refused_step_of_start_up_is_still_one)
+{
+	struct gns_record *r = grad(1, 7);
+	gns_publish_late(&publish, r, Q_BIG, GNS_LATE_ADD, &set[0], 0, 1);
+	end_step(1, GNS_STEP_MEASURED | GNS_STEP_STARTUP, 1);
+	deliver(&set[0], INFINITY, 1);
+	poll_late();
+	cr_assert_eq(arrived(), 1);
+	EXPECT_STEP(0, 1, GNS_STEP_REFUSED | GNS_STEP_STARTUP);
+}
+
 Test(late, a_full_queue_refuses_the_newest)
 {
 	struct gns_set more[GNS_LATE_STEPS + 1];
