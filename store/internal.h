@@ -155,6 +155,14 @@ struct gns_window gns_window_of_rows(struct gns_store *store, int64_t run_id, in
  * GNS_SIZE_LAYER, raw rows. */
 typedef int (*gns_rows_fn)(struct gns_store *store, int64_t run_id, int64_t a, int64_t b, int64_t size, void *arg);
 int gns_over_window(struct gns_store *store, int64_t run_id, struct gns_window window, gns_rows_fn fn, void *arg);
+/* ---- usual.c ---- */
+
+/* Of the window's totals: measured, mean_step_ms, starting; and its usual batch, where a step that only some ranks measured counts as
+ * theirs times all ranks. */
+void gns_describe_window(struct gns_store *store, struct gns_window window, const struct gns_total *total, struct gns_summary *out);
+int gns_trend_of_window(struct gns_store *store, int64_t run_id, struct gns_window window, const struct gns_ratio *whole,
+			struct gns_trend *out);
+
 void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct gns_total *total);
 
 /* ---- edges.c: what the first and the last measured step of a window represent beside what they do in the run ---- */
@@ -170,7 +178,6 @@ int gns_edges(struct gns_store *store, int64_t run_id, struct gns_window window,
 struct gns_pooled_window { struct gns_total total; struct gns_pile pile; };
 int gns_pool_window(struct gns_store *store, int64_t run_id, struct gns_window window, struct gns_pooled_window *out); /* 0, -ENOMEM, -EIO */
 void gns_pooled_free(struct gns_pooled_window *pooled);
-double gns_samples_of(struct gns_store *store, int64_t run_id, int64_t step); /* of the whole step, all ranks; NaN not known */
 void gns_pooled_noise(const struct gns_pooled_window *pooled, struct gns_ratio *b_noise, struct gns_ratio *b_crit, struct gns_meanvar *mv);
 
 /* ---- writer: write.c, record.c, names.c, stream.c, rollup.c ---- */

@@ -91,9 +91,11 @@ static int stretch_of(struct gns_store *store, struct gns_summary *out, int64_t 
 		return gns_store_fail(store, err, "read");
 	gns_pooled_noise(&pooled, &out->b_noise, &out->b_crit, &out->mv);
 	gns_pooled_free(&pooled);
-	out->samples_per_step = gns_samples_of(store, out->run.run_id, gns_sql_int(store, GNS_SQL_WEIGHED_BEFORE, 0, "ii", out->run.run_id, hi + 1));
+	gns_describe_window(store, (struct gns_window){ lo, hi }, &pooled.total, out);
 	out->run.steps = hi;
-	out->run.steps_measured = (int64_t)pooled.total.block.count;
+	out->run.steps_measured = out->measured;
+	out->window = lo > 1 || hi < gns_sql_int(store, GNS_SQL_RUN_ROLLED, 0, "i", out->run.run_id) ? hi - lo + 1 : 0;
+	rc = gns_trend_of_window(store, out->run.run_id, (struct gns_window){ lo, hi }, &out->b_noise, &out->trend);
 	out->last_step_ns = (uint64_t)pooled.total.start_ns;
 	if (rc == 0)
 		rc = newest_steps(store, out, lo, hi);
@@ -116,91 +118,6 @@ int gns_store_summary_range(struct gns_store *store, int64_t run_id, int64_t ste
 	int64_t lo = step_lo < 1 ? 1 : step_lo, hi = step_hi < 1 || step_hi > last ? last : step_hi;
 	if (rc == 0)
 		rc = stretch_of(store, out, lo, hi < lo ? lo : hi, err);
-	gns_snapshot_end(store, mine);
-	return rc;
-}
-
-/* ---- where the time of measured steps goes ---- */
-
-/* The time of the kernels of each family, or of each kernel of the family "phase". */
-#define KERNEL_TIMES "(SELECT kernel_id,sum(total_ns) AS ns FROM kernel_step WHERE run_id=?1 AND step>=?2 GROUP BY kernel_id) t " \
-	"JOIN kernel k ON k.run_id=?1 AND k.kernel_id=t.kernel_id"
-
-static int split_families(struct gns_store *store, int64_t run_id, int64_t from, struct gns_split *out)
-{
-	sqlite3_stmt *stmt = prepared(store, "SELECT k.family,sum(t.ns) AS ns FROM " KERNEL_TIMES " WHERE k.family<>'phase' "
-				      "GROUP BY k.family ORDER BY ns DESC,k.family", run_id);
-	int rc = SQLITE_ERROR;
-	if (stmt)
-		sqlite3_bind_int64(stmt, 2, from);
-	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		if (out->n_families < GNS_SPLIT_FAMILIES) {
-			struct gns_split_family *family = &out->family[out->n_families++];
-			gns_column_text(stmt, 0, family->name, sizeof family->name);
-			family->ms = sqlite3_column_double(stmt, 1) / 1e6 / out->steps;
-		}
-	}
-	sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE ? 0 : -EIO;
-}
-
-static double products_of(const struct gns_split *split, const char *phase)
-{
-	static const char *const backward[] = { "backward", "wgrad", "dgrad" };
-	double ms = 0;
-	for (size_t i = 0; i < split->n_families; i++) {
-		const struct gns_split_family *family = &split->family[i];
-		bool in = strcmp(family->name, phase) == 0;
-		for (int k = 0; k < 3 && strcmp(phase, "backward") == 0; k++)
-			in = in || strcmp(family->name, backward[k]) == 0;
-		ms += in ? family->ms : 0;
-	}
-	return ms;
-}
-
-static int split_phases(struct gns_store *store, int64_t run_id, int64_t from, struct gns_split *out)
-{
-	sqlite3_stmt *stmt = prepared(store, "SELECT k.name,t.ns FROM " KERNEL_TIMES " WHERE k.family='phase' ORDER BY CASE k.name WHEN 'forward' "
-				      "THEN 1 WHEN 'backward' THEN 2 WHEN 'optimizer' THEN 3 ELSE 4 END,t.ns DESC,k.name", run_id);
-	int rc = SQLITE_ERROR;
-	if (stmt)
-		sqlite3_bind_int64(stmt, 2, from);
-	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
-		if (out->n_phases < GNS_SPLIT_FAMILIES) {
-			struct gns_split_phase *phase = &out->phase[out->n_phases++];
-			gns_column_text(stmt, 0, phase->name, sizeof phase->name);
-			phase->ms = sqlite3_column_double(stmt, 1) / 1e6 / out->steps;
-			phase->products_ms = products_of(out, phase->name);
-		}
-	sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE ? 0 : -EIO;
-}
-
-int gns_store_split(struct gns_store *store, int64_t run_id, int64_t newest, struct gns_split *out, struct gns_error *err)
-{
-	bool mine;
-	int64_t from = 0;
-	*out = (struct gns_split){ .step_ms = NAN, .gnscope_ms = NAN };
-	int rc = gns_snapshot_begin(store, err, "read", &mine);
-	if (rc < 0)
-		return rc;
-	sqlite3_stmt *stmt = prepared(store, "SELECT count(*),avg(dur_ns),avg(overhead_ns),min(step) FROM (SELECT step,dur_ns,overhead_ns "
-				      "FROM step WHERE run_id=?1 AND step>(SELECT thinned_step FROM run WHERE run_id=?1) AND measured "
-				      "AND dur_ns IS NOT NULL ORDER BY step DESC LIMIT ?2)", run_id);
-	if (stmt)
-		sqlite3_bind_int64(stmt, 2, newest);
-	int step = stmt ? sqlite3_step(stmt) : SQLITE_ERROR;
-	if (step == SQLITE_ROW && (out->steps = sqlite3_column_double(stmt, 0)) > 0) {
-		out->step_ms = gns_column_double(stmt, 1) / 1e6;
-		out->gnscope_ms = gns_column_double(stmt, 2) / 1e6;
-		from = sqlite3_column_int64(stmt, 3);
-	}
-	sqlite3_finalize(stmt);
-	rc = step != SQLITE_ROW ? -EIO : out->steps > 0 ? split_families(store, run_id, from, out) : 0;
-	if (rc == 0 && out->steps > 0)
-		rc = split_phases(store, run_id, from, out);
-	if (rc < 0)
-		rc = gns_store_fail(store, err, "read");
 	gns_snapshot_end(store, mine);
 	return rc;
 }

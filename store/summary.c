@@ -103,19 +103,6 @@ static void coverage(struct gns_store *store, struct gns_summary *sum, uint32_t 
 					       : "weights in matrix products; biases, norms and embeddings are not seen");
 }
 
-double gns_samples_of(struct gns_store *store, int64_t run_id, int64_t newest)
-{
-	struct gns_rank_step rows[64];
-	size_t n = 0;
-	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_STEPS, "iii", run_id, newest, newest);
-	while (stmt && n < 64 && sqlite3_step(stmt) == SQLITE_ROW)
-		gns_step_read(stmt, &rows[n++]);
-	sqlite3_reset(stmt);
-	struct gns_total total;
-	gns_total_of_step(rows, n, &total);
-	return total.n_max;
-}
-
 /* The last loss that is known: down through the blocks that have one, so that a long run without losses costs nothing. */
 static double last_loss(struct gns_store *store, int64_t run_id)
 {
@@ -175,11 +162,12 @@ static int summarise(struct gns_store *store, struct gns_summary *sum, struct gn
 	about_ranks(store, sum, &newest);
 	step_time(store, sum, &w);
 	coverage(store, sum, sources(store, sum, newest), newest);
-	sum->samples_per_step = gns_samples_of(store, run_id, newest);
+	gns_describe_window(store, w, &pooled.total, sum);
+	rc = gns_trend_of_window(store, run_id, w, &sum->b_noise, &sum->trend);
 	sum->loss = last_loss(store, run_id);
 	gns_warnings(store, sum, &pooled.total);
 	gns_pooled_free(&pooled);
-	return 0;
+	return rc < 0 ? gns_store_fail(store, err, "read") : 0;
 }
 
 int gns_store_summary(struct gns_store *store, int64_t run_id, int64_t window, struct gns_summary *out, struct gns_error *err)

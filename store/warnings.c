@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define FEW_STEPS 40 /* two blocks of the least length whose means estimate.h uses */
 #define REASONS_SAID 4
 
 __attribute__((format(printf, 3, 4))) static void warn(struct gns_summary *sum, const char *name, const char *fmt, ...)
@@ -145,8 +144,8 @@ static void about_losses(struct gns_store *store, struct gns_summary *sum)
 		warn(sum, "dropped", "%" PRId64 " step%s lost because the recorder was behind: they are in no number", sum->dropped,
 		     sum->dropped == 1 ? " was" : "s were");
 	if (sum->steps_refused > 0)
-		warn(sum, "refused", "%" PRId64 " step%s could not be measured: the samples told do not divide the rows, or the step "
-		     "changed shape (gnscope doctor says which)", sum->steps_refused, sum->steps_refused == 1 ? "" : "s");
+		warn(sum, "refused", "%" PRId64 " step%s skipped: --samples does not divide the batch, or its shape changed. See `gnscope doctor`.",
+		     sum->steps_refused, sum->steps_refused == 1 ? " was" : "s were");
 	if ((n = counted(store, sum->run.run_id, "nonfinite_steps", NULL, 0)) > 0)
 		warn(sum, "nonfinite", "%" PRId64 " step%s with infinite or undefined gradients left out", n, n == 1 ? "" : "s");
 	if ((n = counted(store, sum->run.run_id, "ranks_disagree", NULL, 0)) > 0)
@@ -180,8 +179,7 @@ static const struct {
 	{ "torch", "", "" },
 	{ "operation", "", "" }, /* told with the weights that it leaves out */
 	{ "clipping", "the gradients are clipped (", "): these numbers are of the gradients before that" },
-	{ "batchnorm", "BatchNorm ties the samples of a batch together (", "): a sample's gradient is that within its batch, so B_noise holds "
-	  "for batches near this size" },
+	{ "batchnorm", "BatchNorm couples the samples of a batch (", "): B_noise is only valid near the current batch size." },
 	{ "torch_off", "gnscope's PyTorch part turned itself off (", "): from there on only matrix products are seen" },
 };
 
@@ -231,11 +229,10 @@ void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct
 	about_training(store, sum);
 	about_losses(store, sum);
 	if (total->n_max > total->n_min)
-		warn(sum, "batch_changed", "the batch size changed within these steps, from %s to %s samples at the ends of its range: "
-		     "look at a --window of one size", gns_text_number(lo, sizeof lo, total->n_min),
-		     gns_text_number(hi, sizeof hi, total->n_max));
-	if (sum->run.steps > 0 && total->block.count < FEW_STEPS)
-		warn(sum, "few_steps", "only %.0f measured step%s: intervals are rough below %d", total->block.count,
-		     total->block.count == 1 ? "" : "s", FEW_STEPS);
+		warn(sum, "batch_changed", "The batch size changed within these steps, from %s to %s samples. For one size only, use --window N.",
+		     gns_text_number(lo, sizeof lo, total->n_min), gns_text_number(hi, sizeof hi, total->n_max));
+	if (sum->run.steps > 0 && sum->measured < GNS_VERDICT_STEPS)
+		warn(sum, "few_steps", "Only %" PRId64 " of %" PRId64 " steps were measured: treat the numbers as a guess. Run longer, or with --every 1.",
+		     sum->measured, sum->window > 0 && sum->window < sum->run.steps ? sum->window : sum->run.steps);
 	about_events(store, sum);
 }

@@ -37,7 +37,7 @@ static void add_point(struct gns_step_time *t, double batch, double ms)
 struct gns_step_time gns_step_time_of(const struct gns_model *m)
 {
 	struct gns_step_time t = {.batch = m->summary.samples_per_step, .ms = m->summary.step_ms, .alpha = NAN, .beta = NAN,
-				  .fixed_ms = NAN};
+				  .fixed_ms = NAN, .stretch = m->summary.mean_step_ms / m->summary.step_ms};
 	double products = 0;
 	if (!(t.batch > 0) || !(t.ms > 0))
 		return t;
@@ -161,7 +161,7 @@ struct gns_cost gns_cost_at(const struct gns_model *m, const struct gns_step_tim
 	c.steps = scaled(c.steps_ratio, (double)s->run.steps);
 	c.samples = scaled(c.steps, batch);
 	c.step_ms = step_ms_at(t, batch, &c.step_measured);
-	c.seconds = scaled(times(c.steps, c.step_ms), 1e-3);
+	c.seconds = scaled(times(c.steps, c.step_ms), (t->stretch > 0 ? t->stretch : 1) / 1e3);
 	c.time_ratio = c.now ? exactly(1) : scaled(times(c.steps_ratio, c.step_ms), 1 / t->ms);
 	c.device_hours = scaled(c.seconds, gns_devices(m, devices) / 3600);
 	c.money = price > 0 ? scaled(c.device_hours, price) : absent();

@@ -18,7 +18,8 @@ enum gns_time_rule {
 
 struct gns_step_time {
 	enum gns_time_rule rule;
-	double batch, ms;       /* measured, of the run that is shown */
+	double batch, ms;       /* measured, of the run that is shown; ms: the median */
+	double stretch;         /* mean step over the median: what the run took, pauses included, is steps * ms * stretch */
 	double fixed_ms;        /* BOUNDS: what may be fixed */
 	double alpha, beta;     /* FIT, ms and ms a sample */
 	double at[GNS_COST_POINTS], at_ms[GNS_COST_POINTS]; /* batch sizes that were measured, and their step times */

@@ -143,13 +143,6 @@ static size_t points_wanted(size_t max_points, int64_t steps, int64_t measured)
 	return pooled < 2 ? 2 : pooled < most ? pooled : most;
 }
 
-/* Measured steps in the window, as far as the summary tells. */
-static int64_t measured_in(const struct gns_feed *feed, const struct gns_summary *summary)
-{
-	int64_t measured = summary->run.steps_measured;
-	return feed->end == 0 && feed->window > 0 && measured > feed->window ? feed->window : measured;
-}
-
 static int64_t first_step(const struct gns_feed *feed, int64_t last)
 {
 	return feed->window > 0 && last > feed->window ? last - feed->window + 1 : 1;
@@ -158,7 +151,7 @@ static int64_t first_step(const struct gns_feed *feed, int64_t last)
 static int load_series(struct gns_feed *feed, struct gns_model *m, struct gns_error *err)
 {
 	int64_t last = feed->end > 0 ? feed->end : m->last_step, first = first_step(feed, last);
-	size_t points = points_wanted(feed->max_points, last - first + 1, measured_in(feed, &m->summary));
+	size_t points = points_wanted(feed->max_points, last - first + 1, m->summary.measured);
 	return gns_store_series(feed->store, feed->run_id, first, feed->end > 0 ? feed->end : -1, points, &m->points, &m->n_points, err);
 }
 
@@ -174,7 +167,7 @@ static int load_overlays(struct gns_feed *feed, struct gns_model *m, struct gns_
 					  .step_ms = s.step_ms, .b_noise = s.b_noise, .params = s.params};
 		memcpy(o->sample_unit, s.sample_unit, sizeof o->sample_unit);
 		memcpy(o->name, s.run.name, sizeof o->name);
-		rc = gns_store_series(feed->store, feed->marked[i], 1, -1, points_wanted(feed->max_points, s.run.steps, s.run.steps_measured), &o->points,
+		rc = gns_store_series(feed->store, feed->marked[i], 1, -1, points_wanted(feed->max_points, s.run.steps, s.measured), &o->points,
 				      &o->n_points, err);
 		m->n_overlay++;
 	}
@@ -213,23 +206,23 @@ static int load_kernels(struct gns_feed *feed, struct gns_model *m, int64_t wind
 /* What a view needs besides the summary. Weights and kernels know a window to the newest step only. */
 static int load_rows(struct gns_feed *feed, struct gns_model *m, enum gns_view view, struct gns_error *err)
 {
-	enum { SPLIT_STEPS = 100, DEVICE_STEPS = 1000, PAST = 24 };
+	enum { DEVICE_STEPS = 1000, PAST = 24 };
 	int64_t run = feed->run_id, window = feed->end > 0 ? 0 : feed->window;
 	int rc = 0;
 	switch (view) {
 	case GNS_VIEW_NOW:
-		rc = gns_store_split(feed->store, run, SPLIT_STEPS, &m->split, err);
+		rc = gns_store_split(feed->store, run, window, &m->split, err);
 		if (rc == 0)
 			rc = gns_store_gpu(feed->store, run, DEVICE_STEPS, &m->gpu, err);
 		return rc ? rc : load_series(feed, m, err);
 	case GNS_VIEW_TRADEOFF:
-		rc = gns_store_split(feed->store, run, SPLIT_STEPS, &m->split, err);
+		rc = gns_store_split(feed->store, run, window, &m->split, err);
 		return rc ? rc : load_overlays(feed, m, err);
 	case GNS_VIEW_LAYERS:
 		rc = gns_store_layer_history(feed->store, run, PAST, &m->history, err);
 		return rc ? rc : gns_store_layers(feed->store, run, window, &m->layers, &m->n_layers, err);
 	case GNS_VIEW_KERNELS:
-		rc = gns_store_split(feed->store, run, SPLIT_STEPS, &m->split, err);
+		rc = gns_store_split(feed->store, run, window, &m->split, err);
 		return rc ? rc : load_kernels(feed, m, window, err);
 	case GNS_VIEW_RUNS:
 		rc = load_overlays(feed, m, err);

@@ -22,6 +22,12 @@ static void text(json_t *object, const char *name, const char *value)
 	json_object_set_new(object, name, json_string(gns_text_safe(safe, sizeof safe, value)));
 }
 
+/* "": null */
+static void word(json_t *object, const char *name, const char *value)
+{
+	json_object_set_new(object, name, value[0] ? json_string(value) : json_null());
+}
+
 static void ratio(json_t *object, const char *name, const struct gns_ratio *r)
 {
 	char key[64];
@@ -62,7 +68,7 @@ static json_t *split(const struct gns_split *s)
 	json_t *object = json_object(), *families = json_object(), *phases = json_object();
 	char safe[64];
 	number(object, "steps", s->steps);
-	number(object, "step_ms", s->step_ms);
+	number(object, "measured_step_ms", s->step_ms);
 	number(object, "gnscope_ms", s->gnscope_ms);
 	for (size_t i = 0; i < s->n_families; i++)
 		number(families, gns_text_safe(safe, sizeof safe, s->family[i].name), s->family[i].ms);
@@ -218,12 +224,13 @@ static json_t *head(const struct gns_model *m, const struct gns_ui *ui)
 {
 	const struct gns_summary *s = &m->summary;
 	json_t *root = json_object(), *warnings = json_array();
+	char verdict[GNS_VERDICT_SIZE];
 	text(root, "view", gns_views[ui->view].name);
 	number(root, "run", (double)s->run.run_id);
 	text(root, "name", s->run.name);
 	text(root, "status", s->run.status);
 	number(root, "steps", (double)s->run.steps);
-	number(root, "steps_measured", (double)s->run.steps_measured);
+	number(root, "steps_measured", (double)s->measured);
 	number(root, "samples_per_step", s->samples_per_step);
 	text(root, "sample_unit", s->sample_unit);
 	ratio(root, "b_noise", &s->b_noise);
@@ -233,6 +240,9 @@ static json_t *head(const struct gns_model *m, const struct gns_ui *ui)
 	number(root, "overhead_pct", s->overhead_pct);
 	number(root, "coverage", s->coverage);
 	number(root, "loss", s->loss);
+	word(root, "verdict", gns_batch_verdict_names[gns_verdict_of(s)]);
+	text(root, "verdict_text", gns_text_verdict(verdict, sizeof verdict, s, NULL));
+	word(root, "trend", gns_direction_names[s->trend.direction]);
 	for (size_t i = 0; i < s->n_warnings; i++) {
 		json_t *o = json_object();
 		text(o, "name", s->warnings[i].name);

@@ -50,18 +50,18 @@ char *gns_say_status(char *buf, size_t size, const struct gns_model *model)
 	return buf;
 }
 
-char *gns_say_verdict(char *buf, size_t size, const struct gns_summary *s)
-{
-	return gns_text_run_verdict(buf, size, s->samples_per_step, s->sample_unit, &s->b_crit, s->run.steps_measured);
-}
-
 char *gns_say_ratio(char *buf, size_t size, const struct gns_ratio *ratio)
 {
 	char value[48], lo[48], hi[48];
-	if (ratio->resolved)
+	gns_text_number(hi, sizeof hi, ratio->hi);
+	if (ratio->resolved && ratio->value > 0 && ratio->lo > 0)
 		snprintf(buf, size, "%s [%s to %s]", gns_text_number(value, sizeof value, ratio->value),
-			 gns_text_number(lo, sizeof lo, ratio->lo), gns_text_number(hi, sizeof hi, ratio->hi));
-	else if (isfinite(ratio->lo))
+			 gns_text_number(lo, sizeof lo, ratio->lo), hi);
+	else if (ratio->resolved && ratio->value > 0)
+		snprintf(buf, size, "%s [below %s]", gns_text_number(value, sizeof value, ratio->value), hi);
+	else if (ratio->resolved)
+		snprintf(buf, size, "≤ %s", hi);
+	else if (ratio->lo > 0)
 		snprintf(buf, size, "≥ %s", gns_text_number(lo, sizeof lo, ratio->lo));
 	else
 		snprintf(buf, size, "unresolved");
@@ -89,8 +89,7 @@ char *gns_say_waiting(char *buf, size_t size, const struct gns_model *model)
 		return buf;
 	gns_text_number(steps, sizeof steps, (double)s->run.steps);
 	if (strcmp(s->run.status, "running") != 0)
-		snprintf(buf, size, "no step was measured: %" PRId64 " weights found, %s steps, %" PRId64 " of them refused. 6 Health has the reasons",
-			 s->params, steps, s->steps_refused);
+		snprintf(buf, size, "No steps measured in %s steps. Press 6 to see why.", steps);
 	else if (s->run.steps > 0)
 		snprintf(buf, size, "waiting for the first measured step: %" PRId64 " weight%s found, step %s", s->params,
 			 s->params == 1 ? "" : "s", steps);
@@ -219,6 +218,13 @@ char *gns_say_split(char *buf, size_t size, const struct gns_split *split, bool 
 		snprintf(buf + at, size - at, " · rest %s", gns_say_percent(share, sizeof share, rest));
 	else if (at < size)
 		snprintf(buf + at, size - at, " · products run side by side");
+	return buf;
+}
+
+char *gns_say_split_steps(char *buf, size_t size, const struct gns_split *split)
+{
+	char steps[48];
+	snprintf(buf, size, "over the last %s measured step%s", gns_text_number(steps, sizeof steps, split->steps), split->steps == 1 ? "" : "s");
 	return buf;
 }
 

@@ -7,9 +7,7 @@
 
 /* "running", "no step for 14 s" (running, but nothing came for long), "finished after 3 min 12 s", "failed with exit status 1", ... */
 char *gns_say_status(char *buf, size_t size, const struct gns_model *model);
-/* The sentence on top of the screen, as gns_text_run_verdict has it. */
-char *gns_say_verdict(char *buf, size_t size, const struct gns_summary *summary);
-/* "1,840 [1,610 to 2,120]", "≥ 900", "unresolved": for tables whose title has the unit. */
+/* "1,840 [1,610 to 2,120]", "4.3 [below 12.9]", "≥ 900", "unresolved": for tables whose title has the unit. */
 char *gns_say_ratio(char *buf, size_t size, const struct gns_ratio *ratio);
 /* "0.62%", three significant digits; share is 0..1. */
 char *gns_say_percent(char *buf, size_t size, double share);
@@ -23,6 +21,8 @@ char *gns_say_range(char *buf, size_t size, const struct gns_range *range, char 
  * not add up (products beside one another) is said so. Where phases are known: "forward 33% (products 12%) · backward 50% (products
  * 30%) · optimizer 8% · gnscope 0.9% · rest 8.1%". */
 char *gns_say_split(char *buf, size_t size, const struct gns_split *split, bool wide);
+/* "over the last 100 measured steps": the typical steps that the split is of. */
+char *gns_say_split_steps(char *buf, size_t size, const struct gns_split *split);
 /* How a step went on a device: "compute 79.2% · exposed communication 6.25% · exposed copies 2.00% · idle 12.5%", which make up the whole, and
  * what is beside them: "gnscope's kernels 0.40% · communication 18.8% in all, 66.7% of it overlapped · a kernel waits 8.5 us". */
 extern const char *const gns_say_parts[GNS_PARTS_OF_WALL];

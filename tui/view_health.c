@@ -34,16 +34,16 @@ static void write_run(struct page *page, const struct gns_model *m)
 	const struct gns_summary *s = &m->summary;
 	char a[600], b[48], c[48], d[48];
 	write_line(page, GNS_ROLE_STRONG, 0, "Measuring");
-	write_line(page, GNS_ROLE_TEXT, 2, "%s of %s steps measured, %s refused, %s lost",
-		   gns_text_number(a, 48, (double)s->run.steps_measured), gns_text_number(b, sizeof b, (double)s->run.steps),
+	write_line(page, GNS_ROLE_TEXT, 2, "%s of %s steps measured, %s skipped, %s lost",
+		   gns_text_number(a, 48, (double)s->measured), gns_text_number(b, sizeof b, (double)s->run.steps),
 		   gns_text_number(c, sizeof c, (double)s->steps_refused), gns_text_number(d, sizeof d, (double)s->dropped));
-	write_line(page, GNS_ROLE_TEXT, 2, "%s of %s weights measured in the newest measured step; coverage %s",
+	write_line(page, GNS_ROLE_TEXT, 2, "%s of %s weights measured in the last measured step; coverage %s",
 		   gns_text_number(a, 48, (double)s->params_measured), gns_text_number(b, sizeof b, (double)s->params),
 		   gns_say_percent(c, sizeof c, s->coverage));
 	if (s->coverage_note[0])
 		write_line(page, GNS_ROLE_FAINT, 2, "%s", gns_text_safe(a, sizeof a, s->coverage_note));
 	write_line(page, GNS_ROLE_TEXT, 2, "overhead %s of step time, by the shim's own clock", gns_say_percent(b, sizeof b, s->overhead_pct / 100));
-	write_line(page, GNS_ROLE_TEXT, 2, "source of two batch sizes: %s; a sample is one of: %s",
+	write_line(page, GNS_ROLE_TEXT, 2, "method: %s; unit: %s",
 		   s->sources[0] ? gns_text_safe(a, 100, s->sources) : "none yet", gns_text_safe(b, sizeof b, s->sample_unit));
 	if (s->optimizer[0] || isfinite(s->lr))
 		write_line(page, GNS_ROLE_TEXT, 2, "optimizer %s, learning rate %s",
@@ -65,10 +65,10 @@ static void write_store(struct page *page, const struct gns_model *m)
 	if (m->store_bytes > 0)
 		write_line(page, GNS_ROLE_TEXT, 2, "database %s %s, its log included", gns_say_three(number, sizeof number, bytes), units[unit]);
 	if (strcmp(m->summary.run.status, "running") == 0 && m->summary.last_step_ns > 0 && m->now_ns >= m->summary.last_step_ns)
-		write_line(page, GNS_ROLE_TEXT, 2, "the newest stored step began %s ago%s",
+		write_line(page, GNS_ROLE_TEXT, 2, "last step %s ago%s",
 			   gns_say_seconds(lag, sizeof lag, (double)(m->now_ns - m->summary.last_step_ns) / 1e9),
-			   m->control_known ? "; its trainer can be told to pause (P) or to measure every K-th step (e)"
-					    : "; no trainer of it lives here under your user");
+			   m->control_known ? "; P pauses measuring, e measures every K-th step"
+					    : "; the trainer is not on this machine or not yours: P and e do nothing");
 }
 
 static void write_gpu(struct page *page, const struct gns_gpu *gpu)

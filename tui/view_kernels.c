@@ -42,10 +42,11 @@ static void draw_row(struct gns_canvas *canvas, const struct gns_grid *table, co
 /* Where a step goes, in one sentence. */
 static int draw_split(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_model *m)
 {
-	char text[400], line[460], ms[48];
+	char text[400], line[560], ms[48], steps[48];
 	if (rect.h < 9 || !gns_say_split(text, sizeof text, &m->split, true)[0])
 		return 0;
-	snprintf(line, sizeof line, "a measured step, %s: %s", gns_say_seconds(ms, sizeof ms, m->split.step_ms / 1e3), text);
+	snprintf(line, sizeof line, "A measured step (mean of the last %s): %s, %s", gns_text_number(steps, sizeof steps, m->split.steps),
+		 gns_say_seconds(ms, sizeof ms, m->split.step_ms / 1e3), text);
 	int used = gns_canvas_wrap(canvas, (struct gns_rect){rect.x, rect.y, rect.w, 2}, GNS_ROLE_STRONG, line);
 	return used;
 }

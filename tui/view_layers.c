@@ -85,10 +85,10 @@ static void draw_answer(struct gns_canvas *canvas, struct gns_rect line, const s
 	gns_layers_outstanding(m->layers, m->n_layers, &noisiest, &most);
 	if (!most)
 		return;
-	size_t at = noisiest ? (size_t)snprintf(text, sizeof text, "noisiest of the resolved: %s, B_noise %s · ",
+	size_t at = noisiest ? (size_t)snprintf(text, sizeof text, "Noisiest layer: %s, B_noise %s. ",
 						gns_text_safe(name, sizeof name, noisiest->name),
 						gns_say_ratio(ratio, sizeof ratio, &noisiest->b_noise)) : 0;
-	snprintf(text + at, sizeof text - at, "most of the noise: %s, %s of S", gns_text_safe(other, sizeof other, most->name),
+	snprintf(text + at, sizeof text - at, "Largest share of the noise: %s, %s of S.", gns_text_safe(other, sizeof other, most->name),
 		 gns_say_percent(share, sizeof share, most->share_s));
 	gns_canvas_wrap(canvas, line, GNS_ROLE_STRONG, text);
 }

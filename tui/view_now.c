@@ -136,7 +136,7 @@ static void draw_side_plot(struct gns_canvas *canvas, struct gns_rect rect, cons
 static int draw_estimates(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_model *m)
 {
 	const struct gns_summary *s = &m->summary;
-	const char *of = m->window > 0 || m->end > 0 ? "of these steps " : "of the run so far ";
+	const char *of = m->window > 0 || m->end > 0 ? "of these steps " : "of the run ";
 	char unit[32], noise[160], crit[160], line[400];
 	gns_text_safe(unit, sizeof unit, s->sample_unit);
 	gns_text_ratio(noise, sizeof noise, &s->b_noise, unit);
@@ -170,14 +170,14 @@ static void draw_setting(struct gns_canvas *canvas, struct gns_rect rect, const 
 		gns_canvas_text(canvas, rect.x, rect.y, rect.w, GNS_ROLE_FAINT, text);
 }
 
-/* The decaying estimates, shortest half-life first: they differ while the noise scale moves. */
+/* The decaying estimates of B_noise, shortest half-life first: they differ while the noise scale moves. */
 static int draw_live(struct gns_canvas *canvas, struct gns_rect rect, const struct gns_model *m)
 {
 	char ratio[160], half[48];
 	int x = rect.x, end = rect.x + rect.w;
 	if (m->n_live == 0 || rect.h < 1)
 		return 0;
-	x += gns_canvas_text(canvas, x, rect.y, end - x, GNS_ROLE_FAINT, "lately");
+	x += gns_canvas_text(canvas, x, rect.y, end - x, GNS_ROLE_FAINT, "recent");
 	for (size_t i = 0; i < m->n_live; i++) {
 		char text[256];
 		snprintf(text, sizeof text, "  %s (half-life %s steps)", gns_say_ratio(ratio, sizeof ratio, &m->live[i].b_noise),
@@ -248,6 +248,12 @@ static void draw_split(struct gns_canvas *canvas, struct gns_rect line, const st
 	if (!gns_device_line(text, sizeof text, &m->gpu)[0]) {
 		indent = gns_canvas_text(canvas, line.x, line.y, 10, GNS_ROLE_FAINT, "a step is") + 1;
 		gns_say_split(text, sizeof text, &m->split, true);
+		size_t at = strlen(text);
+		gns_say_split_steps(text + at, sizeof text - at, &m->split);
+		memmove(text + at + 1, text + at, strlen(text + at) + 1);
+		text[at] = ' ';
+		if (gns_canvas_columns(canvas, text) + indent > line.w)
+			text[at] = '\0';
 		if (gns_canvas_columns(canvas, text) + indent > line.w)
 			gns_say_split(text, sizeof text, &m->split, false);
 	}
@@ -310,9 +316,9 @@ static void draw_plots(struct gns_canvas *canvas, struct gns_rect rect, const st
 void gns_view_now(struct gns_canvas *canvas, struct gns_rect body, const struct gns_model *m, struct gns_ui *ui)
 {
 	struct columns c;
-	char verdict[320];
+	char verdict[GNS_VERDICT_SIZE];
 	int y = body.y, end = body.y + body.h;
-	gns_say_verdict(verdict, sizeof verdict, &m->summary);
+	gns_text_verdict(verdict, sizeof verdict, &m->summary, NULL);
 	y += gns_canvas_wrap(canvas, (struct gns_rect){body.x, y, body.w, body.h < 3 ? 1 : 3}, GNS_ROLE_STRONG, verdict);
 	gns_canvas_flag(canvas, (struct gns_rect){body.x, body.y, body.w, y - body.y}, GNS_CELL_BOLD);
 	if (y < end)

@@ -88,7 +88,7 @@ static void steps_columns(struct gns_grid *g, bool wide)
 		{"batch", 7, false, GNS_ALIGN_RIGHT, 9},
 		{wide ? "steps / fewest" : "steps", wide ? 19 : 7, false, true, 8},
 		{wide ? "samples / fewest" : "samples", wide ? 19 : 7, false, true, 7},
-		{"count", wide ? 14 : 5, false, GNS_ALIGN_RIGHT, 6},
+		{"useful", wide ? 14 : 6, false, GNS_ALIGN_RIGHT, 6},
 		{"", 9, false, GNS_ALIGN_LEFT, 5},
 		{"steps", 8, false, GNS_ALIGN_RIGHT, 3},
 		{"samples", 11, false, GNS_ALIGN_RIGHT, 2},
@@ -187,12 +187,12 @@ static void rule_text(char *buf, size_t size, const struct tables *t, enum gns_c
 {
 	char time[320], steps[48];
 	if (axis == GNS_COST_STEPS) {
-		snprintf(buf, size, "predicted by (S/S_min - 1)(E/E_min - 1) = 1 (McCandlish et al. 2018) at B_crit of the run so far, "
-			 "learning rate tuned; count: share of samples that count");
+		snprintf(buf, size, "Predicted (McCandlish et al. 2018, eq. 2.11) from B_crit, assuming a re-tuned learning rate. useful: share of "
+			 "samples that still reduce the loss.");
 		return;
 	}
 	time_rule(time, sizeof time, t);
-	snprintf(buf, size, "to the loss of step %s; steps predicted as in McCandlish et al. 2018; %s",
+	snprintf(buf, size, "To the loss of step %s, pauses between steps included. Steps predicted (McCandlish et al. 2018); %s.",
 		 gns_text_number(steps, sizeof steps, (double)t->m->summary.run.steps), time);
 }
 
@@ -222,22 +222,19 @@ static int draw_table(struct gns_canvas *canvas, struct gns_rect rect, struct ta
 	return row;
 }
 
-/* What twice the batch would do, and where the least time is: the two questions most asked. */
+/* Up to which batch the time can fall; the verdict above it has what twice or half of the batch would do. */
 static int draw_answer(struct gns_canvas *canvas, struct gns_rect rect, const struct tables *t)
 {
-	struct gns_cost twice = cost_at(t, 2 * t->m->summary.samples_per_step);
-	struct gns_range fastest = gns_fastest(t->m, &t->time), samples;
-	char text[700], batch[48], a[96], b[96], c[96];
-	double by = 2;
-	samples = (struct gns_range){twice.steps_ratio.value * by, twice.steps_ratio.lo * by, twice.steps_ratio.hi * by};
-	size_t at = (size_t)snprintf(text, sizeof text, "twice the batch (%s): steps × %s, samples × %s, time × %s",
-				     gns_text_number(batch, sizeof batch, twice.batch), gns_say_range(a, sizeof a, &twice.steps_ratio, gns_say_three, true),
-				     gns_say_range(b, sizeof b, &samples, gns_say_three, true),
-				     gns_say_range(c, sizeof c, &twice.time_ratio, gns_say_three, true));
+	struct gns_range fastest = gns_fastest(t->m, &t->time);
+	char text[160], batch[96];
+	if (!gns_verdict_is_class(gns_verdict_of(&t->m->summary)))
+		return 0;
 	if (isfinite(fastest.value))
-		snprintf(text + at, sizeof text - at, " · least time at batch %s", gns_say_range(a, sizeof a, &fastest, gns_say_three, true));
+		snprintf(text, sizeof text, "Fastest batch: %s.", gns_say_range(batch, sizeof batch, &fastest, gns_say_three, true));
 	else if (isfinite(fastest.hi))
-		snprintf(text + at, sizeof text - at, " · least time at a batch of at most %s", gns_say_three(a, sizeof a, fastest.hi));
+		snprintf(text, sizeof text, "Fastest batch: at most %s.", gns_say_three(batch, sizeof batch, fastest.hi));
+	else
+		return 0;
 	return gns_canvas_wrap(canvas, rect, GNS_ROLE_TEXT, text);
 }
 
@@ -340,10 +337,11 @@ static void draw_beside(struct gns_canvas *canvas, struct gns_rect rest, struct 
 
 void gns_view_tradeoff(struct gns_canvas *canvas, struct gns_rect body, const struct gns_model *m, struct gns_ui *ui)
 {
-	char verdict[320];
+	char verdict[GNS_VERDICT_SIZE];
 	const struct gns_summary *s = &m->summary;
 	struct tables t = {m, ui, gns_step_time_of(m), true};
-	gns_say_verdict(verdict, sizeof verdict, s);
+	struct gns_range ratio = cost_at(&t, gns_verdict_other_batch(s)).time_ratio;
+	gns_text_verdict(verdict, sizeof verdict, s, &(struct gns_interval){ratio.value, ratio.lo, ratio.hi});
 	int used = gns_canvas_wrap(canvas, (struct gns_rect){body.x, body.y, body.w, body.h < 4 ? 1 : 3}, GNS_ROLE_STRONG, verdict);
 	gns_canvas_flag(canvas, (struct gns_rect){body.x, body.y, body.w, used}, GNS_CELL_BOLD);
 	bool table = isfinite(s->samples_per_step) && limits_known(&s->b_crit), curve = s->b_crit.resolved && s->b_crit.value > 0;

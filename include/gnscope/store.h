@@ -16,6 +16,7 @@
 #include "gnscope/estimate.h"
 #include "gnscope/fit.h"
 #include "gnscope/record.h"
+#include "gnscope/trend.h"
 
 #define GNS_SCHEMA_VERSION 4
 
@@ -92,15 +93,19 @@ struct gns_warning {
 struct gns_summary {
 	struct gns_run_info run;
 	int64_t window;             /* last N steps, 0 the whole run */
-	double samples_per_step;    /* NaN unknown; the newest measured step's, all ranks */
+	int64_t measured;           /* steps of the window behind b_noise and b_crit */
+	double samples_per_step;    /* the usual batch: the mode of the window's newest 1,000 measured steps, all ranks together; NaN unknown */
 	char sample_unit[16];       /* "samples" or "rows" */
 	char sources[64];           /* "gemm" or "gemm,rank": comma-joined, from grad.source */
 	double coverage;            /* 0..1: measured share of the parameters that are known; coverage_note says of what */
 	char coverage_note[120];    /* "of 535,818 weights in matrix products; biases, norms and embeddings are not seen" */
 	int64_t params, params_measured; /* weights known, measured in the newest measured step */
 	struct gns_ratio b_noise, b_crit;
+	struct gns_trend trend;     /* of b_noise, by tenths of the window */
+	bool starting;              /* start-up lasts: no step after it has ended yet */
 	struct gns_meanvar mv;      /* s and g2 behind b_noise */
 	double step_ms;             /* median of the last (up to 1,000) steps or of the window */
+	double mean_step_ms;        /* mean of all steps of the window, start-up apart: steps times it is what they took, pauses included */
 	double overhead_pct;        /* shim's time of all step time, the same steps' sums */
 	int64_t dropped;            /* steps lost, all ranks */
 	int64_t steps_refused;      /* chosen for measuring but refused */
@@ -163,7 +168,8 @@ struct gns_kernel_row {
 	bool device;  /* a kernel on a device, timed by its clock: never to be added to others */
 	int64_t registers, block, grid, shared; /* of those; -1 not known */
 };
-/* Products and other calls; the phases of a step, which hold them, are in gns_store_split. */
+/* Matrix multiplications and other calls over the typical steps (gns_store_split) of the last `window` steps; the phases of a step,
+ * which hold them, are in gns_store_split. */
 int gns_store_kernels(struct gns_store *store, int64_t run_id, int64_t window, struct gns_kernel_row **rows, size_t *n,
 		      struct gns_error *err); /* most time first */
 
@@ -245,14 +251,18 @@ int gns_store_sql(struct gns_store *store, const char *query, gns_row_fn row, vo
 /* ---- parts of a run, for the dashboard ---- */
 
 /* gns_store_summary as it was of the steps [step_lo, step_hi] alone: the estimates pool them, run.steps is step_hi, steps_measured
- * theirs; batch, step time, loss and learning rate are those of the last of them. What does not belong to steps (coverage, warnings, status) is
+ * theirs; step time, loss and learning rate are those of the last of them. What does not belong to steps (coverage, warnings, status) is
  * the run's. step_hi < 1: to the end. */
 int gns_store_summary_range(struct gns_store *store, int64_t run_id, int64_t step_lo, int64_t step_hi, struct gns_summary *out,
 			    struct gns_error *err);
 
-/* Where the time of the newest measured steps went, means of one step of one rank. Absent where no step was measured: steps 0.
- * Two ways to split a step, not to be added: by products (what they leave is the rest), and by phases, which hold the products but
- * not gnscope's own time. Products that run beside one another can add up to more than step_ms. */
+/* Where the time of a measured step goes: weighted means over the typical steps of the last `window` steps (0: of the run), of one rank. Typical
+ * are the last GNS_SPLIT_STEPS measured steps without start-up and without those that took more than three times their median, so that
+ * a pause does not pass for a part of a step, and the parts add up. A measured step is longer than step_ms of the summary, which is the
+ * median of all steps. Absent where no step was measured: steps 0. Two ways to split a step, not to be added: by matrix multiplications
+ * (what they leave is the rest), and by phases, which hold them but not gnscope's own time. Calls that run beside one another can add
+ * up to more than step_ms. */
+#define GNS_SPLIT_STEPS 100
 #define GNS_SPLIT_FAMILIES 8
 struct gns_split {
 	double steps, step_ms, gnscope_ms;
@@ -267,7 +277,19 @@ struct gns_split {
 	} phase[GNS_SPLIT_FAMILIES]; /* as they follow in a step; then those of other names, most time first */
 	size_t n_phases;
 };
-int gns_store_split(struct gns_store *store, int64_t run_id, int64_t newest, struct gns_split *out, struct gns_error *err);
+int gns_store_split(struct gns_store *store, int64_t run_id, int64_t window, struct gns_split *out, struct gns_error *err);
+/* The typical steps from step_lo on, as the head of a query: "WITH ... typical(run_id, step, rank, weight,
+ * dur_ns, overhead_ns)"; what follows it for
+ * the calls: family, name, calls, total_ns, max_ns, flops, weighted sums over
+ * these steps. */
+#define GNS_TYPICAL_SQL_SIZE 1200
+char *gns_typical_steps_sql(char *dst, size_t size, int64_t run_id, int64_t step_lo);
+#define GNS_TYPICAL_KERNELS_SQL \
+	"SELECT k.family, k.name, sum(t.weight * u.calls) AS calls, sum(t.weight * u.total_ns) AS total_ns, max(u.max_ns) AS max_ns,\n" \
+	"  sum(t.weight * u.flops) AS flops\n" \
+	"FROM typical t CROSS JOIN kernel_step u ON u.run_id = t.run_id AND u.step = t.step AND u.rank = t.rank\n" \
+	"CROSS JOIN kernel k ON k.run_id = t.run_id AND k.kernel_id = u.kernel_id\n" \
+	"WHERE k.family NOT LIKE 'gpu %' GROUP BY u.kernel_id ORDER BY 4 DESC, u.kernel_id"
 
 /* The past of every weight: sums of s and g2 over up to max_points stretches of 256 steps, evenly spread over the run; NaN where
  * a weight was not measured. s[param_id * points + k], oldest first. points 0 while there are fewer than two stretches. */

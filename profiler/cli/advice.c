@@ -81,7 +81,7 @@ static void crit_of_run(struct gns_advice *a)
 	/* A B_crit that cannot be told from zero advises nothing either. */
 	a->resolved = r->resolved && r->lo > 0;
 	a->b_crit = (struct gns_interval){a->resolved ? r->value : (double)NAN, r->lo > 0 ? r->lo : (double)NAN, r->hi > 0 ? r->hi : (double)NAN};
-	snprintf(a->b_crit_source, sizeof a->b_crit_source, "of the run so far, from its gradients' noise");
+	snprintf(a->b_crit_source, sizeof a->b_crit_source, "of the run, from its gradients' noise");
 }
 
 /* ---- a row ---- */
@@ -113,6 +113,13 @@ static struct gns_interval scaled(struct gns_interval a, double by)
 	return product(a, (struct gns_interval){by, by, by});
 }
 
+/* What the run took, pauses between steps included, over its steps times their median. */
+static double stretch(const struct gns_summary *s)
+{
+	double by = s->mean_step_ms / s->step_ms;
+	return by > 0 && isfinite(by) ? by : 1;
+}
+
 static struct gns_advice_row row_at(const struct gns_advice *a, double batch)
 {
 	double now = a->summary.samples_per_step, times = batch / now;
@@ -126,7 +133,7 @@ static struct gns_advice_row row_at(const struct gns_advice *a, double batch)
 	r.step_measured = r.now && a->devices == a->world;
 	if (r.step_measured)
 		r.step_ms = (struct gns_interval){a->summary.step_ms, a->summary.step_ms, a->summary.step_ms};
-	r.hours = scaled(product(r.steps, r.step_ms), 1 / 3.6e6);
+	r.hours = scaled(product(r.steps, r.step_ms), stretch(&a->summary) / 3.6e6);
 	r.cost = scaled(r.hours, a->devices * a->ask.price);
 	return r;
 }
@@ -155,6 +162,18 @@ static void rows(struct gns_advice *a)
 	for (int power = -2; power <= 2; power++)
 		add_row(a, now * pow(2, power));
 	qsort(a->row, a->n_rows, sizeof *a->row, by_batch);
+}
+
+/* The batch that the verdict speaks of, on the run's devices. */
+static void other_batch(struct gns_advice *a)
+{
+	double now = a->summary.samples_per_step, other = gns_verdict_other_batch(&a->summary);
+	struct gns_interval ms = gns_step_at(&a->model, other / a->world), ratio = over_crit(a, steps_ratio, other, now);
+	a->other_time = scaled(product(ratio, ms), 1 / a->summary.step_ms);
+	if (a->ask.sweep || gns_verdict_is_class(gns_verdict_of(&a->summary)))
+		return;
+	char text[GNS_VERDICT_SIZE];
+	gns_note_add(&a->notes, "no_verdict", "%s", gns_text_verdict(text, sizeof text, &a->summary, NULL));
 }
 
 /* ---- target ---- */
@@ -294,7 +313,7 @@ static void warn(struct gns_store *store, struct gns_advice *a)
 		gns_note_add(&a->notes, "extrapolated", "the batch of least time, %s, is more than four times away from %s, where all was measured: go "
 			     "there in steps and look again", gns_text_number(x, sizeof x, round(a->best_time.value)), gns_text_number(y, sizeof y, now));
 	if (!a->ask.sweep)
-		gns_note_add(&a->notes, "diagnostic", "B_crit of the run so far is a diagnostic from the gradients' noise, off by 0.05 to 8 in the paper that "
+		gns_note_add(&a->notes, "diagnostic", "B_crit of the run is a diagnostic from the gradients' noise, off by 0.05 to 8 in the paper that "
 			     "made it; a sweep measures it");
 	if (a->devices != a->world)
 		gns_note_add(&a->notes, "communication", "communication not measured: on %.0f devices a step takes longer than told", a->devices);
@@ -304,8 +323,7 @@ static void warn(struct gns_store *store, struct gns_advice *a)
 		gns_note_add(&a->notes, "no_kernels", "no product was timed in this run, so its step time at another batch has limits only; run with --every 1, "
 			     "or run the program at a second batch");
 	learning_rates(store, a);
-	gns_note_add(&a->notes, "not_seen", "not seen by gnscope, and making this wrong: reinforcement learning (smaller batches are often better), contrastive "
-		     "losses (samples are coupled), fine-tuning, a target that is not the training loss");
+	gns_note_add(&a->notes, "not_seen", "Not valid for: reinforcement learning, contrastive losses, fine-tuning, or targets other than the training loss.");
 }
 
 int gns_advise(struct gns_store *store, int64_t run_id, const struct gns_advice_ask *ask, struct gns_advice *a, struct gns_error *err)
@@ -339,6 +357,7 @@ int gns_advise(struct gns_store *store, int64_t run_id, const struct gns_advice_
 		a->best_exchange = (struct gns_interval){sqrt(ask->exchange * a->b_crit.value), sqrt(ask->exchange * a->b_crit.lo),
 							 sqrt(ask->exchange * a->b_crit.hi)};
 	rows(a);
+	other_batch(a);
 	rc = rules(store, a, err);
 	if (rc == 0)
 		rc = schedule(store, a, err);

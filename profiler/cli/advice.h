@@ -13,7 +13,7 @@ struct gns_advice_ask {
 	double target;   /* loss, NaN: the one that the run has reached */
 	double steps;    /* at the run's batch, NaN: as the target or the run says */
 	double exchange; /* samples that a step is worth, NaN none */
-	const char *sweep; /* take B_crit from the fit of this sweep; NULL: of the run so far */
+	const char *sweep; /* take B_crit from the fit of this sweep; NULL: of the run */
 };
 
 /* A batch size, all devices together. Intervals are NaN where nothing is known; value NaN with limits: only these. */
@@ -41,6 +41,7 @@ struct gns_advice {
 	struct gns_advice_row row[GNS_ADVICE_ROWS];
 	size_t n_rows;
 	struct gns_interval best_time, best_exchange;
+	struct gns_interval other_time; /* time with gns_verdict_other_batch, times the run's */
 	double rules_for;               /* batch that the rules are for; NaN: none can be named */
 	const char *rules_why;          /* "asked for", "least time" */
 	struct gns_scaling rule[GNS_SCALING_MAX];

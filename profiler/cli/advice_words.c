@@ -52,9 +52,11 @@ static struct gns_interval whole(struct gns_interval i)
 static void print_head(const struct gns_advice *a)
 {
 	const struct gns_summary *s = &a->summary;
-	char name[128], optimizer[64], x[128], y[40];
+	char name[128], optimizer[64], x[160], y[40], verdict[GNS_VERDICT_SIZE];
 	struct gns_ratio crit = {a->b_crit.value, a->b_crit.lo, a->b_crit.hi, a->resolved, NAN};
 	bool most = !a->resolved && isnan(a->b_crit.lo) && a->b_crit.hi > 0;
+	if (!a->ask.sweep && gns_verdict_is_class(gns_verdict_of(s)))
+		printf("%s\n\n", gns_text_verdict(verdict, sizeof verdict, s, &a->other_time));
 	printf("run %" PRId64 "  %s  batch %s %s", s->run.run_id, gns_text_safe(name, sizeof name, s->run.name), number(y, s->samples_per_step),
 	       s->sample_unit);
 	printf(", %s", s->optimizer[0] ? gns_text_safe(optimizer, sizeof optimizer, s->optimizer) : "optimizer not known");
@@ -111,7 +113,7 @@ static void print_best(const struct gns_advice *a)
 	}
 	printf("best time  batch %s on %.0f device%s: sqrt(B_crit %salpha/beta)\n", cell(x, sizeof x, whole(a->best_time)), a->devices,
 	       a->devices == 1 ? "" : "s", a->devices == 1 ? "" : "devices ");
-	printf("best cost  the same where so many devices are paid by the hour; paid by the %.*s, the smallest batch: B_crit takes twice the fewest\n",
+	printf("best cost  that batch when you pay per device-hour; the smallest batch when you pay per %.*s (B_crit costs twice the fewest)\n",
 	       (int)strlen(unit) - 1, unit);
 	if (isfinite(a->ask.exchange))
 		printf("exchange   batch %s where a step is worth %s %s: sqrt(x B_crit)\n", cell(x, sizeof x, whole(a->best_exchange)),

@@ -20,7 +20,7 @@ static const char help[] =
 	"      --steps N          to what N steps at the run's batch reach; default: to\n"
 	"                         what the run has reached\n"
 	"      --exchange X       the best batch where a step is worth X samples\n"
-	"      --sweep NAME       B_crit as fitted to this sweep, not of the run so far\n"
+	"      --sweep NAME       B_crit as fitted to this sweep, not of the run\n"
 	"      --json             one object, numbers as numbers, absent ones null\n"
 	"      --store FILE       the store to read                       (GNSCOPE_STORE)\n"
 	"  -h, --help             this text\n";
@@ -75,7 +75,7 @@ static int parse(int argc, char **argv, struct options *o)
 		return gns_cli_usage(argv[0], "--target-loss and --steps together: give one or the other");
 	o->ref = optind < argc ? argv[optind++] : NULL;
 	if (optind < argc)
-		return gns_cli_usage(argv[0], "'%s' is one argument too many: one run at a time", argv[optind]);
+		return gns_cli_usage(argv[0], "unexpected argument '%s' (advise takes one RUN)", argv[optind]);
 	return -1;
 }
 

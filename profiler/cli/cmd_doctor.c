@@ -149,9 +149,9 @@ int gns_doctor_run(struct gns_store *store, int64_t run_id, int processes, const
 		return gns_finding(GNS_FAULT, "run", "%s", err.text);
 	gns_finding(GNS_OK, "run", "%" PRId64 " (%s), %s: %s", s.run.run_id, s.run.name, s.run.status, s.run.command);
 	if (s.run.steps_measured > 0)
-		gns_finding(GNS_OK, "steps", "%" PRId64 " of %" PRId64 " measured, %s %s a step; %s", s.run.steps_measured, s.run.steps,
+		gns_finding(GNS_OK, "steps", "%" PRId64 " of %" PRId64 " measured, %s %s a step; %s", s.measured, s.run.steps,
 			    gns_text_number(number, sizeof number, s.samples_per_step), s.sample_unit,
-			    gns_words_verdict(text, sizeof text, &s));
+			    gns_text_verdict(text, sizeof text, &s, NULL));
 	else
 		faults += gns_finding(strcmp(s.run.status, "running") == 0 ? GNS_NOTE : GNS_FAULT, "steps", "%s",
 				      gns_words_why_nothing(text, sizeof text, store, &s, processes));
@@ -233,7 +233,7 @@ int gns_cmd_doctor(int argc, char **argv)
 	if (dashes && optind >= argc)
 		return gns_cli_usage(argv[0], "the command after '--' is missing");
 	if (!dashes && argc - optind > 1)
-		return gns_cli_usage(argv[0], "'%s' is one argument too many; a command comes after '--'", argv[optind + 1]);
+		return gns_cli_usage(argv[0], "unexpected argument '%s' (a command comes after '--')", argv[optind + 1]);
 	int faults = look_at_library(command.lib);
 	if (dashes) {
 		command.argv = argv + optind;

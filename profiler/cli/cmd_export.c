@@ -231,7 +231,10 @@ static int write_scalars(struct gns_store *store, int64_t run_id, struct scalars
 	static const struct { const char *select, *order, *tags[4]; } kinds[] = {
 		{"SELECT t.start_ns / 1e9, e.step, e.b_noise, e.lo, e.hi, e.b_crit FROM b_noise e JOIN step t ON t.run_id = e.run_id AND t.step = e.step AND "
 		 "t.rank = (SELECT min(rank) FROM step u WHERE u.run_id = e.run_id AND u.step = e.step) WHERE e.run_id = ", " ORDER BY e.step",
-		 {"gnscope/b_noise", "gnscope/b_noise_low", "gnscope/b_noise_high", "gnscope/b_crit"}},
+		 {"gnscope/recent_b_noise_500", "gnscope/recent_b_noise_500_low", "gnscope/recent_b_noise_500_high", "gnscope/b_crit"}},
+		{"SELECT coalesce((SELECT max(start_ns) FROM step s WHERE s.run_id = run.run_id AND s.step = noise_step), start_ns) / 1e9, noise_step, "
+		 "b_noise, b_noise_lo, b_noise_hi FROM run WHERE noise_step > 0 AND run_id = ", "",
+		 {"gnscope/b_noise", "gnscope/b_noise_low", "gnscope/b_noise_high"}},
 		{"SELECT min(start_ns) / 1e9, step, sum(samples), avg(dur_ns) / 1e6, avg(loss) FROM step WHERE run_id = ",
 		 " AND start_ns IS NOT NULL GROUP BY step ORDER BY step", {"gnscope/batch", "gnscope/step_ms", "gnscope/loss"}},
 	};

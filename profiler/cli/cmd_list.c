@@ -26,8 +26,10 @@ static json_t *json_time(uint64_t realtime_ns)
 	return json_string(text);
 }
 
-static json_t *json_run(const struct gns_run_info *r)
+static json_t *json_run(struct gns_store *store, const struct gns_run_info *r)
 {
+	struct gns_summary s;
+	bool known = gns_store_summary(store, r->run_id, 0, &s, NULL) == 0;
 	json_t *o = json_object();
 	json_object_set_new(o, "run", json_integer(r->run_id));
 	json_object_set_new(o, "name", gns_json_text(r->name));
@@ -39,15 +41,15 @@ static json_t *json_run(const struct gns_run_info *r)
 	json_object_set_new(o, "start", json_time(r->start_ns));
 	json_object_set_new(o, "end", json_time(r->end_ns));
 	json_object_set_new(o, "steps", gns_json_count(r->steps));
-	json_object_set_new(o, "steps_measured", gns_json_count(r->steps_measured));
+	json_object_set_new(o, "steps_measured", gns_json_count(known ? s.measured : r->steps_measured));
 	return o;
 }
 
-static int print_json(const char *command, const struct gns_run_info *runs, size_t n)
+static int print_json(const char *command, struct gns_store *store, const struct gns_run_info *runs, size_t n)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, json_run(&runs[i]));
+		json_array_append_new(list, json_run(store, &runs[i]));
 	return gns_json_print(command, list, stdout);
 }
 
@@ -61,11 +63,14 @@ static void print_table(struct gns_store *store, const struct gns_run_info *runs
 	printf("%5s  %-*s  %-8s  %-19s  %9s  %9s  %s\n", "RUN", (int)width, "NAME", "STATUS", "STARTED", "STEPS", "MEASURED", "B_NOISE");
 	for (size_t i = 0; i < n; i++) {
 		const char *noise = "-";
-		if (gns_store_summary(store, runs[i].run_id, 0, &summary, NULL) == 0 && runs[i].steps_measured > 0)
+		int64_t measured = runs[i].steps_measured;
+		if (gns_store_summary(store, runs[i].run_id, 0, &summary, NULL) == 0 && measured > 0) {
 			noise = gns_text_ratio(ratio, sizeof ratio, &summary.b_noise, summary.sample_unit);
+			measured = summary.measured;
+		}
 		printf("%5" PRId64 "  %-*s  %-8s  %-19s  %9" PRId64 "  %9" PRId64 "  %s\n", runs[i].run_id, (int)width,
 		       gns_text_safe(name, 29, runs[i].name), gns_text_safe(status, sizeof status, runs[i].status),
-		       gns_cli_time(started, sizeof started, runs[i].start_ns), runs[i].steps, runs[i].steps_measured, noise);
+		       gns_cli_time(started, sizeof started, runs[i].start_ns), runs[i].steps, measured, noise);
 	}
 }
 
@@ -92,14 +97,14 @@ int gns_cmd_list(int argc, char **argv)
 		}
 	}
 	if (optind < argc)
-		return gns_cli_usage(argv[0], "'%s' is one argument too many; one run: gnscope show RUN", argv[optind]);
+		return gns_cli_usage(argv[0], "unexpected argument '%s' (for one run: gnscope show RUN)", argv[optind]);
 	int rc = gns_cli_open_read(argv[0], path, &store);
 	if (rc)
 		return rc;
 	if ((rc = gns_store_runs(store, &runs, &n, &err)) != 0)
 		rc = gns_cli_fail_of(argv[0], &err, rc);
 	else if (json)
-		rc = print_json(argv[0], runs, n);
+		rc = print_json(argv[0], store, runs, n);
 	else if (n == 0)
 		puts("no runs yet; start one: gnscope run --samples BATCH -- python3 train.py");
 	else

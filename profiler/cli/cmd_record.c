@@ -136,7 +136,7 @@ int gns_cmd_record(int argc, char **argv)
 	if (!options.session)
 		return gns_cli_usage(argv[0], "--session NAME is missing");
 	if (optind < argc)
-		return gns_cli_usage(argv[0], "'%s' is one argument too many", argv[optind]);
+		return gns_cli_usage(argv[0], "unexpected argument '%s'", argv[optind]);
 	if (gns_cli_store_path(store, path, sizeof path, &err) != 0)
 		return gns_cli_fail(argv[0], "%s", err.text);
 	options.store = path;

@@ -93,7 +93,7 @@ static int parse(int argc, char **argv, struct options *o)
 	o->runs = argv + optind;
 	o->n = argc - optind;
 	if (!o->to.output || !*o->to.output)
-		return gns_cli_usage(argv[0], "where to? give -o FILE, for example -o report.html");
+		return gns_cli_usage(argv[0], "missing -o FILE, e.g. -o report.html");
 	if (o->n > GNS_REPORT_RUNS)
 		return gns_cli_usage(argv[0], "%d runs are too many for one report: at most %d", o->n, GNS_REPORT_RUNS);
 	return format_of_name(argv[0], o);
@@ -115,10 +115,7 @@ static int add_run(struct gns_store *store, struct gns_report *report, const cha
 	report->n++;
 	run->left_out = gns_words_left_out;
 	gns_words_others(run->others, sizeof run->others, store, id);
-	if (run->summary.run.steps_measured > 0)
-		gns_words_verdict(run->verdict, sizeof run->verdict, &run->summary);
-	else
-		gns_words_why_nothing(run->verdict, sizeof run->verdict, store, &run->summary, -1);
+	gns_words_verdict(run->verdict, sizeof run->verdict, store, &run->summary, -1);
 	return 0;
 }
 

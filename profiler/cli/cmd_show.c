@@ -12,14 +12,12 @@
 #include "profiler/cli/words.h"
 #include "tui/say.h"
 
-#define SPLIT_STEPS 100 /* the newest measured, as the dashboard does */
-
 static const char help[] =
 	"Usage: gnscope show [OPTION]... [RUN]\n"
 	"One run: its noise scale with its interval, what that means for the batch, and\n"
 	"what the number speaks for. RUN is an id or a name; absent: the newest.\n"
 	"\n"
-	"      --window N     only the last N steps\n"
+	"      --window N     only the last N steps: every number is then of these\n"
 	"      --layers       every weight, too\n"
 	"      --json         one object, numbers as numbers, absent ones null\n"
 	"      --store FILE   the store to read                           (GNSCOPE_STORE)\n"
@@ -55,7 +53,7 @@ static int parse(int argc, char **argv, struct show *o)
 	}
 	o->ref = optind < argc ? argv[optind++] : NULL;
 	if (optind < argc)
-		return gns_cli_usage(argv[0], "'%s' is one argument too many: one run at a time", argv[optind]);
+		return gns_cli_usage(argv[0], "unexpected argument '%s' (show takes one RUN)", argv[optind]);
 	return -1;
 }
 
@@ -73,20 +71,13 @@ static json_t *json_streams(struct gns_store *store, int64_t run_id)
 	return list;
 }
 
-static json_t *json_phases(struct gns_store *store, int64_t run_id)
+/* The parts of a measured step, and the calls in them. */
+static void json_split(json_t *o, struct gns_store *store, int64_t run_id, int64_t window)
 {
 	struct gns_split split;
-	json_t *list = json_array();
-	if (gns_store_split(store, run_id, SPLIT_STEPS, &split, NULL) != 0)
-		return list;
-	for (size_t i = 0; i < split.n_phases; i++) {
-		json_t *o = json_object();
-		json_object_set_new(o, "name", gns_json_text(split.phase[i].name));
-		json_object_set_new(o, "ms", gns_json_number(split.phase[i].ms));
-		json_object_set_new(o, "products_ms", gns_json_number(split.phase[i].products_ms));
-		json_array_append_new(list, o);
-	}
-	return list;
+	bool known = gns_store_split(store, run_id, window, &split, NULL) == 0;
+	json_object_set_new(o, "split", known ? gns_split_json(&split) : json_null());
+	json_object_set_new(o, "phases", known ? gns_phases_json(&split) : json_array());
 }
 
 /* ---- text ---- */
@@ -113,12 +104,17 @@ static void head(const struct gns_summary *s)
 
 static void numbers(const struct gns_summary *s)
 {
-	char unit[32], a[128], b[64], line[400];
+	char unit[32], a[128], b[128], line[400];
 	gns_text_safe(unit, sizeof unit, s->sample_unit);
 	field("B_noise", gns_text_ratio(a, sizeof a, &s->b_noise, unit));
-	snprintf(line, sizeof line, "%s, of the run so far", gns_text_ratio(a, sizeof a, &s->b_crit, unit));
-	field("B_crit", line);
-	snprintf(line, sizeof line, "%s a step", gns_words_quantity(a, sizeof a, s->samples_per_step, unit));
+	field("B_crit", gns_text_ratio(a, sizeof a, &s->b_crit, unit));
+	if (s->trend.direction != GNS_DIRECTION_UNKNOWN) {
+		snprintf(line, sizeof line, "%s: B_noise %s in the last tenth of the steps, %s in the tenth before",
+			 gns_direction_names[s->trend.direction], gns_text_ratio(a, sizeof a, &s->trend.last, ""),
+			 gns_text_ratio(b, sizeof b, &s->trend.before, ""));
+		field("trend", line);
+	}
+	snprintf(line, sizeof line, "%s a step, the usual one", gns_words_quantity(a, sizeof a, s->samples_per_step, unit));
 	field("batch", line);
 	snprintf(line, sizeof line, "%s   |G|^2 %s   (squared gradient units)", gns_text_number(a, sizeof a, s->mv.s),
 		 gns_text_number(b, sizeof b, s->mv.g2));
@@ -128,11 +124,13 @@ static void numbers(const struct gns_summary *s)
 static void basis(const struct gns_summary *s)
 {
 	char a[128], b[128], line[600];
-	int n = snprintf(line, sizeof line, "%" PRId64 " of %" PRId64 " measured", s->run.steps_measured, s->run.steps);
-	if (s->window > 0)
-		n += snprintf(line + n, sizeof line - (size_t)n, ", the last %" PRId64 " taken", s->window);
+	int n;
+	if (s->window > 0 && s->window < s->run.steps)
+		n = snprintf(line, sizeof line, "%" PRId64 " measured of the last %" PRId64 " (of %" PRId64 ")", s->measured, s->window, s->run.steps);
+	else
+		n = snprintf(line, sizeof line, "%" PRId64 " of %" PRId64 " measured", s->measured, s->run.steps);
 	if (s->steps_refused > 0)
-		n += snprintf(line + n, sizeof line - (size_t)n, ", %" PRId64 " refused", s->steps_refused);
+		n += snprintf(line + n, sizeof line - (size_t)n, ", %" PRId64 " skipped", s->steps_refused);
 	if (s->dropped > 0)
 		snprintf(line + n, sizeof line - (size_t)n, ", %" PRId64 " lost", s->dropped);
 	field("steps", line);
@@ -142,7 +140,7 @@ static void basis(const struct gns_summary *s)
 		snprintf(line, sizeof line, "unknown");
 	field("coverage", line);
 	if (isfinite(s->step_ms))
-		snprintf(line, sizeof line, "%s ms a step, of which gnscope %s%%", gns_text_number(a, sizeof a, s->step_ms),
+		snprintf(line, sizeof line, "%s ms a step (median of the last 1,000 at most), gnscope %s%% of it", gns_text_number(a, sizeof a, s->step_ms),
 			 gns_text_number(b, sizeof b, s->overhead_pct));
 	else
 		snprintf(line, sizeof line, "unknown");
@@ -158,12 +156,14 @@ static void basis(const struct gns_summary *s)
 }
 
 /* Where a measured step's time goes, where that is known by its phases. */
-static void parts(struct gns_store *store, int64_t run_id)
+static void parts(struct gns_store *store, int64_t run_id, int64_t window)
 {
 	struct gns_split split;
-	char text[400];
-	if (gns_store_split(store, run_id, SPLIT_STEPS, &split, NULL) == 0 && split.n_phases > 0)
-		field("a step is", gns_say_split(text, sizeof text, &split, true));
+	char text[400], line[600], over[120];
+	if (gns_store_split(store, run_id, window, &split, NULL) != 0 || split.n_phases == 0)
+		return;
+	snprintf(line, sizeof line, "%s (%s)", gns_say_split(text, sizeof text, &split, true), gns_say_split_steps(over, sizeof over, &split));
+	field("a step is", line);
 }
 
 static void show_layers(const struct gns_layer *layers, size_t n, const char *unit)
@@ -199,15 +199,12 @@ static void show_text(struct gns_store *store, const struct gns_summary *s, cons
 		      bool want_layers)
 {
 	char text[768], name[64];
-	if (s->run.steps_measured > 0)
-		puts(gns_words_verdict(text, sizeof text, s));
-	else
-		puts(gns_words_why_nothing(text, sizeof text, store, s, -1));
+	puts(gns_words_verdict(text, sizeof text, store, s, -1));
 	putchar('\n');
 	head(s);
 	numbers(s);
 	basis(s);
-	parts(store, s->run.run_id);
+	parts(store, s->run.run_id, s->window);
 	show_libraries(gpu);
 	if (gns_words_others(text, sizeof text, store, s->run.run_id)[0])
 		field("others", text);
@@ -218,8 +215,10 @@ static void show_text(struct gns_store *store, const struct gns_summary *s, cons
 	gns_gpu_print(stdout, gpu);
 	if (want_layers)
 		show_layers(layers, n, s->sample_unit);
-	printf("\nnext: gnscope top %" PRId64 "   gnscope show %" PRId64 " %s\n", s->run.run_id, s->run.run_id,
-	       want_layers ? "--json" : "--layers");
+	printf("\nnext: gnscope top %" PRId64 "   gnscope show %" PRId64 " %s", s->run.run_id, s->run.run_id, want_layers ? "--json" : "--layers");
+	if (strcmp(gns_words_next(s), "show") != 0)
+		printf("   gnscope %s %" PRId64, gns_words_next(s), s->run.run_id);
+	putchar('\n');
 }
 
 int gns_cmd_show(int argc, char **argv)
@@ -246,9 +245,11 @@ int gns_cmd_show(int argc, char **argv)
 	if (rc) {
 		rc = gns_cli_fail_of(argv[0], &err, rc);
 	} else if (o.json) {
+		char verdict[768];
 		json_t *object = gns_run_json(&summary);
+		json_object_set_new(object, "verdict_text", gns_json_text(gns_words_verdict(verdict, sizeof verdict, store, &summary, -1)));
 		json_object_set_new(object, "streams", json_streams(store, run_id));
-		json_object_set_new(object, "phases", json_phases(store, run_id));
+		json_split(object, store, run_id, o.window);
 		gns_gpu_json(object, &gpu);
 		if (o.layers)
 			json_object_set_new(object, "layers", gns_layers_json(layers, n));

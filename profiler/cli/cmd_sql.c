@@ -54,7 +54,7 @@ int gns_cmd_sql(int argc, char **argv)
 	}
 	const char *query = optind < argc ? argv[optind++] : NULL;
 	if (optind < argc)
-		return gns_cli_usage(argv[0], "'%s' is one argument too many: put the query in quotes", argv[optind]);
+		return gns_cli_usage(argv[0], "unexpected argument '%s' (put the query in quotes)", argv[optind]);
 	if (csv && json)
 		return gns_cli_usage(argv[0], "--csv and --json exclude each other");
 	if (!query && (csv || json))

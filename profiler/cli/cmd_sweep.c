@@ -224,7 +224,7 @@ static int parse(int argc, char **argv, struct sweep *o)
 		return gns_cli_fail("sweep", "%s", err.text);
 	o->s.argv = argv + optind;
 	if (o->show)
-		return optind < argc ? gns_cli_usage("sweep", "'%s' is one argument too many: --show takes a name and runs nothing", argv[optind]) : -1;
+		return optind < argc ? gns_cli_usage("sweep", "unexpected argument '%s' (--show takes a name and runs nothing)", argv[optind]) : -1;
 	if (optind >= argc || !*argv[optind])
 		return gns_cli_usage("sweep", "the command to run is missing");
 	if (!o->batch)

@@ -83,7 +83,7 @@ int gns_cmd_top(int argc, char **argv)
 		return rc;
 	o.run = optind < argc ? argv[optind++] : NULL;
 	if (optind < argc)
-		return gns_cli_usage(argv[0], "'%s' is one argument too many: one run at a time", argv[optind]);
+		return gns_cli_usage(argv[0], "unexpected argument '%s' (top takes one RUN)", argv[optind]);
 	if (o.json && !o.once)
 		return gns_cli_usage(argv[0], "--json goes with --once");
 	if (gns_cli_store_path(store, path, sizeof path, &err) != 0)

@@ -42,7 +42,7 @@ static json_t *losses(const struct gns_report_run *run)
 	return list;
 }
 
-static json_t *live(const struct gns_report_run *run)
+static json_t *recent(const struct gns_report_run *run)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < run->n_live; i++) {
@@ -54,25 +54,6 @@ static json_t *live(const struct gns_report_run *run)
 		json_array_append_new(list, o);
 	}
 	return list;
-}
-
-static json_t *split(const struct gns_report_run *run)
-{
-	const struct gns_split *s = &run->split;
-	if (!(s->steps > 0))
-		return json_null();
-	json_t *o = json_object(), *families = json_array();
-	json_object_set_new(o, "steps", gns_json_number(s->steps));
-	json_object_set_new(o, "step_ms", gns_json_number(s->step_ms));
-	json_object_set_new(o, "gnscope_ms", gns_json_number(s->gnscope_ms));
-	for (size_t i = 0; i < s->n_families; i++) {
-		json_t *family = json_object();
-		json_object_set_new(family, "name", gns_json_text(s->family[i].name));
-		json_object_set_new(family, "ms", gns_json_number(s->family[i].ms));
-		json_array_append_new(families, family);
-	}
-	json_object_set_new(o, "families", families);
-	return o;
 }
 
 static json_t *settings(const struct gns_report_run *run)
@@ -121,11 +102,11 @@ static json_t *run_json(const struct gns_report_run *run)
 {
 	json_t *o = gns_run_json(&run->summary);
 	json_object_set_new(o, "layers", gns_layers_json(run->layers, run->n_layers));
-	json_object_set_new(o, "verdict", gns_json_text(run->verdict));
-	json_object_set_new(o, "live", live(run));
+	json_object_set_new(o, "verdict_text", gns_json_text(run->verdict));
+	json_object_set_new(o, "recent", recent(run));
 	json_object_set_new(o, "series", series(run));
 	json_object_set_new(o, "losses", losses(run));
-	json_object_set_new(o, "split", split(run));
+	json_object_set_new(o, "split", gns_split_json(&run->split));
 	json_object_set_new(o, "kernels", gns_kernels_json(run->kernels, run->n_kernels));
 	gns_gpu_json(o, &run->gpu);
 	json_object_set_new(o, "settings", settings(run));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gnscope/text.h"
 #include "profiler/cli/json.h"
 
 static json_t *json_sources(const char *joined)
@@ -35,15 +36,21 @@ void gns_ratio_json(json_t *o, const char *name, const struct gns_ratio *ratio)
 	gns_json_limits(o, name, ratio->resolved ? ratio->value : NAN, ratio->lo, ratio->hi);
 }
 
+static json_t *word_or_null(const char *word)
+{
+	return word[0] ? json_string(word) : json_null();
+}
+
 json_t *gns_run_json(const struct gns_summary *s)
 {
 	json_t *o = json_object();
+	char text[GNS_VERDICT_SIZE];
 	json_object_set_new(o, "run", json_integer(s->run.run_id));
 	json_object_set_new(o, "name", gns_json_text(s->run.name));
 	json_object_set_new(o, "command", gns_json_text(s->run.command));
 	json_object_set_new(o, "status", gns_json_text(s->run.status));
 	json_object_set_new(o, "steps", gns_json_count(s->run.steps));
-	json_object_set_new(o, "steps_measured", gns_json_count(s->run.steps_measured));
+	json_object_set_new(o, "steps_measured", gns_json_count(s->measured));
 	json_object_set_new(o, "samples_per_step", gns_json_number(s->samples_per_step));
 	json_object_set_new(o, "sample_unit", gns_json_text(s->sample_unit));
 	json_object_set_new(o, "sources", json_sources(s->sources));
@@ -59,7 +66,42 @@ json_t *gns_run_json(const struct gns_summary *s)
 	json_object_set_new(o, "optimizer", gns_json_text(s->optimizer));
 	json_object_set_new(o, "lr", gns_json_number(s->lr));
 	json_object_set_new(o, "loss", gns_json_number(s->loss));
+	json_object_set_new(o, "verdict", word_or_null(gns_batch_verdict_names[gns_verdict_of(s)]));
+	json_object_set_new(o, "verdict_text", gns_json_text(gns_text_verdict(text, sizeof text, s, NULL)));
+	json_object_set_new(o, "trend", word_or_null(gns_direction_names[s->trend.direction]));
 	json_object_set_new(o, "warnings", json_warnings(s));
+	return o;
+}
+
+json_t *gns_phases_json(const struct gns_split *split)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < split->n_phases; i++) {
+		json_t *o = json_object();
+		json_object_set_new(o, "name", gns_json_text(split->phase[i].name));
+		json_object_set_new(o, "ms", gns_json_number(split->phase[i].ms));
+		json_object_set_new(o, "products_ms", gns_json_number(split->phase[i].products_ms));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+json_t *gns_split_json(const struct gns_split *split)
+{
+	if (!(split->steps > 0))
+		return json_null();
+	json_t *o = json_object(), *families = json_array();
+	json_object_set_new(o, "steps", gns_json_number(split->steps));
+	json_object_set_new(o, "measured_step_ms", gns_json_number(split->step_ms));
+	json_object_set_new(o, "gnscope_ms", gns_json_number(split->gnscope_ms));
+	for (size_t i = 0; i < split->n_families; i++) {
+		json_t *family = json_object();
+		json_object_set_new(family, "name", gns_json_text(split->family[i].name));
+		json_object_set_new(family, "ms", gns_json_number(split->family[i].ms));
+		json_array_append_new(families, family);
+	}
+	json_object_set_new(o, "families", families);
+	json_object_set_new(o, "phases", gns_phases_json(split));
 	return o;
 }
 

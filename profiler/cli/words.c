@@ -126,11 +126,6 @@ char *gns_words_quantity(char *dst, size_t size, double value, const char *unit)
 	return dst;
 }
 
-char *gns_words_verdict(char *dst, size_t size, const struct gns_summary *s)
-{
-	return gns_text_run_verdict(dst, size, s->samples_per_step, s->sample_unit, &s->b_crit, s->run.steps_measured);
-}
-
 /* The counter that explains most. */
 static void main_reason(char *dst, size_t size, struct gns_store *store, int64_t run_id, bool refused)
 {
@@ -255,17 +250,22 @@ char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, con
 	else if (processes == 0 && switched_off())
 		snprintf(dst, size, "nothing was measured: GNSCOPE_OFF is set");
 	else if (processes == 0)
-		snprintf(dst, size, "nothing was measured: no matrix product was seen in any process of the command");
+		snprintf(dst, size, "nothing was measured: this command did not train (no optimizer step, no BLAS call seen).");
 	else
 		snprintf(dst, size, "nothing was measured: no training step was recognised%s", reason);
 	return dst;
+}
+
+char *gns_words_verdict(char *dst, size_t size, struct gns_store *store, const struct gns_summary *s, int processes)
+{
+	return s->run.steps_measured > 0 ? gns_text_verdict(dst, size, s, NULL) : gns_words_why_nothing(dst, size, store, s, processes);
 }
 
 static void line_numbers(FILE *out, const struct gns_summary *s)
 {
 	char noise[128], crit[128], unit[32];
 	gns_text_safe(unit, sizeof unit, s->sample_unit);
-	fprintf(out, "gnscope: B_noise %s; B_crit of the run so far %s\n", gns_text_ratio(noise, sizeof noise, &s->b_noise, unit),
+	fprintf(out, "gnscope: over the run: B_noise %s; B_crit %s\n", gns_text_ratio(noise, sizeof noise, &s->b_noise, unit),
 		gns_text_ratio(crit, sizeof crit, &s->b_crit, unit));
 }
 
@@ -275,7 +275,7 @@ static void line_run(FILE *out, const struct gns_summary *s)
 	gns_text_safe(name, sizeof name, s->run.name);
 	gns_text_safe(status, sizeof status, s->run.status);
 	fprintf(out, "gnscope: run %" PRId64 " (%s) %s: %" PRId64 " of %" PRId64 " steps measured", s->run.run_id, name, status,
-		s->run.steps_measured, s->run.steps);
+		s->measured, s->run.steps);
 	if (isfinite(s->overhead_pct))
 		fprintf(out, ", overhead %.2f%%", s->overhead_pct);
 	if (isfinite(s->coverage))
@@ -283,42 +283,41 @@ static void line_run(FILE *out, const struct gns_summary *s)
 	fputc('\n', out);
 }
 
+/* Only where there is something to know. */
 static void line_losses(FILE *out, const struct gns_summary *s, const char *trouble)
 {
 	char safe[512];
-	if (s->dropped > 0)
-		fprintf(out, "gnscope: dropped %" PRId64 " steps", s->dropped);
-	else
-		/* What could not be written includes the count of what was dropped. */
-		fputs(trouble[0] ? "gnscope: not all was stored" : "gnscope: dropped nothing", out);
-	if (trouble[0])
-		fprintf(out, "; %s", gns_text_safe(safe, sizeof safe, trouble));
-	if (s->n_warnings)
-		fputs("; warnings:", out);
+	const char *gap = "gnscope: ";
+	if (s->dropped > 0) {
+		fprintf(out, "%s%" PRId64 " step%s lost", gap, s->dropped, s->dropped == 1 ? " was" : "s were");
+		gap = "; ";
+	}
+	if (trouble[0]) { /* what could not be written includes the count of lost steps */
+		fprintf(out, "%snot all was stored: %s", gap, gns_text_safe(safe, sizeof safe, trouble));
+		gap = "; ";
+	}
 	for (size_t i = 0; i < s->n_warnings; i++)
-		fprintf(out, "%s %s", i ? "," : "", gns_text_safe(safe, sizeof safe, s->warnings[i].name));
-	fputc('\n', out);
+		fprintf(out, "%s%s%s", i ? ", " : gap, i ? "" : "warnings: ", gns_text_safe(safe, sizeof safe, s->warnings[i].name));
+	if (s->dropped > 0 || trouble[0] || s->n_warnings)
+		fputc('\n', out);
 }
 
-/* What to type next: what another batch would cost, once that can be said; else what there is, or why there is nothing. */
-static const char *next_command(const struct gns_summary *s)
+const char *gns_words_next(const struct gns_summary *s)
 {
-	return s->run.steps_measured == 0 ? "doctor" : s->b_crit.resolved ? "advise" : "show";
+	return s->run.steps_measured == 0 ? "doctor" : gns_verdict_is_class(gns_verdict_of(s)) ? "advise" : "show";
 }
 
 void gns_words_closing(FILE *out, struct gns_store *store, const struct gns_summary *s, int processes, const char *trouble)
 {
 	char text[768];
-	if (s->run.steps_measured > 0) {
-		fprintf(out, "gnscope: %s\n", gns_words_verdict(text, sizeof text, s));
+	fprintf(out, "gnscope: %s\n", gns_words_verdict(text, sizeof text, store, s, processes));
+	if (s->run.steps_measured > 0)
 		line_numbers(out, s);
-	} else {
-		fprintf(out, "gnscope: %s\n", gns_words_why_nothing(text, sizeof text, store, s, processes));
+	else
 		fputs("gnscope: what gnscope sees of a command, and what is missing: gnscope doctor -- COMMAND\n", out);
-	}
 	line_run(out, s);
 	if (gns_words_others(text, sizeof text, store, s->run.run_id)[0])
 		fprintf(out, "gnscope: other optimizers: %s\n", text);
 	line_losses(out, s, trouble);
-	fprintf(out, "gnscope: next: gnscope %s %" PRId64 "\n", next_command(s), s->run.run_id);
+	fprintf(out, "gnscope: next: gnscope %s %" PRId64 "\n", gns_words_next(s), s->run.run_id);
 }

@@ -18,7 +18,7 @@ static double step_seconds(const struct gns_summary *s) { return s->step_ms / 1e
 static double overhead(const struct gns_summary *s) { return s->overhead_pct / 100; }
 static double coverage(const struct gns_summary *s) { return s->coverage; }
 static double steps(const struct gns_summary *s) { return (double)s->run.steps; }
-static double measured(const struct gns_summary *s) { return (double)s->run.steps_measured; }
+static double measured(const struct gns_summary *s) { return (double)s->measured; }
 static double dropped(const struct gns_summary *s) { return (double)s->dropped; }
 
 static const struct {
@@ -29,10 +29,10 @@ static const struct {
 	{"gnscope_b_noise", NULL, "Gradient noise scale of the run, only while resolved.", false, true, b_noise},
 	{"gnscope_b_noise_low", NULL, "Lower 95% limit of the gradient noise scale.", false, true, b_noise_low},
 	{"gnscope_b_noise_high", NULL, "Upper 95% limit of the gradient noise scale.", false, true, b_noise_high},
-	{"gnscope_b_crit", NULL, "Critical batch size of the run so far, only while resolved.", false, true, b_crit},
+	{"gnscope_b_crit", NULL, "Critical batch size of the run, only while resolved.", false, true, b_crit},
 	{"gnscope_b_crit_low", NULL, "Lower 95% limit of the critical batch size.", false, true, b_crit_low},
 	{"gnscope_b_crit_high", NULL, "Upper 95% limit of the critical batch size.", false, true, b_crit_high},
-	{"gnscope_batch", NULL, "Batch in use, all ranks.", false, true, batch},
+	{"gnscope_batch", NULL, "Usual batch of a step, all ranks.", false, true, batch},
 	{"gnscope_loss", NULL, "The last loss.", false, false, loss},
 	{"gnscope_learning_rate", NULL, "The learning rate.", false, false, lr},
 	{"gnscope_step_seconds", "seconds", "Median time of a step.", false, false, step_seconds},

@@ -42,11 +42,15 @@ static void of_ratio(struct gns_report_fact *f, const struct gns_ratio *r, const
 	char lo[48], hi[48];
 	gns_text_number(lo, sizeof lo, r->lo);
 	gns_text_number(hi, sizeof hi, r->hi);
-	if (r->resolved) {
+	if (r->resolved && r->value > 0) {
 		gns_text_number(f->value, sizeof f->value, r->value);
 		snprintf(f->unit, sizeof f->unit, "%s", unit);
-		snprintf(f->note, sizeof f->note, "95%%: %s to %s", lo, hi);
-	} else if (isfinite(r->lo)) {
+		gns_text_interval(f->note, sizeof f->note, r);
+	} else if (r->resolved) {
+		snprintf(f->value, sizeof f->value, "< %s", hi);
+		snprintf(f->unit, sizeof f->unit, "%s", unit);
+		snprintf(f->note, sizeof f->note, "95%% CI");
+	} else if (r->lo > 0) {
 		snprintf(f->value, sizeof f->value, "≥ %s", lo);
 		snprintf(f->unit, sizeof f->unit, "%s", unit);
 		snprintf(f->note, sizeof f->note, "unresolved: no upper limit");
@@ -61,11 +65,10 @@ static void of_batch(struct gns_report_fact *facts, size_t *n, const struct gns_
 	struct gns_report_fact *f = fact(facts, n, "samples_per_step", "Your batch");
 	gns_text_number(f->value, sizeof f->value, s->samples_per_step);
 	snprintf(f->unit, sizeof f->unit, "%s", unit);
-	if (s->b_crit.resolved && s->samples_per_step > 0)
-		snprintf(f->note, sizeof f->note, "%.2g of B_crit: %.0f%% of its samples count", s->samples_per_step / s->b_crit.value,
+	snprintf(f->note, sizeof f->note, "the usual one, all ranks");
+	if (gns_verdict_is_class(gns_verdict_of(s)))
+		snprintf(f->note, sizeof f->note, "%s: sample efficiency %.0f%%", gns_batch_verdict_names[gns_verdict_of(s)],
 			 100 * gns_sample_efficiency(s->samples_per_step, s->b_crit.value));
-	else if (s->b_crit.lo > 0 && s->samples_per_step > 0)
-		snprintf(f->note, sizeof f->note, "at most %.2g of B_crit", s->samples_per_step / s->b_crit.lo);
 }
 
 static void of_time(struct gns_report_fact *facts, size_t *n, const struct gns_summary *s)
@@ -75,7 +78,7 @@ static void of_time(struct gns_report_fact *facts, size_t *n, const struct gns_s
 	gns_text_number(f->value, sizeof f->value, s->step_ms);
 	snprintf(f->unit, sizeof f->unit, "ms");
 	if (isfinite(s->overhead_pct))
-		snprintf(f->note, sizeof f->note, "of which gnscope %s%%", gns_text_number(overhead, sizeof overhead, s->overhead_pct));
+		snprintf(f->note, sizeof f->note, "median; gnscope %s%% of it", gns_text_number(overhead, sizeof overhead, s->overhead_pct));
 }
 
 static void of_steps(struct gns_report_fact *facts, size_t *n, const struct gns_summary *s)
@@ -84,8 +87,8 @@ static void of_steps(struct gns_report_fact *facts, size_t *n, const struct gns_
 	char a[48], more[96] = "";
 	gns_text_number(f->value, sizeof f->value, (double)s->run.steps);
 	if (s->steps_refused > 0 || s->dropped > 0)
-		snprintf(more, sizeof more, ", %" PRId64 " refused, %" PRId64 " lost", s->steps_refused, s->dropped);
-	snprintf(f->note, sizeof f->note, "%s measured%s", gns_text_number(a, sizeof a, (double)s->run.steps_measured), more);
+		snprintf(more, sizeof more, ", %" PRId64 " skipped, %" PRId64 " lost", s->steps_refused, s->dropped);
+	snprintf(f->note, sizeof f->note, "%s measured%s", gns_text_number(a, sizeof a, (double)s->measured), more);
 }
 
 size_t gns_report_facts(const struct gns_report_run *run, struct gns_report_fact facts[GNS_FACTS])
@@ -95,7 +98,7 @@ size_t gns_report_facts(const struct gns_report_run *run, struct gns_report_fact
 	char unit[32], note[160];
 	gns_text_safe(unit, sizeof unit, s->sample_unit);
 	of_ratio(fact(facts, &n, "b_noise", "B_noise"), &s->b_noise, unit);
-	of_ratio(fact(facts, &n, "b_crit", "B_crit of the run so far"), &s->b_crit, unit);
+	of_ratio(fact(facts, &n, "b_crit", "B_crit"), &s->b_crit, unit);
 	of_batch(facts, &n, s, unit);
 	of_steps(facts, &n, s);
 	of_time(facts, &n, s);
@@ -119,14 +122,14 @@ size_t gns_report_facts(const struct gns_report_run *run, struct gns_report_fact
 
 /* ---- under the pictures ---- */
 
-static void lately(char *dst, size_t size, const struct gns_report_run *run)
+static void recent(char *dst, size_t size, const struct gns_report_run *run)
 {
 	char ratio[128], unit[32], half[48];
 	size_t at = 0;
 	dst[0] = '\0';
 	gns_text_safe(unit, sizeof unit, run->summary.sample_unit);
 	for (size_t i = 0; i < run->n_live && at < size; i++)
-		at += (size_t)snprintf(dst + at, size - at, "%s%s (half-life %s measured steps)", i ? ", " : " At the end, with decaying weights: ",
+		at += (size_t)snprintf(dst + at, size - at, "%s%s (half-life %s measured steps)", i ? ", " : " Recent B_noise, with decaying weights: ",
 				       gns_text_ratio(ratio, sizeof ratio, &run->live[i].b_noise, unit),
 				       gns_text_number(half, sizeof half, run->live[i].half_life));
 	if (at > 0 && at < size)
@@ -139,7 +142,7 @@ static void of_noise(char *dst, size_t size, const struct gns_report_run *run)
 	size_t open = 0;
 	for (size_t i = 0; i < run->n_points; i++)
 		open += !run->points[i].b_noise.resolved;
-	lately(now, sizeof now, run);
+	recent(now, sizeof now, run);
 	gns_text_number(width, sizeof width, (double)run->width);
 	int n = snprintf(dst, size, "Each point pools the measured steps of %s steps: ratio of the means, Fieller's 95%% limits.", width);
 	if (open > 0 && n > 0 && (size_t)n < size)
@@ -160,10 +163,10 @@ static void of_layers(char *dst, size_t size, const struct gns_report_run *run)
 		out += run->layers[i].excluded;
 	dst[0] = '\0';
 	if (noisiest)
-		at += (size_t)snprintf(dst, size, "Noisiest of the resolved: %s, B_noise %s. ", gns_text_safe(name, sizeof name, noisiest->name),
+		at += (size_t)snprintf(dst, size, "Noisiest layer: %s, B_noise %s. ", gns_text_safe(name, sizeof name, noisiest->name),
 				       gns_text_ratio(ratio, sizeof ratio, &noisiest->b_noise, unit));
 	if (most && at < size)
-		at += (size_t)snprintf(dst + at, size - at, "Most of the noise: %s, %.1f%% of S. ", gns_text_safe(name, sizeof name, most->name), 100 * most->share_s);
+		at += (size_t)snprintf(dst + at, size - at, "Largest share of the noise: %s, %.1f%% of S. ", gns_text_safe(name, sizeof name, most->name), 100 * most->share_s);
 	if (out > 0 && at < size)
 		snprintf(dst + at, size - at, "%zu left out.", out);
 }
@@ -174,9 +177,9 @@ static void of_time_split(char *dst, size_t size, const struct gns_report_run *r
 	double sum = fmax(0, run->split.gnscope_ms);
 	for (size_t i = 0; i < run->split.n_families; i++)
 		sum += run->split.family[i].ms;
-	snprintf(dst, size, "Mean of the newest %s measured steps, %s ms each, one rank.%s", gns_text_number(steps, sizeof steps, run->split.steps),
+	snprintf(dst, size, "Mean over the last %s measured steps, %s ms each, one rank.%s", gns_text_number(steps, sizeof steps, run->split.steps),
 		 gns_text_number(ms, sizeof ms, run->split.step_ms),
-		 sum > run->split.step_ms ? " Products run side by side: their times add up to more than the step." : "");
+		 sum > run->split.step_ms ? " Calls run side by side: their times add up to more than the step." : "");
 }
 
 char *gns_report_caption(char *dst, size_t size, enum gns_figure figure, const struct gns_report_run *run)
@@ -189,7 +192,7 @@ char *gns_report_caption(char *dst, size_t size, enum gns_figure figure, const s
 	else if (figure == GNS_FIGURE_TIME)
 		of_time_split(dst, size, run);
 	else if (figure == GNS_FIGURE_TRADEOFF)
-		snprintf(dst, size, "Predicted by (S/S_min − 1)(E/E_min − 1) = 1 (McCandlish et al. 2018, eq. 2.11) at B_crit of the run so far, learning "
-				    "rate tuned to each batch. B_crit estimated from one run is a diagnostic; runs at several batch sizes measure it.");
+		snprintf(dst, size, "Predicted (McCandlish et al. 2018, eq. 2.11) from B_crit of the run, assuming a re-tuned learning "
+				    "rate. B_crit estimated from one run is a diagnostic; runs at several batch sizes measure it.");
 	return dst;
 }

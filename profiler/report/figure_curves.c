@@ -231,7 +231,7 @@ int gns_figure_noise(struct gns_picture *p, const struct gns_report_run *runs, s
 	}
 	if (n == 1) {
 		const struct gns_ratio *last = end_of(runs);
-		snprintf(text, sizeof text, "B_noise %s%s", last->resolved ? "" : "≥ ",
+		snprintf(text, sizeof text, "last stretch %s%s", last->resolved ? "" : "≥ ",
 			 gns_text_number(number, sizeof number, last->resolved ? last->value : last->lo));
 		gns_chart_label(&labels, p, end_height(p, runs), GNS_INK_NOISE, GNS_DASH_NONE, text);
 		references(p, &labels, &runs->summary);

@@ -99,7 +99,7 @@ int gns_report_read(struct gns_store *store, int64_t run_id, struct gns_report_r
 	if (rc == 0)
 		rc = gns_store_live(store, run_id, out->live, sizeof out->live / sizeof *out->live, &out->n_live, err);
 	if (rc == 0)
-		rc = gns_store_split(store, run_id, GNS_REPORT_NEWEST, &out->split, err);
+		rc = gns_store_split(store, run_id, 0, &out->split, err);
 	if (rc == 0)
 		rc = gns_store_layers(store, run_id, 0, &out->layers, &out->n_layers, err);
 	if (rc == 0)

@@ -18,7 +18,6 @@
 #define GNS_REPORT_DEVICES 64
 #define GNS_REPORT_SETTINGS 60
 #define GNS_REPORT_EVENTS 50
-#define GNS_REPORT_NEWEST 1000 /* measured steps behind the split of a step's time */
 
 struct gns_report_run {
 	struct gns_summary summary;

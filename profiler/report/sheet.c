@@ -77,9 +77,11 @@ void gns_cell_range(struct gns_sheet *sheet, double value, double a, double b)
 static void ratio(struct gns_sheet *sheet, const struct gns_ratio *r)
 {
 	char value[48];
-	if (r->resolved)
+	if (r->resolved && r->lo > 0)
 		gns_cell_range(sheet, r->value, r->lo, r->hi);
-	else if (isfinite(r->lo))
+	else if (r->resolved)
+		gns_cell(sheet, "≤ %s", gns_text_number(value, sizeof value, r->hi));
+	else if (r->lo > 0)
 		gns_cell(sheet, "≥ %s", gns_text_number(value, sizeof value, r->lo));
 	else
 		gns_cell(sheet, "unresolved");
@@ -139,7 +141,7 @@ struct gns_sheet gns_sheet_batches(const struct gns_report_run *run)
 	gns_cell_column(&sheet, "batch", true);
 	gns_cell_column(&sheet, "steps / fewest", true);
 	gns_cell_column(&sheet, "samples / fewest", true);
-	gns_cell_column(&sheet, "samples that count", true);
+	gns_cell_column(&sheet, "sample efficiency", true);
 	gns_cell_column(&sheet, "steps × now", true);
 	gns_cell_column(&sheet, "samples × now", true);
 	if (!(now > 0) || !(crit->lo > 0))
@@ -297,8 +299,8 @@ struct gns_sheet gns_sheet_runs(const struct gns_report *report)
 	gns_cell_column(&sheet, "run", false);
 	gns_cell_column(&sheet, "batch", true);
 	gns_cell_column(&sheet, "B_noise", true);
-	gns_cell_column(&sheet, "B_crit of the run", true);
-	gns_cell_column(&sheet, "samples that count", true);
+	gns_cell_column(&sheet, "B_crit", true);
+	gns_cell_column(&sheet, "sample efficiency", true);
 	gns_cell_column(&sheet, "steps", true);
 	gns_cell_column(&sheet, "ms a step", true);
 	gns_cell_column(&sheet, "loss", true);

@@ -51,7 +51,7 @@ static void tradeoff(char *dst, size_t size, const struct gns_report_run *run)
 {
 	snprintf(dst, size,
 		 "WITH RECURSIVE\n"
-		 "  crit AS (SELECT b_crit, b_crit_lo, b_crit_hi FROM b_noise WHERE run_id = %" PRId64 " ORDER BY step DESC LIMIT 1),\n"
+		 "  crit AS (SELECT b_crit, b_crit_lo, b_crit_hi FROM run WHERE run_id = %" PRId64 "),\n"
 		 "  batch(b) AS (SELECT %.17g / 8 UNION ALL SELECT b * 2 FROM batch LIMIT 7)\n"
 		 "SELECT b AS batch, 1 + b_crit / b AS steps_over_fewest, 1 + b / b_crit AS samples_over_fewest,\n"
 		 "       1 / (1 + b / b_crit) AS samples_that_count\n"
@@ -75,30 +75,23 @@ static void layers(char *dst, size_t size, const struct gns_report_run *run)
 
 static void step_time(char *dst, size_t size, const struct gns_report_run *run)
 {
+	char typical[GNS_TYPICAL_SQL_SIZE];
 	snprintf(dst, size,
-		 "WITH newest AS (SELECT step, dur_ns, overhead_ns FROM step WHERE run_id = %" PRId64 " AND step > %" PRId64 "\n"
-		 "  AND measured AND dur_ns IS NOT NULL ORDER BY step DESC LIMIT %d)\n"
-		 "SELECT k.family AS part, sum(u.total_ns) / 1e6 / (SELECT count(*) FROM newest) AS ms\n"
-		 "FROM kernel_step u JOIN kernel k USING (run_id, kernel_id)\n"
-		 "WHERE run_id = %" PRId64 " AND u.step >= (SELECT min(step) FROM newest) GROUP BY k.family\n"
-		 "UNION ALL SELECT 'gnscope', avg(overhead_ns) / 1e6 FROM newest\n"
-		 "UNION ALL SELECT 'step', avg(dur_ns) / 1e6 FROM newest;", ID, run->thinned, GNS_REPORT_NEWEST, ID);
+		 "%s"
+		 "SELECT k.family AS part, sum(t.weight * u.total_ns) / 1e6 / (SELECT sum(weight) FROM typical) AS ms\n"
+		 "FROM typical t CROSS JOIN kernel_step u USING (run_id, step, rank) CROSS JOIN kernel k USING (run_id, kernel_id) GROUP BY k.family\n"
+		 "UNION ALL SELECT 'gnscope', sum(weight * overhead_ns) / sum(weight) / 1e6 FROM typical\n"
+		 "UNION ALL SELECT 'step', sum(weight * dur_ns) / sum(weight) / 1e6 FROM typical;", gns_typical_steps_sql(typical, sizeof typical, ID, 1));
 }
 
 char *gns_kernels_sql(char *dst, size_t size, const struct gns_report_run *run)
 {
-	int64_t end = blocks_end(run, 256);
-	snprintf(dst, size,
-		 "WITH use AS (\n"
-		 "  SELECT kernel_id, calls, total_ns, max_ns, flops FROM rollup_kernel WHERE run_id = %" PRId64 " AND size = 256\n"
-		 "  UNION ALL\n"
-		 "  SELECT kernel_id, weight * calls, weight * total_ns, max_ns, weight * flops FROM kernel_step JOIN step USING (run_id, step, rank)\n"
-		 "  WHERE run_id = %" PRId64 " AND step > %" PRId64 " AND step <= %" PRId64 " AND startup IS NULL),\n"
-		 "  steps(n) AS (SELECT sum(weight) FROM step WHERE run_id = %" PRId64 " AND measured AND startup IS NULL AND step <= %" PRId64 ")\n"
-		 "SELECT k.family, k.name, sum(calls) * 1.0 / n AS calls_per_step, sum(total_ns) / 1e6 / n AS ms_per_step,\n"
-		 "       max(max_ns) / 1e6 AS max_ms, sum(flops) / sum(total_ns) AS gflops\n"
-		 "FROM use JOIN kernel k ON k.run_id = %" PRId64 " AND k.kernel_id = use.kernel_id, steps\n"
-		 "GROUP BY use.kernel_id ORDER BY 4 DESC;", ID, ID, end, run->rolled, ID, run->rolled, ID);
+	char typical[GNS_TYPICAL_SQL_SIZE];
+	snprintf(dst, size, "%s, calls AS (%s)\n"
+		 "SELECT family, name, 1.0 * calls / n AS calls_per_step, total_ns / 1e6 / n AS ms_per_step,\n"
+		 "       max_ns / 1e6 AS max_ms, flops / total_ns AS gflops\n"
+		 "FROM calls, (SELECT sum(weight) AS n FROM typical) WHERE family <> 'phase' ORDER BY 4 DESC;",
+		 gns_typical_steps_sql(typical, sizeof typical, ID, 1), GNS_TYPICAL_KERNELS_SQL);
 	return dst;
 }
 

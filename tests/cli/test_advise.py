@@ -219,7 +219,7 @@ def refusals():
                         ("--exchange", "0"), ("--target-loss", "y")):
         one_sentence(gnscope("advise", "--store", db_path, option, bad, "flat"), 2, "'%s'" % bad, option)
     one_sentence(gnscope("advise", "--store", db_path, "flat", "--steps", "5", "--target-loss", "1"), 2, "one or the other", "both")
-    one_sentence(gnscope("advise", "--store", db_path, "flat", "adam"), 2, "one argument too many", "two runs")
+    one_sentence(gnscope("advise", "--store", db_path, "flat", "adam"), 2, "unexpected argument", "two runs")
 
 
 main()

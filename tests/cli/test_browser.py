@@ -65,7 +65,7 @@ def it_says_what_show_says():
     for key in ("b_noise", "b_crit"):
         fact = root.one("dd", data_key=key)
         near(number(fact.text().split(" ")[0]), it[key], 1e-3, key)
-        lo, hi = fact.parent.text().split("95%: ")[1].split(" to ")
+        lo, hi = fact.parent.text().split("95% CI ")[1].split(" to ")
         near(number(lo), it[key + "_lo"], 1e-3, key + ", lower limit")
         near(number(hi), it[key + "_hi"], 1e-3, key + ", upper limit")
     equal([b.text() for b in root.one("ul", **{"class": "warnings"}).all("b")], [w["name"] for w in it["warnings"]], "warnings")

@@ -239,9 +239,11 @@ def tensorboard_events():
         (file,) = os.listdir(where)
         contains(file, ".tfevents.", "name of the file")
         found = scalars(os.path.join(where, file))
-        for tag, sql in (("gnscope/b_noise", "select step, b_noise from b_noise where run_id=%d and b_noise is not null order by 1"),
-                         ("gnscope/b_noise_low", "select step, lo from b_noise where run_id=%d and lo is not null order by 1"),
-                         ("gnscope/b_noise_high", "select step, hi from b_noise where run_id=%d and hi is not null order by 1"),
+        for tag, sql in (("gnscope/b_noise", "select noise_step, b_noise from run where run_id=%d"),
+                         ("gnscope/b_noise_low", "select noise_step, b_noise_lo from run where run_id=%d"),
+                         ("gnscope/recent_b_noise_500", "select step, b_noise from b_noise where run_id=%d and b_noise is not null order by 1"),
+                         ("gnscope/recent_b_noise_500_low", "select step, lo from b_noise where run_id=%d and lo is not null order by 1"),
+                         ("gnscope/recent_b_noise_500_high", "select step, hi from b_noise where run_id=%d and hi is not null order by 1"),
                          ("gnscope/b_crit", "select step, b_crit from b_noise where run_id=%d and b_crit is not null order by 1"),
                          ("gnscope/loss", "select step, avg(loss) from step where run_id=%d and loss is not null group by 1 order by 1"),
                          ("gnscope/batch", "select step, sum(samples) from step where run_id=%d group by 1 order by 1"),
@@ -254,6 +256,52 @@ def tensorboard_events():
         for step, _, clock in found["gnscope/loss"]:
             near(clock, start[step] / 1e9, 1e-12, "wall clock")
     export("--format", "tensorboard", "-o", target, "1")
+
+
+def dashboard(run_id):
+    answer = gnscope("top", "--store", path, "--once", "--json", str(run_id))
+    return None if b"without the dashboard" in answer.stderr else json.loads(answer.stdout)
+
+
+@test
+def one_name_has_one_number():
+    """B_noise and what goes with it, read from the same run in every way there is."""
+    equal(query("select count(*) from run where b_noise is not null", path), [(2,)], "resolved runs")
+    for run_id in (1, 2):
+        it = show(str(run_id), path=path)
+        metrics = openmetrics(export("--format", "openmetrics", str(run_id)).decode())
+        metric = lambda name: next(v for (n, _), v in metrics.items() if n == name)
+        target = os.path.join(folder, "one-%d" % run_id)
+        export("--format", "tensorboard", "-o", target, str(run_id))
+        (where,) = [os.path.join(d, f) for d, _, files in os.walk(target) for f in files]
+        board = {tag: points[-1][1] for tag, points in scalars(where).items()}
+        file = os.path.join(folder, "one-%d.json" % run_id)
+        equal(gnscope("report", "--store", path, "-o", file, str(run_id)).returncode, 0, "report")
+        report = json.load(open(file))["runs"][0]
+        (view,) = query("select b_noise, b_noise_lo, b_noise_hi, b_crit, b_crit_lo, b_crit_hi from run_summary where run_id=%d" % run_id, path)
+        view = dict(zip(("b_noise", "b_noise_lo", "b_noise_hi", "b_crit", "b_crit_lo", "b_crit_hi"), view))
+        for key in view:
+            near(view[key], it[key], 1e-9, "SQL view: " + key)
+            name = key.replace("_lo", "_low").replace("_hi", "_high")
+            near(metric("gnscope_" + name), it[key], 1e-12, "OpenMetrics: " + key)
+            if name in ("b_noise", "b_noise_low", "b_noise_high", "b_crit"):
+                near(board["gnscope/" + name], it[key], 1e-6, "TensorBoard: " + key)
+        for other, what in ((report, "report"), (dashboard(run_id), "dashboard")):
+            for key in ("b_noise", "b_noise_lo", "b_noise_hi", "b_crit", "b_crit_lo", "b_crit_hi", "step_ms", "samples_per_step"):
+                if other:
+                    near(other[key], it[key], 1e-9, what + ": " + key)
+            for key in ("steps_measured", "verdict", "trend", "verdict_text"):
+                if other:
+                    equal(other[key], it[key], what + ": " + key)
+        near(metric("gnscope_batch"), it["samples_per_step"], 1e-12, "OpenMetrics: batch")
+        near(metric("gnscope_steps_measured_total"), it["steps_measured"], 1e-12, "OpenMetrics: measured")
+        equal(report["split"], it["split"], "the parts of a step")
+        listed = {r["run"]: r for r in json.loads(gnscope("list", "--store", path, "--json").stdout)}
+        equal(listed[run_id]["steps_measured"], it["steps_measured"], "list: measured")
+        words = gnscope("show", "--store", path, str(run_id)).stdout.decode()
+        said = re.search(r"^B_noise +([\d,.]+) samples \(95% CI ([\d,.]+) to ([\d,.]+)\)$", words, re.M).groups()
+        for text, key in zip(said, ("b_noise", "b_noise_lo", "b_noise_hi")):
+            near(float(text.replace(",", "")), it[key], 5e-3, "text: " + key)
 
 
 @test

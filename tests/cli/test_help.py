@@ -59,7 +59,7 @@ def wrong_options_of_every_command():
 def too_many_arguments():
     for command in ["top", "list", "show", "sql", "doctor", "record"]:
         one_sentence(gnscope(command, "--store", store, "a", "b") if command != "record"
-                     else gnscope(command, "--session", "/x", "a"), 2, "one argument too many", command)
+                     else gnscope(command, "--session", "/x", "a"), 2, "unexpected argument", command)
 
 
 @test

@@ -41,7 +41,7 @@ def runs_newest_first():
     equal(lines[0].split(), ["RUN", "NAME", "STATUS", "STARTED", "STEPS", "MEASURED", "B_NOISE"], "head")
     contains(lines[1], "failed", "newest first")
     contains(lines[2], "first", "oldest last")
-    contains(lines[2], "500 samples [", "B_noise")
+    contains(lines[2], "500 samples (95% CI", "B_noise")
 
 
 @test

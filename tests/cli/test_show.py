@@ -2,7 +2,7 @@
 from harness import *
 
 KEYS = ("run name command status steps steps_measured samples_per_step sample_unit sources coverage b_noise b_noise_lo b_noise_hi "
-        "resolved s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct dropped optimizer lr loss warnings streams phases devices device_kernels libraries "
+        "resolved s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct dropped optimizer lr loss verdict verdict_text trend warnings streams split phases devices device_kernels libraries "
         "kernel_times").split()
 LAYER_KEYS = "name shape numel q_small q_big s g2 b_noise b_noise_lo b_noise_hi resolved share_s share_g2 source excluded left_out".split()
 NUMBERS = "samples_per_step coverage b_noise b_noise_lo b_noise_hi s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct lr loss".split()
@@ -78,9 +78,9 @@ def runs_by_id_name_and_newest():
 def the_text():
     text = gnscope("show", "--store", store, "--layers", "known").stdout.decode()
     lines = text.split("\n")
-    contains(lines[0], "your batch 64 is 0.13 of B_crit", "verdict first")
-    for part in ("B_noise    500 samples [", "B_crit     500 samples [", "64 samples a step", "400 of 400 measured", "coverage   100%",
-                 "sources    gemm", "layer1.weight", "10x20", "next: gnscope top 1"):
+    contains(lines[0], "Batch 64 is SMALL: 0.13x the critical batch size of 500", "verdict first")
+    for part in ("B_noise    500 samples (95% CI", "B_crit     500 samples (95% CI", "64 samples a step", "400 of 400 measured", "coverage   100%",
+                 "sources    gemm", "layer1.weight", "10x20", "next: gnscope top 1", "gnscope advise 1"):
         contains(text, part, "text")
     text = gnscope("show", "--store", store, "nothing").stdout.decode()
     contains(text.split("\n")[0], "nothing was measured", "reason first")
@@ -103,7 +103,7 @@ def what_pytorch_tells():
     equal("blas_only" in [w["name"] for w in it["warnings"]], False, "blas_only")
     text = gnscope("show", "--store", store, "--layers", "gan").stdout.decode()
     for part in ("of 660 parameters that this optimizer trains", "AdamW, learning rate 0.001", "a step is  forward 30", "10x4x3x3",
-                 "left out: in a compiled region", "others     run %d (gan.2, SGD): B_noise 1,000 samples [" % it["streams"][0],
+                 "left out: in a compiled region", "others     run %d (gan.2, SGD): B_noise 1,000 samples (95%% CI" % it["streams"][0],
                  "warning    compiled: 1 weight in a compiled region, whose inner operations are not seen, is left out (55% of all): stem"):
         contains(text, part, "text")
     second = gnscope("show", "--store", store, "gan.2").stdout.decode()

@@ -115,7 +115,7 @@ def ctrl_c_reaches_the_command_once_and_not_the_recorder():
         out, status = terminal([PROGRAM, "run", "--store", store, *options, "--", "/usr/bin/python3", "-c", COUNTER, "2"],
                                [1.0, b"\x03", 0.3])
         contains(out, "SIGINT=1", "Ctrl-C with %s" % options)
-        contains(out, "dropped nothing", "the recorder lives on")
+        equal(b" lost" in out or b"not all was stored" in out, False, "the recorder lives on")
         equal(os.waitstatus_to_exitcode(status), 0, "status")
 
 

@@ -302,7 +302,7 @@ def bad_input_is_one_sentence():
             ([*fine, "--loss-regex", "x", "--", "t", "{batch}"], "no group"),
             ([*fine, "--step-regex", "(x)", "--", "t", "{batch}"], "--step-regex needs --loss-regex"),
             ([*fine, "--every", "1", "--budget", "1", "--", "t", "{batch}"], "exclude each other"),
-            (["--show", "x", "y"], "one argument too many")):
+            (["--show", "x", "y"], "unexpected argument")):
         one_sentence(sweep(*args), 2, part, part)
     one_sentence(sweep("--show", "nothing"), 1, "there is no sweep 'nothing'", "a sweep that is not there")
     one_sentence(sweep("--name", "law", "--batch", "1,2", "--target-loss", 0.4, *READ, *TRAIN), 1, "already a sweep 'law'", "another target")

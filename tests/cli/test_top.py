@@ -67,7 +67,7 @@ def the_dashboard_runs_beside_the_trainer():
     equal(os.waitstatus_to_exitcode(status), 0, "status")
     contains(out, "\x1b[", "a screen was drawn")
     text = out.decode(errors="replace")
-    closing = text[text.rindex("gnscope: your batch"):]
+    closing = text[text.rindex("gnscope: Batch "):]
     contains(closing, "200 of 200 steps measured", "closing lines")
     contains(closing, "the command's output is in ", "the log is named")
     log = closing.split("the command's output is in ")[1].split("\r")[0].strip()

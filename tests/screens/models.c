@@ -48,6 +48,7 @@ static void set_summary(struct gns_model *m)
 	m->now_ns = START + 31 * SECOND;
 	s->run = (struct gns_run_info){.run_id = 3, .name = "fashion_mnist", .command = "python3 examples/fashion_mnist.py --epochs 5",
 				       .host = "anna", .status = "running", .start_ns = START, .steps = 2000, .steps_measured = 1960, .world = 1};
+	s->measured = 1960;
 	s->samples_per_step = 256;
 	strcpy(s->sample_unit, "samples");
 	strcpy(s->sources, "gemm");
@@ -56,7 +57,8 @@ static void set_summary(struct gns_model *m)
 	s->params = s->params_measured = 3;
 	s->b_noise = known(1840, 1610, 2120, 1960);
 	s->b_crit = known(256 / 0.26, 256 / 0.30, 256 / 0.22, 1960);
-	s->step_ms = 12.3;
+	s->trend = (struct gns_trend){GNS_STEADY, known(1900, 1700, 2150, 196), known(1850, 1600, 2100, 196), false};
+	s->step_ms = s->mean_step_ms = 12.3;
 	s->overhead_pct = 0.62;
 	s->loss = 0.4113;
 	s->lr = NAN;
@@ -143,7 +145,8 @@ void model_unresolved(struct gns_model *m)
 	model_training(m);
 	m->summary.b_noise = at_least(900, 60);
 	m->summary.b_crit = at_least(640, 60);
-	m->summary.run.steps = m->summary.run.steps_measured = 60;
+	m->summary.run.steps = m->summary.run.steps_measured = m->summary.measured = 60;
+	m->summary.trend = (struct gns_trend){0};
 	m->live[0].b_noise = at_least(700, 32);
 	m->live[1].b_noise = at_least(850, 60);
 	m->n_points = 60;
@@ -166,7 +169,8 @@ void model_waiting(struct gns_model *m)
 	set_summary(m);
 	m->n_live = 0;
 	m->summary.run.steps = 12;
-	m->summary.run.steps_measured = 0;
+	m->summary.run.steps_measured = m->summary.measured = 0;
+	m->summary.trend = (struct gns_trend){0};
 	m->summary.b_noise = m->summary.b_crit = at_least(NAN, 0);
 	m->summary.last_step_ns = m->now_ns;
 }
@@ -274,7 +278,7 @@ void model_hostile(struct gns_model *m)
 	m->summary.b_noise = known(1.5e12, 1e-9, 1e15, 5);
 	m->summary.b_crit = known(3e14, 1e-3, 1e18, 5);
 	m->summary.run.steps = INT64_MAX;
-	m->summary.run.steps_measured = INT64_MAX / 2;
+	m->summary.run.steps_measured = m->summary.measured = INT64_MAX / 2;
 	m->summary.n_warnings = GNS_WARNINGS_MAX;
 	for (size_t i = 0; i < GNS_WARNINGS_MAX; i++) {
 		strcpy(m->summary.warnings[i].name, "a_warning_with_a_long_name_\x9b" "31m");

@@ -88,7 +88,7 @@ def check(test):
 
 def keys_switch_views_and_q_restores(t):
     t.start()
-    t.wait("your batch 256 is 0.26 of B_crit")
+    t.wait("Batch 256 is SMALL: 0.26x")
     for key, mark, text in (("2", "[2 Tradeoff]", "you are here"), ("3", "[3 Layers]", "fc1.weight"), ("4", "[4 Kernels]", "sgemm"),
                             ("5", "[5 Runs]", "char_lm"), ("6", "[6 Health]", "rejected_attention"), ("Tab", "[1 Now]", "B_noise"),
                             ("Left", "[6 Health]", "Counters"), ("Right", "[1 Now]", "loss"), ("?", "pause the display", "more"),
@@ -154,14 +154,14 @@ def resize_storm(t):
         t.tmux("resize-window", "-x", str(width), "-y", str(height))
         t.keys("1")
         t.wait("[1 Now]" + (" 2 3" if width == 40 else " 2 Tradeoff"))
-    t.wait("your batch 256 is 0.26 of B_crit: 79% of its samples count, 4.8 times the fewest")
+    t.wait("Batch 256 is SMALL: 0.26x the critical batch size")
     t.keys("q")
     t.restored(0)
 
 
 def zooms_scrolls_freezes_and_replays(t):
     t.start()
-    t.wait("your batch 256")
+    t.wait("Batch 256")
     for key, text in (("+", "last 1,0"), ("+", "last 5"), ("f", "frozen"), ("[", "steps 1,"), ("]", "last 5"), ("0", "batch 256"), ("r", "replay ×"),
                       (">", "replay ×"), ("Space", "stopped"), ("r", "batch 256")):
         t.keys(key)
@@ -173,7 +173,7 @@ def zooms_scrolls_freezes_and_replays(t):
 
 def the_mouse_takes_tabs_and_rows_and_can_be_left_alone(t):
     t.start()
-    t.wait("your batch 256")
+    t.wait("Batch 256")
     t.keys("-l", "\033[M 58\033[M#58")  # pressed and released in column 21 of row 24: the third tab
     t.wait("[3 Layers]")
     t.keys("-l", "\033[M %'")  # column 5 of row 7: the second weight
@@ -186,7 +186,7 @@ def the_mouse_takes_tabs_and_rows_and_can_be_left_alone(t):
 
 def settings_are_written_on_request(t):
     t.start()
-    t.wait("your batch 256")
+    t.wait("Batch 256")
     t.keys("2", "a", "a", "W")
     t.wait("the settings are in")
     t.keys("q")
@@ -266,7 +266,7 @@ def a_store_that_comes_later(t):
     t.start()
     t.wait("There is no run database at")
     open(t.store, "w").close()
-    t.wait("your batch 256")
+    t.wait("Batch 256")
     t.keys("q")
     t.restored(0)
 

@@ -152,7 +152,7 @@ Test(screens, numbers_are_the_models, .init = setup)
 	free(text);
 	screen.view = GNS_VIEW_NOW;
 	text = screen_text(&screen);
-	cr_expect(strstr(text, "B_noise 1,840 samples [1,610 to 2,120]"));
+	cr_expect(strstr(text, "B_noise 1,840 samples (95% CI 1,610 to 2,120)"));
 	free(text);
 }
 

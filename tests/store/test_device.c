@@ -218,8 +218,8 @@ Test(device, times_of_the_host_and_of_the_device_never_mix)
 		cr_expect_str_eq(with[i].name, without[i].name);
 		cr_expect_eq(with[i].share, without[i].share);
 	}
-	cr_assert_eq(gns_store_split(store, id, 100, &split, &err), 0);
-	cr_assert_eq(gns_store_split(store, other, 100, &plain, &err), 0);
+	cr_assert_eq(gns_store_split(store, id, 0, &split, &err), 0);
+	cr_assert_eq(gns_store_split(store, other, 0, &plain, &err), 0);
 	cr_expect_eq(split.n_families, plain.n_families);
 	cr_expect_eq(split.family[0].ms, plain.family[0].ms);
 	cr_expect_eq(query(db, "SELECT count(*) FROM device_kernel_step WHERE run_id=2"), 150 * GNS_GENERATE_DEVICE_KERNELS);

@@ -149,71 +149,33 @@ static void ratio(double value, double lo, double hi, bool resolved, const char 
 
 Test(ratio, words)
 {
-	ratio(1840, 1610, 2120, true, "samples", "1,840 samples [1,610 to 2,120]", "B_noise 1,840 samples [1,610 to 2,120]");
+	ratio(1840, 1610, 2120, true, "samples", "1,840 samples (95% CI 1,610 to 2,120)", "B_noise 1,840 samples (95% CI 1,610 to 2,120)");
 	ratio(NAN, 900, NAN, false, "samples", "unresolved: >= 900 samples", "unresolved: B_noise >= 900 samples");
 	ratio(NAN, NAN, NAN, false, "samples", "unresolved", "unresolved");
-	ratio(3.14159, -0.5, 7, true, "rows", "3.14 rows [-0.5 to 7]", "B_noise 3.14 rows [-0.5 to 7]");
-	ratio(1840, 1610, 2120, true, NULL, "1,840 [1,610 to 2,120]", "B_noise 1,840 [1,610 to 2,120]");
+	ratio(NAN, -3, NAN, false, "samples", "unresolved", "unresolved");
+	ratio(4.3, -6.4, 12.9, true, "samples", "4.3 samples (95% CI below 12.9)", "B_noise 4.3 samples (95% CI below 12.9)");
+	ratio(4.3, 0, 12.9, true, "rows", "4.3 rows (95% CI below 12.9)", "B_noise 4.3 rows (95% CI below 12.9)");
+	ratio(-2, -6.4, 12.9, true, "samples", "below 12.9 samples (95% CI)", "B_noise below 12.9 samples (95% CI)");
+	ratio(1840, 1610, 2120, true, NULL, "1,840 (95% CI 1,610 to 2,120)", "B_noise 1,840 (95% CI 1,610 to 2,120)");
 	ratio(NAN, 900, NAN, false, "", "unresolved: >= 900", "unresolved: B_noise >= 900");
 }
 
 Test(ratio, short_buffers)
 {
+	static const char whole[] = "B_noise 1,840 samples (95% CI 1,610 to 2,120)";
 	struct gns_ratio r = {1840, 1610, 2120, true, 1};
-	char out[40];
+	char out[64];
 	memset(out, 'x', sizeof out);
 	gns_text_ratio(out, 0, &r, "samples");
 	gns_text_named_ratio(out, 0, "B_noise", &r, "samples");
-	gns_text_verdict(out, 0, 256, &r);
 	gns_text_number(out, 0, 5);
 	cr_assert_eq(out[0], 'x');
-	for (size_t size = 1; size < 32; size++) {
+	for (size_t size = 1; size < sizeof whole; size++) {
 		memset(out, 'x', sizeof out);
 		gns_text_named_ratio(out, size, "B_noise", &r, "samples");
 		cr_assert_eq(strlen(out), size - 1);
-		cr_assert(strncmp("B_noise 1,840 samples [1,610 to 2,120]", out, size - 1) == 0 && out[size] == 'x');
+		cr_assert(strncmp(whole, out, size - 1) == 0 && out[size] == 'x');
 	}
-}
-
-static void verdict(double batch, double b_crit, bool resolved, const char *want)
-{
-	struct gns_ratio r = {b_crit, b_crit / 2, b_crit * 2, resolved, 100};
-	char out[160];
-	cr_assert_str_eq(gns_text_verdict(out, sizeof out, batch, &r), want, "%s", out);
-}
-
-Test(verdict, words)
-{
-	verdict(256, 980, true, "your batch 256 is 0.26 of B_crit: 79% of its samples count, 4.8 times the fewest steps");
-	verdict(1000, 1000, true, "your batch 1,000 is 1 of B_crit: 50% of its samples count, 2.0 times the fewest steps");
-	verdict(4000, 1000, true, "your batch 4,000 is 4 of B_crit: 20% of its samples count, 1.2 times the fewest steps");
-	verdict(16, 40000, true, "your batch 16 is 0.0004 of B_crit: over 99.9% of its samples count, 2,501 times the fewest steps");
-	verdict(128, 20000, true, "your batch 128 is 0.0064 of B_crit: 99% of its samples count, 157 times the fewest steps");
-	verdict(64, 2000, true, "your batch 64 is 0.032 of B_crit: 97% of its samples count, 32 times the fewest steps");
-	verdict(65536, 50, true, "your batch 65,536 is 1,311 of B_crit: 0.076% of its samples count, 1.0 times the fewest steps");
-	verdict(256, 980, false, "");
-	verdict(NAN, 980, true, "");
-	verdict(0, 980, true, "");
-	verdict(256, -3, true, "");
-	verdict(256, NAN, true, "");
-}
-
-static void run_verdict(double batch, double value, double lo, bool resolved, int64_t measured, const char *want)
-{
-	struct gns_ratio r = {value, lo, NAN, resolved, 100};
-	char out[160];
-	cr_expect_str_eq(gns_text_run_verdict(out, sizeof out, batch, "samples", &r, measured), want, "%s", out);
-}
-
-Test(verdict, of_a_run_is_never_empty)
-{
-	run_verdict(256, 980, 900, true, 60, "your batch 256 is 0.26 of B_crit: 79% of its samples count, 4.8 times the fewest steps");
-	run_verdict(NAN, 980, 900, true, 60, "B_crit of the run so far is 980 samples; the batch in use is not known");
-	run_verdict(256, NAN, 640, false, 60, "B_crit is unresolved: at least 640 samples, so your batch 256 is at most 0.4 of it");
-	run_verdict(NAN, NAN, 640, false, 60, "B_crit is unresolved: at least 640 samples");
-	run_verdict(256, NAN, NAN, false, 60, "B_crit is unresolved: after 60 measured steps the signal is still lost in the noise");
-	run_verdict(256, NAN, -5, false, 60, "B_crit is unresolved: after 60 measured steps the signal is still lost in the noise");
-	run_verdict(256, NAN, NAN, false, 0, "nothing was measured yet");
 }
 
 Test(duration, words)
