@@ -1,0 +1,154 @@
+/* A futex with an owner and a bounded wait. The contract is lock.h. */
+#include "lock.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Counted in waits and not by a clock: a program that was stopped for an hour has waited once. */
+#define WAIT_NS 5000000
+#define WAITS 100
+#define WAITS_SLOW 4000
+
+static _Atomic uint32_t slow_owners;
+static _Atomic uint32_t epoch = 1; /* of processes: a child's thread ids are not its parent's */
+static __thread struct {
+	uint32_t id, epoch;
+	int depth, cancel;
+} self __attribute__((tls_model("initial-exec")));
+
+void gns_lock_forked(void)
+{
+	atomic_fetch_add(&epoch, 1);
+	atomic_store(&slow_owners, 0);
+}
+
+void gns_lock_slow_begin(void) { atomic_fetch_add(&slow_owners, 1); }
+void gns_lock_slow_end(void) { atomic_fetch_sub(&slow_owners, 1); }
+
+static void cancel_disable(void)
+{
+	if (!self.depth)
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &self.cancel);
+	self.depth++;
+}
+
+static void cancel_restore(void)
+{
+	int before = self.cancel;
+	if (--self.depth == 0)
+		pthread_setcancelstate(before, &before);
+}
+
+void gns_undisturbed_begin(sigset_t *before)
+{
+	sigset_t all;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, before);
+	cancel_disable();
+	gns_lock_slow_begin();
+}
+
+void gns_undisturbed_end(const sigset_t *before)
+{
+	gns_lock_slow_end();
+	cancel_restore();
+	pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+void gns_lock_left(void)
+{
+	if (self.depth) {
+		self.depth = 1;
+		cancel_restore();
+	}
+}
+
+static uint32_t my_id(void)
+{
+	uint32_t now = atomic_load_explicit(&epoch, memory_order_relaxed);
+	if (self.epoch != now) {
+		self.id = (uint32_t)syscall(SYS_gettid);
+		self.epoch = now;
+	}
+	return self.id;
+}
+
+bool gns_lock_is_mine(const struct gns_lock *lock)
+{
+	return atomic_load_explicit(&lock->owner, memory_order_relaxed) == my_id();
+}
+
+static bool is_gone(uint32_t thread)
+{
+	return syscall(SYS_tgkill, getpid(), thread, 0) != 0 && errno == ESRCH;
+}
+
+static bool take_free(struct gns_lock *lock, uint32_t id)
+{
+	uint32_t expected = 0;
+	return atomic_compare_exchange_strong_explicit(&lock->owner, &expected, id, memory_order_acquire, memory_order_relaxed);
+}
+
+static unsigned most_waits(const struct gns_lock *lock)
+{
+	return lock->slow || atomic_load(&slow_owners) ? WAITS_SLOW : WAITS;
+}
+
+static bool wait_for(struct gns_lock *lock, uint32_t id)
+{
+	const struct timespec most = { .tv_nsec = WAIT_NS };
+	for (unsigned waits = 0; !atomic_load(&lock->given_up); waits++) {
+		uint32_t owner = atomic_load(&lock->owner);
+		if (!owner && take_free(lock, id))
+			return true;
+		if (!owner)
+			continue;
+		if (owner == id || waits >= (most_waits(lock)) || is_gone(owner))
+			break;
+		atomic_fetch_add(&lock->waiters, 1);
+		syscall(SYS_futex, &lock->owner, FUTEX_WAIT_PRIVATE, owner, &most, NULL, 0);
+		atomic_fetch_sub(&lock->waiters, 1);
+	}
+	atomic_store(&lock->given_up, true);
+	return false;
+}
+
+static bool take(struct gns_lock *lock, bool wait)
+{
+	cancel_disable();
+	uint32_t id = my_id();
+	bool taken = !atomic_load_explicit(&lock->given_up, memory_order_relaxed) && take_free(lock, id);
+	if (!taken && wait) {
+		int saved = errno;
+		taken = wait_for(lock, id);
+		errno = saved;
+	}
+	if (!taken)
+		cancel_restore();
+	return taken;
+}
+
+bool gns_lock_take(struct gns_lock *lock)
+{
+	return take(lock, true);
+}
+
+bool gns_lock_try(struct gns_lock *lock)
+{
+	return take(lock, false);
+}
+
+void gns_lock_release(struct gns_lock *lock)
+{
+	atomic_store_explicit(&lock->owner, 0, memory_order_seq_cst);
+	if (atomic_load(&lock->waiters)) {
+		int saved = errno;
+		syscall(SYS_futex, &lock->owner, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		errno = saved;
+	}
+	cancel_restore();
+}

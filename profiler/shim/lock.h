@@ -1,0 +1,47 @@
+/* Locks of the shim, in a program that may cancel a thread, end it, or siglongjmp out of a signal handler in the middle of our work.
+ *
+ * While a thread holds such a lock its cancellation is disabled. A wait is bounded: where the owner is gone, is the waiting thread
+ * itself, or does not let go for half a second (20 s where it said that it is slow), the lock is given up for good and every later attempt fails at once. An owner
+ * that was only slow is not disturbed: nobody else ever gets a lock that was given up.
+ *
+ * Not recursive. No memory is taken, nothing is printed, and errno is kept. */
+#ifndef GNS_LOCK_H
+#define GNS_LOCK_H
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* All zero: free. */
+struct gns_lock {
+	_Atomic uint32_t owner;   /* thread id, 0: free */
+	_Atomic uint32_t waiters;
+	_Atomic bool given_up;
+	bool slow;                /* set when made: held across calls of a driver, which may take seconds */
+};
+
+/* False: given up, and not held. */
+bool gns_lock_take(struct gns_lock *lock);
+/* False: held by another thread, or given up. Does not wait. */
+bool gns_lock_try(struct gns_lock *lock);
+void gns_lock_release(struct gns_lock *lock);
+bool gns_lock_is_mine(const struct gns_lock *lock);
+
+/* Around what may take seconds under a lock that is not always slow: starting the recorder, enqueueing on a device. */
+void gns_lock_slow_begin(void);
+void gns_lock_slow_end(void);
+
+/* This thread has left a call of ours by siglongjmp: its cancellation becomes what it was before. */
+void gns_lock_left(void);
+
+/* In the child of a fork, before anything else is asked of a lock: thread ids are others. */
+void gns_lock_forked(void);
+
+/* Around what must not be left in the middle even by siglongjmp, because it takes locks of the C library (its loader, its allocator) or
+ * starts a process: all signals are blocked and cancellation is disabled; whoever waits for a lock of ours waits longer. Two system
+ * calls, so not for what happens often. Nests. */
+void gns_undisturbed_begin(sigset_t *before);
+void gns_undisturbed_end(const sigset_t *before);
+
+#endif
