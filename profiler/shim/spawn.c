@@ -38,7 +38,7 @@ static int is_program(const char *path)
 static int own_path(char *path, size_t size)
 {
 	Dl_info self;
-	char line[4400];
+	static char line[4400]; /* one thread at a time is here, under the core's lock */
 	if (!dladdr((void *)(uintptr_t)gns_spawn_recorder, &self) || !self.dli_fname)
 		return -ENOENT;
 	snprintf(path, size, "%s", self.dli_fname);
