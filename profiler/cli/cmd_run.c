@@ -62,6 +62,7 @@ struct run {
 	bool top, dashboard_left;
 	pid_t dashboard;
 	char store[4096], log[4200];
+	struct gns_error no_store; /* why there is no place for one */
 	int log_fd, null_fd;
 };
 
@@ -140,8 +141,11 @@ static int parse(int argc, char **argv, struct run *r)
 		return rc;
 	if (r->loss_regex && gns_loss_init(&r->loss, r->loss_regex, &err) != 0)
 		return gns_cli_usage(argv[0], "%s", err.text);
-	if (gns_cli_store_path(store, r->store, sizeof r->store, &err) != 0)
-		return gns_cli_fail(argv[0], "%s", err.text);
+	if (gns_cli_store_path(store, r->store, sizeof r->store, &r->no_store) != 0) {
+		if (store)
+			return gns_cli_fail(argv[0], "%s", r->no_store.text);
+		r->store[0] = '\0';
+	}
 	l->store = r->store;
 	l->wants_losses = r->loss_regex != NULL;
 	return -1;
@@ -228,6 +232,13 @@ static void child_ended(void *arg, pid_t pid, int status)
 	r->dashboard_left = true;
 }
 
+static void shut_losses(struct gns_launch *l)
+{
+	if (l->losses[1] >= 0)
+		close(l->losses[1]);
+	l->losses[1] = -1;
+}
+
 static void follow(struct run *r)
 {
 	struct gns_launch *l = &r->launch;
@@ -248,6 +259,8 @@ static void follow(struct run *r)
 		return;
 	gns_channel_drain(&r->out);
 	gns_channel_drain(&r->err);
+	shut_losses(l); /* the recorder waits for its end */
+	gns_channel_outlive(&r->out, &r->err);
 	gns_channel_close(&r->out);
 	gns_channel_close(&r->err);
 	gns_loss_free(&r->loss);
@@ -306,6 +319,22 @@ static int leave(const struct gns_launch *l)
 	return 128 + signo;
 }
 
+/* The command comes first: where the machine lets us measure nothing, it runs as it would without us. */
+static int run_unmeasured(struct run *r, const struct gns_error *err)
+{
+	gns_launch_abandon(&r->launch);
+	gns_channel_close(&r->out);
+	gns_channel_close(&r->err);
+	if (r->log_fd >= 0)
+		unlink(r->log);
+	gns_cli_fail("run", "the command runs, but nothing is measured: %s", err->text);
+	fflush(NULL);
+	execvp(r->launch.argv[0], r->launch.argv);
+	int code = errno;
+	gns_cli_fail("run", "cannot run '%s': %s", r->launch.argv[0], strerror(code));
+	return code == ENOENT ? GNS_EXIT_NOT_FOUND : GNS_EXIT_CANNOT_RUN;
+}
+
 int gns_cmd_run(int argc, char **argv)
 {
 	static struct run run = {.log_fd = -1, .null_fd = -1, .out = {.src = -1, .give = -1}, .err = {.src = -1, .give = -1}};
@@ -317,17 +346,22 @@ int gns_cmd_run(int argc, char **argv)
 		return rc;
 	if (r->top && !(isatty(0) && isatty(1)))
 		return gns_cli_usage("run", "--top needs a terminal for its input and its output");
+	if (!r->store[0])
+		return run_unmeasured(r, &r->no_store);
 	if (gns_launch_prepare(&r->launch, &err) != 0)
-		return gns_cli_fail("run", "%s", err.text);
-	rc = wire(r, fds, &err);
-	if (!rc && (rc = gns_launch_start(&r->launch, fds, &err)) != 0)
-		rc = rc == -ENOENT ? GNS_EXIT_NOT_FOUND : rc == -EAGAIN ? GNS_EXIT_FAIL : GNS_EXIT_CANNOT_RUN;
+		return r->launch.surroundings ? run_unmeasured(r, &err) : gns_cli_fail("run", "%s", err.text);
+	if (wire(r, fds, &err) != 0)
+		return run_unmeasured(r, &err);
+	rc = gns_launch_start(&r->launch, fds, &err);
+	if (rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE)
+		return run_unmeasured(r, &err);
 	if (rc) {
+		rc = rc == -ENOENT ? GNS_EXIT_NOT_FOUND : GNS_EXIT_CANNOT_RUN;
 		gns_launch_abandon(&r->launch);
 		if (r->log_fd >= 0)
 			unlink(r->log);
 		gns_cli_fail("run", "%s", err.text);
-		return rc < 0 ? GNS_EXIT_FAIL : rc;
+		return rc;
 	}
 	gns_channel_started(&r->out);
 	gns_channel_started(&r->err);
@@ -336,6 +370,8 @@ int gns_cmd_run(int argc, char **argv)
 	follow(r);
 	wait_dashboard(r);
 	int processes = gns_launch_claimed(r->launch.session);
+	if (!processes && atomic_load(&r->launch.session->join_error))
+		processes = GNS_PROCESSES_REFUSED;
 	gns_launch_finish(&r->launch, &run_id);
 	closing_words(r, run_id, processes);
 	return leave(&r->launch);

@@ -17,7 +17,7 @@ static _Atomic uint32_t slow_owners;
 static _Atomic uint32_t epoch = 1; /* of processes: a child's thread ids are not its parent's */
 static __thread struct {
 	uint32_t id, epoch;
-	int depth, cancel;
+	int depth, state, type; /* of cancellation, before */
 } self __attribute__((tls_model("initial-exec")));
 
 void gns_lock_forked(void)
@@ -26,21 +26,38 @@ void gns_lock_forked(void)
 	atomic_store(&slow_owners, 0);
 }
 
-void gns_lock_slow_begin(void) { atomic_fetch_add(&slow_owners, 1); }
-void gns_lock_slow_end(void) { atomic_fetch_sub(&slow_owners, 1); }
 
-static void cancel_disable(void)
+void gns_cancel_disable(void)
 {
-	if (!self.depth)
-		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &self.cancel);
-	self.depth++;
+	if (self.depth++)
+		return;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &self.state);
+	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &self.type);
 }
 
-static void cancel_restore(void)
+void gns_cancel_restore(void)
 {
-	int before = self.cancel;
-	if (--self.depth == 0)
-		pthread_setcancelstate(before, &before);
+	int state = self.state, type = self.type;
+	if (--self.depth)
+		return;
+	pthread_setcancelstate(state, &state);
+	if (__builtin_expect(type == PTHREAD_CANCEL_DEFERRED, 1))
+		return;
+	/* Came meanwhile: glibc 2.36 would otherwise end the thread with another result than PTHREAD_CANCELED. */
+	pthread_testcancel();
+	pthread_setcanceltype(type, &type);
+}
+
+void gns_lock_slow_begin(void)
+{
+	gns_cancel_disable();
+	atomic_fetch_add(&slow_owners, 1);
+}
+
+void gns_lock_slow_end(void)
+{
+	atomic_fetch_sub(&slow_owners, 1);
+	gns_cancel_restore();
 }
 
 void gns_undisturbed_begin(sigset_t *before)
@@ -48,14 +65,12 @@ void gns_undisturbed_begin(sigset_t *before)
 	sigset_t all;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, before);
-	cancel_disable();
 	gns_lock_slow_begin();
 }
 
 void gns_undisturbed_end(const sigset_t *before)
 {
 	gns_lock_slow_end();
-	cancel_restore();
 	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
@@ -63,7 +78,7 @@ void gns_lock_left(void)
 {
 	if (self.depth) {
 		self.depth = 1;
-		cancel_restore();
+		gns_cancel_restore();
 	}
 }
 
@@ -119,7 +134,8 @@ static bool wait_for(struct gns_lock *lock, uint32_t id)
 
 static bool take(struct gns_lock *lock, bool wait)
 {
-	cancel_disable();
+	if (lock->slow)
+		gns_cancel_disable();
 	uint32_t id = my_id();
 	bool taken = !atomic_load_explicit(&lock->given_up, memory_order_relaxed) && take_free(lock, id);
 	if (!taken && wait) {
@@ -127,8 +143,8 @@ static bool take(struct gns_lock *lock, bool wait)
 		taken = wait_for(lock, id);
 		errno = saved;
 	}
-	if (!taken)
-		cancel_restore();
+	if (!taken && lock->slow)
+		gns_cancel_restore();
 	return taken;
 }
 
@@ -150,5 +166,6 @@ void gns_lock_release(struct gns_lock *lock)
 		syscall(SYS_futex, &lock->owner, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 		errno = saved;
 	}
-	cancel_restore();
+	if (lock->slow)
+		gns_cancel_restore();
 }

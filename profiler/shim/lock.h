@@ -1,6 +1,6 @@
 /* Locks of the shim, in a program that may cancel a thread, end it, or siglongjmp out of a signal handler in the middle of our work.
  *
- * While a thread holds such a lock its cancellation is disabled. A wait is bounded: where the owner is gone, is the waiting thread
+ * A wait is bounded: where the owner is gone, is the waiting thread
  * itself, or does not let go for half a second (20 s where it said that it is slow), the lock is given up for good and every later attempt fails at once. An owner
  * that was only slow is not disturbed: nobody else ever gets a lock that was given up.
  *
@@ -18,7 +18,7 @@ struct gns_lock {
 	_Atomic uint32_t owner;   /* thread id, 0: free */
 	_Atomic uint32_t waiters;
 	_Atomic bool given_up;
-	bool slow;                /* set when made: held across calls of a driver, which may take seconds */
+	bool slow;                /* set when made: held across calls of a driver, which may take seconds; not cancelled meanwhile */
 };
 
 /* False: given up, and not held. */
@@ -28,7 +28,13 @@ bool gns_lock_try(struct gns_lock *lock);
 void gns_lock_release(struct gns_lock *lock);
 bool gns_lock_is_mine(const struct gns_lock *lock);
 
-/* Around what may take seconds under a lock that is not always slow: starting the recorder, enqueueing on a device. */
+/* Around cancellation points of the C library under a lock: open, read, write, waitpid. A BLAS has none, so a program does not expect its
+ * thread to end there. (Asynchronous cancellation ends it anywhere: then the lock is given up.) Nests. */
+void gns_cancel_disable(void);
+void gns_cancel_restore(void);
+
+/* Around what may take seconds under a lock that is not always slow: starting the recorder, enqueueing on a device. Not
+ * cancelled meanwhile. */
 void gns_lock_slow_begin(void);
 void gns_lock_slow_end(void);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -71,10 +72,11 @@ uint64_t gns_print_hash(const struct gns_key *key)
  * not there is an error as well. False when there is no pipe to be had. */
 static bool scan_by_pipe(const struct gns_key *const *keys, size_t n, struct gns_print *out, bool *ok)
 {
-	int ends[2];
+	int ends[2], cancel;
 	char spill[GNS_PRINT_N * sizeof(uint64_t)];
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
 		return false;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* under a lock; read and write are cancellation points */
 	for (size_t i = 0; i < n; i++) {
 		struct iovec from[GNS_PRINT_N], to[GNS_PRINT_N];
 		size_t size = gns_dtype_size(keys[i]->dtype);
@@ -90,6 +92,7 @@ static bool scan_by_pipe(const struct gns_key *const *keys, size_t n, struct gns
 	}
 	close(ends[0]);
 	close(ends[1]);
+	pthread_setcancelstate(cancel, &cancel);
 	return true;
 }
 

@@ -49,7 +49,8 @@ static bool open_link(struct gns_publish *p, const struct gns_config *config)
 		else
 			gns_config_session_name(p->session_name, sizeof p->session_name);
 	}
-	if (!room_for_rings()) {
+	bool room = room_for_rings();
+	if (!room && !config->session) {
 		p->link = GNS_LINK_OFF;
 		return false;
 	}
@@ -76,7 +77,12 @@ static bool open_link(struct gns_publish *p, const struct gns_config *config)
 			return false;
 		}
 	}
-	p->link = gns_ring_claim(p->session_name, p->session, &p->ring) == 0 ? GNS_LINK_OPEN : GNS_LINK_OFF;
+	int rc = room ? gns_ring_claim(p->session_name, p->session, &p->ring) : -EFBIG;
+	if (rc) {
+		atomic_store(&p->session->join_limited, !room);
+		atomic_store(&p->session->join_error, (uint32_t)-rc);
+	}
+	p->link = rc ? GNS_LINK_OFF : GNS_LINK_OPEN;
 	return p->link == GNS_LINK_OPEN;
 }
 
