@@ -14,15 +14,14 @@
 #define WAITS_SLOW 4000
 
 static _Atomic uint32_t slow_owners;
-static _Atomic uint32_t epoch = 1; /* of processes: a child's thread ids are not its parent's */
+__thread uint32_t gns_lock_self __attribute__((tls_model("initial-exec")));
 static __thread struct {
-	uint32_t id, epoch;
 	int depth, state, type; /* of cancellation, before */
 } self __attribute__((tls_model("initial-exec")));
 
 void gns_lock_forked(void)
 {
-	atomic_fetch_add(&epoch, 1);
+	gns_lock_self = 0; /* of the one thread that there is */
 	atomic_store(&slow_owners, 0);
 }
 
@@ -84,12 +83,9 @@ void gns_lock_left(void)
 
 static uint32_t my_id(void)
 {
-	uint32_t now = atomic_load_explicit(&epoch, memory_order_relaxed);
-	if (self.epoch != now) {
-		self.id = (uint32_t)syscall(SYS_gettid);
-		self.epoch = now;
-	}
-	return self.id;
+	if (!gns_lock_self)
+		gns_lock_self = (uint32_t)syscall(SYS_gettid);
+	return gns_lock_self;
 }
 
 bool gns_lock_is_mine(const struct gns_lock *lock)
@@ -148,7 +144,7 @@ static bool take(struct gns_lock *lock, bool wait)
 	return taken;
 }
 
-bool gns_lock_take(struct gns_lock *lock)
+bool gns_lock_take_slowly(struct gns_lock *lock)
 {
 	return take(lock, true);
 }
@@ -158,9 +154,8 @@ bool gns_lock_try(struct gns_lock *lock)
 	return take(lock, false);
 }
 
-void gns_lock_release(struct gns_lock *lock)
+void gns_lock_release_slowly(struct gns_lock *lock)
 {
-	atomic_store_explicit(&lock->owner, 0, memory_order_seq_cst);
 	if (atomic_load(&lock->waiters)) {
 		int saved = errno;
 		syscall(SYS_futex, &lock->owner, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);

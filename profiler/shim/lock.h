@@ -21,11 +21,28 @@ struct gns_lock {
 	bool slow;                /* set when made: held across calls of a driver, which may take seconds; not cancelled meanwhile */
 };
 
+extern __thread uint32_t gns_lock_self __attribute__((tls_model("initial-exec"))); /* thread id, 0: not asked for yet */
+bool gns_lock_take_slowly(struct gns_lock *lock);
+void gns_lock_release_slowly(struct gns_lock *lock);
+
 /* False: given up, and not held. */
-bool gns_lock_take(struct gns_lock *lock);
+static inline bool gns_lock_take(struct gns_lock *lock)
+{
+	uint32_t nobody = 0;
+	if (__builtin_expect(gns_lock_self && !lock->slow && !atomic_load_explicit(&lock->given_up, memory_order_relaxed) &&
+			     atomic_compare_exchange_strong_explicit(&lock->owner, &nobody, gns_lock_self, memory_order_acquire,
+								     memory_order_relaxed), 1))
+		return true;
+	return gns_lock_take_slowly(lock);
+}
 /* False: held by another thread, or given up. Does not wait. */
 bool gns_lock_try(struct gns_lock *lock);
-void gns_lock_release(struct gns_lock *lock);
+static inline void gns_lock_release(struct gns_lock *lock)
+{
+	atomic_store(&lock->owner, 0); /* before waiters are looked for */
+	if (__builtin_expect(atomic_load_explicit(&lock->waiters, memory_order_relaxed) || lock->slow, 0))
+		gns_lock_release_slowly(lock);
+}
 bool gns_lock_is_mine(const struct gns_lock *lock);
 
 /* Around cancellation points of the C library under a lock: open, read, write, waitpid. A BLAS has none, so a program does not expect its
