@@ -184,7 +184,8 @@ static int wire(struct run *r, int fds[3], struct gns_error *err)
 		fds[0] = r->null_fd;
 	if (!r->loss_regex)
 		return 0;
-	gns_loss_attach(&r->loss, r->launch.session_name, r->launch.session, r->launch.losses[1]);
+	if ((rc = gns_loss_attach(&r->loss, r->launch.session_name, r->launch.session, r->launch.losses[1], err)) != 0)
+		return rc;
 	if ((rc = gns_channel_open(&r->out, dst[1], err)) != 0)
 		return rc;
 	fds[1] = fds[2] = r->out.give;
@@ -259,6 +260,7 @@ static void follow(struct run *r)
 		return;
 	gns_channel_drain(&r->out);
 	gns_channel_drain(&r->err);
+	gns_loss_finish(&r->loss);
 	shut_losses(l); /* the recorder waits for its end */
 	gns_channel_outlive(&r->out, &r->err);
 	gns_channel_close(&r->out);
@@ -275,6 +277,23 @@ static void wait_dashboard(struct run *r)
 	}
 }
 
+static void words_on_losses(const struct run *r)
+{
+	const struct gns_loss_counts *c = r->loss.counts;
+	if (atomic_load(&c->matching))
+		gns_cli_fail(NULL, "--loss-regex '%s' took over a second on one line: no loss was read after that; write a simpler expression",
+			     r->loss_regex);
+	else if (c->found == 0)
+		gns_cli_fail(NULL, "no line of the output matched --loss-regex '%s'", r->loss_regex);
+	else if (r->loss.skipped)
+		gns_cli_fail(NULL, "%" PRIu64 " lines were not searched for losses: they came faster than --loss-regex matches", r->loss.skipped);
+	if (c->lost)
+		gns_cli_fail(NULL, "%" PRIu64 " losses were lost: they came faster than they could be stored", c->lost);
+	if (c->crowded > c->found / 2)
+		gns_cli_fail(NULL, "most losses came several to a step, as from a command that keeps its output in a buffer: their steps are "
+				   "late (python3 -u writes at once)");
+}
+
 static void closing_words(struct run *r, int64_t run_id, int processes)
 {
 	struct gns_store *store = NULL;
@@ -288,13 +307,8 @@ static void closing_words(struct run *r, int64_t run_id, int processes)
 	else
 		gns_cli_fail(NULL, "the run could not be stored: %s", r->launch.trouble[0] ? r->launch.trouble : err.text);
 	gns_store_close(store);
-	if (r->loss_regex && r->loss.found == 0)
-		gns_cli_fail(NULL, "no line of the output matched --loss-regex '%s'", r->loss_regex);
-	if (r->loss.lost)
-		gns_cli_fail(NULL, "%" PRIu64 " losses were lost: they came faster than they could be stored", r->loss.lost);
-	if (r->loss.crowded > r->loss.found / 2)
-		gns_cli_fail(NULL, "most losses came several to a step, as from a command that keeps its output in a buffer: their steps are "
-				   "late (python3 -u writes at once)");
+	if (r->loss_regex)
+		words_on_losses(r);
 	if (r->top)
 		gns_cli_fail(NULL, "the command's output is in %s", r->log);
 }

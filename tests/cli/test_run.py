@@ -226,6 +226,18 @@ def a_background_child_writes_to_the_end():
     equal(open(path + ".out").read(), "first\nlate\n", "its output is there")
 
 
+@test
+def an_expression_without_end_stops_neither_output_nor_signals():
+    for expression, line in ((r"(.*)\1\1\1x", "a" * 4000), ("(a{1,255}){1,255}", "a" * 60)):
+        trainer = subprocess.Popen([PROGRAM, "run", "--store", store, "--loss-regex", expression, "--", "sh", "-c", "echo %s; echo end; exec sleep 600" % line],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        equal([trainer.stdout.readline(), trainer.stdout.readline()], [line.encode() + b"\n", b"end\n"], "the output")
+        trainer.terminate()
+        said = trainer.communicate(timeout=60)[1]
+        equal(trainer.returncode, -signal.SIGTERM, "the signal arrives")
+        contains(said, "took over a second on one line", expression)
+
+
 SCRIPT = ["sh", "-c", "echo out; echo err >&2; exit 7"]
 
 
