@@ -4,7 +4,7 @@
 #ifndef GNS_ACTIVITIES_H
 #define GNS_ACTIVITIES_H
 
-#include <pthread.h>
+#include "profiler/shim/lock.h"
 
 #include "account.h"
 
@@ -23,7 +23,7 @@ struct gns_kernel_row {
 };
 
 struct gns_activities {
-	pthread_mutex_t lock;
+	struct gns_lock lock;
 	struct gns_activity *list, *scratch; /* GNS_ACTIVITIES_MAX */
 	uint32_t n;
 	bool sorted;

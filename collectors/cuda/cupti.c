@@ -33,7 +33,7 @@
 _Atomic uint32_t gns_cupti_wanted;
 
 static struct {
-	pthread_mutex_t lock; /* of all of it; never taken under the core's but by trying */
+	struct gns_lock lock; /* of all of it; never taken under the core's but by trying */
 	pid_t pid;
 	bool begun, found, demangle_sought;
 	struct gns_window window;
@@ -51,11 +51,11 @@ static struct {
 	_Atomic uint64_t boundary_ns; /* when a step was last seen to end */
 	char owner[72];
 	bool owner_new, approximate_told, approximate_new;
-} our = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} our = { .lock = { .slow = true } };
 
 /* What CUPTI's threads see. */
-static struct gns_activities activities = { .lock = PTHREAD_MUTEX_INITIALIZER };
-static struct gns_buffers buffers = { .lock = PTHREAD_MUTEX_INITIALIZER };
+static struct gns_activities activities = { .lock = { .slow = true } };
+static struct gns_buffers buffers = { .lock = { .slow = true } };
 static _Atomic bool collecting;
 static _Atomic bool holding; /* subscribed */
 static _Atomic(gns_cupti_completed_fn) others_completed;
@@ -107,13 +107,12 @@ static void completed(void *context, uint32_t stream, uint8_t *buffer, size_t si
 			theirs(context, stream, buffer, size, valid);
 		return;
 	}
-	if (atomic_load(&collecting)) {
-		pthread_mutex_lock(&activities.lock);
+	if (atomic_load(&collecting) && gns_lock_take(&activities.lock)) {
 		while (our.api.next_record(buffer, valid, &record) == GNS_CUPTI_SUCCESS)
 			gns_activities_add(&activities, record, our.version);
 		if (our.api.dropped(NULL, 0, &dropped) == GNS_CUPTI_SUCCESS)
 			activities.dropped += dropped;
-		pthread_mutex_unlock(&activities.lock);
+		gns_lock_release(&activities.lock);
 	}
 	gns_buffers_take(&buffers, buffer);
 }
@@ -128,9 +127,10 @@ static void callback(void *userdata, int domain, uint32_t id, const void *data)
 
 static void forget_window(void)
 {
-	pthread_mutex_lock(&activities.lock);
-	gns_activities_clear(&activities);
-	pthread_mutex_unlock(&activities.lock);
+	if (gns_lock_take(&activities.lock)) {
+		gns_activities_clear(&activities);
+		gns_lock_release(&activities.lock);
+	}
 	our.boundaries.first = our.boundaries.next;
 	our.quiet = 0;
 	our.stopping = false;
@@ -217,16 +217,18 @@ static bool begin(void)
 
 static void flush(void)
 {
-	pthread_mutex_lock(&activities.lock);
+	if (!gns_lock_take(&activities.lock))
+		return;
 	uint64_t before = activities.added;
 	size_t dropped = 0;
-	pthread_mutex_unlock(&activities.lock);
+	gns_lock_release(&activities.lock);
 	our.api.flush_all(0);
 	our.api.dropped(NULL, 0, &dropped);
-	pthread_mutex_lock(&activities.lock);
+	if (!gns_lock_take(&activities.lock))
+		return;
 	activities.dropped += dropped;
 	our.quiet = activities.added == before ? our.quiet + 1 : 0;
-	pthread_mutex_unlock(&activities.lock);
+	gns_lock_release(&activities.lock);
 }
 
 /* NULL, 1 and 2 are the default streams, which never go away. */
@@ -334,7 +336,8 @@ static uint32_t prepare(void)
 {
 	uint64_t number;
 	enum gns_marks marks;
-	pthread_mutex_lock(&activities.lock);
+	if (!gns_lock_take(&activities.lock))
+		return 0;
 	while (our.n_told < TOLD_MAX && (number = gns_boundaries_next(&our.boundaries)) && is_ready(number, &marks)) {
 		struct gns_told *told = &our.told[our.n_told];
 		name_all();
@@ -350,7 +353,7 @@ static uint32_t prepare(void)
 		our.approximate_new |= told->approximate && !our.approximate_told;
 		our.n_told++;
 	}
-	pthread_mutex_unlock(&activities.lock);
+	gns_lock_release(&activities.lock);
 	return our.n_told;
 }
 
@@ -421,7 +424,7 @@ uint64_t gns_cupti_do_turn(struct gns_device *device, void *stream)
 {
 	int saved = errno;
 	uint32_t wanted = atomic_load(&gns_cupti_wanted), owed = wanted & bit_of(device);
-	if ((!(wanted & BOUNDARY) && !owed && !is_forgotten(gns_now())) || pthread_mutex_trylock(&our.lock) != 0)
+	if ((!(wanted & BOUNDARY) && !owed && !is_forgotten(gns_now())) || !gns_lock_try(&our.lock))
 		return 0;
 	bool boundary = atomic_fetch_and(&gns_cupti_wanted, ~BOUNDARY) & BOUNDARY;
 	int inside = gns_inside;
@@ -443,7 +446,7 @@ uint64_t gns_cupti_do_turn(struct gns_device *device, void *stream)
 	atomic_fetch_add(&spent_ns, ns);
 	raise_to(&host_us, our.found ? atomic_load(&host_us.value) + ns / 1000 : 0);
 	gns_inside = inside;
-	pthread_mutex_unlock(&our.lock);
+	gns_lock_release(&our.lock);
 	errno = saved;
 	return ns;
 }
@@ -493,18 +496,19 @@ static void tell_events(struct gns_publish *p)
 
 static void tell_steps(struct gns_publish *p)
 {
-	pthread_mutex_lock(&activities.lock);
+	if (!gns_lock_take(&activities.lock))
+		return;
 	for (uint32_t i = 0; i < our.n_told; i++)
 		if (gns_cupti_publish(p, &our.told[i], &activities, activities.dropped - our.dropped_before))
 			gns_tally(&steps_told);
 	show_counts();
-	pthread_mutex_unlock(&activities.lock);
+	gns_lock_release(&activities.lock);
 	our.n_told = 0;
 }
 
 void gns_cupti_tell(struct gns_publish *p, bool last)
 {
-	if (!our.begun || p->link != GNS_LINK_OPEN || pthread_mutex_trylock(&our.lock) != 0)
+	if (!our.begun || p->link != GNS_LINK_OPEN || !gns_lock_try(&our.lock))
 		return;
 	if (our.pid == getpid()) {
 		if (our.n_told)
@@ -513,15 +517,12 @@ void gns_cupti_tell(struct gns_publish *p, bool last)
 			tell_steps(p);
 		tell_events(p);
 	}
-	pthread_mutex_unlock(&our.lock);
+	gns_lock_release(&our.lock);
 }
 
 void gns_cupti_forget(void)
 {
-	static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-	memcpy(&our.lock, &fresh, sizeof fresh);
-	memcpy(&activities.lock, &fresh, sizeof fresh);
-	memcpy(&buffers.lock, &fresh, sizeof fresh);
+	our.lock = activities.lock = buffers.lock = (struct gns_lock){ .slow = true };
 	atomic_store(&gns_cupti_wanted, 0);
 	atomic_store(&holding, false);
 	atomic_store(&collecting, false);
@@ -542,7 +543,8 @@ static void let_go(void)
 {
 	if (!atomic_load(&holding) || our.pid != getpid())
 		return;
-	pthread_mutex_lock(&our.lock);
+	if (!gns_lock_take(&our.lock))
+		return;
 	if (atomic_load(&holding)) {
 		our.turn_ns = gns_now();
 		int inside = gns_inside;
@@ -555,7 +557,7 @@ static void let_go(void)
 		leave();
 		gns_inside = inside;
 	}
-	pthread_mutex_unlock(&our.lock);
+	gns_lock_release(&our.lock);
 }
 
 /* After it, where it succeeded: CUPTI is another's for good. */
@@ -566,13 +568,14 @@ static void handed_to(const void *call_site)
 	if (our.begun && our.pid != getpid())
 		return; /* a child: another thread of the parent's may have had the lock */
 	gns_cupti_who(call_site, who, sizeof who);
-	pthread_mutex_lock(&our.lock);
+	if (!gns_lock_take(&our.lock))
+		return;
 	if (!our.begun) {
 		our.begun = true;
 		our.pid = getpid();
 	}
 	owned_by(who);
-	pthread_mutex_unlock(&our.lock);
+	gns_lock_release(&our.lock);
 	errno = saved;
 }
 

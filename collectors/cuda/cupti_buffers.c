@@ -13,7 +13,8 @@ bool gns_buffers_init(struct gns_buffers *all)
 uint8_t *gns_buffers_lend(struct gns_buffers *all)
 {
 	uint8_t *found = NULL;
-	pthread_mutex_lock(&all->lock);
+	if (!gns_lock_take(&all->lock))
+		return NULL;
 	for (uint32_t i = 0; all->pages && i < GNS_BUFFERS && !found; i++) {
 		if (all->buffer[i].lent)
 			continue;
@@ -22,7 +23,7 @@ uint8_t *gns_buffers_lend(struct gns_buffers *all)
 		found = all->pages + i * GNS_BUFFER_SIZE;
 	}
 	all->refused += !found;
-	pthread_mutex_unlock(&all->lock);
+	gns_lock_release(&all->lock);
 	return found;
 }
 
@@ -35,33 +36,37 @@ void gns_buffers_take(struct gns_buffers *all, const uint8_t *buffer)
 {
 	if (!gns_buffers_owns(all, buffer))
 		return;
-	pthread_mutex_lock(&all->lock);
+	if (!gns_lock_take(&all->lock))
+		return;
 	all->buffer[(size_t)(buffer - all->pages) / GNS_BUFFER_SIZE].lent = false;
-	pthread_mutex_unlock(&all->lock);
+	gns_lock_release(&all->lock);
 }
 
 void gns_buffers_boundary(struct gns_buffers *all, uint64_t number)
 {
-	pthread_mutex_lock(&all->lock);
+	if (!gns_lock_take(&all->lock))
+		return;
 	all->now = number;
-	pthread_mutex_unlock(&all->lock);
+	gns_lock_release(&all->lock);
 }
 
 uint32_t gns_buffers_out(struct gns_buffers *all, uint64_t boundary)
 {
 	uint32_t out = 0;
-	pthread_mutex_lock(&all->lock);
+	if (!gns_lock_take(&all->lock))
+		return 0;
 	for (uint32_t i = 0; i < GNS_BUFFERS; i++)
 		out += all->buffer[i].lent && all->buffer[i].since < boundary;
-	pthread_mutex_unlock(&all->lock);
+	gns_lock_release(&all->lock);
 	return out;
 }
 
 void gns_buffers_rest(struct gns_buffers *all)
 {
-	pthread_mutex_lock(&all->lock);
+	if (!gns_lock_take(&all->lock))
+		return;
 	for (uint32_t i = 0; all->pages && i < GNS_BUFFERS; i++)
 		if (!all->buffer[i].lent)
 			madvise(all->pages + i * GNS_BUFFER_SIZE, GNS_BUFFER_SIZE, MADV_DONTNEED);
-	pthread_mutex_unlock(&all->lock);
+	gns_lock_release(&all->lock);
 }

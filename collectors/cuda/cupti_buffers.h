@@ -5,7 +5,7 @@
 #ifndef GNS_CUPTI_BUFFERS_H
 #define GNS_CUPTI_BUFFERS_H
 
-#include <pthread.h>
+#include "profiler/shim/lock.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@
 #define GNS_BUFFER_SIZE ((size_t)4 << 20)
 
 struct gns_buffers {
-	pthread_mutex_t lock;
+	struct gns_lock lock;
 	uint8_t *pages; /* all of them */
 	struct {
 		bool lent;

@@ -149,7 +149,7 @@ static struct gns_device *make(const struct gns_driver *driver, CUcontext contex
 		goto out;
 	memset(device, 0, sizeof *device);
 	atomic_store(&device->state, GNS_DEVICE_MAKING);
-	pthread_mutex_init(&device->lock, NULL);
+	device->lock.slow = true;
 	device->driver = driver;
 	device->id = id;
 	CUstreamCaptureMode before = gns_driver_relax(driver);
@@ -271,7 +271,7 @@ void gns_device_forget(void)
 	for (unsigned i = 0; i < GNS_DEVICES_MAX; i++)
 		if (atomic_load(&devices[i].state) != GNS_DEVICE_FREE) {
 			atomic_store(&devices[i].state, GNS_DEVICE_GONE);
-			pthread_mutex_init(&devices[i].lock, NULL); /* another thread may have held it */
+			devices[i].lock = (struct gns_lock){ .slow = true }; /* another thread may have held it */
 			for (unsigned k = 0; k < GNS_SETS; k++)
 				devices[i].sets[k].state = GNS_SET_LOST;
 		}

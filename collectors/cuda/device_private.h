@@ -2,7 +2,7 @@
 #ifndef GNS_DEVICE_PRIVATE_H
 #define GNS_DEVICE_PRIVATE_H
 
-#include <pthread.h>
+#include "profiler/shim/lock.h"
 #include <stdatomic.h>
 
 #include "collectors/cuda/device.h"
@@ -87,7 +87,7 @@ struct gns_device {
 	size_t memory_size, host_size;
 	char *host;
 	CUdeviceptr host_device;
-	pthread_mutex_t lock; /* sets' states, regions, blocks; no driver call is made under it */
+	struct gns_lock lock; /* sets' states, regions, blocks; no driver call is made under it */
 	struct gns_region regions[GNS_REGIONS];
 	size_t keep_at, keep_block;
 	struct gns_set *keeper[GNS_KEEP_BLOCKS];

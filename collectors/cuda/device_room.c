@@ -146,7 +146,8 @@ static struct gns_region *take_region(struct gns_set *set, unsigned long long st
 {
 	struct gns_device *device = set->device;
 
-	pthread_mutex_lock(&device->lock);
+	if (!gns_lock_take(&device->lock))
+		return NULL;
 	struct gns_region *r = set->capture ? captured_region(device) : eager_region(device, stream);
 	if (r) {
 		r->captured = set->capture != 0;
@@ -154,7 +155,7 @@ static struct gns_region *take_region(struct gns_set *set, unsigned long long st
 		r->stream = stream;
 		r->sets++;
 	}
-	pthread_mutex_unlock(&device->lock);
+	gns_lock_release(&device->lock);
 	return r;
 }
 
@@ -183,7 +184,8 @@ static bool take_blocks(struct gns_set *set, size_t bytes)
 	size_t run = 0;
 	bool found = false;
 
-	pthread_mutex_lock(&device->lock);
+	if (!gns_lock_take(&device->lock))
+		return false;
 	for (size_t i = 0; i < GNS_KEEP_BLOCKS && !found; i++) {
 		run = device->keeper[i] ? 0 : run + 1;
 		found = run == n;
@@ -194,7 +196,7 @@ static bool take_blocks(struct gns_set *set, size_t bytes)
 		set->keep_at = device->keep_at + (i + 1 - n) * device->keep_block;
 		set->keep_end = set->keep_at + n * device->keep_block;
 	}
-	pthread_mutex_unlock(&device->lock);
+	gns_lock_release(&device->lock);
 	return found;
 }
 

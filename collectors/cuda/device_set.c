@@ -57,9 +57,11 @@ int gns_set_begin(struct gns_device *device, void *stream, struct gns_set **out)
 		GNS_DEVICE_COUNT(refused_capture);
 		return -EXDEV;
 	}
-	pthread_mutex_lock(&device->lock);
-	struct gns_set *set = take_free(device, capture != 0);
-	pthread_mutex_unlock(&device->lock);
+	struct gns_set *set = NULL;
+	if (gns_lock_take(&device->lock)) {
+		set = take_free(device, capture != 0);
+		gns_lock_release(&device->lock);
+	}
 	if (!set) {
 		if (capture)
 			GNS_DEVICE_COUNT(refused_capture);
@@ -225,9 +227,10 @@ int gns_set_finish(struct gns_set *set)
 	if (set->state != GNS_SET_OPEN)
 		return set->state == GNS_SET_FINISHED ? 0 : -EIO;
 	int rc = gns_device_ready(set->device) ? deliver_in_context(set) : -EIO;
-	pthread_mutex_lock(&set->device->lock);
+	if (!gns_lock_take(&set->device->lock))
+		return -EIO;
 	set->state = rc ? GNS_SET_LOST : GNS_SET_FINISHED;
-	pthread_mutex_unlock(&set->device->lock);
+	gns_lock_release(&set->device->lock);
 	return rc;
 }
 
@@ -290,9 +293,10 @@ void gns_set_release(struct gns_set *set)
 
 	if (set->state == GNS_SET_OPEN && !set->capture && !unused)
 		gns_set_finish(set);
-	pthread_mutex_lock(&set->device->lock);
+	if (!gns_lock_take(&set->device->lock))
+		return;
 	set->released = true;
 	if (unused || (set->state == GNS_SET_FINISHED && !set->capture && is_delivered(set)))
 		become_free(set);
-	pthread_mutex_unlock(&set->device->lock);
+	gns_lock_release(&set->device->lock);
 }

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "profiler/shim/lock.h"
+
 #define LIBRARY "libcuda.so.1"
 #define LOOK_EVERY 64 /* calls, while there is no driver */
 
@@ -48,7 +50,10 @@ const struct gns_driver *gns_driver(void)
 	int state = atomic_load_explicit(&found.state, memory_order_acquire);
 	if (state == UNKNOWN && atomic_fetch_add_explicit(&found.asked, 1, memory_order_relaxed) % LOOK_EVERY == 0 &&
 	    atomic_compare_exchange_strong(&found.state, &state, LOOKING)) {
+		sigset_t signals;
+		gns_undisturbed_begin(&signals);
 		state = look();
+		gns_undisturbed_end(&signals);
 		atomic_store_explicit(&found.state, state, memory_order_release);
 	}
 	return state == FOUND ? &found.table : NULL;

@@ -4,8 +4,6 @@
  * ncclInProgress (a communicator that does not block) will be launched at a time that nobody tells: it is counted. Who a
  * communicator is, is asked of the very library that the call goes to. Reference: NCCL documentation, 2.28, "Group Calls". */
 #include <math.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,12 +15,14 @@
 #include "profiler/shim/libraries.h"
 #include "profiler/shim/real.h"
 #include "profiler/shim/reducing.h"
+#include "profiler/shim/lock.h"
 #include "profiler/shim/tally.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define COMMS_MAX 64u
 #define FACTORS_MAX 64u
 #define GROUP_MAX 64u
+#define GROUPS_MAX 64u /* threads in one at a time */
 
 /* ---- communicators ---- */
 
@@ -33,17 +33,11 @@ struct comm {
 };
 
 static struct comm comms[COMMS_MAX];
-static pthread_mutex_t comms_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct gns_lock comms_lock;
 
-/* A child may find it locked for good. */
 static bool lock(void)
 {
-	for (int i = 0; i < 10000; i++) {
-		if (pthread_mutex_trylock(&comms_lock) == 0)
-			return true;
-		sched_yield();
-	}
-	return false;
+	return gns_lock_take(&comms_lock);
 }
 
 static void tell_version(void *next)
@@ -88,7 +82,7 @@ static bool comm_of(void *next, ncclComm_t handle, struct comm *out)
 	if (there)
 		*out = *known;
 	if (locked)
-		pthread_mutex_unlock(&comms_lock);
+		gns_lock_release(&comms_lock);
 	if (there)
 		return true;
 	tell_version(next);
@@ -98,7 +92,7 @@ static bool comm_of(void *next, ncclComm_t handle, struct comm *out)
 		known = find_comm(handle) ? NULL : find_comm(NULL);
 		if (known)
 			*known = *out;
-		pthread_mutex_unlock(&comms_lock);
+		gns_lock_release(&comms_lock);
 	}
 	return true;
 }
@@ -124,7 +118,7 @@ static void set_factor(const void *comm, unsigned op, double factor)
 		factors[at].op = op;
 		factors[at].factor = factor;
 	}
-	pthread_mutex_unlock(&comms_lock);
+	gns_lock_release(&comms_lock);
 }
 
 static double factor_set(const void *comm, unsigned op)
@@ -135,7 +129,7 @@ static double factor_set(const void *comm, unsigned op)
 	for (uint32_t i = 0; i < FACTORS_MAX; i++)
 		if (factors[i].comm == comm && factors[i].op == op)
 			factor = factors[i].factor;
-	pthread_mutex_unlock(&comms_lock);
+	gns_lock_release(&comms_lock);
 	return factor;
 }
 
@@ -150,7 +144,7 @@ static void forget(const void *comm, unsigned op)
 	for (uint32_t i = 0; i < COMMS_MAX && op == (unsigned)-1; i++)
 		if (comm && comms[i].comm == comm)
 			comms[i].comm = NULL;
-	pthread_mutex_unlock(&comms_lock);
+	gns_lock_release(&comms_lock);
 }
 
 static double half(uint16_t bits, bool brain)
@@ -197,19 +191,37 @@ static uint32_t dtype_of(unsigned dtype)
 
 /* ---- groups ---- */
 
-static __thread struct {
-	uint32_t depth, n;
+/* Not in thread-local memory: the C library takes that from every thread's stack. */
+struct group {
+	_Atomic bool busy;
+	uint32_t n;
 	struct { struct gns_reduction of; void *stream; } call[GROUP_MAX];
-} group __attribute__((tls_model("initial-exec")));
+	struct gns_reducing_use use[GROUP_MAX];
+};
+static struct group groups[GROUPS_MAX];
+static __thread uint32_t depth __attribute__((tls_model("initial-exec")));
+static __thread struct group *mine __attribute__((tls_model("initial-exec"))); /* NULL: nothing put off */
+
+static struct group *take_group(void)
+{
+	for (unsigned i = 0; i < GROUPS_MAX; i++)
+		if (!atomic_exchange(&groups[i].busy, true)) {
+			groups[i].n = 0;
+			return &groups[i];
+		}
+	return NULL;
+}
 
 static void put_off(const struct gns_reduction *of, void *stream)
 {
-	if (group.n == GROUP_MAX) {
+	if (!mine)
+		mine = take_group();
+	if (!mine || mine->n == GROUP_MAX) {
 		gns_reducing_count(GNS_REDUCE_TOO_MANY);
 		return;
 	}
-	group.call[group.n].of = *of;
-	group.call[group.n++].stream = stream;
+	mine->call[mine->n].of = *of;
+	mine->call[mine->n++].stream = stream;
 }
 
 static enum gns_reduce_why outcome(ncclResult_t status)
@@ -219,14 +231,15 @@ static enum gns_reduce_why outcome(ncclResult_t status)
 
 static ncclResult_t end_group(ncclResult_t (*next)(void))
 {
-	struct gns_reducing_use use[GROUP_MAX];
-	uint32_t n = group.n;
-	group.n = 0;
-	for (uint32_t i = 0; i < n; i++)
-		gns_reducing_before(&use[i], &group.call[i].of, group.call[i].stream);
+	struct group *g = mine;
+	mine = NULL;
+	for (uint32_t i = 0; g && i < g->n; i++)
+		gns_reducing_before(&g->use[i], &g->call[i].of, g->call[i].stream);
 	ncclResult_t status = next();
-	for (uint32_t i = 0; i < n; i++)
-		gns_reducing_after(&use[i], outcome(status));
+	for (uint32_t i = 0; g && i < g->n; i++)
+		gns_reducing_after(&g->use[i], outcome(status));
+	if (g)
+		atomic_store(&g->busy, false);
 	return status;
 }
 
@@ -260,10 +273,10 @@ struct site {
 		struct gns_reduction of = { .comm = comm, .world = c.world, .rank = c.rank, .kind = KIND, .dtype = dtype_of(dtype),        \
 					    .count = SENT, .factor = factor_of(op, &c), .send = send, .received = received,                \
 					    .device = c.device };                                                                          \
-		if (!group.depth)                                                                                                          \
+		if (!depth)                                                                                                          \
 			gns_reducing_before(&use, &of, stream);                                                                            \
 		ncclResult_t status = next(send, received, count, dtype, op, comm, stream);                                                \
-		if (!group.depth)                                                                                                          \
+		if (!depth)                                                                                                          \
 			gns_reducing_after(&use, outcome(status));                                                                         \
 		else if (status == GNS_NCCL_SUCCESS || status == GNS_NCCL_IN_PROGRESS)                                                     \
 			put_off(&of, stream);                                                                                              \
@@ -279,7 +292,7 @@ EXPORT ncclResult_t ncclGroupStart(void)
 	SITE(ncclGroupStart);
 	ncclResult_t status = next();
 	if (seen && status == GNS_NCCL_SUCCESS)
-		group.depth++;
+		depth++;
 	return status;
 }
 
@@ -287,7 +300,7 @@ EXPORT ncclResult_t ncclGroupEnd(void);
 EXPORT ncclResult_t ncclGroupEnd(void)
 {
 	SITE(ncclGroupEnd);
-	if (!group.depth || --group.depth)
+	if (!depth || --depth)
 		return next();
 	return end_group(next);
 }
@@ -297,8 +310,10 @@ EXPORT ncclResult_t ncclGroupSimulateEnd(ncclSimInfo_t *);
 EXPORT ncclResult_t ncclGroupSimulateEnd(ncclSimInfo_t *info)
 {
 	SITE(ncclGroupSimulateEnd);
-	if (group.depth && --group.depth == 0)
-		group.n = 0;
+	if (depth && --depth == 0 && mine) {
+		atomic_store(&mine->busy, false);
+		mine = NULL;
+	}
 	return next(info);
 }
 

@@ -24,7 +24,8 @@ struct gns_kernels {
 	 * read beside operands (u, a, g, v) may be touched up to cols rounded up to 16. */
 	void (*bucket[2])(const void *y, ptrdiff_t ld, size_t rows, size_t cols, const int8_t *table, void *u,
 			  ptrdiff_t ahead, const void *a, void *g);
-	void (*bucket_feature[2])(const void *y, ptrdiff_t ld, size_t rows, size_t cols, const int8_t *table, void *u);
+	/* rows <= GNS_CHUNK_ROWS; room: 2 x 8 x GNS_CHUNK_ROWS. */
+	void (*bucket_feature[2])(const void *y, ptrdiff_t ld, size_t rows, size_t cols, const int8_t *table, void *u, double *room);
 	void (*weigh_feature[2])(const void *y, ptrdiff_t ld, size_t rows, size_t cols, const void *a, void *g);
 	/* v += sum of the rows of x (v = when fresh), and a[row] = x[row] . v. */
 	void (*add_rows[2])(const void *x, ptrdiff_t ld, size_t rows, size_t cols, void *v, bool fresh);

@@ -282,15 +282,16 @@ INLINE void K_NAME(bucket_strip)(const K_U *y, ptrdiff_t ld, size_t n, size_t fr
 			K_STORE(acc + l * GNS_CHUNK_ROWS + v * K_W, sum[l][v]);
 }
 
-static void K_NAME(bucket_feature)(const void *data, ptrdiff_t ld, size_t rows, size_t cols, const int8_t *table, void *out)
+static void K_NAME(bucket_feature)(const void *data, ptrdiff_t ld, size_t rows, size_t cols, const int8_t *table, void *out,
+				   double *sum)
 {
 	const K_U *y = data;
-	K_T *u = out, acc[GNS_BUCKETS * GNS_CHUNK_ROWS];
-	double sum[GNS_BUCKETS * GNS_CHUNK_ROWS] = {0};
+	K_T *u = out, *acc = (K_T *)(void *)(sum + GNS_BUCKETS * GNS_CHUNK_ROWS);
 
+	memset(sum, 0, GNS_BUCKETS * GNS_CHUNK_ROWS * sizeof *sum);
 	for (size_t run = 0; run < cols; run += 8 * GNS_RUN) {
 		const size_t end = cols - run < 8 * GNS_RUN ? cols : run + 8 * GNS_RUN;
-		memset(acc, 0, sizeof acc);
+		memset(acc, 0, GNS_BUCKETS * GNS_CHUNK_ROWS * sizeof *acc);
 		for (size_t j = run; j < end; j += K_TILE) {
 			const size_t to = end - j < K_TILE ? end : j + K_TILE;
 			size_t t = 0;

@@ -60,7 +60,7 @@ bool gns_walk_next(struct gns_walk *walk); /* false after the last run */
 bool gns_walk_next_piece(struct gns_walk *walk, unsigned inner);
 
 /* n values, `stride` apart, as doubles. */
-#define GNS_RUN_BLOCK 512
+#define GNS_RUN_BLOCK 128 /* on the stack */
 void gns_load(const struct gns_layers *layers, const struct gns_tensor *t, ptrdiff_t offset, ptrdiff_t stride, size_t n, double *to);
 
 /* A = sum of y * (x - mean) * rstd over what A has no dimension of; each of x, mean and rstd may be absent. */

@@ -43,7 +43,7 @@ const struct gns_kernels *gns_sketch_kernels(enum gns_isa isa)
 
 double gns_run_norm2(const struct gns_kernels *kernels, uint32_t dtype, const void *data, size_t n)
 {
-	double wide[GNS_CHUNK_ROWS * GNS_BUCKETS], sum = 0;
+	double wide[GNS_MAP / 2], sum = 0;
 
 	if (!gns_is_half(dtype))
 		return kernels->norm2[dtype == GNS_F64](data, n);

@@ -88,7 +88,7 @@ void gns_sketch_bucket_chunk(const struct gns_sketch_job *job, size_t row, size_
 			kernels->bucket[job->type](data, ld, rows, m->cols, table, scratch->u[g], packed ? 0 : hint_distance(m), a,
 						   scratch->g);
 		else
-			kernels->bucket_feature[job->type](data, m->col_stride, rows, m->cols, table, scratch->u[g]);
+			kernels->bucket_feature[job->type](data, m->col_stride, rows, m->cols, table, scratch->u[g], scratch->strips);
 	}
 	if (deflate && !by_rows)
 		kernels->weigh_feature[job->type](data, m->col_stride, rows, m->cols, scratch->a, scratch->g);

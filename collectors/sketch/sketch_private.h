@@ -20,6 +20,7 @@ struct gns_sketch {
 	double *g_acc;   /* of a sample of several chunks */
 	double a[GNS_CHUNK_ROWS]; /* z's rows along v, in the element type */
 	double u[GNS_GROUPS_MAX][GNS_CHUNK_ROWS * GNS_BUCKETS];
+	double strips[2 * GNS_CHUNK_ROWS * GNS_BUCKETS]; /* of a matrix that is feature-major */
 	double norms[2][GNS_CHUNK_ROWS];
 };
 

@@ -1,4 +1,6 @@
 /* The functions of `_g`, which the embedded files call. What each is for: docs/torch.md. */
+#include <string.h>
+
 #include "collectors/torch/arguments.h"
 #include "collectors/torch/measures.h"
 #include "collectors/torch/points.h"
@@ -100,9 +102,11 @@ static bool is_kind(PyObject *type, PyObject *of, PyObject **is, PyObject **is_n
  * of all objects and its end, so that no other thread can let go of one that this list then is the last to hold. */
 static PyObject *g_instances(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
-	PyObject *is[TYPES] = { NULL }, *is_not[TYPES] = { NULL };
+	static PyObject *is[TYPES], *is_not[TYPES]; /* too much for a small stack; the GIL keeps others out */
 	if (!gns_take_count(n, 1, 1))
 		return NULL;
+	memset(is, 0, sizeof is);
+	memset(is_not, 0, sizeof is_not);
 	PyObject *gc = gns_py.PyImport_ImportModule("gc"), *get = gc ? gns_py.PyObject_GetAttrString(gc, "get_objects") : NULL;
 	PyObject *found = get ? gns_py.PyList_New(0) : NULL, *all = found ? gns_py.PyObject_CallNoArgs(get) : NULL;
 	Py_ssize_t count = all ? gns_py.PyList_Size(all) : -1;

@@ -63,6 +63,7 @@ struct run {
 	bool top, dashboard_left;
 	pid_t dashboard;
 	char store[4096], log[4200];
+	struct gns_error no_store; /* why there is no place for one */
 	int log_fd, null_fd;
 };
 
@@ -141,8 +142,11 @@ static int parse(int argc, char **argv, struct run *r)
 		return rc;
 	if (r->loss_regex && gns_loss_init(&r->loss, r->loss_regex, &err) != 0)
 		return gns_cli_usage(argv[0], "%s", err.text);
-	if (gns_cli_store_path(store, r->store, sizeof r->store, &err) != 0)
-		return gns_cli_fail(argv[0], "%s", err.text);
+	if (gns_cli_store_path(store, r->store, sizeof r->store, &r->no_store) != 0) {
+		if (store)
+			return gns_cli_fail(argv[0], "%s", r->no_store.text);
+		r->store[0] = '\0';
+	}
 	l->store = r->store;
 	l->wants_losses = r->loss_regex != NULL;
 	return -1;
@@ -181,7 +185,8 @@ static int wire(struct run *r, int fds[3], struct gns_error *err)
 		fds[0] = r->null_fd;
 	if (!r->loss_regex)
 		return 0;
-	gns_loss_attach(&r->loss, r->launch.session_name, r->launch.session, r->launch.losses[1]);
+	if ((rc = gns_loss_attach(&r->loss, r->launch.session_name, r->launch.session, r->launch.losses[1], err)) != 0)
+		return rc;
 	if ((rc = gns_channel_open(&r->out, dst[1], err)) != 0)
 		return rc;
 	fds[1] = fds[2] = r->out.give;
@@ -229,6 +234,13 @@ static void child_ended(void *arg, pid_t pid, int status)
 	r->dashboard_left = true;
 }
 
+static void shut_losses(struct gns_launch *l)
+{
+	if (l->losses[1] >= 0)
+		close(l->losses[1]);
+	l->losses[1] = -1;
+}
+
 static void follow(struct run *r)
 {
 	struct gns_launch *l = &r->launch;
@@ -249,6 +261,9 @@ static void follow(struct run *r)
 		return;
 	gns_channel_drain(&r->out);
 	gns_channel_drain(&r->err);
+	gns_loss_finish(&r->loss);
+	shut_losses(l); /* the recorder waits for its end */
+	gns_channel_outlive(&r->out, &r->err);
 	gns_channel_close(&r->out);
 	gns_channel_close(&r->err);
 	gns_loss_free(&r->loss);
@@ -261,6 +276,23 @@ static void wait_dashboard(struct run *r)
 		poll(&watch, 1, 200);
 		gns_launch_signals(&r->launch, child_ended, r);
 	}
+}
+
+static void words_on_losses(const struct run *r)
+{
+	const struct gns_loss_counts *c = r->loss.counts;
+	if (atomic_load(&c->matching))
+		gns_cli_fail(NULL, "--loss-regex '%s' took over a second on one line: no loss was read after that; write a simpler expression",
+			     r->loss_regex);
+	else if (c->found == 0)
+		gns_cli_fail(NULL, "no line of the output matched --loss-regex '%s'", r->loss_regex);
+	else if (r->loss.skipped)
+		gns_cli_fail(NULL, "%" PRIu64 " lines were not searched for losses: they came faster than --loss-regex matches", r->loss.skipped);
+	if (c->lost)
+		gns_cli_fail(NULL, "%" PRIu64 " losses were lost: they came faster than they could be stored", c->lost);
+	if (c->crowded > c->found / 2)
+		gns_cli_fail(NULL, "most losses came several to a step, as from a command that keeps its output in a buffer: their steps are "
+				   "late (python3 -u writes at once)");
 }
 
 static void closing_words(struct run *r, int64_t run_id, int processes)
@@ -276,13 +308,8 @@ static void closing_words(struct run *r, int64_t run_id, int processes)
 	else
 		gns_cli_fail(NULL, "the run could not be stored: %s", r->launch.trouble[0] ? r->launch.trouble : err.text);
 	gns_store_close(store);
-	if (r->loss_regex && r->loss.found == 0)
-		gns_cli_fail(NULL, "no line of the output matched --loss-regex '%s'", r->loss_regex);
-	if (r->loss.lost)
-		gns_cli_fail(NULL, "%" PRIu64 " losses were lost: they came faster than they could be stored", r->loss.lost);
-	if (r->loss.crowded > r->loss.found / 2)
-		gns_cli_fail(NULL, "most losses came several to a step, as from a command that keeps its output in a buffer: their steps are "
-				   "late (python3 -u writes at once)");
+	if (r->loss_regex)
+		words_on_losses(r);
 	if (r->top)
 		gns_cli_fail(NULL, "the command's output is in %s", r->log);
 }
@@ -307,6 +334,22 @@ static int leave(const struct gns_launch *l)
 	return 128 + signo;
 }
 
+/* The command comes first: where the machine lets us measure nothing, it runs as it would without us. */
+static int run_unmeasured(struct run *r, const struct gns_error *err)
+{
+	gns_launch_abandon(&r->launch);
+	gns_channel_close(&r->out);
+	gns_channel_close(&r->err);
+	if (r->log_fd >= 0)
+		unlink(r->log);
+	gns_cli_fail("run", "the command runs, but nothing is measured: %s", err->text);
+	fflush(NULL);
+	execvp(r->launch.argv[0], r->launch.argv);
+	int code = errno;
+	gns_cli_fail("run", "cannot run '%s': %s", r->launch.argv[0], strerror(code));
+	return code == ENOENT ? GNS_EXIT_NOT_FOUND : GNS_EXIT_CANNOT_RUN;
+}
+
 int gns_cmd_run(int argc, char **argv)
 {
 	static struct run run = {.log_fd = -1, .null_fd = -1, .out = {.src = -1, .give = -1}, .err = {.src = -1, .give = -1}};
@@ -318,17 +361,22 @@ int gns_cmd_run(int argc, char **argv)
 		return rc;
 	if (r->top && !(isatty(0) && isatty(1)))
 		return gns_cli_usage("run", "--top needs a terminal for its input and its output");
+	if (!r->store[0])
+		return run_unmeasured(r, &r->no_store);
 	if (gns_launch_prepare(&r->launch, &err) != 0)
-		return gns_cli_fail("run", "%s", err.text);
-	rc = wire(r, fds, &err);
-	if (!rc && (rc = gns_launch_start(&r->launch, fds, &err)) != 0)
-		rc = rc == -ENOENT ? GNS_EXIT_NOT_FOUND : rc == -EAGAIN ? GNS_EXIT_FAIL : GNS_EXIT_CANNOT_RUN;
+		return r->launch.surroundings ? run_unmeasured(r, &err) : gns_cli_fail("run", "%s", err.text);
+	if (wire(r, fds, &err) != 0)
+		return run_unmeasured(r, &err);
+	rc = gns_launch_start(&r->launch, fds, &err);
+	if (rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE)
+		return run_unmeasured(r, &err);
 	if (rc) {
+		rc = rc == -ENOENT ? GNS_EXIT_NOT_FOUND : GNS_EXIT_CANNOT_RUN;
 		gns_launch_abandon(&r->launch);
 		if (r->log_fd >= 0)
 			unlink(r->log);
 		gns_cli_fail("run", "%s", err.text);
-		return rc < 0 ? GNS_EXIT_FAIL : rc;
+		return rc;
 	}
 	gns_channel_started(&r->out);
 	gns_channel_started(&r->err);
@@ -337,6 +385,8 @@ int gns_cmd_run(int argc, char **argv)
 	follow(r);
 	wait_dashboard(r);
 	int processes = gns_launch_claimed(r->launch.session);
+	if (!processes && atomic_load(&r->launch.session->join_error))
+		processes = GNS_PROCESSES_REFUSED;
 	gns_launch_finish(&r->launch, &run_id);
 	closing_words(r, run_id, processes);
 	return leave(&r->launch);

@@ -103,9 +103,19 @@ static int make_session(struct gns_launch *l, struct gns_error *err)
 		rc = gns_session_create(l->session_name, &l->session);
 	}
 	if (rc)
-		return gns_fail(err, rc, "cannot make the shared memory %s in /dev/shm: %s; free some space there", l->session_name,
-				strerror(-rc));
+		return gns_fail(err, rc, "cannot make the shared memory %s in /dev/shm: %s%s", l->session_name, strerror(-rc),
+				rc == -ENOSPC ? "; free some space there" : "");
 	return 0;
+}
+
+/* The machine's doing, for which a training program is not to be kept from running. */
+static bool is_of_surroundings(int rc)
+{
+	static const int codes[] = {EROFS, EACCES, EPERM, EMFILE, ENFILE, ENOMEM, EIO, ENOLCK, ENODEV, ENOSPC, EDQUOT, EOPNOTSUPP, ENOSYS};
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+		if (rc == -codes[i])
+			return true;
+	return false;
 }
 
 /* A store that will be refused is told before anything runs. One that is only full is not: the trainer is to go on. */
@@ -116,6 +126,14 @@ static int check_store(const char *path, struct gns_error *err)
 	if (!rc)
 		gns_store_close(store);
 	return rc == -ENOSPC || rc == -EDQUOT || rc == -EBUSY || rc == -EAGAIN ? 0 : rc;
+}
+
+static void restore_signals(const struct gns_launch *l)
+{
+	sigaction(SIGCHLD, &l->old_chld, NULL);
+	sigaction(SIGPIPE, &l->old_pipe, NULL);
+	sigaction(SIGXFSZ, &l->old_xfsz, NULL);
+	sigprocmask(SIG_SETMASK, &l->old_mask, NULL);
 }
 
 static int block_signals(struct gns_launch *l, struct gns_error *err)
@@ -130,17 +148,28 @@ static int block_signals(struct gns_launch *l, struct gns_error *err)
 	sigaction(SIGPIPE, &ignore, &l->old_pipe);
 	sigprocmask(SIG_BLOCK, &set, &l->old_mask);
 	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return l->signals < 0 ? gns_fail(err, -errno, "cannot watch signals: %s", strerror(errno)) : 0;
+	if (l->signals >= 0)
+		return 0;
+	int rc = gns_fail(err, -errno, "cannot watch signals: %s", strerror(errno));
+	restore_signals(l);
+	return rc;
 }
 
 int gns_launch_prepare(struct gns_launch *l, struct gns_error *err)
 {
 	l->recorder_text_fd = l->signals = l->losses[0] = l->losses[1] = -1;
+	struct stat st;
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigaction(SIGXFSZ, &ignore, &l->old_xfsz); /* of a store beyond `ulimit -f`: an error, not the end */
 	int rc = gns_launch_find_lib(l->lib, l->lib_path, sizeof l->lib_path, err);
-	if (!rc)
-		rc = check_store(l->store, err);
-	if (!rc)
-		rc = make_session(l, err);
+	if (rc)
+		return rc;
+	rc = check_store(l->store, err);
+	l->surroundings = is_of_surroundings(rc) && !(stat(l->store, &st) == 0 && S_ISDIR(st.st_mode));
+	if (rc)
+		return rc;
+	l->surroundings = true;
+	rc = make_session(l, err);
 	if (rc)
 		return rc;
 	join(l->command, sizeof l->command, l->argv);
@@ -156,11 +185,14 @@ int gns_launch_prepare(struct gns_launch *l, struct gns_error *err)
 
 void gns_launch_abandon(struct gns_launch *l)
 {
+	sigaction(SIGXFSZ, &l->old_xfsz, NULL);
 	if (!l->session)
 		return;
 	gns_session_unlink(l->session_name);
 	gns_session_detach(l->session);
 	l->session = NULL;
+	if (l->signals >= 0)
+		restore_signals(l);
 }
 
 static void set_or_leave(const char *variable, const char *value)
@@ -214,9 +246,7 @@ static void become_trainer(const struct gns_launch *l, const int fds[3], int rep
 		if (fds[i] >= 0 && dup2(fds[i], i) < 0)
 			_exit(126);
 	set_environment(l);
-	sigaction(SIGCHLD, &l->old_chld, NULL);
-	sigaction(SIGPIPE, &l->old_pipe, NULL);
-	sigprocmask(SIG_SETMASK, &l->old_mask, NULL);
+	restore_signals(l);
 	execvp(l->argv[0], l->argv);
 	int code = errno;
 	if (write(report, &code, sizeof code) != (ssize_t)sizeof code)

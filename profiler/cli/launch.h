@@ -24,11 +24,12 @@ struct gns_launch {
 	bool wants_losses; /* a pipe for losses to the recorder, loss.h */
 
 	/* Made by gns_launch_prepare. */
+	bool surroundings;
 	char lib_path[4096], cwd[4096], command[8192];
 	char session_name[GNS_NAME_MAX];
 	struct gns_session *session;
 	sigset_t old_mask;             /* the signal mask and dispositions that the trainer gets back */
-	struct sigaction old_chld, old_pipe;
+	struct sigaction old_chld, old_pipe, old_xfsz;
 	int losses[2];                 /* the pipe's ends, -1: none */
 	int signals;                   /* a signalfd with every signal that concerns us */
 
@@ -46,7 +47,8 @@ struct gns_launch {
 /* GNSCOPE_LIB or `given`, else ../lib/, ../lib/<multiarch>/ and . beside the program. The sentence lists where it was looked for. */
 int gns_launch_find_lib(const char *given, char *buf, size_t size, struct gns_error *err);
 
-/* Checks the library and the store, makes the session, blocks the signals. Nothing runs yet. */
+/* Checks the library and the store, makes the session, blocks the signals. Nothing runs yet. On an error `surroundings` tells
+ * whether the machine is the cause (no shared memory, a read-only folder, no descriptors left) and not what the user has given. */
 int gns_launch_prepare(struct gns_launch *launch, struct gns_error *err);
 
 /* Starts the trainer with the given descriptors as 0, 1 and 2 (-1: as ours are), then the recorder. A command that cannot
@@ -68,9 +70,11 @@ void gns_launch_tick(struct gns_launch *launch);
 /* After the trainer's end: lets the recorder drain, stores how the run ended, and removes the session. *run_id is 0 when no
  * run could be stored. A sentence in `trouble` tells what was lost. */
 void gns_launch_finish(struct gns_launch *launch, int64_t *run_id);
-/* Removes what prepare made, when nothing was started. */
+/* Removes what prepare made, when nothing was started; signals are as they were before. */
 void gns_launch_abandon(struct gns_launch *launch);
 
+/* Why a process could not have its place in the session; false: none has said so. */
+bool gns_launch_join_trouble(const struct gns_session *session, char *text, size_t size);
 /* Number of processes that claimed a place in the session, and what they lost. */
 int gns_launch_claimed(const struct gns_session *session);
 

@@ -5,6 +5,9 @@
  * weight gradient, and a loss is printed after that. What comes before the first closed step belongs to none and is not
  * stored. A trainer that keeps its output in a buffer tells its losses late; several for one step are a sign of that.
  *
+ * Lines are matched in a process of their own: an expression that takes more than a second of processor time on one line ends that process,
+ * and no more losses are read; the output and the signals never wait for it.
+ *
  * The losses go through a pipe to the recorder's process, which stores them beside the step (loss_store.c): so a store that
  * is busy or full never holds up the output. A full pipe loses losses and counts them. */
 #ifndef GNS_LOSS_H
@@ -13,6 +16,7 @@
 #include <regex.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "gnscope/error.h"
 #include "profiler/shim/ring.h"
@@ -23,6 +27,11 @@ struct gns_loss_record { /* in the pipe; written at once or not at all */
 	double loss;
 };
 
+struct gns_loss_counts {
+	uint64_t found, crowded, lost; /* losses; of which for a step that had one already; that the pipe did not take */
+	_Atomic bool matching;         /* after its end: it ended within a line */
+};
+
 struct gns_loss {
 	regex_t regex;
 	int pipe;                        /* the end to write to; not owned */
@@ -31,8 +40,10 @@ struct gns_loss {
 	struct gns_ring seen[GNS_SLOTS]; /* the trainers' */
 	uint64_t looked[GNS_SLOTS];      /* each looked at up to this index */
 	uint64_t newest;                 /* highest closed step of any process */
-	uint64_t last_step;              /* of the last loss */
-	uint64_t found, crowded, lost;   /* losses; of which for a step that had one already; that the pipe did not take */
+	int lines;                       /* to the process that matches; -1: none */
+	pid_t matcher;
+	struct gns_loss_counts *counts;  /* shared with it */
+	uint64_t skipped;                /* lines that it was too slow for */
 };
 
 /* An expression given with `option`, which needs a group: the number. A sentence where it is none. */
@@ -41,10 +52,12 @@ int gns_number_regex(regex_t *regex, const char *option, const char *expression,
 bool gns_number_in(const regex_t *regex, const char *line, double *out);
 
 int gns_loss_init(struct gns_loss *loss, const char *expression, struct gns_error *err);
-/* Once the session exists; nothing is owned. */
-void gns_loss_attach(struct gns_loss *loss, const char *session_name, struct gns_session *session, int pipe);
+/* Once the session exists; starts the process that matches. */
+int gns_loss_attach(struct gns_loss *loss, const char *session_name, struct gns_session *session, int pipe, struct gns_error *err);
 /* For struct gns_channel; `loss` is the struct. */
 void gns_loss_line(void *loss, const char *line);
+/* Waits two seconds at most for what is being matched. Counts may be read until gns_loss_free. */
+void gns_loss_finish(struct gns_loss *loss);
 void gns_loss_free(struct gns_loss *loss);
 
 /* The other side, in the recorder's process: a thread that stores what comes through the pipe until it is closed. */

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <pty.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -156,4 +157,32 @@ void gns_channel_drain(struct gns_channel *c)
 		take(c);
 	}
 	end_line(c);
+}
+
+/* Until no process has the other end. */
+static void serve_to_the_end(struct gns_channel *const *channels)
+{
+	for (;;) {
+		struct pollfd fds[2];
+		int n = gns_channel_poll(channels[0], fds);
+		int more = gns_channel_poll(channels[1], fds + n);
+		if (n + more == 0)
+			return;
+		poll(fds, (nfds_t)(n + more), -1);
+		gns_channel_serve(channels[0], fds, n);
+		gns_channel_serve(channels[1], fds + n, more);
+	}
+}
+
+void gns_channel_outlive(struct gns_channel *a, struct gns_channel *b)
+{
+	struct gns_channel *const channels[] = {a, b};
+	if (a->src < 0 && b->src < 0)
+		return;
+	if (fork() != 0)
+		return;
+	a->on_line = b->on_line = NULL;
+	signal(SIGHUP, SIG_IGN); /* as an orphan of the trainer's would, it outlives the terminal's foreground */
+	serve_to_the_end(channels);
+	_exit(0);
 }

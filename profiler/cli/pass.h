@@ -45,5 +45,8 @@ void gns_channel_serve(struct gns_channel *channel, const struct pollfd *fds, in
 /* Passes on what is still there after the trainer's end, and its last line. Does not wait for what a child that outlived it
  * may still write. */
 void gns_channel_drain(struct gns_channel *channel);
+/* A process of ours that goes on passing both channels to their ends, where children of the trainer still hold the other one: they would be
+ * killed by SIGPIPE, or miss their terminal. Nobody reads lines any more. */
+void gns_channel_outlive(struct gns_channel *a, struct gns_channel *b);
 
 #endif

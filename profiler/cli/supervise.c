@@ -188,6 +188,19 @@ void gns_launch_tick(struct gns_launch *l)
 		gns_launch_recorder(l);
 }
 
+bool gns_launch_join_trouble(const struct gns_session *session, char *text, size_t size)
+{
+	int code = (int)atomic_load(&session->join_error);
+	if (!code)
+		return false;
+	if (atomic_load(&session->join_limited))
+		snprintf(text, size, "a process could not hand over its measurements: its limit on the size of files (ulimit -f) is below 5 MiB");
+	else
+		snprintf(text, size, "a process could not hand over its measurements: 4 MiB of shared memory in /dev/shm cannot be had: %s",
+			 strerror(code));
+	return true;
+}
+
 int gns_launch_claimed(const struct gns_session *session)
 {
 	int n = 0;
@@ -275,6 +288,8 @@ void gns_launch_finish(struct gns_launch *l, int64_t *run_id)
 	atomic_store(&l->session->closing, 1);
 	drain(l);
 	recorder_sentence(l);
+	if (!l->trouble[0])
+		gns_launch_join_trouble(l->session, l->trouble, sizeof l->trouble);
 	*run_id = store_end(l, &err);
 	if (!*run_id && !l->trouble[0])
 		snprintf(l->trouble, sizeof l->trouble, "%s", err.text);

@@ -249,6 +249,8 @@ char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, con
 		snprintf(dst, size, "nothing was measured: %" PRId64 " steps were seen, none was chosen; set --every 1", s->run.steps);
 	else if (processes == 0 && switched_off())
 		snprintf(dst, size, "nothing was measured: GNSCOPE_OFF is set");
+	else if (processes == GNS_PROCESSES_REFUSED)
+		snprintf(dst, size, "nothing was measured: a process trained but could not hand over its measurements");
 	else if (processes == 0)
 		snprintf(dst, size, "nothing was measured: this command did not train (no optimizer step, no BLAS call seen).");
 	else

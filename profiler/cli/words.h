@@ -10,7 +10,10 @@
 char *gns_words_verdict(char *dst, size_t size, struct gns_store *store, const struct gns_summary *summary, int processes);
 /* A counter's reason in plain words with what to do about it; the name itself, spaced, where we know none. */
 const char *gns_words_reason(char *dst, size_t size, const char *name);
-/* Why a run has no estimate: from its steps, its counters and the processes that were seen (-1: not known). */
+#define GNS_PROCESSES_REFUSED (-2)
+
+/* Why a run has no estimate: from its steps, its counters and the processes that were seen (-1: not known; GNS_PROCESSES_REFUSED: only such
+ * as could not have their place in shared memory). */
 char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, const struct gns_summary *summary, int processes);
 /* What `gnscope run` prints at its end: four lines, one more where the program has several
  * optimizers and one where steps were lost or there are warnings, each beginning with "gnscope: ". `trouble` may be "". */

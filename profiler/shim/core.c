@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "collectors/cuda/cupti.h"
 #include "fpu.h"
+#include "guard.h"
 #include "products_device.h"
 #include "reducing.h"
 #include "state.h"
@@ -16,8 +17,10 @@ static __thread uint32_t tick __attribute__((tls_model("initial-exec")));
 
 bool gns_core_enter(struct gns_call *call, const char *api)
 {
-	if (gns_inside)
+	if (gns_inside) {
+		gns_life_notice_left(__builtin_frame_address(0));
 		return false;
+	}
 	int saved = errno;
 	int state = gns_life_state();
 	if (__builtin_expect(state != GNS_AWAKE, 0)) {
@@ -31,6 +34,7 @@ bool gns_core_enter(struct gns_call *call, const char *api)
 			return false;
 	}
 	gns_inside = 1;
+	gns_entered_at = __builtin_frame_address(0);
 	/* Not all of it: the product is large, and written before it is read. */
 	call->api = api;
 	call->saved_errno = saved;
@@ -111,8 +115,9 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 		keep(call, product, call->role);
 		return;
 	}
+	if (!gns_core_lock())
+		return;
 	unsigned fpu = gns_fpu_begin();
-	pthread_mutex_lock(&gns_core.lock);
 	gns_roles_see(&gns_core.roles, product, &v);
 	atomic_store_explicit(&gns_core.learning, gns_core.roles.learning, memory_order_relaxed);
 	if (v.forward_after_backward)
@@ -138,7 +143,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 			}
 		}
 	}
-	pthread_mutex_unlock(&gns_core.lock);
+	gns_core_unlock();
 	gns_fpu_end(fpu);
 	keep(call, product, v.role);
 }
@@ -167,6 +172,32 @@ static void account(struct gns_call *call, uint64_t returned)
 		gns_core.steps.overhead_ns += cost * call->scale;
 }
 
+/* Under the lock. */
+static void record(struct gns_call *call, uint64_t returned)
+{
+	bool last = false;
+	if (call->jobs)
+		gns_products_device_record(call);
+	/* On a device the call is only the launch. */
+	if (call->measured && !call->product.device)
+		gns_kernels_add(gns_core.kernels, call->api, call->role, &call->product, call->n_products, returned - call->called_ns);
+	for (struct gns_pending *e = call->pending, *next; e; e = next) {
+		next = e->next;
+		if (call->step == gns_core.steps.step)
+			gns_measure_after(gns_core.measure, e);
+		else /* another thread has begun the next step meanwhile */
+			gns_measure_drop(e);
+	}
+	while (call->n_wgrads--)
+		last |= gns_steps_gradient(&gns_core.steps);
+	account(call, returned);
+	if (last && !gns_core.aside && !gns_reducing_expects()) {
+		uint64_t from = gns_now();
+		gns_stepping_close(false);
+		gns_core.steps.overhead_ns += gns_now() - from;
+	}
+}
+
 void gns_core_after(struct gns_call *call)
 {
 	int saved = errno;
@@ -176,36 +207,15 @@ void gns_core_after(struct gns_call *call)
 		gns_measure_run(gns_core.measure, e, call->step);
 	if (call->jobs)
 		gns_products_device_run(call);
-	if (call->jobs || call->n_wgrads || call->measured || call->scale) {
-		bool last = false;
-		pthread_mutex_lock(&gns_core.lock);
-		if (call->jobs)
-			gns_products_device_record(call);
-		/* On a device the call is only the launch. */
-		if (call->measured && !call->product.device)
-			gns_kernels_add(gns_core.kernels, call->api, call->role, &call->product, call->n_products,
-					returned - call->called_ns);
-		for (struct gns_pending *e = call->pending, *next; e; e = next) {
-			next = e->next;
-			if (call->step == gns_core.steps.step)
-				gns_measure_after(gns_core.measure, e);
-			else /* another thread has begun the next step meanwhile */
-				gns_measure_drop(e);
-		}
-		while (call->n_wgrads--)
-			last |= gns_steps_gradient(&gns_core.steps);
-		account(call, returned);
-		if (last && !gns_core.aside && !gns_reducing_expects()) {
-			uint64_t from = gns_now();
-			gns_stepping_close(false);
-			gns_core.steps.overhead_ns += gns_now() - from;
-		}
-		pthread_mutex_unlock(&gns_core.lock);
+	if ((call->jobs || call->n_wgrads || call->measured || call->scale) && gns_core_lock()) {
+		record(call, returned);
+		gns_core_unlock();
 	}
 	gns_fpu_end(fpu);
 	if (call->n_products && call->product.device)
 		gns_products_device_finish();
 	gns_cupti_turn(call->n_products ? call->product.device : NULL, call->product.stream);
 	gns_inside = 0;
+	gns_entered_at = NULL;
 	errno = saved;
 }

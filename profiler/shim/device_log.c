@@ -29,7 +29,7 @@ bool gns_device_log_init(struct gns_device_log *g)
 	g->where = gns_pages(GNS_LOG_MAX * sizeof *g->where);
 	g->chunk = gns_pages(GNS_LOG_CHUNKS * sizeof *g->chunk);
 	for (unsigned i = 0; i < GNS_DEVICES_MAX; i++)
-		pthread_mutex_init(&g->place[i].lock, NULL);
+		g->place[i].lock.slow = true;
 	g->next_try = FIRST_TRY;
 	if (g->entry && g->where && g->chunk && gns_use_table_init(&g->uses) && gns_learn_log_init(&g->learn)) {
 		g->uses.no_prints = true;
@@ -302,12 +302,15 @@ void gns_device_log_enqueue(struct gns_device_log *g, uint32_t first)
 			g->gap = true;
 			break;
 		}
-		pthread_mutex_lock(&place->lock);
+		if (!gns_lock_take(&place->lock)) {
+			g->gap = true;
+			break;
+		}
 		if (!print_both(g, place, i))
 			g->gap = true;
 		else if (!n && g->chunk[place->chunk - 1].products >= per_chunk(g, place))
 			finish(g, place);
-		pthread_mutex_unlock(&place->lock);
+		gns_lock_release(&place->lock);
 	}
 	if (first)
 		g->working--;
@@ -324,10 +327,10 @@ void gns_device_log_sweep(struct gns_device_log *g)
 	bool on = state_of(g) == GNS_LOG_ON && !g->gap;
 	for (unsigned i = 0; i < GNS_DEVICES_MAX && g->place[i].device; i++) {
 		struct gns_log_place *place = &g->place[i];
-		if (!stale(g, place, on) || pthread_mutex_trylock(&place->lock))
+		if (!stale(g, place, on) || !gns_lock_try(&place->lock))
 			continue;
 		if (stale(g, place, on))
 			finish(g, place);
-		pthread_mutex_unlock(&place->lock);
+		gns_lock_release(&place->lock);
 	}
 }

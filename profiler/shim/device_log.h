@@ -12,9 +12,9 @@
 #ifndef GNS_DEVICE_LOG_H
 #define GNS_DEVICE_LOG_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
+#include "lock.h"
 #include "collectors/cuda/device.h"
 #include "learn_log.h"
 
@@ -40,7 +40,7 @@ struct gns_log_chunk { /* a set and the products whose prints it brings */
 };
 
 struct gns_log_place { /* a device */
-	pthread_mutex_t lock;    /* of its open chunk */
+	struct gns_lock lock;    /* of its open chunk */
 	_Atomic(struct gns_device *) device; /* NULL: free */
 	_Atomic uint32_t chunk;  /* the open one, +1 */
 	_Atomic uint32_t behind; /* products of finished chunks that have not come back */

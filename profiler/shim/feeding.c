@@ -19,33 +19,19 @@ static _Atomic uint64_t unmeasured_ns; /* cost of steps that nobody measures: th
 static __thread uint64_t timed_from __attribute__((tls_model("initial-exec"))); /* 0: not between a pair */
 static __thread int64_t timed_stream __attribute__((tls_model("initial-exec")));
 
-bool gns_feeding_enter(struct gns_feeding_hold *h, bool wake)
+bool gns_feeding_enter(struct gns_guard *h, bool wake)
 {
-	int saved = errno;
-	int state = gave_up ? GNS_OFF : gns_life_state();
-	if (state == GNS_OFF || (state != GNS_AWAKE && !wake))
+	if (gave_up || !gns_guard_enter(h, GNS_GUARD_NESTED | (wake ? GNS_GUARD_WAKE : GNS_GUARD_AWAKE)))
 		return false;
-	*h = (struct gns_feeding_hold){ .inside = gns_inside, .saved_errno = saved };
-	gns_inside = 1;
-	if (state != GNS_AWAKE)
-		gns_life_wake();
-	h->fpu = gns_fpu_begin();
-	pthread_mutex_lock(&gns_core.lock);
-	if (gns_core.state == GNS_AWAKE && !gns_core.config.no_torch && (gns_core.feed || wake))
+	if (!gns_core.config.no_torch && (gns_core.feed || wake))
 		return true;
-	pthread_mutex_unlock(&gns_core.lock);
-	gns_fpu_end(h->fpu);
-	gns_inside = h->inside;
-	errno = saved;
+	gns_guard_leave(h);
 	return false;
 }
 
-void gns_feeding_leave(const struct gns_feeding_hold *h)
+void gns_feeding_leave(const struct gns_guard *h)
 {
-	pthread_mutex_unlock(&gns_core.lock);
-	gns_fpu_end(h->fpu);
-	gns_inside = h->inside;
-	errno = h->saved_errno;
+	gns_guard_leave(h);
 }
 
 void gns_feeding_show_measuring(void)
@@ -134,7 +120,7 @@ uint32_t gns_feeding_generation(void)
 
 void gns_feeding_take_over(void)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, true))
 		return;
 	take_over();
@@ -143,7 +129,7 @@ void gns_feeding_take_over(void)
 
 void gns_feeding_give_up(const char *reason)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (atomic_load(&gave_up))
 		return;
 	if (gns_feeding_enter(&h, false)) {
@@ -157,7 +143,7 @@ void gns_feeding_give_up(const char *reason)
 
 int gns_feeding_stream(const char *optimizer)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	int stream = -1;
 	if (!gns_feeding_enter(&h, true))
 		return -1;
@@ -179,7 +165,7 @@ static void use_given_names(void)
 
 uint32_t gns_feeding_param(int64_t stream, const char *name, unsigned dims, const uint64_t *size, uint32_t dtype, const void *data)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return 0;
 	uint32_t id = gns_feed_param(gns_core.feed, stream, name, dims, size, dtype, data);
@@ -189,7 +175,7 @@ uint32_t gns_feeding_param(int64_t stream, const char *name, unsigned dims, cons
 	return id;
 }
 
-struct gns_feed_param *gns_feeding_enter_param(struct gns_feeding_hold *h, int64_t id)
+struct gns_feed_param *gns_feeding_enter_param(struct gns_guard *h, int64_t id)
 {
 	if (!gns_feeding_enter(h, false))
 		return NULL;
@@ -203,7 +189,7 @@ struct gns_feed_param *gns_feeding_enter_param(struct gns_feeding_hold *h, int64
 
 void gns_feeding_rename(int64_t id, const char *name)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
 		return;
@@ -213,7 +199,7 @@ void gns_feeding_rename(int64_t id, const char *name)
 
 void gns_feeding_leave_out(int64_t id, const char *reason)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
 		return;
@@ -223,7 +209,7 @@ void gns_feeding_leave_out(int64_t id, const char *reason)
 
 bool gns_feeding_measuring(int64_t stream)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return false;
 	bool measuring = gns_feed_measuring(gns_core.feed, stream);
@@ -244,7 +230,7 @@ void gns_feeding_pass_begins(void)
 
 uint64_t gns_feeding_samples_told(void)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return 0;
 	uint64_t samples = gns_core.measure->samples;
@@ -254,7 +240,7 @@ uint64_t gns_feeding_samples_told(void)
 
 void gns_feeding_world(int32_t rank, int32_t world)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return;
 	if (gns_core.config.rank != rank || gns_core.config.world != world) {
@@ -286,7 +272,7 @@ static struct gns_layers *borrow(struct gns_feed *feed, unsigned *slot)
 
 int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_feeding_work *work)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	int rc = 0;
 	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
@@ -317,7 +303,7 @@ int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_fee
 
 void gns_feeding_work_end(struct gns_feeding_work *work, int rc)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	gns_fpu_end(work->fpu);
 	struct gns_feed_param *p = gns_feeding_enter_param(&h, work->id);
 	if (!p)
@@ -338,7 +324,7 @@ void gns_feeding_work_end(struct gns_feeding_work *work, int rc)
 int gns_feeding_big(int64_t id, const struct gns_tensor *gradient, uint32_t world)
 {
 	struct gns_feeding_work work;
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	double norm2 = 0;
 	int rc = gns_feeding_work_begin(id, 1, 0, &work);
 	if (rc)
@@ -357,7 +343,7 @@ int gns_feeding_big(int64_t id, const struct gns_tensor *gradient, uint32_t worl
 
 int gns_feeding_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
 		return -EINVAL;
@@ -372,7 +358,7 @@ int gns_feeding_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint
 
 void gns_feeding_backward_done(void)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return;
 	gns_feed_backward_done(gns_core.feed);
@@ -382,7 +368,7 @@ void gns_feeding_backward_done(void)
 
 void gns_feeding_used(int64_t id, uint64_t n)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
 		return;
@@ -392,7 +378,7 @@ void gns_feeding_used(int64_t id, uint64_t n)
 
 void gns_feeding_void(int64_t id)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
 		return;
@@ -402,7 +388,7 @@ void gns_feeding_void(int64_t id)
 
 void gns_feeding_skip(int64_t stream)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return;
 	gns_feed_skip(gns_core.feed, stream);
@@ -411,7 +397,7 @@ void gns_feeding_skip(int64_t stream)
 
 void gns_feeding_loss(int64_t stream, double value)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return;
 	gns_feed_loss(gns_core.feed, stream, value);
@@ -420,7 +406,7 @@ void gns_feeding_loss(int64_t stream, double value)
 
 void gns_feeding_scale(int64_t stream, double scale)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return;
 	struct gns_feed_stream *s = gns_feed_stream_at(gns_core.feed, stream);
@@ -431,7 +417,7 @@ void gns_feeding_scale(int64_t stream, double scale)
 
 void gns_feeding_setting(int64_t stream, const char *name, double value, const char *text)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return;
 	gns_feed_setting(gns_core.feed, stream, name, value, text);
@@ -440,7 +426,7 @@ void gns_feeding_setting(int64_t stream, const char *name, double value, const c
 
 void gns_feeding_event(int64_t stream, const char *name, const char *text)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return;
 	struct gns_feed_stream *s = gns_feed_stream_at(gns_core.feed, stream);
@@ -451,7 +437,7 @@ void gns_feeding_event(int64_t stream, const char *name, const char *text)
 
 void gns_feeding_count(const char *name)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return;
 	gns_feed_count(gns_core.feed, name);
@@ -479,7 +465,7 @@ static uint64_t charge_so_far(void)
 
 void gns_feeding_phase(const char *name)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_any() || !gns_feeding_enter(&h, false))
 		return;
 	gns_feed_phase(gns_core.feed, gns_core.kernels, name, charge_so_far());
@@ -489,7 +475,7 @@ void gns_feeding_phase(const char *name)
 
 static void publish(uint32_t stream, const struct gns_feed_report *report, uint64_t now)
 {
-	struct gns_counter list[GNS_COUNTERS_MAX];
+	struct gns_counter *list = gns_core.counter;
 	struct gns_publish *p = &gns_core.publish;
 	if (!gns_publish_open(p, &gns_core.config))
 		return;
@@ -564,7 +550,7 @@ static int step(uint32_t stream, uint32_t micro_steps, double lr, uint64_t now)
 
 int gns_feeding_step(int64_t stream, uint32_t micro_steps, double lr)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return gave_up || gns_core.state == GNS_OFF || gns_core.config.no_torch ? 0 : -1;
 	uint64_t from = charge_so_far();
@@ -598,7 +584,7 @@ void gns_feeding_time_begin(struct gns_feeding_time *time)
 
 void gns_feeding_time_end(const struct gns_feeding_time *time)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	gns_inside = time->inside;
 	if (!time->outermost)
 		return;
@@ -616,7 +602,7 @@ void gns_feeding_time_end(const struct gns_feeding_time *time)
 
 void gns_feeding_cost(uint64_t ns)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (timed_from || !gns_feeding_enter(&h, false))
 		return;
 	gns_feed_charge(gns_core.feed, -1, ns);

@@ -8,6 +8,7 @@
 #define GNS_FEEDING_H
 
 #include "feed.h"
+#include "guard.h"
 
 bool gns_feeding_on(void);             /* false: GNSCOPE_OFF, GNSCOPE_TORCH=0, or given up */
 bool gns_feeding_given_up(void);       /* one load */
@@ -25,11 +26,6 @@ bool gns_feeding_any(void); /* some stream is in a measured step. One load where
 void gns_feeding_pass_begins(void); /* a backward pass: a loss that is marked from now on is of this step */
 uint64_t gns_feeding_samples_told(void);
 void gns_feeding_world(int32_t rank, int32_t world);
-
-struct gns_feeding_hold { /* the lock; for feeding*.c */
-	int inside, saved_errno;
-	unsigned fpu;
-};
 
 /* A measurement, outside of the lock:
  *     gns_feeding_work_begin(id, n, axis, &work); ... a function of layers.h with work.layers and &work.samples ...; gns_feeding_work_end(&work, rc) */
@@ -54,7 +50,7 @@ int gns_feeding_big(int64_t id, const struct gns_tensor *gradient, uint32_t worl
  * `stream`: CUDA's, on which the operands are what they are. n, axis: of SUM. Errors as gns_feeding_work_begin's, and -ENODEV: this device is
  * not measured on (another is current, or device.h says why). */
 struct gns_feeding_device {
-	struct gns_feeding_hold hold;
+	struct gns_guard hold;
 	struct gns_feed_param *param;
 	struct gns_device_target to;
 	struct gns_samples samples;

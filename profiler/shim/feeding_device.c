@@ -59,6 +59,7 @@ int gns_feeding_device_begin(int64_t id, enum gns_feed_what what, uint64_t n, un
 	}
 	if (what == GNS_FEED_SUM)
 		work->to.uses = p->device_uses;
+	gns_lock_slow_begin(); /* the driver may let us wait for its queue */
 	work->samples = (struct gns_samples){ .n = n, .axis = axis, .probes = gns_core.measure->probes, .stream = (uint64_t)id,
 					      .seed = seed_of(p) };
 	return 0;
@@ -91,9 +92,11 @@ static void uses_take(struct gns_feed_param *p)
 void gns_feeding_device_backward_done(void)
 {
 	struct gns_feed *feed = gns_core.feed;
+	gns_lock_slow_begin();
 	for (uint32_t i = 0; feed->device_uses && i < feed->n_params; i++)
 		if (feed->param[i].device_uses)
 			uses_take(&feed->param[i]);
+	gns_lock_slow_end();
 }
 
 /* Uses that add up leave their slot to uses_take. */
@@ -119,6 +122,7 @@ void gns_feeding_device_end(struct gns_feeding_device *work, int rc)
 		sum_end(work, rc);
 	if (rc == -EIO)
 		p->refused = GNS_REFUSED_DEVICE_BEHIND;
+	gns_lock_slow_end();
 	gns_feeding_leave(&work->hold);
 }
 
@@ -147,7 +151,7 @@ int gns_feeding_device_before(int64_t id, const struct gns_tensor *gradient, int
 
 int gns_feeding_device_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest, int ordinal, void *stream)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	struct gns_set *set;
 	struct gns_device *device = device_of(ordinal);
 	if (!device)
@@ -177,7 +181,7 @@ int gns_feeding_device_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim
 /* Of the stream's own: losses add up, of scales the newest counts. */
 static int value(int64_t id, enum gns_feed_what what, const struct gns_tensor *t, int ordinal, void *stream)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	struct gns_device_target to;
 	struct gns_device *device = device_of(ordinal);
 	if (!device)
@@ -209,7 +213,7 @@ int gns_feeding_device_scale(int64_t id, const struct gns_tensor *scale, int ord
 
 void gns_feeding_measure_now(int64_t stream)
 {
-	struct gns_feeding_hold h;
+	struct gns_guard h;
 	if (!gns_feeding_enter(&h, false))
 		return;
 	gns_feed_measure_now(gns_core.feed, stream);

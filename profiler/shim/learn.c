@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#define SCAN_CHUNK 64
 #define REMEMBER 8          /* scans that a candidate is kept without being used: an address may hold others for a while */
 #define SETTLE_BOUNDARIES 2 /* after the first weights: one more step for those that showed up late */
 #define LAYOUT_PATIENCE 2048 /* products without a candidate before the other storage order is tried, doubled each time */
@@ -180,42 +179,39 @@ bool gns_learn_check(struct gns_roles *r, struct gns_weight *w, const struct gns
 
 static uint32_t scan_candidates(struct gns_roles *r)
 {
-	const struct gns_key *keys[SCAN_CHUNK];
-	struct gns_weight *which[SCAN_CHUNK];
-	struct gns_print now[SCAN_CHUNK];
-	bool ok[SCAN_CHUNK];
+	struct gns_scan *s = &r->scanning;
 	uint32_t changed_weights = 0;
 	r->scan++;
 	r->scan_works = true; /* what did not work may have been for want of a descriptor */
 	for (uint32_t next = 0; next < r->n_weights_used;) {
 		size_t n = 0;
-		for (; n < SCAN_CHUNK && next < r->n_weights_used; next++) {
+		for (; n < GNS_SCAN_CHUNK && next < r->n_weights_used; next++) {
 			if (r->weights[next].state == GNS_W_REJECTED)
 				continue;
-			which[n] = &r->weights[next];
-			keys[n] = &which[n]->key;
+			s->which[n] = &r->weights[next];
+			s->keys[n] = &s->which[n]->key;
 			n++;
 		}
-		if (!gns_print_scan(keys, n, now, ok)) {
+		if (!gns_print_scan(s->keys, n, s->now, s->ok)) {
 			r->scan_works = false;
 			break;
 		}
 		for (size_t i = 0; i < n; i++) {
-			struct gns_weight *w = which[i];
-			if (!ok[i]) {
+			struct gns_weight *w = s->which[i];
+			if (!s->ok[i]) {
 				w->print_scan = 0;
 				continue;
 			}
-			if (w->print_scan && !gns_print_same(&w->print, &now[i])) {
+			if (w->print_scan && !gns_print_same(&w->print, &s->now[i])) {
 				w->updates++;
 				w->gradients_last = w->gradients;
 				w->gradients = 0;
 				w->changed_scan = r->scan;
-				w->last_change = gns_print_distance(&w->print, &now[i], w->key.dtype);
+				w->last_change = gns_print_distance(&w->print, &s->now[i], w->key.dtype);
 				/* One that was not looked at last time says nothing about when it changed. */
 				changed_weights += w->state == GNS_W_WEIGHT && w->print_scan + 1 == r->scan;
 			}
-			w->print = now[i];
+			w->print = s->now[i];
 			w->print_scan = r->scan;
 		}
 	}

@@ -669,18 +669,18 @@ static bool find_weights(struct gns_learn_log *l, const struct gns_logged *log, 
 
 bool gns_learn_log(struct gns_learn_log *l, const struct gns_logged *log, uint32_t n)
 {
-	struct gns_found first;
+	struct gns_found *first = &l->found_first;
 	if (n > GNS_LOG_MAX)
 		return false;
 	chain_uses(l, log, n);
 	l->wgrad_sum_fast = false;
 	if (find_weights(l, log, n))
 		return true;
-	first = l->found;
+	*first = l->found;
 	l->wgrad_sum_fast = true;
 	if (find_weights(l, log, n))
 		return true;
-	if (first.changes >= l->found.changes)
-		l->found = first;
+	if (first->changes >= l->found.changes)
+		l->found = *first;
 	return false;
 }

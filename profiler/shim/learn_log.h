@@ -66,7 +66,7 @@ struct gns_learn_log {
 	struct gns_log_event *event;
 	uint32_t n_candidates, n_events;
 	bool wgrad_sum_fast;
-	struct gns_found found;
+	struct gns_found found, found_first; /* found_first: of the first way of reading the log */
 };
 
 bool gns_learn_log_init(struct gns_learn_log *learn);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lock.h"
 #include "publish.h"
 
 struct library {
@@ -44,7 +45,11 @@ void gns_library_met(const char *name, const void *address, const char *version)
 	Dl_info from;
 	if (!version)
 		version = "";
-	if (!dladdr(address, &from) || known(name, from.dli_fbase, version))
+	sigset_t signals;
+	gns_undisturbed_begin(&signals);
+	bool there = dladdr(address, &from) != 0;
+	gns_undisturbed_end(&signals);
+	if (!there || known(name, from.dli_fbase, version))
 		return;
 	uint32_t at = atomic_load(&taken);
 	while (at < GNS_LIBRARIES_MAX && !atomic_compare_exchange_weak(&taken, &at, at + 1))

@@ -1,4 +1,6 @@
 /* Waking, forking, ending: the shim's life in a process that is not its own. */
+#include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -8,22 +10,25 @@
 #include "clock.h"
 #include "products_device.h"
 #include "collectors/cuda/cupti.h"
+#include "guard.h"
 #include "reducing.h"
 #include "state.h"
 #include "tally.h"
 
 #define PAGE 4096
 
-struct gns_core gns_core = { .lock = PTHREAD_MUTEX_INITIALIZER };
+struct gns_core gns_core;
 __thread int gns_inside __attribute__((tls_model("initial-exec")));
+__thread const char *gns_entered_at __attribute__((tls_model("initial-exec")));
 
 static void after_fork(void)
 {
 	/* The ring is the parent's: the child lets go of it and is asleep until it multiplies matrices itself. */
-	static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-	memcpy(&gns_core.lock, &fresh, sizeof fresh);
+	bool half_done = gns_core.state == GNS_AWAKE && gns_lock_is_mine(&gns_core.lock); /* a handler in the middle of our work */
+	gns_lock_forked();
+	gns_core.lock = (struct gns_lock){ 0 };
 	if (gns_core.state == GNS_AWAKE) {
-		gns_core.state = GNS_FORKED;
+		gns_core.state = half_done ? GNS_OFF : GNS_FORKED;
 		gns_core.generation++;
 		gns_device_forget();
 	}
@@ -104,7 +109,12 @@ static bool set_up(void)
 void gns_life_wake(void)
 {
 	static bool fork_watched;
-	pthread_mutex_lock(&gns_core.lock);
+	sigset_t signals;
+	if (!gns_lock_take(&gns_core.lock)) {
+		gns_life_off();
+		return;
+	}
+	gns_undisturbed_begin(&signals);
 	if (gns_core.state == GNS_FORKED) {
 		forget_parent();
 		gns_core.state = GNS_ASLEEP;
@@ -118,27 +128,70 @@ void gns_life_wake(void)
 			forget_parent(); /* what could be had of it is not to be kept from the trainer */
 		gns_core.state = up ? GNS_AWAKE : GNS_OFF;
 	}
-	pthread_mutex_unlock(&gns_core.lock);
+	gns_undisturbed_end(&signals);
+	gns_lock_release(&gns_core.lock);
+}
+
+void gns_life_off(void)
+{
+	atomic_store(&gns_core.state, GNS_OFF);
+}
+
+/* Of a program that ends in the middle of our work, or whose work we have given up: what it has published is whole. */
+static void close_slot(void)
+{
+	struct gns_ring *ring = &gns_core.publish.ring;
+	uint32_t ready = GNS_SLOT_READY;
+	if (gns_core.ours && *gns_core.ours && ring->shared)
+		atomic_compare_exchange_strong(&ring->session->slot[ring->slot].state, &ready, GNS_SLOT_CLOSED);
+}
+
+/* A program that multiplied matrices but was never seen to train is told about only where somebody asked (`gnscope run`). */
+static void tell_rest(void)
+{
+	struct gns_counter *list = gns_core.counter;
+	struct gns_publish *p = &gns_core.publish;
+	if (p->link != GNS_LINK_OPEN && !(gns_core.config.session && gns_publish_open(p, &gns_core.config)))
+		return;
+	gns_cupti_tell(p, true);
+	gns_publish_rest(p, &gns_core.config, gns_core.aside ? gns_core.measure->samples : 0,
+			 gns_reducing_unit(gns_core.aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS), list, gns_stepping_counters(list));
+	gns_ring_close(&p->ring);
+}
+
+void gns_life_notice_left(const void *frame)
+{
+	if (!gns_entered_at || (const char *)frame < gns_entered_at)
+		return;
+	int saved = errno;
+	gns_entered_at = NULL;
+	bool tell = !gns_lock_is_mine(&gns_core.lock) && gns_core_lock();
+	if (tell) {
+		gns_publish_event(&gns_core.publish, 0, gns_core.steps.step, "left", "a call was left by longjmp: measuring stopped");
+		tell_rest();
+		gns_core.state = GNS_OFF;
+		gns_lock_release(&gns_core.lock);
+	}
+	gns_life_off();
+	gns_lock_left();
+	gns_inside = 0;
+	errno = saved;
 }
 
 __attribute__((destructor)) static void at_exit(void)
 {
-	struct gns_counter list[GNS_COUNTERS_MAX];
-	if (gns_life_state() != GNS_AWAKE || gns_inside || pthread_mutex_trylock(&gns_core.lock) != 0)
+	bool in_a_call = gns_inside; /* exit() in a signal handler: that call will not come back, nor its step be whole */
+	if (gns_life_state() != GNS_AWAKE || !gns_core_lock()) {
+		close_slot();
 		return;
+	}
 	gns_inside = 1;
 	struct gns_steps *s = &gns_core.steps;
-	if (s->step && !s->published && s->gradients && (s->unsure || s->gradients == s->expected))
+	if (!in_a_call && s->step && !s->published && s->gradients && (s->unsure || s->gradients == s->expected))
 		gns_stepping_close(true);
 	gns_late_end(&gns_core.publish);
-	/* A program that multiplied matrices but was never seen to train is told about only where somebody asked (`gnscope run`). */
-	if (gns_core.publish.link == GNS_LINK_OPEN || (gns_core.config.session && gns_publish_open(&gns_core.publish, &gns_core.config))) {
-		gns_cupti_tell(&gns_core.publish, true);
-		gns_publish_rest(&gns_core.publish, &gns_core.config, gns_core.aside ? gns_core.measure->samples : 0,
-				 gns_reducing_unit(gns_core.aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS), list, gns_stepping_counters(list));
-		gns_ring_close(&gns_core.publish.ring);
-	}
+	tell_rest();
 	gns_core.publish.link = GNS_LINK_OFF; /* a thread that is in a product now may still come to the end of its step */
 	gns_core.state = GNS_OFF;
-	pthread_mutex_unlock(&gns_core.lock);
+	gns_core_unlock();
 }

@@ -1,41 +1,27 @@
 /* What the trainer tells by its marks (gnscope.h). */
-#include <errno.h>
-
 #include "collectors/cuda/cupti.h"
 #include "core.h"
-#include "fpu.h"
+#include "guard.h"
 #include "products_device.h"
 #include "reducing.h"
 #include "state.h"
 
-static bool mark_begin(void)
+static bool mark_begin(struct gns_guard *g)
 {
-	if (gns_inside)
-		return false;
-	gns_inside = 1;
-	int state = gns_life_state();
-	if (state != GNS_AWAKE && state != GNS_OFF)
-		gns_life_wake();
-	if (gns_core.state != GNS_AWAKE) {
-		gns_inside = 0;
-		return false;
-	}
-	pthread_mutex_lock(&gns_core.lock);
-	return true;
+	return gns_guard_enter(g, GNS_GUARD_WAKE);
 }
 
-static void mark_end(int saved)
+static void mark_end(const struct gns_guard *g)
 {
-	pthread_mutex_unlock(&gns_core.lock);
+	gns_core_unlock();
 	gns_cupti_turn(NULL, NULL);
-	gns_inside = 0;
-	errno = saved;
+	gns_guard_drop(g);
 }
 
 void gns_core_mark_step(void)
 {
-	int saved = errno;
-	if (!mark_begin())
+	struct gns_guard guard;
+	if (!mark_begin(&guard))
 		return;
 	gns_core.steps.marked = true;
 	if (gns_core.aside) {
@@ -44,19 +30,17 @@ void gns_core_mark_step(void)
 		gns_core.early_marks++;
 		gns_reducing_mark(gns_core.steps_base + gns_core.early_marks + 1);
 	} else {
-		unsigned fpu = gns_fpu_begin();
 		if (!gns_core.steps.published)
 			gns_stepping_close(false);
 		gns_stepping_begin(gns_core.steps.step + 1);
-		gns_fpu_end(fpu);
 	}
-	mark_end(saved);
+	mark_end(&guard);
 }
 
 void gns_core_mark_samples(uint64_t samples)
 {
-	int saved = errno;
-	if (!mark_begin())
+	struct gns_guard guard;
+	if (!mark_begin(&guard))
 		return;
 	/* What the user said on the command line wins. */
 	gns_core.measure->samples_marked = !gns_core.config.samples;
@@ -64,32 +48,32 @@ void gns_core_mark_samples(uint64_t samples)
 		gns_core.measure->samples = samples;
 		gns_core.publish.hello = true;
 	}
-	mark_end(saved);
+	mark_end(&guard);
 }
 
 void gns_core_mark_loss(double loss)
 {
-	int saved = errno;
-	if (!mark_begin())
+	struct gns_guard guard;
+	if (!mark_begin(&guard))
 		return;
 	if (gns_core.aside && gns_core.feed->n_streams) {
 		gns_publish_loss(&gns_core.publish, 0, gns_feed_mark_loss(gns_core.feed), loss);
-		mark_end(saved);
+		mark_end(&guard);
 		return;
 	}
 	/* Before the weights are known only marks tell which step this is; without them such a loss belongs nowhere. */
 	if (gns_core.steps.step || gns_core.steps.marked)
 		gns_publish_loss(&gns_core.publish, 0, gns_core.steps.step ? gns_core.steps.step : gns_core.steps_base + gns_core.early_marks + 1, loss);
-	mark_end(saved);
+	mark_end(&guard);
 }
 
 void gns_core_mark_param(const char *name, const void *data, uint64_t rows, uint64_t cols)
 {
-	int saved = errno;
-	if (!name || !mark_begin())
+	struct gns_guard guard;
+	if (!name || !mark_begin(&guard))
 		return;
 	gns_measure_name(gns_core.measure, name, data, rows, cols);
 	if (gns_core.feed)
 		gns_feed_given(gns_core.feed, name, data, rows, cols);
-	mark_end(saved);
+	mark_end(&guard);
 }

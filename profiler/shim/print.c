@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -70,10 +72,11 @@ uint64_t gns_print_hash(const struct gns_key *key)
  * not there is an error as well. False when there is no pipe to be had. */
 static bool scan_by_pipe(const struct gns_key *const *keys, size_t n, struct gns_print *out, bool *ok)
 {
-	int ends[2];
+	int ends[2], cancel;
 	char spill[GNS_PRINT_N * sizeof(uint64_t)];
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
 		return false;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* under a lock; read and write are cancellation points */
 	for (size_t i = 0; i < n; i++) {
 		struct iovec from[GNS_PRINT_N], to[GNS_PRINT_N];
 		size_t size = gns_dtype_size(keys[i]->dtype);
@@ -89,15 +92,22 @@ static bool scan_by_pipe(const struct gns_key *const *keys, size_t n, struct gns
 	}
 	close(ends[0]);
 	close(ends[1]);
+	pthread_setcancelstate(cancel, &cancel);
 	return true;
 }
 
 /* One matrix at a time is never cut: a call takes at most 1024 pieces, 64 matrices of 16. */
 #define SCAN_BATCH 64
+/* On a stack, which may be small. */
+#define SCAN_BATCH_SMALL 2
 
-static bool scan_some(const struct gns_key *const *keys, size_t n, struct gns_print *out, bool *ok)
+struct pieces {
+	struct iovec *local, *remote;
+};
+
+static bool scan_some(const struct gns_key *const *keys, size_t n, const struct pieces *pieces, struct gns_print *out, bool *ok)
 {
-	struct iovec local[SCAN_BATCH * GNS_PRINT_N], remote[SCAN_BATCH * GNS_PRINT_N];
+	struct iovec *local = pieces->local, *remote = pieces->remote;
 	size_t total = 0, done = 0;
 	for (size_t i = 0; i < n; i++) {
 		memset(&out[i], 0, sizeof out[i]);
@@ -126,14 +136,33 @@ static bool scan_some(const struct gns_key *const *keys, size_t n, struct gns_pr
 	return true;
 }
 
-bool gns_print_scan(const struct gns_key *const *keys, size_t n, struct gns_print *out, bool *ok)
+static bool scan_all(const struct gns_key *const *keys, size_t n, size_t batch, const struct pieces *pieces, struct gns_print *out, bool *ok)
 {
-	for (size_t i = 0; i < n; i += SCAN_BATCH) {
-		size_t some = n - i < SCAN_BATCH ? n - i : SCAN_BATCH;
-		if (!scan_some(keys + i, some, out + i, ok + i) && !scan_by_pipe(keys + i, some, out + i, ok + i))
+	for (size_t i = 0; i < n; i += batch) {
+		size_t some = n - i < batch ? n - i : batch;
+		if (!scan_some(keys + i, some, pieces, out + i, ok + i) && !scan_by_pipe(keys + i, some, out + i, ok + i))
 			return false;
 	}
 	return true;
+}
+
+static bool scan_small(const struct gns_key *const *keys, size_t n, struct gns_print *out, bool *ok)
+{
+	struct iovec local[SCAN_BATCH_SMALL * GNS_PRINT_N], remote[SCAN_BATCH_SMALL * GNS_PRINT_N];
+	return scan_all(keys, n, SCAN_BATCH_SMALL, &(struct pieces){ local, remote }, out, ok);
+}
+
+bool gns_print_scan(const struct gns_key *const *keys, size_t n, struct gns_print *out, bool *ok)
+{
+	static struct {
+		_Atomic bool busy; /* another thread has it, or one that has left us by siglongjmp */
+		struct iovec local[SCAN_BATCH * GNS_PRINT_N], remote[SCAN_BATCH * GNS_PRINT_N];
+	} room;
+	if (atomic_exchange(&room.busy, true))
+		return scan_small(keys, n, out, ok);
+	bool good = scan_all(keys, n, SCAN_BATCH, &(struct pieces){ room.local, room.remote }, out, ok);
+	atomic_store(&room.busy, false);
+	return good;
 }
 
 static double half_value(uint16_t h)

@@ -11,6 +11,7 @@
 #include "device_log.h"
 #include "device_step.h"
 #include "fpu.h"
+#include "guard.h"
 #include "state.h"
 #include "tally.h"
 
@@ -37,7 +38,7 @@ struct gns_device_job { /* what is to be launched around a call */
 
 struct part { /* a context */
 	_Atomic(struct gns_device *) device;
-	pthread_mutex_t lock;
+	struct gns_lock lock;
 	_Atomic(struct gns_set *) set; /* of `step` */
 	_Atomic uint64_t step;
 	_Atomic uint64_t given;        /* the newest step whose set the queue of late steps has */
@@ -87,7 +88,7 @@ static struct gns_products_device *made(void)
 	if (refused)
 		return NULL; /* what could be had is not given back: this happens once */
 	for (unsigned i = 0; i < GNS_DEVICES_MAX; i++)
-		pthread_mutex_init(&d->part[i].lock, NULL);
+		d->part[i].lock.slow = true;
 	atomic_store_explicit(&state, d, memory_order_release);
 	return d;
 }
@@ -335,11 +336,12 @@ void gns_products_device_before(struct gns_call *call, const struct gns_product 
 	/* Asked of the driver, so not under the lock. */
 	bool capturing = !known && gns_device_capturing(product->stream);
 	unsigned fpu = gns_fpu_begin();
-	pthread_mutex_lock(&gns_core.lock);
-	d = made();
-	if (d)
-		see(d, call, product, capturing);
-	pthread_mutex_unlock(&gns_core.lock);
+	if (gns_core_lock()) {
+		d = made();
+		if (d)
+			see(d, call, product, capturing);
+		gns_core_unlock();
+	}
 	gns_fpu_end(fpu);
 	if (!call->n_products++) {
 		call->product = *product;
@@ -460,7 +462,10 @@ static void work(struct gns_products_device *d, struct gns_device_job *j, bool a
 	bool ok = false;
 	if (j->failed || !part)
 		return;
-	pthread_mutex_lock(&part->lock);
+	if (!gns_lock_take(&part->lock)) {
+		j->failed = true;
+		return;
+	}
 	j->set = set_of(d, part, j);
 	if (!j->set)
 		j->behind = true;
@@ -468,7 +473,7 @@ static void work(struct gns_products_device *d, struct gns_device_job *j, bool a
 		ok = print_key(j, &j->slot);
 	else
 		ok = after ? measure_gradient(j) : look_at_output(j);
-	pthread_mutex_unlock(&part->lock);
+	gns_lock_release(&part->lock);
 	j->failed = !ok;
 	j->grad.set = j->set;
 }
@@ -476,14 +481,15 @@ static void work(struct gns_products_device *d, struct gns_device_job *j, bool a
 /* A step that begins within a capture. */
 static void note_capture(struct gns_products_device *d)
 {
-	pthread_mutex_lock(&gns_core.lock);
+	if (!gns_core_lock())
+		return;
 	struct gns_steps *s = &gns_core.steps;
 	if (s->step && !s->published && gns_publish_open(&gns_core.publish, &gns_core.config)) {
 		d->captured = true;
 		s->measured = true;
 		gns_core.measured = true;
 	}
-	pthread_mutex_unlock(&gns_core.lock);
+	gns_core_unlock();
 }
 
 void gns_products_device_calling(struct gns_call *call)
@@ -571,11 +577,11 @@ void gns_products_device_finish(void)
 	gns_device_log_sweep(&d->log);
 	for (unsigned i = 0; i < GNS_DEVICES_MAX && d->part[i].device; i++) {
 		struct part *part = &d->part[i];
-		if (!part->open || part->step > d->over || pthread_mutex_trylock(&part->lock))
+		if (!part->open || part->step > d->over || !gns_lock_try(&part->lock))
 			continue;
 		if (part->open && part->step <= d->over)
 			finish_part(part);
-		pthread_mutex_unlock(&part->lock);
+		gns_lock_release(&part->lock);
 	}
 }
 
@@ -583,16 +589,13 @@ void gns_products_device_capture_ends(void *stream)
 {
 	struct gns_products_device *d = get();
 	(void)stream;
-	if (!d || !d->won || gns_inside)
+	struct gns_guard guard;
+	if (!d || !d->won || !gns_guard_enter(&guard, GNS_GUARD_AWAKE))
 		return;
-	int saved = errno;
-	gns_inside = 1;
-	pthread_mutex_lock(&gns_core.lock);
 	if (d->captured && gns_core.steps.measured && !gns_core.steps.published)
 		gns_stepping_close(false);
 	d->captured = false;
-	pthread_mutex_unlock(&gns_core.lock);
+	gns_core_unlock();
 	gns_products_device_finish();
-	gns_inside = 0;
-	errno = saved;
+	gns_guard_drop(&guard);
 }

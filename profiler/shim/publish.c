@@ -11,6 +11,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "libraries.h"
+#include "lock.h"
 #include "spawn.h"
 
 #define STAGE_MAX (GNS_RING_RECORDS / 2)
@@ -40,17 +41,16 @@ static bool room_for_rings(void)
 	return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur > (rlim_t)(GNS_RING_RECORDS + 64) * sizeof(struct gns_record);
 }
 
-bool gns_publish_open(struct gns_publish *p, const struct gns_config *config)
+static bool open_link(struct gns_publish *p, const struct gns_config *config)
 {
-	if (p->link != GNS_LINK_NONE)
-		return p->link == GNS_LINK_OPEN;
 	if (!p->session_name[0]) {
 		if (config->session)
 			snprintf(p->session_name, sizeof p->session_name, "%s", config->session);
 		else
 			gns_config_session_name(p->session_name, sizeof p->session_name);
 	}
-	if (!room_for_rings()) {
+	bool room = room_for_rings();
+	if (!room && !config->session) {
 		p->link = GNS_LINK_OFF;
 		return false;
 	}
@@ -77,8 +77,24 @@ bool gns_publish_open(struct gns_publish *p, const struct gns_config *config)
 			return false;
 		}
 	}
-	p->link = gns_ring_claim(p->session_name, p->session, &p->ring) == 0 ? GNS_LINK_OPEN : GNS_LINK_OFF;
+	int rc = room ? gns_ring_claim(p->session_name, p->session, &p->ring) : -EFBIG;
+	if (rc) {
+		atomic_store(&p->session->join_limited, !room);
+		atomic_store(&p->session->join_error, (uint32_t)-rc);
+	}
+	p->link = rc ? GNS_LINK_OFF : GNS_LINK_OPEN;
 	return p->link == GNS_LINK_OPEN;
+}
+
+bool gns_publish_open(struct gns_publish *p, const struct gns_config *config)
+{
+	sigset_t before;
+	if (p->link != GNS_LINK_NONE)
+		return p->link == GNS_LINK_OPEN;
+	gns_undisturbed_begin(&before);
+	bool open = open_link(p, config);
+	gns_undisturbed_end(&before);
+	return open;
 }
 
 uint32_t gns_publish_control(const struct gns_publish *p)
@@ -92,8 +108,11 @@ void gns_publish_revive(struct gns_publish *p)
 		return;
 	uint64_t beat = atomic_load(&p->session->heartbeat_ns), now = gns_now();
 	if (beat && now > beat && now - beat > SILENT_NS * (p->spawns + 1)) {
+		sigset_t signals;
 		p->spawns++;
+		gns_undisturbed_begin(&signals);
 		gns_spawn_recorder(p->session_name);
+		gns_undisturbed_end(&signals);
 	}
 }
 

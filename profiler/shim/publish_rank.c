@@ -117,7 +117,7 @@ static uint32_t devices(const struct gns_reducing *r)
 
 void gns_publish_rank_step(struct gns_publish *p, struct gns_reducing *r, const struct gns_step_report *report, struct gns_reducing_step *m)
 {
-	struct gns_counter list[GNS_COUNTERS_MAX];
+	struct gns_counter *list = gns_core.counter;
 	if (!gns_publish_open(p, &gns_core.config))
 		return;
 	uint64_t samples = r->rank_batches ? devices(r) : gns_core.measure->samples;

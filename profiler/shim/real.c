@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arena.h"
+#include "lock.h"
+
 /* Our own text. A library's sgemm_ that ends in a jump to cblas_sgemm seems to call from here: it is the one that we called last. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
@@ -41,16 +44,16 @@ static int take_nth(struct dl_phdr_info *info, size_t size, void *arg)
 /* The loader's list is locked while it is walked, and dlopen takes another lock: so one name at a time, then look. */
 static void *in_any(const struct gns_real *real)
 {
-	struct nth nth;
-	for (unsigned i = 0; i < 4096; i++) {
-		nth.left = i;
-		if (!dl_iterate_phdr(take_nth, &nth))
-			return NULL;
-		void *found = in_object(nth.path, real);
-		if (found)
-			return found;
+	struct nth *nth = gns_pages(sizeof *nth); /* too large for a small stack */
+	void *found = NULL;
+	for (unsigned i = 0; nth && i < 4096 && !found; i++) {
+		nth->left = i;
+		if (!dl_iterate_phdr(take_nth, nth))
+			break;
+		found = in_object(nth->path, real);
 	}
-	return NULL;
+	gns_pages_free(nth, sizeof *nth);
+	return found;
 }
 
 /* An answer is remembered by address: its library must not come back at another one after a dlclose of the trainer's. */
@@ -78,10 +81,13 @@ static void *search(const struct gns_real *real, void *call_site)
 
 static void *look_up(const struct gns_real *real, void *call_site)
 {
+	sigset_t signals;
+	gns_undisturbed_begin(&signals);
 	void *found = search(real, call_site);
 	if (found)
 		pin(found);
 	dlerror(); /* what failed on the way is none of the trainer's */
+	gns_undisturbed_end(&signals);
 	return found;
 }
 
@@ -117,7 +123,10 @@ void *gns_real_beside(void *found, const char *name)
 {
 	const struct gns_real sought = { .name = name };
 	Dl_info from;
+	sigset_t signals;
+	gns_undisturbed_begin(&signals);
 	void *beside = dladdr(found, &from) ? in_object(from.dli_fname, &sought) : NULL;
 	dlerror();
+	gns_undisturbed_end(&signals);
 	return beside;
 }

@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "collectors/cuda/layers_device.h"
+#include "guard.h"
 #include "reducing_state.h"
 #include "state.h"
 #include "tally.h"
@@ -21,39 +22,17 @@ void gns_reducing_count(enum gns_reduce_why why)
 	gns_tally(&whys[why]);
 }
 
-struct hold {
-	int inside, saved_errno;
-};
-
 /* Nothing is woken by a reduction that could not be one of gradients. */
-static bool begin(struct hold *h, bool wake)
+static bool begin(struct gns_guard *h, bool wake)
 {
-	int saved = errno, state = gns_life_state();
-	if (state == GNS_OFF || (state != GNS_AWAKE && !wake))
+	if (!gns_guard_enter(h, GNS_GUARD_NESTED | (wake ? GNS_GUARD_WAKE : GNS_GUARD_AWAKE)))
 		return false;
-	*h = (struct hold){ .inside = gns_inside, .saved_errno = saved };
-	gns_inside = 1;
-	if (state != GNS_AWAKE)
-		gns_life_wake();
-	pthread_mutex_lock(&gns_core.lock);
-	if (gns_core.state == GNS_AWAKE && !gns_core.reducing && wake) {
+	if (!gns_core.reducing && wake)
 		gns_core.reducing = gns_pages(sizeof *gns_core.reducing);
-		for (uint32_t i = 0; gns_core.reducing && i < GNS_REDUCE_TRACKS; i++)
-			pthread_mutex_init(&gns_core.reducing->lane[i], NULL);
-	}
-	if (gns_core.state == GNS_AWAKE && gns_core.reducing)
+	if (gns_core.reducing)
 		return true;
-	pthread_mutex_unlock(&gns_core.lock);
-	gns_inside = h->inside;
-	errno = saved;
+	gns_guard_leave(h);
 	return false;
-}
-
-static void end(const struct hold *h)
-{
-	pthread_mutex_unlock(&gns_core.lock);
-	gns_inside = h->inside;
-	errno = h->saved_errno;
 }
 
 static void charge(struct gns_reducing *r, uint64_t ns)
@@ -164,10 +143,11 @@ static enum gns_reduce_why launch(struct gns_reducing *r, struct gns_reducing_st
 	void *token;
 	if (!gns_device_enter(use->stream, &token))
 		return why;
-	pthread_mutex_lock(&r->lane[use->track]);
-	if (on_device(&use->of))
-		why = norm_of(m, use, sent);
-	pthread_mutex_unlock(&r->lane[use->track]);
+	if (gns_lock_take(&r->lane[use->track])) {
+		if (on_device(&use->of))
+			why = norm_of(m, use, sent);
+		gns_lock_release(&r->lane[use->track]);
+	}
 	gns_device_leave(token);
 	return why;
 }
@@ -180,7 +160,7 @@ static void refuse(struct gns_reducing_step *m, enum gns_reduce_why why)
 
 bool gns_reducing_before(struct gns_reducing_use *use, const struct gns_reduction *reduction, void *stream)
 {
-	struct hold h;
+	struct gns_guard h;
 	uint64_t from = gns_now();
 	*use = (struct gns_reducing_use){ .of = *reduction, .stream = stream };
 	if (gns_device_capturing(stream)) { /* replays are not seen: they are no steps of this sequence */
@@ -196,20 +176,23 @@ bool gns_reducing_before(struct gns_reducing_use *use, const struct gns_reductio
 		see(r, use, from);
 	struct gns_reducing_step *m = gns_reducing_step_at(r, use->serial);
 	if (m) { /* stays while it has users */
-		pthread_mutex_unlock(&gns_core.lock);
+		gns_core_unlock();
 		why = launch(r, m, use, true);
-		pthread_mutex_lock(&gns_core.lock);
+		if (!gns_core_lock()) {
+			gns_guard_drop(&h);
+			return false;
+		}
 		refuse(m, why);
 		use->small = !why;
 		charge(r, gns_now() - from);
 	}
-	end(&h);
+	gns_guard_leave(&h);
 	return use->seen;
 }
 
 void gns_reducing_after(struct gns_reducing_use *use, enum gns_reduce_why failed)
 {
-	struct hold h;
+	struct gns_guard h;
 	uint64_t from = gns_now();
 	gns_reducing_count(failed);
 	if (!use->seen || !begin(&h, false))
@@ -218,10 +201,13 @@ void gns_reducing_after(struct gns_reducing_use *use, enum gns_reduce_why failed
 	struct gns_reducing_step *m = gns_reducing_step_at(r, use->serial);
 	if (m) {
 		enum gns_reduce_why why = failed;
-		pthread_mutex_unlock(&gns_core.lock);
+		gns_core_unlock();
 		if (!why && use->small)
 			why = launch(r, m, use, false);
-		pthread_mutex_lock(&gns_core.lock);
+		if (!gns_core_lock()) {
+			gns_guard_drop(&h);
+			return;
+		}
 		struct gns_reducing_entry *e = entry_at(m, use);
 		if (!why && use->small && e) {
 			e->slot = use->slot;
@@ -235,24 +221,24 @@ void gns_reducing_after(struct gns_reducing_use *use, enum gns_reduce_why failed
 	struct gns_reduce_track *t = &r->reduce.track[use->track];
 	if (r->users[use->track] && --r->users[use->track] == 0 && t->comm == use->of.comm)
 		gns_reducing_progress(r, t);
-	end(&h);
+	gns_guard_leave(&h);
 }
 
 void gns_reducing_broadcast(const void *comm, uint32_t world, uint32_t rank, uint64_t count)
 {
-	struct hold h;
+	struct gns_guard h;
 	if (world < 2 || !begin(&h, true))
 		return;
 	gns_reduce_broadcast(&gns_core.reducing->reduce, comm, world, rank, count);
-	end(&h);
+	gns_guard_leave(&h);
 }
 
 void gns_reducing_forget(const void *comm)
 {
-	struct hold h;
+	struct gns_guard h;
 	if (!begin(&h, false))
 		return;
 	gns_reduce_forget(&gns_core.reducing->reduce, comm);
 	gns_reducing_learned(gns_core.reducing);
-	end(&h);
+	gns_guard_leave(&h);
 }

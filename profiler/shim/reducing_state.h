@@ -2,7 +2,7 @@
 #ifndef GNS_REDUCING_STATE_H
 #define GNS_REDUCING_STATE_H
 
-#include <pthread.h>
+#include "profiler/shim/lock.h"
 
 #include "reducing.h"
 #include "steps.h"
@@ -38,7 +38,7 @@ struct gns_reducing_step { /* in the making */
 struct gns_reducing {
 	struct gns_reduce reduce;
 	enum gns_reducing_clock clock;
-	pthread_mutex_t lane[GNS_REDUCE_TRACKS]; /* who enqueues in a track's set */
+	struct gns_lock lane[GNS_REDUCE_TRACKS]; /* who enqueues in a track's set */
 	uint32_t users[GNS_REDUCE_TRACKS];
 	struct gns_reducing_step making[GNS_MAKINGS];
 	bool backward; /* a backward pass has begun in the step in progress */

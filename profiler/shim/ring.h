@@ -53,6 +53,8 @@ struct gns_session {
 	_Atomic uint32_t closing;      /* set by `gnscope run` when the trainer has ended */
 	_Atomic uint32_t recorder_error; /* errno of the recorder's last failure, 0 none */
 	char recorder_text[512];       /* its sentence; readable once recorder_error is set */
+	_Atomic uint32_t join_error;   /* errno of the last process that could not have a ring, 0 none */
+	_Atomic uint32_t join_limited; /* it was its limit on the size of files (RLIMIT_FSIZE) */
 	struct gns_slot slot[GNS_SLOTS];
 };
 

@@ -96,7 +96,17 @@ struct gns_orphan {
 	uint32_t dtype, id;
 };
 
+#define GNS_SCAN_CHUNK 64
+
+struct gns_scan { /* weights that are looked at together */
+	const struct gns_key *keys[GNS_SCAN_CHUNK];
+	struct gns_weight *which[GNS_SCAN_CHUNK];
+	struct gns_print now[GNS_SCAN_CHUNK];
+	bool ok[GNS_SCAN_CHUNK];
+};
+
 struct gns_roles {
+	struct gns_scan scanning;
 	struct gns_use_table uses;
 	struct gns_weight *weights;  /* GNS_WEIGHTS_MAX */
 	uint32_t *index;             /* hash by address into weights, +1 */

@@ -38,7 +38,7 @@ static int is_program(const char *path)
 static int own_path(char *path, size_t size)
 {
 	Dl_info self;
-	char line[4400];
+	static char line[4400]; /* one thread at a time is here, under the core's lock */
 	if (!dladdr((void *)(uintptr_t)gns_spawn_recorder, &self) || !self.dli_fname)
 		return -ENOENT;
 	snprintf(path, size, "%s", self.dli_fname);
@@ -83,6 +83,25 @@ static int find_program(char *path, size_t size)
 		dir += n + (dir[n] == ':');
 	}
 	return -ENOENT;
+}
+
+/* Where a relative GNSCOPE_STORE counts from: the program may change its folder before it trains. */
+static char first_folder[4096];
+
+__attribute__((constructor)) static void note_folder(void)
+{
+	const char *store = getenv("GNSCOPE_STORE");
+	if (store && *store && *store != '/' && !getcwd(first_folder, sizeof first_folder))
+		first_folder[0] = 0;
+}
+
+static const char *absolute(const char *store)
+{
+	static char path[8192];
+	if (!store || *store == '/' || !first_folder[0])
+		return store;
+	snprintf(path, sizeof path, "%s/%s", first_folder, store);
+	return path;
 }
 
 /* Runs in a child that shares our memory while we are suspended: system calls only, and it touches nothing of ours but
@@ -140,7 +159,7 @@ int gns_spawn_recorder(const char *session_name)
 	char *pages = gns_pages(STACK + env_size);
 	if (!pages)
 		return -ENOMEM;
-	const char *store = getenv("GNSCOPE_STORE"), *name = getenv("GNSCOPE_NAME");
+	const char *store = absolute(getenv("GNSCOPE_STORE")), *name = getenv("GNSCOPE_NAME");
 	int n = 0;
 	job.argv[n++] = (char *)"gnscope";
 	job.argv[n++] = (char *)"record";

@@ -2,11 +2,10 @@
 #ifndef GNS_STATE_H
 #define GNS_STATE_H
 
-#include <pthread.h>
-
 #include "config.h"
 #include "feed.h"
 #include "kernels.h"
+#include "lock.h"
 #include "measure.h"
 #include "publish.h"
 #include "roles.h"
@@ -26,7 +25,7 @@ struct gns_core {
 	_Atomic uint32_t part;           /* family of the products of this part of the step, while aside */
 	_Atomic uint32_t generation;     /* changes in a child */
 	_Atomic uint32_t *ours; /* 0 in a child, however it was made; atfork handlers run for fork() alone */
-	pthread_mutex_t lock;
+	struct gns_lock lock;
 	struct gns_config config;
 	struct gns_roles roles;
 	struct gns_measure *measure;
@@ -40,6 +39,7 @@ struct gns_core {
 	struct { uint32_t m, n, k; } last_why[GNS_WHYS];
 	uint64_t boundary_ns[GNS_BOUNDARY_TIMES], boundary_real[GNS_BOUNDARY_TIMES];
 	uint32_t n_boundaries, early_marks;
+	struct gns_counter counter[GNS_COUNTERS_MAX]; /* being told: too many for a small stack */
 	bool told_bad;
 };
 extern struct gns_core gns_core;
@@ -48,10 +48,17 @@ extern struct gns_core gns_core;
 /* Our own work, and BLAS libraries that call each other's entry points, must not be seen. */
 extern __thread int gns_inside __attribute__((tls_model("initial-exec")));
 
+/* The frame of the gns_core_enter that has set gns_inside, NULL: another call of ours has. */
+extern __thread const char *gns_entered_at __attribute__((tls_model("initial-exec")));
+
 /* life.c */
+/* A call that is made while another is not over. From no deeper in the stack than that: it was left by siglongjmp, its step will never
+ * be whole, and the shim turns itself off. */
+void gns_life_notice_left(const void *frame);
 uint64_t gns_core_seed(int32_t rank);
 int gns_life_state(void); /* enum gns_state; notices that this process is a child */
 void gns_life_wake(void); /* afterwards gns_core.state is GNS_AWAKE or GNS_OFF */
+void gns_life_off(void);  /* for good; what is held stays as it is, for who may still be using it */
 
 /* stepping.c; under the lock */
 size_t gns_stepping_counters(struct gns_counter *out);

@@ -70,7 +70,7 @@ _Static_assert(GNS_COUNTS + GNS_WHYS + GNS_REFUSALS + 4 + LATE_COUNTERS + GNS_TA
 void gns_stepping_close(bool all_counters)
 {
 	struct gns_steps *s = &gns_core.steps;
-	struct gns_counter list[GNS_COUNTERS_MAX];
+	struct gns_counter *list = gns_core.counter;
 	s->overhead_ns += gns_cupti_closed(s->step);
 	struct gns_step_report report = { .step = s->step, .start_ns = s->began_real_ns, .overhead_ns = s->overhead_ns, .every = s->interval };
 	s->startup = gns_core.roles.learning;

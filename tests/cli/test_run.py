@@ -211,6 +211,94 @@ def a_store_that_is_refused_stops_before_the_command_runs():
 
 
 @test
+def a_background_child_writes_to_the_end():
+    path = os.path.join(folder, "background")
+    script = "(trap 'echo killed >%s; exit' PIPE; sleep 1; echo late || exit 5; echo whole >%s) & echo first; exit 3" % (path, path)
+    with open(path + ".out", "wb") as out:
+        answer = subprocess.run([PROGRAM, "run", "--store", store, "--loss-regex", "loss (.*)", "--", "sh", "-c", script], stdout=out,
+                                stderr=subprocess.DEVNULL, timeout=60)
+    equal(answer.returncode, 3, "status")
+    for _ in range(100):
+        if os.path.exists(path) and open(path).read():
+            break
+        time.sleep(0.1)
+    equal(open(path).read(), "whole\n", "the child was not killed")
+    equal(open(path + ".out").read(), "first\nlate\n", "its output is there")
+
+
+@test
+def an_expression_without_end_stops_neither_output_nor_signals():
+    for expression, line in ((r"(.*)\1\1\1x", "a" * 4000), ("(a{1,255}){1,255}", "a" * 60)):
+        trainer = subprocess.Popen([PROGRAM, "run", "--store", store, "--loss-regex", expression, "--", "sh", "-c", "echo %s; echo end; exec sleep 600" % line],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        equal([trainer.stdout.readline(), trainer.stdout.readline()], [line.encode() + b"\n", b"end\n"], "the output")
+        trainer.terminate()
+        said = trainer.communicate(timeout=60)[1]
+        equal(trainer.returncode, -signal.SIGTERM, "the signal arrives")
+        contains(said, "took over a second on one line", expression)
+
+
+SCRIPT = ["sh", "-c", "echo out; echo err >&2; exit 7"]
+
+
+def in_namespace(mounts, *command, env=None):
+    """None: no mounts may be made here."""
+    answer = subprocess.run(["unshare", "-rm", "sh", "-c", mounts + ' || exit 99; exec "$0" "$@"', *map(str, command)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, env=env)
+    return None if answer.returncode in (1, 99) else answer
+
+
+def runs_all_the_same(answer, why, what):
+    if answer is None:
+        return print("skipped %s: not permitted here" % what)
+    equal((answer.returncode, answer.stdout), (7, b"out\n"), what + ": the command's own status and output")
+    lines = [l for l in answer.stderr.decode().split("\n") if l.startswith("gnscope")]
+    equal(answer.stderr.decode().count("err\n"), 1, what)
+    contains(lines[0] if len(lines) == 1 else answer.stderr, why, what)
+    return None
+
+
+@test
+def the_command_runs_where_nothing_can_be_measured():
+    bare = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_STATE_HOME", "GNSCOPE_STORE")}
+    why = "gnscope run: the command runs, but nothing is measured: "
+    runs_all_the_same(gnscope("run", "--", *SCRIPT, env=bare), why + "no place for the store", "no HOME")
+    runs_all_the_same(in_namespace("mount -t tmpfs -o ro none /mnt", PROGRAM, "run", "--", *SCRIPT, env={**bare, "HOME": "/mnt"}),
+                      "Read-only file system", "a read-only HOME")
+    runs_all_the_same(in_namespace("mount -t tmpfs -o ro none /mnt", PROGRAM, "run", "--store", "/mnt/a.db", "--", *SCRIPT),
+                      "/mnt is read-only", "a read-only store")
+    for mount, why in (("ro", "Read-only file system"), ("nr_inodes=1", "No space left on device; free some space")):
+        runs_all_the_same(in_namespace("mount -t tmpfs -o %s none /dev/shm" % mount, PROGRAM, "run", "--store", store, "--", *SCRIPT), why,
+                          "/dev/shm " + mount)
+    runs_all_the_same(in_namespace("mount --bind /proc/self/fdinfo /dev/shm", PROGRAM, "run", "--store", store, "--", *SCRIPT), "/dev/shm",
+                      "no /dev/shm")
+    for files in (4, 5, 6, 7, 8, 10):
+        answer = subprocess.run(["sh", "-c", 'ulimit -n %d; exec "$0" "$@"' % files, PROGRAM, "run", "--store", store, "--", *SCRIPT],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        equal((answer.returncode, answer.stdout), (7, b"out\n"), "%d files" % files)
+        contains(answer.stderr, "gnscope", "a sentence")
+    answer = gnscope("run", "--", "/no/such/command", env=bare)
+    equal(answer.returncode, 127, "not found, unmeasured")
+    contains(answer.stderr, "cannot run '/no/such/command'", "not found, unmeasured")
+
+
+@test
+def a_process_that_could_not_join_says_why():
+    train = [os.path.join(os.environ["GNS_BUILD"], "bin", "life"), "plain", "20"]
+    answer = in_namespace("mount -t tmpfs -o size=64k none /dev/shm", PROGRAM, "run", "--store", store, "--lib", os.environ["GNS_REAL_SHIM"], "--", *train)
+    if answer is not None:
+        equal(answer.returncode, 0, "status")
+        contains(answer.stderr, "a process trained but could not hand over its measurements", "what happened")
+        contains(answer.stderr, "4 MiB of shared memory in /dev/shm cannot be had: No space left on device", "why")
+    answer = subprocess.run(["sh", "-c", 'ulimit -f 5000; exec "$0" "$@"', PROGRAM, "run", "--store", os.path.join(folder, "small.db"), "--lib", os.environ["GNS_REAL_SHIM"], "--", *train],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    contains(answer.stderr, "its limit on the size of files (ulimit -f)", "why")
+    answer = subprocess.run(["sh", "-c", 'ulimit -f 1; exec "$0" "$@"', PROGRAM, "run", "--store", store, "--", *SCRIPT], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+    equal((answer.returncode, answer.stdout), (7, b"out\n"), "a store beyond the limit on the size of files")
+
+
+@test
 def the_shim_library_must_be_there():
     env = {k: v for k, v in os.environ.items() if k != "GNSCOPE_LIB"}
     one_sentence(run("--lib", "/no/such/lib.so", "--", "true"), 1, "/no/such/lib.so", "--lib")

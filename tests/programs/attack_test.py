@@ -185,6 +185,18 @@ def invisible(how):
         assert not re.search(r"=[1-9]", seen.group(1)), seen.group(1)
 
 
+def relative_store():
+    """It counts from the folder in which the program began."""
+    with tempfile.TemporaryDirectory() as folder:
+        environ = environment({"LD_PRELOAD": LIBRARY, "GNSCOPE_STORE": "here.db"})
+        done = subprocess.run([ATTACK, "chdir"], env=environ, cwd=folder, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and not done.stderr, (done.returncode, done.stderr)
+        until = time.monotonic() + 20
+        while not os.path.exists(os.path.join(folder, "here.db")) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert os.path.exists(os.path.join(folder, "here.db")) and not os.path.exists("/here.db"), os.listdir(folder)
+
+
 def recorder_of(pid):
     for folder in glob.glob("/proc/[0-9]*"):
         try:
@@ -254,6 +266,7 @@ case("off", off)
 case("shared_memory", shared_memory)
 for how in ("seen", "ignored", "subreaper"):
     case(how, lambda: invisible(how))
+case("relative_store", relative_store)
 case("recorder", recorder)
 print(f"{passed} passed, {failed} failed")
 sys.exit(failed != 0)

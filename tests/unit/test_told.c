@@ -9,7 +9,7 @@
 #include "collectors/cuda/kernels.h"
 #include "collectors/cuda/told.h"
 
-static struct gns_activities all = { .lock = PTHREAD_MUTEX_INITIALIZER };
+static struct gns_activities all;
 static struct gns_boundaries bounds;
 static struct gns_told told;
 
@@ -257,7 +257,7 @@ Test(told, names_are_demangled_once_by_who_can, .init = begin)
 
 Test(told, buffers_are_a_bounded_number_of_our_own)
 {
-	static struct gns_buffers b = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	static struct gns_buffers b;
 	uint8_t *out[GNS_BUFFERS], other;
 	cr_expect(gns_buffers_lend(&b) == NULL, "before there are any");
 	cr_assert(gns_buffers_init(&b));

@@ -1,0 +1,35 @@
+/* Entering and leaving the shim from a call of the training program: re-entrancy, errno, floating-point state, the core's lock.
+ *
+ *     struct gns_guard guard;
+ *     if (!gns_guard_enter(&guard, GNS_GUARD_AWAKE))
+ *             return;
+ *     ... gns_core is ours ...
+ *     gns_guard_leave(&guard);
+ */
+#ifndef GNS_GUARD_H
+#define GNS_GUARD_H
+
+#include <stdbool.h>
+
+enum {
+	GNS_GUARD_AWAKE = 0,    /* only where the shim is awake already */
+	GNS_GUARD_WAKE = 1,     /* wakes it */
+	GNS_GUARD_NESTED = 2,   /* also in the middle of another call of ours (which holds no lock) */
+};
+
+struct gns_guard {
+	int inside, saved_errno;
+	unsigned fpu;
+};
+
+/* False: switched off, asleep, or entered from within; nothing is held and nothing was changed. */
+bool gns_guard_enter(struct gns_guard *guard, int how);
+/* Restores errno as it was on entry. */
+void gns_guard_leave(const struct gns_guard *guard);
+void gns_guard_drop(const struct gns_guard *guard); /* the same, without the lock: it was let go, or could not be had again */
+
+/* The lock alone, for who is inside already. False: the shim is off (perhaps since now) or this is a child; not held. */
+bool gns_core_lock(void);
+void gns_core_unlock(void);
+
+#endif
