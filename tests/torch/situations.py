@@ -551,6 +551,22 @@ def clipping(g):
 
 
 @test
+def written_after_zero_grad(g):
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in range(4):
+        (model if step == 3 else optimizer).zero_grad(set_to_none=False)
+        if step == 1:
+            with torch.no_grad():
+                model[0].weight.grad.add_(1.0)
+        losses(model, *batch()).mean().backward()
+        optimizer.step()
+        check(("0.weight" in g.history[-1]["got"]) == (step != 1), f"step {step}: {sorted(g.history[-1]['got'])}")
+    check(g.looked == 1, f"{g.looked} gradients were read to see whether they are zero, of one it was not known")
+    return "that one is not measured"
+
+
+@test
 def settings(g):
     model = net()
     optimizer = torch.optim.AdamW([{"params": model[0].parameters(), "lr": 0.5}, {"params": model[2].parameters()}], lr=0.25,
