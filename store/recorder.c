@@ -45,6 +45,7 @@ struct recorder {
 	struct gns_session *session;
 	struct gns_store *store;
 	char path[PATH_MAX];
+	int office;            /* the lock on the session, negative none */
 	int64_t run_id;
 	bool killed_one;       /* a trainer ended without closing its ring */
 	unsigned trainers;     /* seen */
@@ -450,9 +451,12 @@ static int end_run(struct recorder *r, struct gns_error *err)
 static int take_office(struct recorder *r, struct gns_error *err)
 {
 	uint32_t before = atomic_load(&r->session->recorder_pid), self = (uint32_t)getpid();
-	while (before == 0 || before == self || kill((pid_t)before, 0) < 0)
-		if (atomic_compare_exchange_strong(&r->session->recorder_pid, &before, self))
-			return 0;
+	r->office = gns_session_office(r->options->session);
+	bool no_locks = r->office < 0 && r->office != -EAGAIN;
+	if (r->office >= 0 || (no_locks && (before == 0 || before == self || kill((pid_t)before, 0) < 0))) {
+		atomic_store(&r->session->recorder_pid, self);
+		return 0;
+	}
 	return gns_fail(err, -EBUSY, "the session %s already has a recorder, process %u; nothing is to be done", r->options->session,
 			before);
 }
@@ -485,6 +489,7 @@ int gns_recorder_run(const struct gns_recorder_options *options, struct gns_erro
 	if (!r)
 		return gns_fail(err, -ENOMEM, "cannot record: no memory left");
 	r->options = options;
+	r->office = -1;
 	struct sigaction action = { .sa_handler = ask_stop }, old_term, old_int;
 	stop_asked = 0;
 	sigaction(SIGTERM, &action, &old_term);
@@ -501,6 +506,8 @@ int gns_recorder_run(const struct gns_recorder_options *options, struct gns_erro
 		gns_session_unlink(options->session);
 	if (ours)
 		atomic_store(&r->session->recorder_pid, 0);
+	if (r->office >= 0)
+		close(r->office);
 	for (int i = 0; i < GNS_SLOTS; i++)
 		if (r->feed[i].attached)
 			gns_ring_detach(&r->feed[i].ring);
