@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ring.h"
+
 static const char *setting(const char *name)
 {
 	const char *text = getenv(name);
@@ -103,19 +105,33 @@ static uint64_t hash(uint64_t h, const char *text)
 	return h * 0x9e3779b97f4a7c15ull ^ h >> 29;
 }
 
-void gns_config_session_name(char *buf, size_t size)
+/* What tells one start of one job from all others. The last two are settings of ours. */
+static const char *const jobs[] = { "TORCHELASTIC_RUN_ID", "MASTER_PORT", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid", "SLURM_JOB_ID",
+				    "SLURM_STEP_ID", NULL };
+static const char *const starts[] = { "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "SLURM_RESTART_COUNT", "GNSCOPE_STORE", "GNSCOPE_NAME",
+				      NULL };
+
+bool gns_config_is_job(const struct gns_config *config)
 {
-	static const char *const jobs[] = { "TORCHELASTIC_RUN_ID", "MASTER_PORT", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid",
-					    "SLURM_JOB_ID", "SLURM_STEP_ID", NULL };
-	uint64_t h = 0xcbf29ce484222325ull;
-	bool any = false;
-	for (const char *const *job = jobs; *job; job++) {
-		const char *text = setting(*job);
-		any |= text != NULL;
-		h = hash(h, text);
-	}
-	if (any)
-		snprintf(buf, size, "/gnscope-%u-j%016llx", (unsigned)getuid(), (unsigned long long)h);
-	else
-		snprintf(buf, size, "/gnscope-%u-p%u", (unsigned)getuid(), (unsigned)getpid());
+	const char *const *job = jobs;
+	while (*job && !setting(*job))
+		job++;
+	return *job && config->world > 1;
+}
+
+static uint64_t job_hash(unsigned attempt)
+{
+	uint64_t h = 0xcbf29ce484222325ull + attempt;
+	for (const char *const *job = jobs; *job; job++)
+		h = hash(h, setting(*job));
+	for (const char *const *start = starts; *start; start++)
+		h = hash(h, setting(*start));
+	return h;
+}
+
+void gns_config_session_name(const struct gns_config *config, unsigned attempt, char *buf, size_t size)
+{
+	bool job = gns_config_is_job(config);
+	snprintf(buf, size, "/gnscope-%u-%llx-%s%016llx", (unsigned)getuid(), (unsigned long long)gns_pid_namespace(), job ? "j" : "",
+		 (unsigned long long)(job ? job_hash(attempt) : gns_random()));
 }

@@ -497,7 +497,7 @@ static void publish(uint32_t stream, const struct gns_feed_report *report)
 	size_t n = gns_publish_counters_due(p) ? gns_stepping_counters(list) : 0;
 	gns_publish_feed(p, &gns_core.config, gns_core.feed, stream, report, gns_core.kernels, list, n);
 	gns_cupti_tell(p, false);
-	gns_publish_revive(p);
+	gns_publish_revive(p, &gns_core.config, false);
 }
 
 /* What a graph does between its step's beginning and end is known of replays of the whole step alone. */

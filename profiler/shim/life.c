@@ -137,6 +137,7 @@ __attribute__((destructor)) static void at_exit(void)
 		gns_publish_rest(&gns_core.publish, &gns_core.config, gns_core.aside ? gns_core.measure->samples : 0,
 				 gns_reducing_unit(gns_core.aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS), list, gns_stepping_counters(list));
 		gns_ring_close(&gns_core.publish.ring);
+		gns_publish_revive(&gns_core.publish, &gns_core.config, true);
 	}
 	gns_core.publish.link = GNS_LINK_OFF; /* a thread that is in a product now may still come to the end of its step */
 	gns_core.state = GNS_OFF;

@@ -47,7 +47,7 @@ void gns_core_replayed(void)
 		gns_late_poll(&gns_core.publish);
 		if (gns_publish_counters_due(&gns_core.publish))
 			tell_counters();
-		gns_publish_revive(&gns_core.publish);
+		gns_publish_revive(&gns_core.publish, &gns_core.config, false);
 	}
 	pthread_mutex_unlock(&gns_core.lock);
 	gns_fpu_end(fpu);
