@@ -54,6 +54,7 @@ struct recorder {
 	bool more;             /* a ring held more than one transaction takes */
 	struct gns_error text;
 	uint64_t round_ns, retry_ns, gone_ns, end_ns;
+	uint64_t last_beat_ns; /* of the recorder before this one */
 	struct feed feed[GNS_SLOTS];
 };
 
@@ -226,11 +227,13 @@ static bool slot_ended(const struct recorder *r, int i, bool *clean)
 {
 	const struct gns_slot *slot = &r->session->slot[i];
 	*clean = atomic_load_explicit(&slot->state, memory_order_acquire) == GNS_SLOT_CLOSED;
-	return *clean || !gns_slot_alive(slot);
+	return *clean || r->options->adopt || !gns_slot_alive(slot);
 }
 
 static bool anyone_alive(const struct recorder *r)
 {
+	if (r->options->adopt)
+		return false;
 	for (int i = 0; i < GNS_SLOTS; i++) {
 		uint32_t state = atomic_load(&r->session->slot[i].state);
 		if ((state == GNS_SLOT_CLAIMED || state == GNS_SLOT_READY) && gns_slot_alive(&r->session->slot[i]))
@@ -397,7 +400,7 @@ static bool all_drained(const struct recorder *r)
 /* Whether nothing more is to be expected. */
 static bool is_end(struct recorder *r, uint64_t now)
 {
-	if (stop_asked || atomic_load(&r->session->closing))
+	if (stop_asked || r->options->adopt || atomic_load(&r->session->closing))
 		return true;
 	if (!r->options->detached)
 		return false;
@@ -442,10 +445,12 @@ static int end_run(struct recorder *r, struct gns_error *err)
 {
 	if (r->failure != 0)
 		return gns_fail(err, r->failure, "%.400s. %" PRIu64 " records were given up", r->text.text, waiting_records(r));
-	if (!r->options->detached || r->run_id <= 0)
+	if (!(r->options->detached || r->options->adopt) || r->run_id <= 0)
 		return 0;
-	const char *status = anyone_alive(r) ? "lost" : r->killed_one ? "killed" : "finished";
-	return gns_store_run_end(r->store, r->run_id, status, 0, clock_ns(CLOCK_REALTIME), err);
+	bool lost = r->options->adopt || anyone_alive(r);
+	uint64_t since = r->options->adopt && r->last_beat_ns ? clock_ns(CLOCK_MONOTONIC) - r->last_beat_ns : 0;
+	return gns_store_run_end(r->store, r->run_id, lost ? "lost" : r->killed_one ? "killed" : "finished", 0,
+				 clock_ns(CLOCK_REALTIME) - since, err);
 }
 
 static int take_office(struct recorder *r, struct gns_error *err)
@@ -461,6 +466,23 @@ static int take_office(struct recorder *r, struct gns_error *err)
 			before);
 }
 
+/* For whoever takes over. */
+static void leave_word(struct recorder *r)
+{
+	const char *name = r->options->name;
+	memset(r->session->store, 0, sizeof r->session->store);
+	snprintf(r->session->store, sizeof r->session->store, "%s", r->path[0] == '/' ? r->path : "");
+	snprintf(r->session->run_name, sizeof r->session->run_name, "%s", name ? name : "");
+}
+
+/* Its last recorder may have stored all there was, but for the end. */
+static int continue_run(struct recorder *r, struct gns_error *err)
+{
+	if (!r->options->adopt || atomic_load(&r->session->run_id) == 0)
+		return 0;
+	return begin_run(r, 0, err);
+}
+
 static int prepare(struct recorder *r, struct gns_error *err)
 {
 	const char *store = r->options->store;
@@ -470,7 +492,10 @@ static int prepare(struct recorder *r, struct gns_error *err)
 	if (store && (size_t)snprintf(r->path, sizeof r->path, "%s", store) >= sizeof r->path)
 		return gns_fail(err, -ENAMETOOLONG, "the store's path is longer than the system allows; name another with --store");
 	struct gns_error why = { "" };
+	leave_word(r);
 	rc = open_store(r, &why);
+	if (rc == 0)
+		rc = continue_run(r, &why);
 	if (rc < 0 && may_pass(rc)) {
 		failed(r, rc, why.text);
 		return 0;
@@ -498,11 +523,15 @@ int gns_recorder_run(const struct gns_recorder_options *options, struct gns_erro
 	if (rc < 0)
 		rc = gns_fail(err, rc, "cannot record: there is no session %s that can be read (%s)", options->session, strerror(-rc));
 	bool ours = rc == 0 && (rc = take_office(r, err)) == 0;
+	if (ours && options->adopt && !gns_session_seal(r->office))
+		rc = gns_fail(err, -EBUSY, "the session %s is in use; nothing is to be done", options->session);
+	if (rc == 0)
+		r->last_beat_ns = atomic_load(&r->session->heartbeat_ns);
 	if (rc == 0 && (rc = prepare(r, err)) == 0) {
 		loop(r);
 		rc = end_run(r, err);
 	}
-	if (ours && options->detached)
+	if (ours && (options->detached || (options->adopt && rc == 0)))
 		gns_session_unlink(options->session);
 	if (ours)
 		atomic_store(&r->session->recorder_pid, 0);

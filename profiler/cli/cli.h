@@ -63,6 +63,9 @@ int gns_cli_store_path(const char *given, char *buf, size_t size, struct gns_err
 int gns_cli_open_read(const char *command, const char *given, struct gns_store **out);
 int gns_cli_open_run(const char *command, const char *given, const char *ref, struct gns_store **out, int64_t *run_id);
 
+/* Stores what is left of sessions whose processes are all gone, and says on stderr what came of it. How many were stored. */
+int gns_cli_adopt(const char *command, const char *store);
+
 /* The nearest of the table's names, or NULL when none is near. */
 const char *gns_cli_nearest(const char *word);
 

@@ -10,6 +10,7 @@
 #include "profiler/cli/cli.h"
 #include "profiler/cli/launch.h"
 #include "profiler/cli/loss.h"
+#include "store/adopt.h"
 #include "store/recorder.h"
 
 static const char help[] =
@@ -91,6 +92,8 @@ static int record(const struct gns_recorder_options *options, pid_t parent, int 
 		int closed = close_orphan(&orphan, options->store, rc ? NULL : &err);
 		rc = rc ? rc : closed;
 	}
+	if (options->detached) /* `gnscope run` waits for us, and does it itself */
+		gns_adopt_sessions(options->store, &(struct gns_adopted){0});
 	if (!rc)
 		return GNS_EXIT_OK;
 	return options->detached ? GNS_EXIT_FAIL : gns_cli_fail_of("record", &err, rc);
