@@ -338,6 +338,7 @@ int gns_cmd_run(int argc, char **argv)
 	int processes = gns_launch_claimed(r->launch.session);
 	gns_launch_finish(&r->launch, &run_id);
 	closing_words(r, run_id, processes);
-	gns_cli_adopt("run", r->store);
+	if (run_id)
+		gns_cli_adopt("run", r->store);
 	return leave(&r->launch);
 }

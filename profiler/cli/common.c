@@ -9,6 +9,7 @@
 
 #include "gnscope/text.h"
 #include "store/adopt.h"
+#include "store/spool.h"
 
 __attribute__((format(printf, 2, 0))) static void say(const char *command, const char *fmt, va_list ap, const char *more)
 {
@@ -144,7 +145,11 @@ int gns_cli_adopt(const char *command, const char *store)
 	if (adopted.left)
 		gns_cli_fail(command, "%d session%s of killed processes could not be stored and stay%s in shared memory: %s", adopted.left,
 			     adopted.left == 1 ? "" : "s", adopted.left == 1 ? "s" : "", adopted.text.text);
-	return adopted.sessions;
+	int spools = gns_spool_import_all(store);
+	if (spools)
+		gns_cli_fail(command, "%d file%s with runs that could not be stored before %s in the store now", spools, spools == 1 ? "" : "s",
+			     spools == 1 ? "is" : "are");
+	return adopted.sessions + spools;
 }
 
 static size_t distance(const char *a, const char *b)

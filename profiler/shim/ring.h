@@ -66,6 +66,7 @@ struct gns_session {
 	char recorder_text[512];       /* its sentence; readable once recorder_error is set */
 	/* Where the recorder stores, for whoever takes over from it. "" unknown. */
 	char store[GNS_PATH_MAX], run_name[128];
+	char spool[GNS_PATH_MAX];      /* what it has kept elsewhere and could not store, "" nothing */
 	struct gns_slot slot[GNS_SLOTS];
 };
 
