@@ -37,6 +37,7 @@ struct gns_writer;
 struct gns_store {
 	sqlite3 *db;
 	bool writable;
+	bool alone; /* while it is opened: without shared memory */
 	bool in_snapshot;
 	char path[PATH_MAX];
 	int busy_ms;

@@ -93,9 +93,29 @@ static int open_db(struct gns_store *store, const char *query, int flags)
 		sqlite3_busy_timeout(store->db, store->busy_ms);
 		sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 		sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-		rc = sqlite3_exec(store->db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+		rc = sqlite3_exec(store->db, store->alone ? "PRAGMA locking_mode=EXCLUSIVE; SELECT count(*) FROM sqlite_schema"
+							  : "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
 	}
 	return rc;
+}
+
+static bool no_shared_maps(int rc)
+{
+	return rc == SQLITE_IOERR_SHMMAP || rc == SQLITE_IOERR_SHMOPEN || rc == SQLITE_IOERR_SHMSIZE;
+}
+
+/* A store with a WAL, where the index of a WAL cannot be shared: one process alone can do without, and give the store a journal. */
+static int leave_wal(struct gns_store *store)
+{
+	sqlite3_close_v2(store->db);
+	store->db = NULL;
+	store->alone = true;
+	int rc = open_db(store, "?mode=rwc", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+	store->alone = false;
+	if (rc != SQLITE_OK)
+		return rc;
+	return sqlite3_exec(store->db, "PRAGMA journal_mode=DELETE; PRAGMA locking_mode=NORMAL; SELECT count(*) FROM sqlite_schema", NULL, NULL,
+			    NULL);
 }
 
 static bool wal_has_content(const char *path)
@@ -114,7 +134,7 @@ static int open_reading(struct gns_store *store, struct gns_error *err)
 	if (rc == SQLITE_OK)
 		return 0;
 	int primary = rc & 0xff;
-	if (primary != SQLITE_CANTOPEN && primary != SQLITE_READONLY)
+	if (primary != SQLITE_CANTOPEN && primary != SQLITE_READONLY && !no_shared_maps(rc))
 		return gns_store_fail(store, err, "read");
 	if (wal_has_content(store->path))
 		return gns_fail(err, -EROFS, "cannot read %s: part of it is still in its log (%s-wal), which cannot be read where "
@@ -185,7 +205,10 @@ int gns_store_migrate(struct gns_store *store, const struct gns_migration *steps
 
 static int open_writing(struct gns_store *store, enum gns_file_kind kind, struct gns_error *err)
 {
-	if (open_db(store, "?mode=rwc", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) != SQLITE_OK)
+	int opened = open_db(store, "?mode=rwc", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+	if (no_shared_maps(opened))
+		opened = leave_wal(store);
+	if (opened != SQLITE_OK)
 		return gns_store_fail(store, err, "write");
 	sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL); /* a file that is refused stays as it is */
 	int rc = kind == GNS_FILE_OURS ? gns_check_database(store, err) : 0;
@@ -195,8 +218,8 @@ static int open_writing(struct gns_store *store, enum gns_file_kind kind, struct
 	if (rc == 0)
 		rc = gns_store_migrate(store, migrations, GNS_SCHEMA_VERSION, err);
 	/* Without shared mappings there is no WAL: then readers and the writer wait for each other. */
-	if (rc == 0 && sqlite3_exec(store->db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL) != SQLITE_OK &&
-	    sqlite3_exec(store->db, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL) != SQLITE_OK)
+	if (rc == 0 && sqlite3_exec(store->db, "PRAGMA journal_mode=WAL; SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL) != SQLITE_OK &&
+	    leave_wal(store) != SQLITE_OK)
 		rc = gns_store_fail(store, err, "write");
 	if (rc == 0 && sqlite3_exec(store->db, "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
 				    "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-16384", NULL, NULL, NULL) != SQLITE_OK)

@@ -108,14 +108,16 @@ static int make_session(struct gns_launch *l, struct gns_error *err)
 	return 0;
 }
 
-/* A store that will be refused is told before anything runs. One that is only full is not: the trainer is to go on. */
+/* A store that will be refused is told before anything runs. One that is only full, locked or without locks is not: the trainer is to go
+ * on, and what it measures is kept. */
 static int check_store(const char *path, struct gns_error *err)
 {
 	struct gns_store *store = NULL;
 	int rc = gns_store_open_write(path, &store, err);
 	if (!rc)
 		gns_store_close(store);
-	return rc == -ENOSPC || rc == -EDQUOT || rc == -EBUSY || rc == -EAGAIN ? 0 : rc;
+	bool kept = rc == -ENOSPC || rc == -EDQUOT || rc == -EBUSY || rc == -EAGAIN || rc == -ENOLCK;
+	return kept ? 0 : rc;
 }
 
 static int block_signals(struct gns_launch *l, struct gns_error *err)

@@ -260,6 +260,18 @@ static int64_t import_spool(struct gns_launch *l, const char *word, int code, st
 	return result.run_id;
 }
 
+/* The run is stored but for its end. */
+static void keep_end(struct gns_launch *l, const struct gns_run_start *start, const char *word, int code, struct gns_error *err)
+{
+	struct gns_spool spool;
+	struct gns_error why = *err;
+	if (gns_spool_open(&spool, l->store, start, GNS_SPOOL_ANYWHERE, NULL) != 0)
+		return;
+	if (gns_spool_run_end(&spool, word, code, l->end_ns) == 0)
+		gns_fail(err, 0, "%.250s. The end of the run is kept; later: gnscope import %.180s", why.text, spool.path);
+	gns_spool_close(&spool);
+}
+
 static int64_t store_end(struct gns_launch *l, struct gns_error *err)
 {
 	struct gns_store *store = NULL;
@@ -280,6 +292,8 @@ static int64_t store_end(struct gns_launch *l, struct gns_error *err)
 	if (!rc)
 		rc = gns_store_run_end(store, run_id, word, code, l->end_ns, err);
 	gns_store_close(store);
+	if (rc)
+		keep_end(l, &start, word, code, err);
 	return rc ? 0 : run_id;
 }
 
