@@ -15,6 +15,7 @@
 #include "gnscope/store.h"
 #include "gnscope/text.h"
 #include "profiler/shim/ring.h"
+#include "store/mask.h"
 #include "store/spool.h"
 
 #define MS 1000000u
@@ -156,22 +157,23 @@ static bool may_pass(int code)
 
 /* ---- the run ---- */
 
-static void read_proc(uint32_t pid, const char *what, char *out, size_t size)
+/* The arguments of a process, joined. */
+static void read_command(uint32_t pid, char *out, size_t size)
 {
-	char path[64];
-	snprintf(path, sizeof path, "/proc/%u/%s", pid, what);
+	char path[64], text[8192], word[2048];
+	bool next = false;
+	size_t n = 0;
 	out[0] = 0;
+	snprintf(path, sizeof path, "/proc/%u/cmdline", pid);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, out, size - 1);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 	if (fd >= 0)
 		close(fd);
-	while (n > 0 && out[n - 1] == 0)
-		n--;
-	for (ssize_t i = 0; i < n; i++)
-		if (out[i] == 0)
-			out[i] = ' ';
-	if (n >= 0)
-		out[n] = 0;
+	text[got > 0 ? got : 0] = 0;
+	for (ssize_t at = 0; at < got && n + 1 < size; at += (ssize_t)strlen(text + at) + 1) {
+		gns_mask_argument(word, sizeof word, text + at, &next);
+		n += (size_t)snprintf(out + n, size - n, "%s%s", n ? " " : "", word);
+	}
 }
 
 struct about { /* a run */
@@ -184,7 +186,7 @@ static void find_out(struct recorder *r, uint32_t pid, struct about *a)
 	char link[64];
 	memset(a, 0, sizeof *a);
 	gethostname(a->host, sizeof a->host - 1);
-	read_proc(pid, "cmdline", a->command, sizeof a->command);
+	read_command(pid, a->command, sizeof a->command);
 	snprintf(link, sizeof link, "/proc/%u/cwd", pid);
 	ssize_t n = readlink(link, a->cwd, sizeof a->cwd - 1);
 	a->cwd[n > 0 ? n : 0] = 0;

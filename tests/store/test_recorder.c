@@ -386,6 +386,30 @@ Test(recorder, noise_in_shared_memory_does_no_harm)
 	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"), 1);
 }
 
+/* Its weights are not among those that the run's numbers speak for. */
+Test(recorder, a_process_that_trains_apart_does_not_lower_coverage)
+{
+	struct gns_ring ring;
+	struct gns_store *store;
+	struct gns_summary summary;
+	struct gns_error err = { "" };
+	pid_t recorder = start_recorder(false);
+	cr_expect_eq(finish(start_trainer(0, 300, true, true)), 0);
+	cr_assert_eq(gns_ring_claim(session_name, session, &ring), 0);
+	struct gns_record records[2] = { gns_generate_proc(&model, 0), gns_generate_param(0) };
+	memcpy(records[1].u.param.name, "apart", 6);
+	put(&ring, records, 2, true, 0);
+	gns_ring_close(&ring);
+	finish_recorder(recorder);
+	cr_expect_eq(query(db, "SELECT count(*) FROM rank WHERE NOT pooled"), 1);
+	cr_expect_eq(query(db, "SELECT count(*) FROM param WHERE name='apart'"), 1);
+	cr_assert_eq(gns_store_open_read(db, &store, &err), 0, "%s", err.text);
+	cr_assert_eq(gns_store_summary(store, 1, 0, &summary, &err), 0, "%s", err.text);
+	cr_expect_eq(summary.params, model.layers);
+	cr_expect_eq(summary.coverage, 1);
+	gns_store_close(store);
+}
+
 /* ---- a full disk ---- */
 
 static void fill_disk(const char *path)
