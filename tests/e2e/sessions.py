@@ -74,6 +74,11 @@ def run_into_namespace(bench, wrap):
     print("a trainer in a pid namespace below the recorder's: whole")
 
 
+def shared_memory_of(pid):
+    with open(f"/proc/{pid}/maps") as f:
+        return {line.split()[-1] for line in f if "/dev/shm/gnscope-" in line}
+
+
 def everything_killed(bench, adopter, plain):
     """Trainer, recorder and `gnscope run` at once: what was finished is stored by whoever comes next."""
     name = f"all-{'plain' if plain else 'run'}-{adopter[0]}"
@@ -83,6 +88,8 @@ def everything_killed(bench, adopter, plain):
     env = environment(bench, store, GNSCOPE_NAME=name) if plain else dict(bench.env, OPENBLAS_NUM_THREADS="1")
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     common.wait_for(lambda: len(common.read_losses(log)) > 200, "the trainer gets going")
+    memory = shared_memory_of(trainer_pid(bench, process.pid))
+    check(len(memory) >= 2, f"{name}: session and ring are in shared memory: {memory}")
     victims = [*common.recorders(bench), trainer_pid(bench, process.pid), *children(process.pid), process.pid]
     os.kill(common.recorders(bench)[0], signal.SIGSTOP)  # so that something is in the ring
     time.sleep(0.2)
@@ -96,7 +103,7 @@ def everything_killed(bench, adopter, plain):
     common.wait_for(lambda: not common.recorders(bench), "the recorder is gone")
     done = bench.run([bench.gnscope, *adopter, "--store", store])
     complete(bench, store, name, finished, "lost")
-    left = [n for n in common.shared_memory() if n.startswith(f"gnscope-{os.getuid()}-") and n not in bench.before]
+    left = [path for path in memory if os.path.exists(path)]
     check(not left, f"{name}: still in shared memory: {left}")
     check("killed" in done.stderr, f"{name}: {done.stderr!r} does not say what was found")
     print(f"{name}: {finished} finished steps, all there after '{' '.join(adopter)}'")
@@ -104,7 +111,6 @@ def everything_killed(bench, adopter, plain):
 
 def test(args):
     with common.Bench(args) as bench:
-        bench.before = common.shared_memory()
         independent(bench, "port", MASTER_PORT="29511")
         independent(bench, "slurm", SLURM_JOB_ID="77", SLURM_STEP_ID="0")
         ranks(bench)
