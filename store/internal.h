@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <math.h>
 #include <sqlite3.h>
+#include <sys/types.h>
 
 #include "gnscope/store.h"
 
@@ -36,8 +37,12 @@ struct gns_writer;
 struct gns_store {
 	sqlite3 *db;
 	bool writable;
+	bool alone; /* while it is opened: without shared memory */
 	bool in_snapshot;
 	char path[PATH_MAX];
+	int busy_ms;
+	dev_t device; /* of the file that was opened for writing */
+	ino_t inode;
 	sqlite3_stmt *stmt[GNS_SQL_COUNT];
 	struct gns_writer *writer; /* NULL for a reader */
 };
@@ -68,6 +73,7 @@ void gns_snapshot_end(struct gns_store *store, bool mine);
 
 enum gns_file_kind { GNS_FILE_MISSING, GNS_FILE_EMPTY, GNS_FILE_OURS };
 int gns_check_file(const char *path, bool for_writing, enum gns_file_kind *kind, struct gns_error *err);
+int gns_make_folder(const char *path, struct gns_error *err); /* of a file to be made, and those above it */
 int gns_check_folder(const char *path, struct gns_error *err); /* of a file to be made: may it be written? */
 /* Deeper, through SQLite: the version behind the WAL, the tables, a full check of small files. */
 int gns_check_database(struct gns_store *store, struct gns_error *err);

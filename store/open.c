@@ -1,6 +1,7 @@
 /* Opening a store: where it is, what it must be, how it is made and brought up to date. */
 #include "store/internal.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,7 +30,7 @@ int gns_store_default_path(char *buf, size_t size)
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
-static int make_folder(const char *path, struct gns_error *err)
+int gns_make_folder(const char *path, struct gns_error *err)
 {
 	char copy[PATH_MAX];
 	snprintf(copy, sizeof copy, "%s", path);
@@ -47,6 +48,8 @@ static int make_folder(const char *path, struct gns_error *err)
 static struct gns_store *store_new(const char *path)
 {
 	struct gns_store *store = calloc(1, sizeof *store);
+	if (store)
+		store->busy_ms = BUSY_MS;
 	if (store)
 		snprintf(store->path, sizeof store->path, "%s", path);
 	return store;
@@ -88,12 +91,32 @@ static int open_db(struct gns_store *store, const char *query, int flags)
 	uri_of(store->path, query, uri, sizeof uri);
 	int rc = sqlite3_open_v2(uri, &store->db, flags | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 	if (rc == SQLITE_OK) {
-		sqlite3_busy_timeout(store->db, BUSY_MS);
+		sqlite3_busy_timeout(store->db, store->busy_ms);
 		sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 		sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-		rc = sqlite3_exec(store->db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+		rc = sqlite3_exec(store->db, store->alone ? "PRAGMA locking_mode=EXCLUSIVE; SELECT count(*) FROM sqlite_schema"
+							  : "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
 	}
 	return rc;
+}
+
+static bool no_shared_maps(int rc)
+{
+	return rc == SQLITE_IOERR_SHMMAP || rc == SQLITE_IOERR_SHMOPEN || rc == SQLITE_IOERR_SHMSIZE;
+}
+
+/* A store with a WAL, where the index of a WAL cannot be shared: one process alone can do without, and give the store a journal. */
+static int leave_wal(struct gns_store *store)
+{
+	sqlite3_close_v2(store->db);
+	store->db = NULL;
+	store->alone = true;
+	int rc = open_db(store, "?mode=rwc", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+	store->alone = false;
+	if (rc != SQLITE_OK)
+		return rc;
+	return sqlite3_exec(store->db, "PRAGMA journal_mode=DELETE; PRAGMA locking_mode=NORMAL; SELECT count(*) FROM sqlite_schema", NULL, NULL,
+			    NULL);
 }
 
 static bool wal_has_content(const char *path)
@@ -112,7 +135,7 @@ static int open_reading(struct gns_store *store, struct gns_error *err)
 	if (rc == SQLITE_OK)
 		return 0;
 	int primary = rc & 0xff;
-	if (primary != SQLITE_CANTOPEN && primary != SQLITE_READONLY)
+	if (primary != SQLITE_CANTOPEN && primary != SQLITE_READONLY && !no_shared_maps(rc))
 		return gns_store_fail(store, err, "read");
 	if (wal_has_content(store->path))
 		return gns_fail(err, -EROFS, "cannot read %s: part of it is still in its log (%s-wal), which cannot be read where "
@@ -184,7 +207,10 @@ int gns_store_migrate(struct gns_store *store, const struct gns_migration *steps
 
 static int open_writing(struct gns_store *store, enum gns_file_kind kind, struct gns_error *err)
 {
-	if (open_db(store, "?mode=rwc", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) != SQLITE_OK)
+	int opened = open_db(store, "?mode=rwc", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+	if (no_shared_maps(opened))
+		opened = leave_wal(store);
+	if (opened != SQLITE_OK)
 		return gns_store_fail(store, err, "write");
 	sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL); /* a file that is refused stays as it is */
 	int rc = kind == GNS_FILE_OURS ? gns_check_database(store, err) : 0;
@@ -193,20 +219,47 @@ static int open_writing(struct gns_store *store, enum gns_file_kind kind, struct
 	/* The schema before the WAL: application_id and user_version must be in the file itself for gns_check_file. */
 	if (rc == 0)
 		rc = gns_store_migrate(store, migrations, GNS_SCHEMA_VERSION, err);
-	if (rc == 0 && sqlite3_exec(store->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
+	/* Without shared mappings there is no WAL: then readers and the writer wait for each other. */
+	if (rc == 0 && sqlite3_exec(store->db, "PRAGMA journal_mode=WAL; SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL) != SQLITE_OK &&
+	    leave_wal(store) != SQLITE_OK)
+		rc = gns_store_fail(store, err, "write");
+	if (rc == 0 && sqlite3_exec(store->db, "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
 				    "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-16384", NULL, NULL, NULL) != SQLITE_OK)
 		rc = gns_store_fail(store, err, "write");
+	struct stat st;
+	if (rc == 0 && stat(store->path, &st) == 0) {
+		store->device = st.st_dev;
+		store->inode = st.st_ino;
+	}
 	return rc;
+}
+
+/* SQLite gives a log the mode of its database. */
+static int make_file(const char *path, struct gns_error *err)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 && errno != ELOOP)
+		return gns_fail(err, -errno, "cannot write %s: %s; name another store with --store", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return 0;
 }
 
 int gns_store_open_write(const char *path, struct gns_store **out, struct gns_error *err)
 {
+	return gns_store_open_write_within(path, BUSY_MS, out, err);
+}
+
+int gns_store_open_write_within(const char *path, int busy_ms, struct gns_store **out, struct gns_error *err)
+{
 	enum gns_file_kind kind;
 	int rc = gns_check_file(path, true, &kind, err);
 	if (rc == 0 && kind == GNS_FILE_MISSING)
-		rc = make_folder(path, err);
+		rc = gns_make_folder(path, err);
 	if (rc == 0 && kind == GNS_FILE_MISSING)
 		rc = gns_check_folder(path, err);
+	if (rc == 0 && kind == GNS_FILE_MISSING)
+		rc = make_file(path, err);
 	if (rc < 0)
 		return rc;
 	struct gns_store *store = store_new(path);
@@ -217,6 +270,7 @@ int gns_store_open_write(const char *path, struct gns_store **out, struct gns_er
 		return gns_fail(err, -ENOMEM, "cannot open %s: no memory left", path);
 	}
 	store->writable = true;
+	store->busy_ms = busy_ms;
 	store->writer = writer;
 	writer->keep = GNS_KEEP_DEFAULT;
 	rc = open_writing(store, kind, err);

@@ -15,6 +15,8 @@
 #include "gnscope/store.h"
 #include "gnscope/text.h"
 #include "profiler/shim/ring.h"
+#include "store/mask.h"
+#include "store/spool.h"
 
 #define MS 1000000u
 #define LOOK_MS 20          /* how often the rings are looked at while they fill quickly */
@@ -23,6 +25,8 @@
 #define TRANSACTION_RECORDS 4096 /* of one ring: readers see news sooner, and other rings are not kept waiting */
 #define ROUND_TRANSACTIONS 16    /* twice what a ring holds: one that is filled as fast as it is read ends no other's turn */
 #define RETRY_MS 1000
+#define BUSY_MS 250         /* a store that is locked for longer: into a spool, before the rings are full */
+#define FILE_LOOK_MS 1000
 #define FINAL_TRIES 3
 #define LINGER_MS 2000      /* detached: after the last trainer is gone */
 #define FIRST_TRAINER_MS 10000
@@ -37,7 +41,7 @@ struct feed { /* one slot of the session */
 	uint64_t dropped_records, dropped_steps; /* as last stored */
 	uint64_t seen_ns;   /* when the slot was first found ready */
 	uint32_t pid;
-	bool attached, begun, over, clean;
+	bool attached, begun, over, clean; /* begun: has a row in the store */
 };
 
 struct recorder {
@@ -45,14 +49,20 @@ struct recorder {
 	struct gns_session *session;
 	struct gns_store *store;
 	char path[PATH_MAX];
+	struct gns_spool spool;
+	uint64_t look_ns;      /* when the store's file is to be looked at again */
+	int office;            /* the lock on the session, negative none */
 	int64_t run_id;
 	bool killed_one;       /* a trainer ended without closing its ring */
 	unsigned trainers;     /* seen */
 	int failure;           /* negative errno of the last round, 0 fine */
 	unsigned final_tries;
 	bool more;             /* a ring held more than one transaction takes */
+	bool told, spool_full;
+	char why[512];
 	struct gns_error text;
 	uint64_t round_ns, retry_ns, gone_ns, end_ns;
+	uint64_t last_beat_ns; /* of the recorder before this one */
 	struct feed feed[GNS_SLOTS];
 };
 
@@ -106,16 +116,25 @@ static void tell(struct recorder *r, int code, const char *text)
 
 static void failed(struct recorder *r, int code, const char *why)
 {
-	struct gns_error text;
-	bool news = r->failure == 0;
-	r->failure = code;
 	r->retry_ns = clock_ns(CLOCK_MONOTONIC) + (uint64_t)RETRY_MS * MS;
-	gns_fail(&text, 0, "%.330s. The trainer goes on; %" PRIu64 " records wait in memory and %" PRIu64 " steps are lost so far", why,
-		 waiting_records(r), lost_steps(r));
-	tell(r, code, text.text);
-	r->text = text;
-	if (news)
-		say(r, text.text);
+	if (r->failure == 0)
+		r->told = false;
+	r->failure = code;
+	snprintf(r->why, sizeof r->why, "%s", why);
+}
+
+/* Once it is known whether a spool takes what the store does not. */
+static void tell_failure(struct recorder *r)
+{
+	if (r->spool.fd >= 0 && !r->spool_full)
+		gns_fail(&r->text, 0, "%.300s. Until then the measurements are kept in %.180s", r->why, r->spool.path);
+	else
+		gns_fail(&r->text, 0, "%.330s. The trainer goes on; %" PRIu64 " records wait in memory and %" PRIu64 " steps are lost so far",
+			 r->why, waiting_records(r), lost_steps(r));
+	tell(r, r->failure, r->text.text);
+	if (!r->told)
+		say(r, r->text.text);
+	r->told = true;
 }
 
 static void recovered(struct recorder *r)
@@ -132,49 +151,128 @@ static void recovered(struct recorder *r)
 /* Trouble that may pass without a change of what we were told to write to. */
 static bool may_pass(int code)
 {
-	return code == -ENOSPC || code == -EIO || code == -EAGAIN || code == -EBUSY || code == -ENOMEM || code == -EDQUOT;
+	return code == -ENOSPC || code == -EIO || code == -EAGAIN || code == -EBUSY || code == -ENOMEM || code == -EDQUOT ||
+	       code == -ENOLCK;
 }
 
 /* ---- the run ---- */
 
-static void read_proc(uint32_t pid, const char *what, char *out, size_t size)
+/* The arguments of a process, joined. */
+static void read_command(uint32_t pid, char *out, size_t size)
 {
-	char path[64];
-	snprintf(path, sizeof path, "/proc/%u/%s", pid, what);
+	char path[64], text[8192], word[2048];
+	bool next = false;
+	size_t n = 0;
 	out[0] = 0;
+	snprintf(path, sizeof path, "/proc/%u/cmdline", pid);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, out, size - 1);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 	if (fd >= 0)
 		close(fd);
-	while (n > 0 && out[n - 1] == 0)
-		n--;
-	for (ssize_t i = 0; i < n; i++)
-		if (out[i] == 0)
-			out[i] = ' ';
-	if (n >= 0)
-		out[n] = 0;
+	text[got > 0 ? got : 0] = 0;
+	for (ssize_t at = 0; at < got && n + 1 < size; at += (ssize_t)strlen(text + at) + 1) {
+		gns_mask_argument(word, sizeof word, text + at, &next);
+		n += (size_t)snprintf(out + n, size - n, "%s%s", n ? " " : "", word);
+	}
+}
+
+struct about { /* a run */
+	char command[512], cwd[PATH_MAX], host[64];
+	struct gns_run_start start;
+};
+
+static void find_out(struct recorder *r, uint32_t pid, struct about *a)
+{
+	char link[64];
+	memset(a, 0, sizeof *a);
+	gethostname(a->host, sizeof a->host - 1);
+	read_command(pid, a->command, sizeof a->command);
+	snprintf(link, sizeof link, "/proc/%u/cwd", pid);
+	ssize_t n = readlink(link, a->cwd, sizeof a->cwd - 1);
+	a->cwd[n > 0 ? n : 0] = 0;
+	a->start = (struct gns_run_start){ .key = r->session->key, .name = r->options->name, .host = a->host, .version = GNS_VERSION,
+		.command = r->options->command ? r->options->command : a->command[0] ? a->command : NULL,
+		.cwd = r->options->cwd ? r->options->cwd : a->cwd[0] ? a->cwd : NULL,
+		.start_ns = clock_ns(CLOCK_REALTIME) };
 }
 
 static int begin_run(struct recorder *r, uint32_t pid, struct gns_error *err)
 {
-	char command[512], cwd[PATH_MAX] = "", link[64], host[64] = "";
-	gethostname(host, sizeof host - 1);
-	read_proc(pid, "cmdline", command, sizeof command);
-	snprintf(link, sizeof link, "/proc/%u/cwd", pid);
-	ssize_t n = readlink(link, cwd, sizeof cwd - 1);
-	cwd[n > 0 ? n : 0] = 0;
-	struct gns_run_start start = { .key = r->session->key, .name = r->options->name, .host = host, .version = GNS_VERSION,
-		.command = r->options->command ? r->options->command : command[0] ? command : NULL,
-		.cwd = r->options->cwd ? r->options->cwd : cwd[0] ? cwd : NULL,
-		.start_ns = clock_ns(CLOCK_REALTIME) };
-	return gns_store_run_begin(r->store, &start, &r->run_id, err);
+	struct about about;
+	find_out(r, pid, &about);
+	return gns_store_run_begin(r->store, &about.start, &r->run_id, err);
 }
 
 static int open_store(struct recorder *r, struct gns_error *err)
 {
 	if (r->store)
 		return 0;
-	return gns_store_open_write(r->path, &r->store, err);
+	return gns_store_open_write_within(r->path, BUSY_MS, &r->store, err);
+}
+
+/* What the spool holds is older than what the rings hold. */
+static int empty_spool(struct recorder *r, struct gns_error *err)
+{
+	struct gns_spool_result result;
+	if (r->spool.fd < 0)
+		return 0;
+	int rc = gns_spool_replay(&r->spool, r->store, &result, err);
+	if (rc < 0)
+		return rc;
+	if (result.run_id > 0)
+		r->run_id = result.run_id;
+	gns_spool_remove(&r->spool);
+	r->spool_full = false;
+	memset(r->session->spool, 0, sizeof r->session->spool);
+	return 0;
+}
+
+static void open_spool(struct recorder *r, uint32_t pid, enum gns_spool_make make)
+{
+	struct about about;
+	find_out(r, pid, &about);
+	if (r->spool.fd < 0 && gns_spool_open(&r->spool, r->path, &about.start, make, NULL) == 0)
+		snprintf(r->session->spool, sizeof r->session->spool, "%s", r->spool.path);
+}
+
+/* For whoever takes over. */
+static void leave_word(struct recorder *r)
+{
+	const char *name = r->options->name;
+	memset(r->session->store, 0, sizeof r->session->store);
+	snprintf(r->session->store, sizeof r->session->store, "%s", r->path[0] == '/' ? r->path : "");
+	snprintf(r->session->run_name, sizeof r->session->run_name, "%s", name ? name : "");
+}
+
+/* The store's file was removed or replaced: the run goes on where it was, with all that was stored of it. */
+static void look_at_file(struct recorder *r, uint64_t now)
+{
+	struct gns_error err = { "" };
+	char kept[PATH_MAX + 32], text[2 * PATH_MAX + 200];
+	if (!r->store || r->failure != 0 || now < r->look_ns)
+		return;
+	r->look_ns = now + (uint64_t)FILE_LOOK_MS * MS;
+	if (gns_store_is_at(r->store, r->path))
+		return;
+	int rc = gns_store_rescue(r->store, r->session->key, kept, sizeof kept, &err);
+	r->store = NULL;
+	r->run_id = 0;
+	for (int i = 0; i < GNS_SLOTS; i++)
+		r->feed[i].begun = false;
+	if (rc < 0)
+		snprintf(text, sizeof text, "the store %s was removed while it was written, and what was stored of this run is lost: %s", r->path,
+			 err.text);
+	else if (kept[0])
+		snprintf(text, sizeof text, "the store %s was replaced while it was written; this run is in %.2000s", r->path, kept);
+	else
+		snprintf(text, sizeof text, "the store %s was removed while it was written; this run was put there again", r->path);
+	say(r, text);
+	if (rc == 0 && kept[0]) {
+		snprintf(r->path, sizeof r->path, "%.*s", (int)sizeof r->path - 1, kept);
+		leave_word(r);
+	}
+	if (open_store(r, &err) == 0 && begin_run(r, 0, &err) == 0)
+		gns_store_event(r->store, r->run_id, -1, clock_ns(CLOCK_REALTIME), "store_removed", text, NULL);
 }
 
 /* ---- slots ---- */
@@ -204,6 +302,7 @@ static void attach(struct recorder *r, int i)
 	int rc = feed->over ? -EPROTO : gns_ring_attach(r->options->session, r->session, (uint32_t)i, &feed->ring);
 	if (rc == 0) {
 		feed->attached = true;
+		feed->released = atomic_load(&feed->ring.shared->tail);
 		r->trainers++;
 	} else if (!feed->over && (rc == -EPROTO || now - feed->seen_ns > (uint64_t)BAD_RING_MS * MS)) {
 		bad_ring(r, i, feed, strerror(-rc));
@@ -225,11 +324,13 @@ static bool slot_ended(const struct recorder *r, int i, bool *clean)
 {
 	const struct gns_slot *slot = &r->session->slot[i];
 	*clean = atomic_load_explicit(&slot->state, memory_order_acquire) == GNS_SLOT_CLOSED;
-	return *clean || !gns_slot_alive(slot);
+	return *clean || r->options->adopt || !gns_slot_alive(slot);
 }
 
 static bool anyone_alive(const struct recorder *r)
 {
+	if (r->options->adopt)
+		return false;
 	for (int i = 0; i < GNS_SLOTS; i++) {
 		uint32_t state = atomic_load(&r->session->slot[i].state);
 		if ((state == GNS_SLOT_CLAIMED || state == GNS_SLOT_READY) && gns_slot_alive(&r->session->slot[i]))
@@ -249,7 +350,14 @@ static int begin_feed(struct recorder *r, int i, struct feed *feed, struct gns_e
 	if (rc < 0)
 		return rc;
 	feed->begun = true;
+	uint64_t told = feed->released;
 	feed->tail = feed->released = stored;
+	if (stored < told && gns_ring_ready(&feed->ring, told) >= 0) {
+		char text[120];
+		snprintf(text, sizeof text, "%" PRIu64 " records of process %u were in a file that is gone", told - stored, feed->pid);
+		feed->tail = feed->released = told;
+		return gns_store_event(r->store, r->run_id, -1, clock_ns(CLOCK_REALTIME), "store_removed", text, err);
+	}
 	if (gns_ring_ready(&feed->ring, stored) < 0) {
 		bad_ring(r, i, feed, "its counts contradict the store's");
 		return 0;
@@ -311,6 +419,8 @@ static void finish_feed(struct recorder *r, int i)
 static int store_round(struct recorder *r, const bool *news, struct gns_error *err)
 {
 	int rc = open_store(r, err);
+	if (rc == 0)
+		rc = empty_spool(r, err);
 	for (int i = 0; rc == 0 && i < GNS_SLOTS; i++)
 		if (news[i] && !r->feed[i].begun)
 			rc = begin_feed(r, i, &r->feed[i], err);
@@ -334,7 +444,7 @@ static int store_round(struct recorder *r, const bool *news, struct gns_error *e
 /* True when there is more to store at once. */
 static bool one_transaction(struct recorder *r)
 {
-	bool news[GNS_SLOTS], any = false;
+	bool news[GNS_SLOTS], any = r->spool.fd >= 0;
 	for (int i = 0; i < GNS_SLOTS; i++)
 		any = (news[i] = has_news(r, i)) || any;
 	r->round_ns = clock_ns(CLOCK_MONOTONIC);
@@ -360,18 +470,62 @@ static bool one_transaction(struct recorder *r)
 	return r->more;
 }
 
-static void round_of(struct recorder *r)
+/* Into the spool what one ring holds. False when it takes no more. */
+static bool spool_feed(struct recorder *r, int i)
 {
-	for (int i = 0; i < ROUND_TRANSACTIONS && one_transaction(r); i++)
-		atomic_store(&r->session->heartbeat_ns, clock_ns(CLOCK_MONOTONIC));
+	static struct gns_record records[TRANSACTION_RECORDS];
+	struct feed *feed = &r->feed[i];
+	const struct gns_slot *slot = &r->session->slot[i];
+	bool over = slot_ended(r, i, &feed->clean), ok = true;
+	int64_t ready;
+	while (ok && (ready = gns_ring_ready(&feed->ring, feed->released)) > 0) {
+		uint32_t n = ready < TRANSACTION_RECORDS ? (uint32_t)ready : TRANSACTION_RECORDS;
+		for (uint32_t k = 0; k < n; k++)
+			records[k] = *gns_ring_read(&feed->ring, feed->released + k);
+		struct gns_spool_part part = { .slot = (uint32_t)i, .pid = feed->pid, .first = feed->released,
+					       .dropped_records = atomic_load(&slot->dropped_records),
+					       .dropped_steps = atomic_load(&slot->dropped_steps) };
+		ok = gns_spool_records(&r->spool, &part, records, n) == 0;
+		feed->released += ok ? n : 0;
+		gns_ring_release(&feed->ring, feed->released);
+		if (n < TRANSACTION_RECORDS)
+			break;
+	}
+	if (ok && over && gns_spool_rank_end(&r->spool, (uint32_t)i, feed->pid) == 0)
+		finish_feed(r, i);
+	return ok;
+}
+
+/* The store cannot be written: nothing is lost as long as a file can be. */
+static void spool_round(struct recorder *r)
+{
+	bool ok = true, full = r->failure == -ENOSPC || r->failure == -EDQUOT;
+	for (int i = 0; ok && i < GNS_SLOTS; i++) {
+		if (!r->feed[i].attached || r->feed[i].over)
+			continue;
+		open_spool(r, r->feed[i].pid, full ? GNS_SPOOL_ELSEWHERE : GNS_SPOOL_ANYWHERE);
+		ok = r->spool.fd >= 0 && spool_feed(r, i);
+	}
+	r->spool_full = !ok;
+	tell_failure(r);
+}
+
+static void round_of(struct recorder *r, bool end)
+{
+	r->round_ns = clock_ns(CLOCK_MONOTONIC);
+	if (r->failure == 0 || r->round_ns >= r->retry_ns) {
+		r->final_tries += end && r->failure != 0;
+		for (int i = 0; i < ROUND_TRANSACTIONS && one_transaction(r); i++)
+			atomic_store(&r->session->heartbeat_ns, clock_ns(CLOCK_MONOTONIC));
+	}
+	if (r->failure != 0)
+		spool_round(r);
 }
 
 /* ---- the loop ---- */
 
 static bool is_due(const struct recorder *r, uint64_t now)
 {
-	if (r->failure != 0)
-		return now >= r->retry_ns;
 	if (now - r->round_ns >= (uint64_t)ROUND_MS * MS)
 		return true;
 	for (int i = 0; i < GNS_SLOTS; i++)
@@ -396,7 +550,7 @@ static bool all_drained(const struct recorder *r)
 /* Whether nothing more is to be expected. */
 static bool is_end(struct recorder *r, uint64_t now)
 {
-	if (stop_asked || atomic_load(&r->session->closing))
+	if (stop_asked || r->options->adopt || atomic_load(&r->session->closing))
 		return true;
 	if (!r->options->detached)
 		return false;
@@ -420,10 +574,9 @@ static void loop(struct recorder *r)
 			free_abandoned(r, i);
 			attach(r, i);
 		}
-		if (is_due(r, now) || (end && r->failure == 0)) {
-			r->final_tries += end && r->failure != 0;
-			round_of(r);
-		}
+		look_at_file(r, now);
+		if (is_due(r, now) || (end && r->failure == 0))
+			round_of(r, end);
 		if (end && r->end_ns == 0)
 			r->end_ns = now;
 		if (end && r->failure == 0 && (all_drained(r) || now - r->end_ns > (uint64_t)LAST_WORDS_MS * MS))
@@ -437,24 +590,55 @@ static void loop(struct recorder *r)
 	}
 }
 
+static const char *end_status(const struct recorder *r)
+{
+	return r->options->adopt || anyone_alive(r) ? "lost" : r->killed_one ? "killed" : "finished";
+}
+
+static int give_up(struct recorder *r, struct gns_error *err)
+{
+	uint64_t waiting = waiting_records(r);
+	char lost[96] = "";
+	if (waiting || lost_steps(r))
+		snprintf(lost, sizeof lost, ". %" PRIu64 " records were given up and %" PRIu64 " steps are lost", waiting, lost_steps(r));
+	if (r->spool.fd < 0)
+		return gns_fail(err, r->failure, "%.380s%s", r->text.text, lost);
+	if (r->options->detached || r->options->adopt)
+		gns_spool_run_end(&r->spool, end_status(r), 0, clock_ns(CLOCK_REALTIME));
+	gns_fail(&r->text, 0, "%.200s. The run is kept%.90s; later: gnscope import %.160s", r->why, lost, r->spool.path);
+	tell(r, r->failure, r->text.text);
+	return gns_fail(err, r->failure, "%s", r->text.text);
+}
+
 static int end_run(struct recorder *r, struct gns_error *err)
 {
 	if (r->failure != 0)
-		return gns_fail(err, r->failure, "%.400s. %" PRIu64 " records were given up", r->text.text, waiting_records(r));
-	if (!r->options->detached || r->run_id <= 0)
+		return give_up(r, err);
+	if (!(r->options->detached || r->options->adopt) || r->run_id <= 0)
 		return 0;
-	const char *status = anyone_alive(r) ? "lost" : r->killed_one ? "killed" : "finished";
-	return gns_store_run_end(r->store, r->run_id, status, 0, clock_ns(CLOCK_REALTIME), err);
+	uint64_t since = r->options->adopt && r->last_beat_ns ? clock_ns(CLOCK_MONOTONIC) - r->last_beat_ns : 0;
+	return gns_store_run_end(r->store, r->run_id, end_status(r), 0, clock_ns(CLOCK_REALTIME) - since, err);
 }
 
 static int take_office(struct recorder *r, struct gns_error *err)
 {
 	uint32_t before = atomic_load(&r->session->recorder_pid), self = (uint32_t)getpid();
-	while (before == 0 || before == self || kill((pid_t)before, 0) < 0)
-		if (atomic_compare_exchange_strong(&r->session->recorder_pid, &before, self))
-			return 0;
+	r->office = gns_session_office(r->options->session);
+	bool no_locks = r->office < 0 && r->office != -EAGAIN;
+	if (r->office >= 0 || (no_locks && (before == 0 || before == self || kill((pid_t)before, 0) < 0))) {
+		atomic_store(&r->session->recorder_pid, self);
+		return 0;
+	}
 	return gns_fail(err, -EBUSY, "the session %s already has a recorder, process %u; nothing is to be done", r->options->session,
 			before);
+}
+
+/* Its last recorder may have stored all there was, but for the end. */
+static int continue_run(struct recorder *r, struct gns_error *err)
+{
+	if (!r->options->adopt || atomic_load(&r->session->run_id) == 0)
+		return 0;
+	return begin_run(r, 0, err);
 }
 
 static int prepare(struct recorder *r, struct gns_error *err)
@@ -466,7 +650,11 @@ static int prepare(struct recorder *r, struct gns_error *err)
 	if (store && (size_t)snprintf(r->path, sizeof r->path, "%s", store) >= sizeof r->path)
 		return gns_fail(err, -ENAMETOOLONG, "the store's path is longer than the system allows; name another with --store");
 	struct gns_error why = { "" };
+	leave_word(r);
 	rc = open_store(r, &why);
+	if (rc == 0)
+		rc = continue_run(r, &why);
+	open_spool(r, 0, GNS_SPOOL_NONE);
 	if (rc < 0 && may_pass(rc)) {
 		failed(r, rc, why.text);
 		return 0;
@@ -485,6 +673,7 @@ int gns_recorder_run(const struct gns_recorder_options *options, struct gns_erro
 	if (!r)
 		return gns_fail(err, -ENOMEM, "cannot record: no memory left");
 	r->options = options;
+	r->office = r->spool.fd = -1;
 	struct sigaction action = { .sa_handler = ask_stop }, old_term, old_int;
 	stop_asked = 0;
 	sigaction(SIGTERM, &action, &old_term);
@@ -493,17 +682,24 @@ int gns_recorder_run(const struct gns_recorder_options *options, struct gns_erro
 	if (rc < 0)
 		rc = gns_fail(err, rc, "cannot record: there is no session %s that can be read (%s)", options->session, strerror(-rc));
 	bool ours = rc == 0 && (rc = take_office(r, err)) == 0;
+	if (ours && options->adopt && !gns_session_seal(r->office))
+		rc = gns_fail(err, -EBUSY, "the session %s is in use; nothing is to be done", options->session);
+	if (rc == 0)
+		r->last_beat_ns = atomic_load(&r->session->heartbeat_ns);
 	if (rc == 0 && (rc = prepare(r, err)) == 0) {
 		loop(r);
 		rc = end_run(r, err);
 	}
-	if (ours && options->detached)
+	if (ours && (options->detached || (options->adopt && rc == 0)))
 		gns_session_unlink(options->session);
 	if (ours)
 		atomic_store(&r->session->recorder_pid, 0);
+	if (r->office >= 0)
+		close(r->office);
 	for (int i = 0; i < GNS_SLOTS; i++)
 		if (r->feed[i].attached)
 			gns_ring_detach(&r->feed[i].ring);
+	gns_spool_close(&r->spool);
 	gns_store_close(r->store);
 	gns_session_detach(r->session);
 	free(r);

@@ -13,6 +13,8 @@ struct gns_recorder_options {
 	const char *command, *cwd; /* NULL: taken from /proc/PID of the first trainer */
 	bool detached;       /* started by the shim: ends by itself 2 s after the last trainer is gone, and
 			      * removes the session; otherwise ends once `closing` is set and all rings are drained */
+	bool adopt;          /* nobody is left of the session: stores what is in its rings, ends the run as "lost", and removes the
+			      * session if that worked. -EBUSY when somebody is, after all */
 	bool echo;           /* print messages to stderr (never in detached mode) */
 };
 

@@ -1,6 +1,10 @@
 /* Prepared statements, bindings and columns; SQLite's failures as sentences. */
 #include "store/internal.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include <stdarg.h>
 #include <string.h>
 
@@ -128,6 +132,21 @@ static const struct reason reasons[] = {
 	{ SQLITE_IOERR, -EIO, "the device failed to read or write", "check the disk" },
 };
 
+/* SQLite takes the lack of locks for a lock of somebody else's. */
+static bool has_no_locks(const char *path)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1, .l_len = 1 };
+	char probe[PATH_MAX + 16]; /* another file: closing the database would drop the locks that SQLite has on it */
+	snprintf(probe, sizeof probe, "%s.XXXXXX", path);
+	int fd = mkostemp(probe, O_CLOEXEC);
+	bool none = fd >= 0 && fcntl(fd, F_GETLK, &lock) != 0 && (errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS);
+	if (fd >= 0) {
+		unlink(probe);
+		close(fd);
+	}
+	return none;
+}
+
 int gns_store_fail(struct gns_store *store, struct gns_error *err, const char *what)
 {
 	int rc = store->db ? sqlite3_extended_errcode(store->db) : SQLITE_NOMEM;
@@ -136,6 +155,9 @@ int gns_store_fail(struct gns_store *store, struct gns_error *err, const char *w
 		primary = SQLITE_NOMEM; /* SQLite is content: it was our own allocation that failed */
 	if (primary == SQLITE_IOERR && sqlite3_system_errno(store->db) == ENOSPC)
 		primary = SQLITE_FULL;
+	if ((primary == SQLITE_BUSY || primary == SQLITE_IOERR) && has_no_locks(store->path))
+		return gns_fail(err, -ENOLCK, "cannot %s %s: its file system has no locks; name a store on another with --store", what,
+				store->path);
 	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
 		if (reasons[i].sqlite == primary)
 			return gns_fail(err, reasons[i].code, "cannot %s %s: %s; %s", what, store->path, reasons[i].why,

@@ -31,6 +31,13 @@ int gns_store_open_read(const char *path, struct gns_store **out, struct gns_err
 /* Write: made (with its folder) when missing, migrated forward when older; refused and left untouched when it is not
  * ours, newer, damaged or read-only. */
 int gns_store_open_write(const char *path, struct gns_store **out, struct gns_error *err);
+/* The same, and never waits longer than so many milliseconds for another writer, at opening and later (gns_store_open_write: 5,000). */
+int gns_store_open_write_within(const char *path, int busy_ms, struct gns_store **out, struct gns_error *err);
+/* False once the file that was opened for writing is not the one at `path` any more: removed, moved or replaced. */
+bool gns_store_is_at(const struct gns_store *store, const char *path);
+/* Then: copies the run of this session, and no other, from the file that is open to where it was, and closes the store, whatever
+ * happens. Where another file is there by now it is not touched: the copy is left beside it, and its path in `kept` ("" otherwise). */
+int gns_store_rescue(struct gns_store *store, uint64_t key, char *kept, size_t size, struct gns_error *err);
 void gns_store_close(struct gns_store *store);
 
 /* ---- writing (the recorder) ---- */

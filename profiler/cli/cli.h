@@ -38,6 +38,7 @@ int gns_cmd_doctor(int argc, char **argv);
 int gns_cmd_sweep(int argc, char **argv);
 int gns_cmd_fit(int argc, char **argv);
 int gns_cmd_advise(int argc, char **argv);
+int gns_cmd_import(int argc, char **argv);
 int gns_cmd_record(int argc, char **argv);
 int gns_cmd_help(int argc, char **argv);
 
@@ -62,6 +63,9 @@ int gns_cli_store_path(const char *given, char *buf, size_t size, struct gns_err
 /* The store opened for reading, and the run that `ref` names. Prints the sentence and returns an exit status on failure. */
 int gns_cli_open_read(const char *command, const char *given, struct gns_store **out);
 int gns_cli_open_run(const char *command, const char *given, const char *ref, struct gns_store **out, int64_t *run_id);
+
+/* Stores what is left of sessions whose processes are all gone, and the spools of this store, and says on stderr what came of it. How many were stored. */
+int gns_cli_adopt(const char *command, const char *store);
 
 /* The nearest of the table's names, or NULL when none is near. */
 const char *gns_cli_nearest(const char *word);

@@ -28,6 +28,7 @@ static const char help[] =
 	"was measured is kept in a store of its own, which is removed; its output is\n"
 	"not shown, but for its last words when it fails.\n"
 	"\n"
+	"      --clean          first store what killed runs have left in shared memory\n"
 	"      --samples N      samples in a micro-step of COMMAND      (GNSCOPE_SAMPLES)\n"
 	"      --steps N        stop COMMAND once N steps are measured; default 20\n"
 	"      --seconds N      or after N seconds; default 60\n"
@@ -76,8 +77,10 @@ static void look_at_session(const char *file)
 	}
 	if (atomic_load(&session->recorder_error))
 		gns_finding(GNS_NOTE, "session", "%s: the recorder says: %.500s", name, session->recorder_text);
-	else if (recorder <= 0 || kill(recorder, 0) != 0)
-		gns_finding(GNS_NOTE, "session", "%s: no recorder, processes alive: %d; left behind? remove /dev/shm%s*", name, alive, name);
+	else if (!gns_session_recorded(name) && !gns_session_held(name))
+		gns_finding(GNS_NOTE, "session", "%s: its processes were all killed; 'gnscope doctor --clean' stores what they left", name);
+	else if (!gns_session_recorded(name))
+		gns_finding(GNS_NOTE, "session", "%s: no recorder, processes alive: %d; one of them starts another", name, alive);
 	else
 		gns_finding(GNS_OK, "session", "%s: run %" PRIu64 ", recorder %d alive (last round %.1f s ago), processes alive: %d, "
 			    "steps lost: %" PRIu64, name, atomic_load(&session->run_id), (int)recorder, (double)(now - beat) / 1e9, alive, lost);
@@ -196,22 +199,32 @@ static int look_at_store(const char *given, const char *ref)
 	return faults;
 }
 
+static void clean_up(const char *given)
+{
+	char path[4096];
+	struct gns_error err = {""};
+	if (gns_cli_store_path(given, path, sizeof path, &err) == 0 && gns_cli_adopt("doctor", path) == 0)
+		gns_finding(GNS_OK, "clean", "no session of killed processes");
+}
+
 int gns_cmd_doctor(int argc, char **argv)
 {
-	enum { STORE = 256, SAMPLES, SECONDS, STEPS, LIB };
+	enum { STORE = 256, SAMPLES, SECONDS, STEPS, LIB, CLEAN };
 	static const struct option longs[] = {
 		{"store", required_argument, NULL, STORE}, {"samples", required_argument, NULL, SAMPLES},
 		{"seconds", required_argument, NULL, SECONDS}, {"lib", required_argument, NULL, LIB},
-		{"steps", required_argument, NULL, STEPS}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
+		{"steps", required_argument, NULL, STEPS}, {"clean", no_argument, NULL, CLEAN}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
 	};
 	struct gns_doctor_command command = {.seconds = 60, .steps = 20};
 	const char *store = NULL;
 	int64_t samples;
+	bool clean = false;
 	opterr = 0;
 	for (int c; (c = getopt_long(argc, argv, "+:h", longs, NULL)) != -1;) {
 		switch (c) {
 		case STORE: store = optarg; break;
 		case LIB: command.lib = optarg; break;
+		case CLEAN: clean = true; break;
 		case SAMPLES:
 			command.samples = optarg;
 			if (gns_cli_integer(optarg, 1, UINT32_MAX, &samples) != 0)
@@ -240,6 +253,8 @@ int gns_cmd_doctor(int argc, char **argv)
 		int more = faults ? 0 : gns_doctor_command(&command);
 		return more < 0 ? -more : faults + more ? GNS_EXIT_FAIL : GNS_EXIT_OK;
 	}
+	if (clean)
+		clean_up(store);
 	look_at_sessions();
 	faults += look_at_store(store, argv[optind]);
 	return faults ? GNS_EXIT_FAIL : GNS_EXIT_OK;

@@ -10,7 +10,8 @@
 
 static const char help[] =
 	"Usage: gnscope list [OPTION]...\n"
-	"The runs in the store, newest first.\n"
+	"The runs in the store, newest first. What killed runs have left in shared\n"
+	"memory is stored first.\n"
 	"\n"
 	"      --json         an array of objects\n"
 	"      --store FILE   the store to read                           (GNSCOPE_STORE)\n"
@@ -82,6 +83,7 @@ int gns_cmd_list(int argc, char **argv)
 		{NULL, 0, NULL, 0},
 	};
 	const char *path = NULL;
+	char full[4096];
 	bool json = false;
 	struct gns_store *store = NULL;
 	struct gns_run_info *runs = NULL;
@@ -98,7 +100,11 @@ int gns_cmd_list(int argc, char **argv)
 	}
 	if (optind < argc)
 		return gns_cli_usage(argv[0], "unexpected argument '%s' (for one run: gnscope show RUN)", argv[optind]);
-	int rc = gns_cli_open_read(argv[0], path, &store);
+	int rc = gns_cli_store_path(path, full, sizeof full, &err);
+	if (rc)
+		return gns_cli_fail_of(argv[0], &err, rc);
+	gns_cli_adopt(argv[0], full);
+	rc = gns_cli_open_read(argv[0], full, &store);
 	if (rc)
 		return rc;
 	if ((rc = gns_store_runs(store, &runs, &n, &err)) != 0)

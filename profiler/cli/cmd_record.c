@@ -10,7 +10,9 @@
 #include "profiler/cli/cli.h"
 #include "profiler/cli/launch.h"
 #include "profiler/cli/loss.h"
+#include "store/adopt.h"
 #include "store/recorder.h"
+#include "store/spool.h"
 
 static const char help[] =
 	"Usage: gnscope record --session NAME [OPTION]...\n"
@@ -90,6 +92,10 @@ static int record(const struct gns_recorder_options *options, pid_t parent, int 
 	if (atomic_load(&orphan.orphaned)) {
 		int closed = close_orphan(&orphan, options->store, rc ? NULL : &err);
 		rc = rc ? rc : closed;
+	}
+	if (options->detached && !rc) { /* `gnscope run` waits for us, and does it itself */
+		gns_adopt_sessions(options->store, &(struct gns_adopted){0});
+		gns_spool_import_all(options->store);
 	}
 	if (!rc)
 		return GNS_EXIT_OK;

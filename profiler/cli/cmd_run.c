@@ -48,6 +48,8 @@ static const char help[] =
 	"      --no-gpu          leave CUDA alone                       (GNSCOPE_GPU=0)\n"
 	"      --kernels WHEN    kernel times on GPUs, by CUPTI: auto (some steps of a\n"
 	"                        hundred, the default), on (all), off  (GNSCOPE_KERNELS)\n"
+	"      --no-command      store the program's name without its arguments; keys,\n"
+	"                        tokens, secrets and passwords are masked anyway\n"
 	"      --lib FILE        the shim library, libgnscope.so            (GNSCOPE_LIB)\n"
 	"  -h, --help            this text\n"
 	"\n"
@@ -98,7 +100,7 @@ static int check_settings(const struct gns_launch *l)
 /* Returns -1 to go on, or an exit status. */
 static int parse(int argc, char **argv, struct run *r)
 {
-	enum { STORE = 256, NAME, SAMPLES, EVERY, BUDGET, LOSS, TOP, NO_TOP, LIB, PROBES, NO_TORCH, NO_GPU, KERNELS };
+	enum { STORE = 256, NAME, SAMPLES, EVERY, BUDGET, LOSS, TOP, NO_TOP, LIB, PROBES, NO_TORCH, NO_GPU, KERNELS, NO_COMMAND };
 	static const struct option longs[] = {
 		{"store", required_argument, NULL, STORE}, {"name", required_argument, NULL, NAME},
 		{"samples", required_argument, NULL, SAMPLES}, {"every", required_argument, NULL, EVERY},
@@ -106,7 +108,7 @@ static int parse(int argc, char **argv, struct run *r)
 		{"top", no_argument, NULL, TOP}, {"no-top", no_argument, NULL, NO_TOP},
 		{"lib", required_argument, NULL, LIB}, {"probes", required_argument, NULL, PROBES},
 		{"no-torch", no_argument, NULL, NO_TORCH}, {"no-gpu", no_argument, NULL, NO_GPU},
-		{"kernels", required_argument, NULL, KERNELS},
+		{"kernels", required_argument, NULL, KERNELS}, {"no-command", no_argument, NULL, NO_COMMAND},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
 	};
 	struct gns_launch *l = &r->launch;
@@ -127,6 +129,7 @@ static int parse(int argc, char **argv, struct run *r)
 		case LIB: l->lib = optarg; break;
 		case PROBES: l->probes = optarg; break;
 		case NO_TORCH: l->torch = "0"; break;
+		case NO_COMMAND: l->no_command = true; break;
 		case NO_GPU: l->gpu = "0"; break;
 		case KERNELS: l->kernels = optarg; break;
 		case 'h': fputs(help, stdout); return GNS_EXIT_OK;
@@ -389,5 +392,7 @@ int gns_cmd_run(int argc, char **argv)
 		processes = GNS_PROCESSES_REFUSED;
 	gns_launch_finish(&r->launch, &run_id);
 	closing_words(r, run_id, processes);
+	if (run_id)
+		gns_cli_adopt("run", r->store);
 	return leave(&r->launch);
 }

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "gnscope/text.h"
+#include "store/adopt.h"
+#include "store/spool.h"
 
 __attribute__((format(printf, 2, 0))) static void say(const char *command, const char *fmt, va_list ap, const char *more)
 {
@@ -130,6 +132,24 @@ int gns_cli_open_run(const char *command, const char *given, const char *ref, st
 		return 0;
 	gns_store_close(*out);
 	return gns_cli_fail_of(command, &err, rc);
+}
+
+int gns_cli_adopt(const char *command, const char *store)
+{
+	struct gns_adopted adopted;
+	gns_adopt_sessions(store, &adopted);
+	if (adopted.sessions)
+		gns_cli_fail(command, "%d session%s found whose processes were all killed: the last of %s steps are stored now, the run%s "
+			     "ended as \"lost\"", adopted.sessions, adopted.sessions == 1 ? " was" : "s were",
+			     adopted.sessions == 1 ? "its" : "their", adopted.sessions == 1 ? "" : "s");
+	if (adopted.left)
+		gns_cli_fail(command, "%d session%s of killed processes could not be stored and stay%s in shared memory: %s", adopted.left,
+			     adopted.left == 1 ? "" : "s", adopted.left == 1 ? "s" : "", adopted.text.text);
+	int spools = gns_spool_import_all(store);
+	if (spools)
+		gns_cli_fail(command, "%d file%s with runs that could not be stored before %s in the store now", spools, spools == 1 ? "" : "s",
+			     spools == 1 ? "is" : "are");
+	return adopted.sessions + spools;
 }
 
 static size_t distance(const char *a, const char *b)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "gnscope/store.h"
+#include "store/mask.h"
 
 #ifndef GNS_MULTIARCH
 #define GNS_MULTIARCH "."
@@ -66,27 +67,37 @@ int gns_launch_find_lib(const char *given, char *buf, size_t size, struct gns_er
 			" nor %s; install gnscope whole or give --lib FILE", folder, folder, folder);
 }
 
-/* The command as one could type it again. */
+/* A word as one could type it again. How many bytes it took. */
+static size_t quoted(char *dst, size_t size, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%^*";
+	bool quote = !*word || word[strspn(word, plain)];
+	size_t n = 0;
+	if (quote)
+		dst[n++] = '\'';
+	for (const char *p = word; *p && n + 6 < size; p++) {
+		if (*p == '\'') {
+			memcpy(dst + n, "'\\''", 4);
+			n += 4;
+		} else {
+			dst[n++] = *p;
+		}
+	}
+	if (quote && n + 1 < size)
+		dst[n++] = '\'';
+	return n;
+}
+
 static void join(char *dst, size_t size, char *const *argv)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%^";
+	char word[4096];
+	bool next = false;
 	size_t n = 0;
-	for (size_t i = 0; argv[i] && n + 2 < size; i++) {
-		bool quote = !*argv[i] || argv[i][strspn(argv[i], plain)];
+	for (size_t i = 0; argv[i] && n + 8 < size; i++) {
+		gns_mask_argument(word, sizeof word, argv[i], &next);
 		if (i)
 			dst[n++] = ' ';
-		if (quote)
-			dst[n++] = '\'';
-		for (const char *p = argv[i]; *p && n + 6 < size; p++) {
-			if (*p == '\'') {
-				memcpy(dst + n, "'\\''", 4);
-				n += 4;
-			} else {
-				dst[n++] = *p;
-			}
-		}
-		if (quote && n + 1 < size)
-			dst[n++] = '\'';
+		n += quoted(dst + n, size - n, word);
 	}
 	dst[n] = '\0';
 }
@@ -118,14 +129,16 @@ static bool is_of_surroundings(int rc)
 	return false;
 }
 
-/* A store that will be refused is told before anything runs. One that is only full is not: the trainer is to go on. */
+/* A store that will be refused is told before anything runs. One that is only full, locked or without locks is not: the trainer is to go
+ * on, and what it measures is kept. */
 static int check_store(const char *path, struct gns_error *err)
 {
 	struct gns_store *store = NULL;
 	int rc = gns_store_open_write(path, &store, err);
 	if (!rc)
 		gns_store_close(store);
-	return rc == -ENOSPC || rc == -EDQUOT || rc == -EBUSY || rc == -EAGAIN ? 0 : rc;
+	bool kept = rc == -ENOSPC || rc == -EDQUOT || rc == -EBUSY || rc == -EAGAIN || rc == -ENOLCK;
+	return kept ? 0 : rc;
 }
 
 static void restore_signals(const struct gns_launch *l)
@@ -172,7 +185,10 @@ int gns_launch_prepare(struct gns_launch *l, struct gns_error *err)
 	rc = make_session(l, err);
 	if (rc)
 		return rc;
-	join(l->command, sizeof l->command, l->argv);
+	if (l->no_command) /* its program gives the run's name */
+		snprintf(l->command, sizeof l->command, "%s", basename(l->argv[0]));
+	else
+		join(l->command, sizeof l->command, l->argv);
 	if (!getcwd(l->cwd, sizeof l->cwd))
 		l->cwd[0] = '\0';
 	rc = block_signals(l, err);

@@ -15,6 +15,7 @@ const struct gns_command gns_commands[] = {
 	{"advise", gns_cmd_advise, "what another batch would cost, and the settings for it"},
 	{"sql", gns_cmd_sql, "ask the store in SQL, or open the sqlite3 shell on it"},
 	{"sweep", gns_cmd_sweep, "train at several batch sizes to one loss: B_crit measured"},
+	{"import", gns_cmd_import, "store runs that were kept in a file meanwhile"},
 	{"doctor", gns_cmd_doctor, "why is there data, or why not"},
 	{"help", gns_cmd_help, "this text, or that of a command"},
 	{"record", gns_cmd_record, NULL},

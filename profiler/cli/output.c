@@ -39,14 +39,11 @@ static int folder_trouble(const char *path, int code, struct gns_error *err)
 
 static int open_beside(struct gns_output *o, struct gns_error *err)
 {
-	mode_t mask = umask(0);
-	umask(mask);
 	if (snprintf(o->temporary, sizeof o->temporary, "%s.XXXXXX", o->path) >= (int)sizeof o->temporary)
 		return gns_fail(err, -ENAMETOOLONG, "cannot write '%.80s...': the path is too long", o->path);
-	int fd = mkostemp(o->temporary, O_CLOEXEC);
+	int fd = mkostemp(o->temporary, O_CLOEXEC); /* mode 0600 */
 	if (fd < 0)
 		return folder_trouble(o->path, errno, err);
-	fchmod(fd, 0666 & ~mask);
 	o->file = fdopen(fd, "wb");
 	if (o->file)
 		return 0;

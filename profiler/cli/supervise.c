@@ -14,6 +14,7 @@
 
 #include "gnscope/store.h"
 #include "profiler/cli/launch.h"
+#include "store/spool.h"
 
 #define SECOND 1000000000u
 #define HANG_SECONDS 30u /* a recorder whose heart stood still this long while we wait for it is given up */
@@ -258,23 +259,54 @@ static void recorder_sentence(struct gns_launch *l)
 		snprintf(l->trouble, sizeof l->trouble, "%s", text);
 }
 
+/* The recorder could not store the run: its file gets the run's end, and perhaps the store is free by now. */
+static int64_t import_spool(struct gns_launch *l, const char *word, int code, struct gns_error *err)
+{
+	struct gns_spool_result result;
+	char spool[GNS_PATH_MAX];
+	memcpy(spool, l->session->spool, sizeof spool);
+	spool[sizeof spool - 1] = '\0';
+	gns_spool_finish(spool, word, code, l->end_ns);
+	if (gns_spool_import(spool, NULL, &result, NULL, err) != 0)
+		return 0;
+	l->trouble[0] = '\0';
+	return result.run_id;
+}
+
+/* The run is stored but for its end. */
+static void keep_end(struct gns_launch *l, const struct gns_run_start *start, const char *word, int code, struct gns_error *err)
+{
+	struct gns_spool spool;
+	struct gns_error why = *err;
+	if (gns_spool_open(&spool, l->store, start, GNS_SPOOL_ANYWHERE, NULL) != 0)
+		return;
+	if (gns_spool_run_end(&spool, word, code, l->end_ns) == 0)
+		gns_fail(err, 0, "%.250s. The end of the run is kept; later: gnscope import %.180s", why.text, spool.path);
+	gns_spool_close(&spool);
+}
+
 static int64_t store_end(struct gns_launch *l, struct gns_error *err)
 {
 	struct gns_store *store = NULL;
 	char host[64] = "";
 	int64_t run_id = 0;
 	int status = l->trainer_status, code = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+	const char *word = code < 0 ? "killed" : code > 0 ? "failed" : "finished";
 	gethostname(host, sizeof host - 1);
 	struct gns_run_start start = {.key = l->session->key, .name = l->name ? l->name : getenv("GNSCOPE_NAME"), .command = l->command,
 				      .cwd = l->cwd, .host = host, .version = GNS_VERSION, .start_ns = l->start_ns};
 	if (start.name && !*start.name)
 		start.name = NULL;
-	int rc = gns_store_open_write(l->store, &store, err);
+	if (l->session->spool[0])
+		return import_spool(l, word, code, err);
+	int rc = gns_store_open_write(l->session->store[0] ? l->session->store : l->store, &store, err);
 	if (!rc)
 		rc = gns_store_run_begin(store, &start, &run_id, err);
 	if (!rc)
-		rc = gns_store_run_end(store, run_id, code < 0 ? "killed" : code > 0 ? "failed" : "finished", code, l->end_ns, err);
+		rc = gns_store_run_end(store, run_id, word, code, l->end_ns, err);
 	gns_store_close(store);
+	if (rc)
+		keep_end(l, &start, word, code, err);
 	return rc ? 0 : run_id;
 }
 

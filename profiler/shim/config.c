@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ring.h"
+
 static const char *setting(const char *name)
 {
 	const char *text = getenv(name);
@@ -82,18 +84,18 @@ static uint64_t hash(uint64_t h, const char *text)
 	return h * 0x9e3779b97f4a7c15ull ^ h >> 29;
 }
 
-/* Of the launcher's names of the job. */
-static uint64_t job_hash(bool *named)
+/* What tells one start of one job from all others. The last two are settings of ours. */
+static const char *const jobs[] = { "TORCHELASTIC_RUN_ID", "MASTER_PORT", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid", "SLURM_JOB_ID",
+				    "SLURM_STEP_ID", NULL };
+static const char *const starts[] = { "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "SLURM_RESTART_COUNT", "GNSCOPE_STORE", "GNSCOPE_NAME",
+				      NULL };
+
+#define HASH_SEED 0xcbf29ce484222325ull
+
+static uint64_t hash_all(uint64_t h, const char *const *names)
 {
-	static const char *const jobs[] = { "TORCHELASTIC_RUN_ID", "MASTER_PORT", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid",
-					    "SLURM_JOB_ID", "SLURM_STEP_ID", NULL };
-	uint64_t h = 0xcbf29ce484222325ull;
-	*named = false;
-	for (const char *const *job = jobs; *job; job++) {
-		const char *text = setting(*job);
-		*named |= text != NULL;
-		h = hash(h, text);
-	}
+	for (; *names; names++)
+		h = hash(h, setting(*names));
 	return h;
 }
 
@@ -126,15 +128,21 @@ void gns_config_read(struct gns_config *c)
 	c->session = setting("GNSCOPE_SESSION");
 	c->rank = launched(ranks, 0);
 	c->world = launched(worlds, 1);
-	c->job = job_hash(&(bool){ false });
+	c->job = hash_all(HASH_SEED, jobs);
 }
 
-void gns_config_session_name(char *buf, size_t size)
+bool gns_config_is_job(const struct gns_config *config)
 {
-	bool named;
-	uint64_t h = job_hash(&named);
-	if (named)
-		snprintf(buf, size, "/gnscope-%u-j%016llx", (unsigned)getuid(), (unsigned long long)h);
-	else
-		snprintf(buf, size, "/gnscope-%u-p%u", (unsigned)getuid(), (unsigned)getpid());
+	const char *const *job = jobs;
+	while (*job && !setting(*job))
+		job++;
+	return *job && config->world > 1;
+}
+
+void gns_config_session_name(const struct gns_config *config, unsigned attempt, char *buf, size_t size)
+{
+	bool job = gns_config_is_job(config);
+	uint64_t name = job ? hash_all(hash_all(HASH_SEED + attempt, jobs), starts) : gns_random();
+	snprintf(buf, size, "/gnscope-%u-%llx-%s%016llx", (unsigned)getuid(), (unsigned long long)gns_pid_namespace(), job ? "j" : "",
+		 (unsigned long long)name);
 }

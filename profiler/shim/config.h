@@ -36,8 +36,12 @@ struct gns_config {
 
 void gns_config_read(struct gns_config *config);
 
-/* The name of the session that all processes of this job on this node share: from the launcher's job id where there is one, else
- * from the pid. At most GNS_NAME_MAX bytes. */
-void gns_config_session_name(char *buf, size_t size);
+/* A name for a session of this process, at most GNS_NAME_MAX bytes. All carry the user and the pid namespace.
+ * A rank of several: made from the launcher's job, so that the ranks of one job on one node come to the same name, whoever is first;
+ * from the store and the run's name, too, so that jobs that store apart never share a session. `attempt` 0, 1, ... gives other names
+ * where one is taken by another job. Any other process: random, whatever launcher is in its environment. */
+void gns_config_session_name(const struct gns_config *config, unsigned attempt, char *buf, size_t size);
+/* Whether that name is the same in all ranks of the job. */
+bool gns_config_is_job(const struct gns_config *config);
 
 #endif

@@ -488,7 +488,7 @@ static void publish(uint32_t stream, const struct gns_feed_report *report, uint6
 	gns_publish_feed(p, &gns_core.config, gns_core.feed, stream, report, gns_core.kernels, list, n);
 	gns_cupti_tell(p, false);
 	if (due)
-		gns_publish_revive(p);
+		gns_publish_revive(p, &gns_core.config, false);
 }
 
 /* What a graph does between its step's beginning and end is known of replays of the whole step alone. */

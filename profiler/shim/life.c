@@ -157,6 +157,7 @@ static void tell_rest(void)
 	gns_publish_rest(p, &gns_core.config, gns_core.aside ? gns_core.measure->samples : 0,
 			 gns_reducing_unit(gns_core.aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS), list, gns_stepping_counters(list));
 	gns_ring_close(&p->ring);
+	gns_publish_revive(p, &gns_core.config, true);
 }
 
 void gns_life_notice_left(const void *frame)

@@ -16,8 +16,11 @@
 
 #define STAGE_MAX (GNS_RING_RECORDS / 2)
 #define COUNTERS_EVERY_NS 1000000000u
-#define SILENT_NS 10000000000u
-#define SPAWNS_MAX 3
+#define SILENT_NS 500000000u      /* a recorder beats every 60 ms, unless its disk keeps it */
+#define WATCH_NS 500000000u
+#define SUPERVISED_NS 4000000000u /* `gnscope run` starts another itself, if it is alive */
+#define SPAWNS_MAX 100
+#define ATTEMPTS 8                /* names of sessions that belong to somebody else */
 
 bool gns_publish_init(struct gns_publish *p)
 {
@@ -41,48 +44,74 @@ static bool room_for_rings(void)
 	return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur > (rlim_t)(GNS_RING_RECORDS + 64) * sizeof(struct gns_record);
 }
 
+static bool holds_rank(const struct gns_session *session, uint32_t rank)
+{
+	for (uint32_t i = 0; i < GNS_SLOTS; i++)
+		if (atomic_load(&session->slot[i].state) != GNS_SLOT_FREE && atomic_load(&session->slot[i].rank) == rank)
+			return true;
+	return false;
+}
+
+/* A recorder for a session that was just made. */
+static int made(struct gns_publish *p)
+{
+	if (gns_spawn_recorder(p->session_name) == 0)
+		return 0;
+	/* Nobody would ever read: leave nothing behind. */
+	gns_session_unlink(p->session_name);
+	gns_session_detach(p->session);
+	p->session = NULL;
+	return -ECHILD;
+}
+
+/* The session of `gnscope run`, or the job's, or one of our own. -EAGAIN: to be tried again. */
+static int find_session(struct gns_publish *p, const struct gns_config *config)
+{
+	if (config->session) {
+		snprintf(p->session_name, sizeof p->session_name, "%s", config->session);
+		return gns_session_join(p->session_name, &p->session);
+	}
+	int rc = -EPROTO;
+	for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
+		gns_config_session_name(config, attempt, p->session_name, sizeof p->session_name);
+		rc = gns_session_create(p->session_name, &p->session);
+		if (rc == 0)
+			return made(p);
+		if (rc == -EEXIST && gns_config_is_job(config)) {
+			rc = gns_session_join(p->session_name, &p->session);
+			if (rc == 0 && !holds_rank(p->session, (uint32_t)config->rank + 1))
+				return 0;
+			/* A rank that is there already is of another start of the job. */
+			if (rc == 0)
+				gns_session_detach(p->session);
+			p->session = NULL;
+			if (rc == -EAGAIN || rc == -ENOENT)
+				return -EAGAIN;
+		} else if (rc != -EEXIST) {
+			return rc;
+		}
+	}
+	return rc == 0 ? -EEXIST : rc;
+}
+
 static bool open_link(struct gns_publish *p, const struct gns_config *config)
 {
-	if (!p->session_name[0]) {
-		if (config->session)
-			snprintf(p->session_name, sizeof p->session_name, "%s", config->session);
-		else
-			gns_config_session_name(p->session_name, sizeof p->session_name);
-	}
 	bool room = room_for_rings();
-	if (!room && !config->session) {
-		p->link = GNS_LINK_OFF;
+	int rc = room || config->session ? 0 : -EFBIG;
+	if (rc == 0 && !p->session)
+		rc = find_session(p, config);
+	if (rc == -EAGAIN)
 		return false;
-	}
-	if (!p->session) {
-		int rc = gns_session_attach(p->session_name, &p->session);
-		if (rc == -ENOENT && !config->session) {
-			rc = gns_session_create(p->session_name, &p->session);
-			p->ours = rc == 0;
-			if (rc == -EEXIST)
-				rc = -EAGAIN;
-		}
-		if (rc == -EAGAIN)
-			return false;
-		if (rc) {
-			p->link = GNS_LINK_OFF;
-			return false;
-		}
-		if (p->ours && gns_spawn_recorder(p->session_name) != 0) {
-			/* Nobody would ever read: leave nothing behind. */
-			gns_session_unlink(p->session_name);
-			gns_session_detach(p->session);
-			p->session = NULL;
-			p->link = GNS_LINK_OFF;
-			return false;
-		}
-	}
-	int rc = room ? gns_ring_claim(p->session_name, p->session, &p->ring) : -EFBIG;
-	if (rc) {
+	if (rc == 0)
+		rc = room ? gns_ring_claim(p->session_name, p->session, &p->ring) : -EFBIG;
+	if (rc == 0) {
+		atomic_store(&p->session->slot[p->ring.slot].rank, (uint32_t)config->rank + 1);
+	} else if (p->session) {
 		atomic_store(&p->session->join_limited, !room);
 		atomic_store(&p->session->join_error, (uint32_t)-rc);
 	}
-	p->link = rc ? GNS_LINK_OFF : GNS_LINK_OPEN;
+	p->watched_ns = gns_now();
+	p->link = rc == 0 ? GNS_LINK_OPEN : GNS_LINK_OFF;
 	return p->link == GNS_LINK_OPEN;
 }
 
@@ -102,18 +131,24 @@ uint32_t gns_publish_control(const struct gns_publish *p)
 	return p->session ? atomic_load_explicit(&p->session->control, memory_order_relaxed) : 0;
 }
 
-void gns_publish_revive(struct gns_publish *p)
+void gns_publish_revive(struct gns_publish *p, const struct gns_config *config, bool last)
 {
-	if (!p->ours || p->spawns >= SPAWNS_MAX || p->link != GNS_LINK_OPEN)
+	if (p->link != GNS_LINK_OPEN || p->spawns >= SPAWNS_MAX)
 		return;
-	uint64_t beat = atomic_load(&p->session->heartbeat_ns), now = gns_now();
-	if (beat && now > beat && now - beat > SILENT_NS * (p->spawns + 1)) {
-		sigset_t signals;
-		p->spawns++;
-		gns_undisturbed_begin(&signals);
-		gns_spawn_recorder(p->session_name);
-		gns_undisturbed_end(&signals);
-	}
+	uint64_t now = gns_now(), beat = atomic_load_explicit(&p->session->heartbeat_ns, memory_order_relaxed);
+	uint64_t patience = config->session ? SUPERVISED_NS : SILENT_NS;
+	bool silent = now > beat && now - beat > patience && now - p->watched_ns > WATCH_NS;
+	/* `gnscope run` starts its first recorder itself, and ends with the last. */
+	if (config->session ? last || !beat || !silent : !last && !silent)
+		return;
+	p->watched_ns = now;
+	if (gns_session_recorded(p->session_name))
+		return;
+	sigset_t signals;
+	p->spawns++;
+	gns_undisturbed_begin(&signals);
+	gns_spawn_recorder(p->session_name);
+	gns_undisturbed_end(&signals);
 }
 
 bool gns_publish_event(struct gns_publish *p, uint32_t stream, uint64_t step, const char *name, const char *text)

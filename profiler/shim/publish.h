@@ -19,7 +19,6 @@ enum gns_link { GNS_LINK_NONE = 0, GNS_LINK_OPEN, GNS_LINK_OFF };
 struct gns_publish {
 	enum gns_link link;
 	char session_name[GNS_NAME_MAX];
-	bool ours;            /* we made the session, so its recorder is ours to start */
 	struct gns_session *session;
 	struct gns_ring ring;
 	struct gns_record *stage; /* one step's records */
@@ -27,7 +26,8 @@ struct gns_publish {
 	struct gns_late *late;    /* steps whose values are still on a device; NULL where there was none */
 	bool hello;           /* PROC is to be sent */
 	uint64_t counters_ns; /* when counters were last sent */
-	uint32_t spawns;
+	uint64_t watched_ns;  /* when the recorder was last looked at */
+	uint32_t spawns;      /* recorders started after the first */
 	uint32_t libraries_told, libraries_staged; /* bits of libraries.c's table */
 	struct { uint64_t sent; bool ever; } counter[GNS_COUNTERS_MAX];
 	struct { char name[32], text[72]; uint64_t step; uint32_t stream; } event[GNS_EVENTS_MAX];
@@ -61,8 +61,8 @@ void gns_publish_free(struct gns_publish *publish);
 bool gns_publish_open(struct gns_publish *publish, const struct gns_config *config);
 /* The control word, 0 when there is no session. */
 uint32_t gns_publish_control(const struct gns_publish *publish);
-/* The recorder has gone silent while the ring fills: start another, if the first was ours. */
-void gns_publish_revive(struct gns_publish *publish);
+/* Where the recorder is gone, starts another. Once a second it costs a look at a recorder that is silent; `last`: looks now. */
+void gns_publish_revive(struct gns_publish *publish, const struct gns_config *config, bool last);
 
 /* Kept until records are sent. False when there are too many. */
 bool gns_publish_event(struct gns_publish *publish, uint32_t stream, uint64_t step, const char *name, const char *text);

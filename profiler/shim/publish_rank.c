@@ -132,5 +132,5 @@ void gns_publish_rank_step(struct gns_publish *p, struct gns_reducing *r, const 
 		.flags = grads ? gns_publish_outcome(report->flags, GNS_STEP_MEASURED) : report->flags, .every = report->every, .lr = NAN,
 	};
 	gns_reducing_sent(gns_publish_send(p, 1));
-	gns_publish_revive(p);
+	gns_publish_revive(p, &gns_core.config, false);
 }

@@ -42,6 +42,6 @@ void gns_core_replayed(void)
 	gns_late_poll(&gns_core.publish);
 	if (gns_publish_counters_due(&gns_core.publish, gns_now()))
 		tell_counters();
-	gns_publish_revive(&gns_core.publish);
+	gns_publish_revive(&gns_core.publish, &gns_core.config, false);
 	gns_guard_leave(&guard);
 }

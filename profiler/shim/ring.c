@@ -12,6 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#define OFFICE 0 /* bytes that are locked */
+#define HOLD 1
+
 #define RING_BYTES (sizeof(struct gns_ring_shared) + (size_t)GNS_RING_RECORDS * sizeof(struct gns_record))
 
 _Static_assert((GNS_RING_RECORDS & (GNS_RING_RECORDS - 1)) == 0, "indices wrap by a mask");
@@ -45,6 +48,26 @@ static void ring_name(char out[GNS_NAME_MAX], const char *session_name, uint32_t
 	out[n] = 0;
 }
 
+static int lock_byte(int fd, off_t byte, short type)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	return errno == EACCES ? -EAGAIN : -errno;
+}
+
+/* Whether somebody has a lock on this byte; true where it cannot be known, false when there is no such object. */
+static bool is_locked(const char *name, off_t byte)
+{
+	int fd = shm_open(name, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (fd < 0)
+		return errno != ENOENT;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+	bool locked = fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+	close(fd);
+	return locked;
+}
+
 /* Every page is allocated before anyone writes to it: a full /dev/shm is -ENOSPC here, not a SIGBUS later. */
 static int map_new(const char *name, size_t bytes, void **out)
 {
@@ -60,6 +83,8 @@ static int map_new(const char *name, size_t bytes, void **out)
 		map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (map == MAP_FAILED)
 			rc = errno;
+		else
+			lock_byte(fd, HOLD, F_RDLCK); /* of a new file: fails only where there are no such locks */
 	}
 	close(fd);
 	if (rc != 0) {
@@ -70,7 +95,7 @@ static int map_new(const char *name, size_t bytes, void **out)
 	return 0;
 }
 
-static int map_existing(const char *name, size_t bytes, void **out)
+static int map_existing(const char *name, size_t bytes, bool hold, void **out)
 {
 	int fd = shm_open(name, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (fd < 0)
@@ -86,6 +111,8 @@ static int map_existing(const char *name, size_t bytes, void **out)
 		rc = -EAGAIN;
 	else if ((size_t)st.st_size != bytes)
 		rc = -EPROTO;
+	else if (hold && lock_byte(fd, HOLD, F_RDLCK) == -EAGAIN)
+		rc = -EAGAIN;
 	else if ((map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED)
 		rc = -errno;
 	close(fd);
@@ -94,7 +121,7 @@ static int map_existing(const char *name, size_t bytes, void **out)
 	return rc;
 }
 
-static uint64_t random_key(const void *salt)
+uint64_t gns_random(void)
 {
 	uint64_t key = 0;
 	if (getrandom(&key, sizeof key, GRND_NONBLOCK) == (ssize_t)sizeof key && key != 0)
@@ -102,7 +129,7 @@ static uint64_t random_key(const void *salt)
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	key = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	return (key ^ ((uint64_t)getpid() << 40) ^ (uintptr_t)salt) | 1u;
+	return (key ^ ((uint64_t)getpid() << 40) ^ (uintptr_t)&key) | 1u;
 }
 
 int gns_session_create(const char *name, struct gns_session **out)
@@ -116,18 +143,18 @@ int gns_session_create(const char *name, struct gns_session **out)
 	struct gns_session *session = map;
 	session->version = GNS_RECORD_VERSION;
 	session->slots = GNS_SLOTS;
-	session->key = random_key(map);
+	session->key = gns_random();
 	atomic_store_explicit(&session->magic, GNS_SESSION_MAGIC, memory_order_release);
 	*out = session;
 	return 0;
 }
 
-int gns_session_attach(const char *name, struct gns_session **out)
+static int attach(const char *name, bool hold, struct gns_session **out)
 {
 	if (!name_ok(name))
 		return -EINVAL;
 	void *map;
-	int rc = map_existing(name, sizeof(struct gns_session), &map);
+	int rc = map_existing(name, sizeof(struct gns_session), hold, &map);
 	if (rc < 0)
 		return rc;
 	struct gns_session *session = map;
@@ -141,6 +168,44 @@ int gns_session_attach(const char *name, struct gns_session **out)
 	else
 		*out = session;
 	return rc;
+}
+
+int gns_session_attach(const char *name, struct gns_session **out)
+{
+	return attach(name, false, out);
+}
+
+int gns_session_join(const char *name, struct gns_session **out)
+{
+	return attach(name, true, out);
+}
+
+bool gns_session_held(const char *name)
+{
+	return name_ok(name) && is_locked(name, HOLD);
+}
+
+bool gns_session_recorded(const char *name)
+{
+	return name_ok(name) && is_locked(name, OFFICE);
+}
+
+int gns_session_office(const char *name)
+{
+	if (!name_ok(name))
+		return -EINVAL;
+	int fd = shm_open(name, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	int rc = lock_byte(fd, OFFICE, F_WRLCK);
+	if (rc < 0)
+		close(fd);
+	return rc < 0 ? rc : fd;
+}
+
+bool gns_session_seal(int office)
+{
+	return lock_byte(office, HOLD, F_WRLCK) == 0;
 }
 
 void gns_session_detach(struct gns_session *session)
@@ -202,11 +267,29 @@ static bool process_stat(uint32_t pid, char *state, uint64_t *started)
 	return true;
 }
 
+uint64_t gns_pid_namespace(void)
+{
+	struct stat st;
+	return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
+}
+
+/* A writer that has not made its ring yet has joined the session. */
+static bool ring_locked(const struct gns_slot *slot)
+{
+	char name[GNS_NAME_MAX];
+	memcpy(name, slot->ring, sizeof name);
+	name[sizeof name - 1] = 0;
+	return atomic_load_explicit(&slot->state, memory_order_acquire) == GNS_SLOT_CLAIMED || is_locked(name, HOLD);
+}
+
 bool gns_slot_alive(const struct gns_slot *slot)
 {
 	uint32_t pid = atomic_load_explicit(&slot->pid, memory_order_acquire);
 	if (pid == 0 || pid > INT32_MAX)
 		return false;
+	uint64_t theirs = atomic_load(&slot->pid_ns), ours = theirs ? gns_pid_namespace() : 0;
+	if (theirs && ours && theirs != ours)
+		return ring_locked(slot);
 	if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
 		return false;
 	char state;
@@ -249,9 +332,12 @@ int gns_ring_claim(const char *session_name, struct gns_session *session, struct
 	atomic_store(&slot->dropped_records, 0);
 	atomic_store(&slot->dropped_steps, 0);
 	atomic_store(&slot->started, started);
+	atomic_store(&slot->rank, 0);
+	atomic_store(&slot->pid_ns, gns_pid_namespace());
+	ring_name(name, session_name, index);
+	memcpy(slot->ring, name, strlen(name) + 1);
 	atomic_store(&slot->pid, pid);
 
-	ring_name(name, session_name, index);
 	shm_unlink(name);
 	void *map;
 	int rc = map_new(name, RING_BYTES, &map);
@@ -316,8 +402,8 @@ int gns_ring_attach(const char *session_name, struct gns_session *session, uint3
 	if (state != GNS_SLOT_READY && state != GNS_SLOT_CLOSED)
 		return -ENOENT;
 	ring_name(name, session_name, slot);
-	void *map;
-	int rc = map_existing(name, RING_BYTES, &map);
+	void *map = NULL;
+	int rc = map_existing(name, RING_BYTES, false, &map);
 	if (rc < 0)
 		return rc;
 	struct gns_ring_shared *shared = map;

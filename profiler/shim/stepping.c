@@ -94,7 +94,7 @@ void gns_stepping_close(bool all_counters)
 		size_t n = all_counters || gns_publish_counters_due(&gns_core.publish, gns_now()) ? gns_stepping_counters(list) : 0;
 		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.measure, gns_core.kernels, list, n);
 		gns_cupti_tell(&gns_core.publish, false);
-		gns_publish_revive(&gns_core.publish);
+		gns_publish_revive(&gns_core.publish, &gns_core.config, false);
 	}
 	gns_products_device_over(s->step);
 }

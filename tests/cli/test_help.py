@@ -1,7 +1,7 @@
 """help, --version, unknown commands, wrong options."""
 from harness import *
 
-COMMANDS = ["run", "top", "list", "show", "report", "export", "fit", "advise", "sql", "sweep", "doctor"]
+COMMANDS = ["run", "top", "list", "show", "report", "export", "fit", "advise", "sql", "sweep", "import", "doctor"]
 
 
 @test

@@ -60,6 +60,20 @@ def options_of_the_command_are_its_own():
 
 
 @test
+def secrets_are_not_stored():
+    run("--name", "secret", "--", "env", "HF_TOKEN=tell", TRAINER, 20, "--api-key", "tell", "--url=https://me:tell@host/x")
+    run("--name", "short", "--no-command", "--", TRAINER, 20, "--lr", "7")
+    command, = query("select command from run where name='secret'")[0]
+    equal("tell" in command, False, command)
+    contains(command, "HF_TOKEN=*** ", "the names stay")
+    contains(command, " --api-key *** --url=https://***@host/x", "the names stay")
+    equal(query("select command from run where name='short'"), [(os.path.basename(TRAINER),)], "--no-command")
+    for end in ("", "-wal", "-shm"):
+        if os.path.exists(store + end):
+            equal(os.stat(store + end).st_mode & 0o777, 0o600, "mode of the store" + end)
+
+
+@test
 def streams_pass_unchanged():
     data = os.urandom(10 * 1024 * 1024)
     answer = run("--", "cat", input=data)

@@ -105,6 +105,9 @@ def recorder(bench, name, plain):
     there = common.query(store, "SELECT count(*) AS n FROM step")[0]["n"]
     check(there + (shown["dropped"] or 0) >= steps - 1,
           f"{name}: {there} of {steps} steps are there and {shown['dropped']} counted as dropped; {err}")
+    if plain:
+        check(there + (shown["dropped"] or 0) == steps and shown["status"] == "finished",
+              f"{name}: {there} of {steps} steps there, {shown['dropped']} dropped, {shown['status']}")
     print(f"{name}: recorder killed; {there} of {steps} steps there, {shown['dropped']} counted as dropped; said: {err.strip()!r}")
 
 
@@ -112,6 +115,7 @@ def test(args):
     with common.Bench(args) as bench:
         trainers(bench, args.kills, args.seed)
         recorder(bench, "recorder-run", plain=False)
+        recorder(bench, "recorder-plain", plain=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@
 #include <time.h>
 
 #include "profiler/shim/ring.h"
+#include "store/adopt.h"
 #include "store/recorder.h"
+#include "store/spool.h"
 #include "tests/store/generate.h"
 
 static char session_name[GNS_NAME_MAX];
@@ -384,6 +386,30 @@ Test(recorder, noise_in_shared_memory_does_no_harm)
 	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"), 1);
 }
 
+/* Its weights are not among those that the run's numbers speak for. */
+Test(recorder, a_process_that_trains_apart_does_not_lower_coverage)
+{
+	struct gns_ring ring;
+	struct gns_store *store;
+	struct gns_summary summary;
+	struct gns_error err = { "" };
+	pid_t recorder = start_recorder(false);
+	cr_expect_eq(finish(start_trainer(0, 300, true, true)), 0);
+	cr_assert_eq(gns_ring_claim(session_name, session, &ring), 0);
+	struct gns_record records[2] = { gns_generate_proc(&model, 0), gns_generate_param(0) };
+	memcpy(records[1].u.param.name, "apart", 6);
+	put(&ring, records, 2, true, 0);
+	gns_ring_close(&ring);
+	finish_recorder(recorder);
+	cr_expect_eq(query(db, "SELECT count(*) FROM rank WHERE NOT pooled"), 1);
+	cr_expect_eq(query(db, "SELECT count(*) FROM param WHERE name='apart'"), 1);
+	cr_assert_eq(gns_store_open_read(db, &store, &err), 0, "%s", err.text);
+	cr_assert_eq(gns_store_summary(store, 1, 0, &summary, &err), 0, "%s", err.text);
+	cr_expect_eq(summary.params, model.layers);
+	cr_expect_eq(summary.coverage, 1);
+	gns_store_close(store);
+}
+
 /* ---- a full disk ---- */
 
 static void fill_disk(const char *path)
@@ -397,6 +423,7 @@ static void fill_disk(const char *path)
 
 static void small_disk(const char *size)
 {
+	setenv("TMPDIR", folder, 1); /* no other disk for a spool */
 	if (mount("none", folder, "tmpfs", 0, size) < 0)
 		cr_skip_test("a small file system cannot be mounted here: %s", strerror(errno));
 }
@@ -442,4 +469,222 @@ Test(recorder, a_disk_that_stays_full_ends_with_a_sound_store)
 	cr_expect_eq(atomic_load(&session->recorder_error), ENOSPC);
 	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"), 1);
 	umount(folder);
+}
+
+/* ---- a store that cannot be written for another reason ---- */
+
+/* By another process: a child of one that has SQLite open would inherit its idea of who locks what. */
+static pid_t lock_store(void)
+{
+	int ready[2];
+	char byte;
+	cr_assert_eq(pipe(ready), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		sqlite3 *handle;
+		if (sqlite3_open(db, &handle) != SQLITE_OK || sqlite3_busy_timeout(handle, 10000) != SQLITE_OK ||
+		    sqlite3_exec(handle, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	cr_assert_eq(read(ready[0], &byte, 1), 1, "the store can be locked");
+	close(ready[0]);
+	return pid;
+}
+
+static void unlock_store(pid_t locker)
+{
+	kill(locker, SIGKILL);
+	finish(locker);
+}
+
+static void until_stored(pid_t recorder)
+{
+	while (atomic_load(&session->run_id) == 0)
+		pause_ms(5);
+}
+
+/* More than a ring holds, and none is lost. */
+Test(recorder, a_locked_store_loses_nothing)
+{
+	pid_t recorder = start_recorder(false);
+	finish(start_trainer(0, 100, true, true));
+	until_stored(recorder);
+	pid_t locker = lock_store();
+	cr_expect_eq(finish(start_trainer(0, 18000, true, true)), 0, "the ring is emptied all the same");
+	while (atomic_load(&session->recorder_error) != EAGAIN)
+		pause_ms(5);
+	cr_expect(strstr(session->recorder_text, session->spool) != NULL, "%s", session->recorder_text);
+	struct stat st;
+	cr_expect_eq(stat(session->spool, &st), 0);
+	cr_expect_eq(st.st_mode & 0777, 0600);
+	unlock_store(locker);
+	finish_recorder(recorder);
+	cr_expect_eq(query(db, "SELECT count(*) FROM step WHERE rank=1"), 18000);
+	cr_expect_eq(query(db, "SELECT count(*) FROM grad WHERE rank=1"), 18000 * model.layers);
+	cr_expect_eq(query(db, "SELECT sum(dropped_steps) FROM rank"), 0);
+	cr_expect_eq(query(db, "SELECT coalesce(sum(value),0) FROM collector WHERE collector='store'"), 0);
+	cr_expect_eq(query(db, "SELECT count(*) FROM run"), 1);
+	cr_expect_str_empty(session->spool);
+}
+
+Test(recorder, a_recorder_killed_beside_a_locked_store_loses_nothing)
+{
+	breath = 8;
+	pid_t recorder = start_recorder(false), trainer = start_trainer(0, 18000, true, true);
+	until_stored(recorder);
+	pid_t locker = lock_store();
+	for (int round = 0; round < 6; round++) {
+		pause_ms(300 + round * 53 % 120);
+		kill(recorder, SIGKILL);
+		finish(recorder);
+		recorder = start_recorder(false);
+	}
+	unlock_store(locker);
+	cr_expect_eq(finish(trainer), 0);
+	finish_recorder(recorder);
+	whole(18000);
+}
+
+Test(recorder, what_was_never_stored_is_imported)
+{
+	pid_t recorder = start_recorder(false);
+	finish(start_trainer(0, 100, true, true));
+	until_stored(recorder);
+	pid_t locker = lock_store();
+	finish(start_trainer(0, 300, true, true));
+	atomic_store(&session->closing, 1);
+	cr_expect_neq(finish(recorder), 0);
+	cr_expect(strstr(session->recorder_text, "gnscope import") != NULL, "%s", session->recorder_text);
+	struct gns_spool_result result;
+	struct gns_error err = { "" };
+	cr_expect_eq(gns_spool_import(session->spool, NULL, &result, NULL, &err), -EAGAIN, "%s", err.text);
+	unlock_store(locker);
+	cr_expect_eq(gns_spool_finish(session->spool, "failed", 3, 77), 0);
+	cr_expect_eq(gns_spool_import_all(db), 1);
+	cr_expect_eq(gns_spool_import_all(db), 0, "it is removed");
+	cr_expect_eq(query(db, "SELECT count(*) FROM run WHERE status='failed' AND exit_code=3 AND end_ns=77"), 1);
+	cr_expect_eq(query(db, "SELECT count(*) FROM step"), 400);
+	cr_expect_eq(query(db, "SELECT count(*) FROM rank WHERE ended"), 2);
+	cr_expect_eq(query(db, "SELECT sum(dropped_steps) FROM rank"), 0);
+}
+
+/* Cut anywhere, it is what it was before the frame that was cut; and what is stored already is not stored twice. */
+Test(recorder, a_torn_spool_ends_before_the_tear)
+{
+	struct gns_spool spool;
+	struct gns_record records[64];
+	struct gns_run_start start = { .key = 5, .name = "torn", .version = "x", .start_ns = 1 };
+	struct gns_spool_part part = { .pid = 7 };
+	struct gns_spool_result result;
+	uint64_t whole_size = 0;
+	cr_assert_eq(gns_spool_open(&spool, db, &start, GNS_SPOOL_ANYWHERE, NULL), 0);
+	size_t n = 0;
+	records[n++] = gns_generate_proc(&model, 0);
+	for (int i = 0; i < model.layers; i++)
+		records[n++] = gns_generate_param(i);
+	for (int step = 0; step <= 20; step++) {
+		cr_assert_eq(gns_spool_records(&spool, &part, records, (uint32_t)n), 0);
+		whole_size = step == 10 ? spool.size : whole_size;
+		part.first += n;
+		n = gns_generate_step(&model, 0, step + 1, records);
+	}
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s", spool.path);
+	struct gns_error err = { "" };
+	struct gns_store *store;
+	cr_assert_eq(gns_store_open_write(db, &store, &err), 0, "%s", err.text);
+	cr_expect_eq(gns_spool_import(path, NULL, &result, NULL, &err), -EBUSY, "it is being written");
+	cr_assert_eq(ftruncate(spool.fd, (off_t)whole_size + 100), 0);
+	cr_assert_eq(gns_spool_replay(&spool, store, &result, &err), 0, "%s", err.text);
+	cr_expect_eq(query(db, "SELECT count(*) FROM step"), 10);
+	gns_store_close(store);
+	gns_spool_close(&spool);
+	cr_assert_eq(gns_spool_import(path, NULL, &result, NULL, &err), 0, "%s", err.text);
+	cr_expect_eq(result.records, 0);
+	cr_expect_eq(query(db, "SELECT count(*) FROM step"), 10);
+	cr_expect_eq(query(db, "SELECT count(*) FROM run WHERE status='lost' AND name='torn'"), 1);
+}
+
+static void other_run(void)
+{
+	struct gns_store *store;
+	struct gns_error err = { "" };
+	struct gns_run_start start = { .key = 99, .name = "private", .version = "x", .start_ns = 1 };
+	int64_t run_id;
+	cr_assert_eq(gns_store_open_write(db, &store, &err), 0, "%s", err.text);
+	cr_assert_eq(gns_store_run_begin(store, &start, &run_id, &err), 0);
+	gns_store_close(store);
+}
+
+Test(recorder, a_removed_store_is_made_again_with_this_run_alone)
+{
+	other_run();
+	breath = 8;
+	pid_t recorder = start_recorder(false), trainer = start_trainer(0, 18000, true, true);
+	until_stored(recorder);
+	pause_ms(300);
+	unlink(db);
+	cr_expect_eq(finish(trainer), 0);
+	finish_recorder(recorder);
+	whole(18000);
+	cr_expect_eq(query(db, "SELECT count(*) FROM run"), 1, "who removed it meant the other run");
+	cr_expect_eq(query(db, "SELECT count(*) FROM event WHERE name='store_removed'"), 1);
+	cr_expect_eq(query(db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"), 1);
+}
+
+Test(recorder, a_replaced_store_is_not_touched)
+{
+	char other[sizeof db + 8];
+	breath = 8;
+	pid_t recorder = start_recorder(false), trainer = start_trainer(0, 18000, true, true);
+	until_stored(recorder);
+	snprintf(other, sizeof other, "%s.moved", db);
+	rename(db, other);
+	fclose(fopen(db, "w"));
+	cr_expect_eq(finish(trainer), 0);
+	finish_recorder(recorder);
+	struct stat st;
+	cr_expect(stat(db, &st) == 0 && st.st_size == 0);
+	cr_assert_str_neq(session->store, db);
+	snprintf(db, sizeof db, "%.*s", (int)sizeof db - 1, session->store);
+	whole(18000);
+}
+
+/* Killed all at once: the rings outlive their writers and their reader. */
+Test(recorder, a_dead_session_is_read_to_its_end)
+{
+	char mine[GNS_NAME_MAX];
+	struct gns_adopted adopted;
+	gns_session_detach(session);
+	gns_session_unlink(session_name);
+	snprintf(mine, sizeof mine, "/gnscope-%u-test-%d", (unsigned)getuid(), (int)getpid());
+	snprintf(session_name, sizeof session_name, "%s", mine);
+	cr_assert_eq(gns_session_create(session_name, &session), 0);
+	pid_t recorder = start_recorder(true), trainer = start_trainer(0, 0, true, false);
+	until_stored(recorder);
+	kill(recorder, SIGKILL);
+	finish(recorder);
+	struct gns_ring ring;
+	cr_assert_eq(gns_ring_attach(session_name, session, 0, &ring), 0);
+	while (gns_ring_reserve(&ring, GNS_RING_RECORDS / 2)) /* a reader's copy: counts what is ready from the writer's head */
+		ring.head = atomic_load(&ring.shared->head);
+	gns_adopt_sessions(db, &adopted);
+	cr_expect_eq(adopted.sessions, 0, "its trainer is alive");
+	kill(trainer, SIGKILL);
+	finish(trainer);
+	int64_t published = (int64_t)atomic_load(&ring.shared->head);
+	gns_ring_detach(&ring);
+	gns_adopt_sessions(db, &adopted);
+	cr_expect_eq(adopted.sessions, 0, "whoever made it is alive");
+	gns_session_detach(session);
+	gns_adopt_sessions(db, &adopted);
+	cr_expect_eq(adopted.sessions, 1, "%s", adopted.text.text);
+	whole((published - 5) / (model.layers + 2));
+	cr_expect_eq(query(db, "SELECT ring_tail FROM rank"), (double)published);
+	cr_expect_eq(query(db, "SELECT count(*) FROM run WHERE status='lost' AND end_ns>0"), 1);
+	cr_expect_eq(gns_session_attach(session_name, &session), -ENOENT);
+	session = NULL;
 }

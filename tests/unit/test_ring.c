@@ -331,3 +331,56 @@ Test(ring, who_is_alive)
 	cr_expect_not(gns_slot_alive(slot));
 	gns_ring_close(&w);
 }
+
+/* A writer that holds the ring of slot 0 until it is killed. */
+static pid_t far_writer(void)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct gns_session *joined;
+		struct gns_ring w;
+		gns_session_detach(session);
+		if (gns_session_join(name, &joined) != 0 || gns_ring_claim(name, joined, &w) != 0)
+			_exit(1);
+		atomic_store(&joined->slot[0].pid_ns, 1); /* as if its pid were of another namespace */
+		atomic_store(&joined->slot[0].pid, (uint32_t)getppid());
+		for (;;)
+			pause();
+	}
+	while (atomic_load(&session->slot[0].pid_ns) != 1 || atomic_load(&session->slot[0].pid) != (uint32_t)getpid())
+		usleep(1000);
+	return pid;
+}
+
+Test(ring, a_writer_in_another_pid_namespace_lives_by_its_lock)
+{
+	pid_t pid = far_writer();
+	cr_expect(gns_slot_alive(&session->slot[0]));
+	atomic_store(&session->slot[0].pid, INT32_MAX); /* no such process here: says nothing */
+	cr_expect(gns_slot_alive(&session->slot[0]));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	atomic_store(&session->slot[0].pid, (uint32_t)getpid()); /* alive, and another's */
+	cr_expect_not(gns_slot_alive(&session->slot[0]));
+}
+
+Test(ring, a_session_is_held_while_anybody_trains_in_it)
+{
+	pid_t pid = far_writer();
+	struct gns_session *other;
+	gns_session_detach(session);
+	cr_expect(gns_session_held(name), "its maker is gone, the writer is not");
+	int office = gns_session_office(name);
+	cr_assert_geq(office, 0);
+	cr_expect_not(gns_session_seal(office));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	cr_expect_not(gns_session_held(name));
+	cr_expect(gns_session_seal(office));
+	cr_expect_eq(gns_session_join(name, &other), -EAGAIN, "it is about to be removed");
+	cr_expect(gns_session_recorded(name));
+	cr_expect_eq(gns_session_office(name), -EAGAIN);
+	close(office);
+	cr_expect_not(gns_session_recorded(name));
+	cr_assert_eq(gns_session_join(name, &session), 0);
+}
