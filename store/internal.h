@@ -171,6 +171,8 @@ int gns_trend_of_window(struct gns_store *store, int64_t run_id, struct gns_wind
 
 void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct gns_total *total);
 
+double gns_median_step_ms(struct gns_store *store, int64_t run_id, struct gns_window w); /* of the last 1,000 at most, without start-up */
+
 /* ---- edges.c: what the first and the last measured step of a window represent beside what they do in the run ---- */
 
 struct gns_edge { /* more 0: nothing to do */
@@ -220,7 +222,7 @@ struct gns_rank {
 	int64_t world;
 	int64_t stream[GNS_STREAMS_MAX]; /* rank_id of this process in the runs of its other streams, 0 none; of stream 0 only */
 	struct gns_ids params, kernels, device_kernels; /* the last two: a kernel is in one of them */
-	int64_t steps, measured, refused, last_step, last_measured;
+	int64_t steps, measured, refused, last_step, last_measured, startup_ns;
 	int64_t malformed, nonfinite, events, libraries;
 	const char *malformed_text;
 	bool dirty, incomplete; /* incomplete: a gradient of the step in the making was malformed */

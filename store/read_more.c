@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NEWEST 1000      /* steps behind the step time of a stretch */
 #define REACH 4096       /* how far back a loss or a learning rate is looked for */
 
 static sqlite3_stmt *prepared(struct gns_store *store, const char *sql, int64_t run_id)
@@ -30,39 +29,6 @@ int gns_store_session_key(struct gns_store *store, int64_t run_id, uint64_t *key
 }
 
 /* ---- a stretch of steps ---- */
-
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return x < y ? -1 : x > y;
-}
-
-static int newest_steps(struct gns_store *store, struct gns_summary *out, int64_t lo, int64_t hi)
-{
-	static double ms[NEWEST];
-	double total = 0, overhead = 0;
-	size_t n = 0;
-	int rc = SQLITE_ERROR;
-	sqlite3_stmt *stmt = prepared(store, "SELECT dur_ns,overhead_ns FROM step WHERE run_id=?1 AND step BETWEEN ?2 AND ?3 AND "
-				      "dur_ns IS NOT NULL AND startup IS NULL ORDER BY step DESC,rank DESC LIMIT 1000", out->run.run_id);
-	if (stmt) {
-		sqlite3_bind_int64(stmt, 2, lo);
-		sqlite3_bind_int64(stmt, 3, hi);
-	}
-	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW && n < NEWEST) {
-		ms[n] = sqlite3_column_double(stmt, 0) / 1e6;
-		total += ms[n++];
-		overhead += sqlite3_column_double(stmt, 1) / 1e6;
-	}
-	sqlite3_finalize(stmt);
-	out->step_ms = out->overhead_pct = NAN;
-	if (n > 0) {
-		qsort(ms, n, sizeof *ms, ascending);
-		out->step_ms = n % 2 ? ms[n / 2] : (ms[n / 2 - 1] + ms[n / 2]) / 2;
-		out->overhead_pct = total > 0 ? 100 * overhead / total : (double)NAN;
-	}
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -EIO;
-}
 
 /* The last that is known of a column of step. */
 static int last_known(struct gns_store *store, const char *sql, int64_t run_id, int64_t lo, int64_t hi, double *out)
@@ -97,8 +63,6 @@ static int stretch_of(struct gns_store *store, struct gns_summary *out, int64_t 
 	out->window = lo > 1 || hi < gns_sql_int(store, GNS_SQL_RUN_ROLLED, 0, "i", out->run.run_id) ? hi - lo + 1 : 0;
 	rc = gns_trend_of_window(store, out->run.run_id, (struct gns_window){ lo, hi }, &out->b_noise, &out->trend);
 	out->last_step_ns = (uint64_t)pooled.total.start_ns;
-	if (rc == 0)
-		rc = newest_steps(store, out, lo, hi);
 	if (rc == 0)
 		rc = last_known(store, LAST_OF("loss"), out->run.run_id, lo, hi, &out->loss);
 	if (rc == 0)

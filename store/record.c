@@ -282,6 +282,8 @@ static void count_step(struct gns_rank *rank, const struct gns_rank_step *row, u
 	rank->steps++;
 	rank->measured += row->measured;
 	rank->refused += row->refused;
+	if (row->startup && rank->startup_ns < (int64_t)GNS_WHOLE_MAX)
+		rank->startup_ns += row->overhead_ns;
 	rank->last_step = row->step;
 	if (row->measured)
 		rank->last_measured = row->step;

@@ -58,6 +58,7 @@ CREATE TABLE IF NOT EXISTS rank (
 	steps_refused  INTEGER NOT NULL DEFAULT 0,
 	last_step      INTEGER NOT NULL DEFAULT 0,
 	last_measured  INTEGER NOT NULL DEFAULT 0,
+	startup_ns     INTEGER NOT NULL DEFAULT 0, -- what it took gnscope to get into the process, not in the overhead of steps
 	UNIQUE (run_id, rank),
 	UNIQUE (run_id, slot, pid)
 );
@@ -105,7 +106,7 @@ CREATE TABLE IF NOT EXISTS step (
 	measured    INTEGER,
 	refused     INTEGER, -- was to be measured but could not be
 	params      INTEGER, -- weights measured
-	every       INTEGER, -- interval in force
+	every       INTEGER, -- interval in force, rounded: one step in so many is measured
 	source      TEXT,
 	n_small     INTEGER, -- NULL when weights differ; then s and g2 are sums over weights
 	n_big       INTEGER,

@@ -19,23 +19,18 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void step_time(struct gns_store *store, struct gns_summary *sum, const struct gns_window *w)
+double gns_median_step_ms(struct gns_store *store, int64_t run_id, struct gns_window w)
 {
-	double ms[DURATIONS], total = 0, overhead = 0;
+	double ms[DURATIONS];
 	size_t n = 0;
-	sum->step_ms = sum->overhead_pct = NAN;
-	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_DURATIONS, "iii", sum->run.run_id, w->lo, (int64_t)DURATIONS);
-	while (stmt && sqlite3_step(stmt) == SQLITE_ROW && n < DURATIONS) {
-		ms[n] = sqlite3_column_double(stmt, 0) / 1e6;
-		total += ms[n++];
-		overhead += sqlite3_column_double(stmt, 1) / 1e6;
-	}
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_DURATIONS, "iiii", run_id, w.lo, w.hi, (int64_t)DURATIONS);
+	while (stmt && sqlite3_step(stmt) == SQLITE_ROW && n < DURATIONS)
+		ms[n++] = sqlite3_column_double(stmt, 0) / 1e6;
 	sqlite3_reset(stmt);
 	if (n == 0)
-		return;
+		return NAN;
 	qsort(ms, n, sizeof *ms, ascending);
-	sum->step_ms = n % 2 ? ms[n / 2] : (ms[n / 2 - 1] + ms[n / 2]) / 2;
-	sum->overhead_pct = total > 0 ? 100 * overhead / total : (double)NAN;
+	return n % 2 ? ms[n / 2] : (ms[n / 2 - 1] + ms[n / 2]) / 2;
 }
 
 static int64_t count_and_sum(struct gns_store *store, int64_t run_id, bool buckets, int64_t covered_in, double *numel)
@@ -130,6 +125,7 @@ static void about_ranks(struct gns_store *store, struct gns_summary *sum, int64_
 	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_RUN_RANKS, "i", sum->run.run_id);
 	if (stmt && sqlite3_step(stmt) == SQLITE_ROW) {
 		sum->steps_refused = sqlite3_column_int64(stmt, 3);
+		sum->startup_ms = gns_column_double(stmt, 8) / 1e6;
 		if (sqlite3_column_type(stmt, 4) != SQLITE_NULL)
 			gns_column_text(stmt, 4, sum->sample_unit, sizeof sum->sample_unit);
 	}
@@ -160,7 +156,6 @@ static int summarise(struct gns_store *store, struct gns_summary *sum, struct gn
 		return gns_store_fail(store, err, "read");
 	gns_pooled_noise(&pooled, &sum->b_noise, &sum->b_crit, &sum->mv);
 	about_ranks(store, sum, &newest);
-	step_time(store, sum, &w);
 	coverage(store, sum, sources(store, sum, newest), newest);
 	gns_describe_window(store, w, &pooled.total, sum);
 	rc = gns_trend_of_window(store, run_id, w, &sum->b_noise, &sum->trend);

@@ -50,6 +50,8 @@ void gns_describe_window(struct gns_store *store, struct gns_window w, const str
 	int64_t steps = total->steps - total->startup;
 	out->measured = (int64_t)total->block.count;
 	out->mean_step_ms = steps > 0 ? (double)total->dur_ns / (double)steps / 1e6 : (double)NAN;
+	out->step_ms = gns_median_step_ms(store, out->run.run_id, w);
+	out->overhead_pct = total->dur_ns > 0 ? 100 * (double)total->overhead_ns / (double)total->dur_ns : (double)NAN;
 	out->starting = total->steps > 0 && steps == 0;
 	out->samples_per_step = usual_batch(store, out->run.run_id, w);
 }

@@ -90,6 +90,7 @@ static int rank_load(struct gns_store *store, int64_t rank_id, struct gns_rank *
 	rank->last_step = sqlite3_column_int64(stmt, 10);
 	rank->last_measured = sqlite3_column_int64(stmt, 11);
 	rank->known = sqlite3_column_type(stmt, 12) != SQLITE_NULL;
+	rank->startup_ns = sqlite3_column_int64(stmt, 14);
 	sqlite3_reset(stmt);
 	struct gns_run *run = gns_writer_run(store, run_id);
 	if (!run)
@@ -208,8 +209,8 @@ static int save_ranks(struct gns_store *store)
 		struct gns_rank *rank = &writer->ranks[i];
 		if (!rank->dirty)
 			continue;
-		int rc = gns_sql_run(store, GNS_SQL_RANK_SAVE, "iiiiii", rank->steps, rank->measured, rank->refused,
-				     rank->last_step, rank->last_measured, rank->rank_id);
+		int rc = gns_sql_run(store, GNS_SQL_RANK_SAVE, "iiiiiii", rank->steps, rank->measured, rank->refused,
+				     rank->last_step, rank->last_measured, rank->startup_ns, rank->rank_id);
 		if (rc == SQLITE_OK)
 			rc = gns_rank_save_counts(store, rank);
 		if (rc != SQLITE_OK)

@@ -42,7 +42,9 @@ static void write_run(struct page *page, const struct gns_model *m)
 		   gns_say_percent(c, sizeof c, s->coverage));
 	if (s->coverage_note[0])
 		write_line(page, GNS_ROLE_FAINT, 2, "%s", gns_text_safe(a, sizeof a, s->coverage_note));
-	write_line(page, GNS_ROLE_TEXT, 2, "overhead %s of step time, by the shim's own clock", gns_say_percent(b, sizeof b, s->overhead_pct / 100));
+	write_line(page, GNS_ROLE_TEXT, 2, "overhead %s of step time, by the shim's own clock%s%s%s", gns_say_percent(b, sizeof b, s->overhead_pct / 100),
+		   s->startup_ms > 0 ? "; start-up " : "", s->startup_ms > 0 ? gns_text_number(c, sizeof c, s->startup_ms) : "",
+		   s->startup_ms > 0 ? " ms" : "");
 	write_line(page, GNS_ROLE_TEXT, 2, "method: %s; unit: %s",
 		   s->sources[0] ? gns_text_safe(a, 100, s->sources) : "none yet", gns_text_safe(b, sizeof b, s->sample_unit));
 	if (s->optimizer[0] || isfinite(s->lr))

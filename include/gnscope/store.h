@@ -113,7 +113,8 @@ struct gns_summary {
 	struct gns_meanvar mv;      /* s and g2 behind b_noise */
 	double step_ms;             /* median of the last (up to 1,000) steps or of the window */
 	double mean_step_ms;        /* mean of all steps of the window, start-up apart: steps times it is what they took, pauses included */
-	double overhead_pct;        /* shim's time of all step time, the same steps' sums */
+	double overhead_pct;        /* shim's time of all step time of the window, without start-up */
+	double startup_ms;          /* what it took gnscope to get into the process: of the rank that it took most; 0 not known */
 	int64_t dropped;            /* steps lost, all ranks */
 	int64_t steps_refused;      /* chosen for measuring but refused */
 	char optimizer[40];         /* "" unknown */

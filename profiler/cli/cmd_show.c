@@ -121,6 +121,19 @@ static void numbers(const struct gns_summary *s)
 	field("S", line);
 }
 
+static void time_line(char *line, size_t size, const struct gns_summary *s)
+{
+	char step[48], overhead[48], startup[48];
+	if (!isfinite(s->step_ms)) {
+		snprintf(line, size, "unknown");
+		return;
+	}
+	int n = snprintf(line, size, "%s ms a step (median of the last 1,000 at most); gnscope took %s%% of all steps",
+			 gns_text_number(step, sizeof step, s->step_ms), gns_text_number(overhead, sizeof overhead, s->overhead_pct));
+	if (s->startup_ms > 0 && n > 0 && (size_t)n < size)
+		snprintf(line + n, size - (size_t)n, ", and %s ms to start", gns_text_number(startup, sizeof startup, s->startup_ms));
+}
+
 static void basis(const struct gns_summary *s)
 {
 	char a[128], b[128], line[600];
@@ -139,11 +152,7 @@ static void basis(const struct gns_summary *s)
 	else
 		snprintf(line, sizeof line, "unknown");
 	field("coverage", line);
-	if (isfinite(s->step_ms))
-		snprintf(line, sizeof line, "%s ms a step (median of the last 1,000 at most), gnscope %s%% of it", gns_text_number(a, sizeof a, s->step_ms),
-			 gns_text_number(b, sizeof b, s->overhead_pct));
-	else
-		snprintf(line, sizeof line, "unknown");
+	time_line(line, sizeof line, s);
 	field("time", line);
 	if (isfinite(s->loss))
 		field("loss", gns_text_number(a, sizeof a, s->loss));

@@ -62,6 +62,7 @@ json_t *gns_run_json(const struct gns_summary *s)
 	gns_ratio_json(o, "b_crit", &s->b_crit);
 	json_object_set_new(o, "step_ms", gns_json_number(s->step_ms));
 	json_object_set_new(o, "overhead_pct", gns_json_number(s->overhead_pct));
+	json_object_set_new(o, "startup_ms", gns_json_number(s->startup_ms > 0 ? s->startup_ms : (double)NAN));
 	json_object_set_new(o, "dropped", gns_json_count(s->dropped));
 	json_object_set_new(o, "optimizer", gns_json_text(s->optimizer));
 	json_object_set_new(o, "lr", gns_json_number(s->lr));

@@ -579,3 +579,25 @@ Test(writing, a_step_may_end_in_another_transaction, .timeout = 120)
 	}
 	free(whole);
 }
+
+/* The first step: 2 s of which 40 ms are gnscope's way in. Four more of 1 ms, 10 us each. */
+Test(writing, start_up_is_in_no_step_time)
+{
+	struct gns_record first = gns_generate_record(GNS_REC_STEP);
+	first.u.step = (struct gns_rec_step){ .step = 1, .start_ns = 1000, .dur_ns = 2000000000, .overhead_ns = 40000000, .samples = 8,
+		.micro_steps = 1, .flags = GNS_STEP_STARTUP };
+	begin();
+	hello(row, 0, 1);
+	put(row, first);
+	for (int64_t step = 2; step <= 5; step++)
+		step_of(row, step, 8, 3, 1);
+	commit();
+	struct gns_summary s = summary();
+	cr_expect_eq(s.startup_ms, 40);
+	cr_expect_eq(s.step_ms, 1);
+	cr_expect_float_eq(s.overhead_pct, 1, 1e-12);
+	cr_expect_eq(s.run.steps, 5);
+	cr_expect_eq(query(db, "SELECT startup_ns FROM rank"), 40000000);
+	cr_expect_eq(query(db, "SELECT count(*) FROM step WHERE startup"), 1);
+	cr_expect_eq(query(db, "SELECT weight FROM step WHERE step=2"), 2, "it represents the first step, too");
+}
