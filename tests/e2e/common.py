@@ -100,6 +100,13 @@ def query(store, sql, *values):
         db.close()
 
 
+def weights(steps, last):
+    """How many steps each measured one represents in a run of `last`: half the gap to each neighbour; the ends reach to those of the run."""
+    steps = sorted(steps)
+    before, after = [1 - steps[0]] + steps[:-1], steps[1:] + [2 * last + 1 - steps[-1]]
+    return [(b - a) / 2 for a, b in zip(before, after)]
+
+
 def sound(store):
     rows = query(store, "PRAGMA integrity_check")
     check(rows == [{"integrity_check": "ok"}], f"{store} is damaged: {rows}")

@@ -188,12 +188,13 @@ class Run:
         case = self.case
         unit, world = (BATCH if case.unit == "samples" else 1), case.world // case.models
         s = g2 = 0
-        for step in steps:
+        last = common.query(self.store, "SELECT max(step) AS step FROM step")[0]["step"]
+        for step, w in zip(sorted(steps), common.weights(steps, last)):
             norms = [sum_of(self.truth.norm[rank][step].values()) for rank in range(case.world)]
             small = sum(n[0] for n in norms) / case.world
             big = sum(n[1] for n in norms) / case.world * (world if case.scatter else 1)
             one = two_batch(unit, unit * world, small, big)
-            s, g2 = s + one[0], g2 + one[1]
+            s, g2 = s + w * one[0], g2 + w * one[1]
         return s / g2
 
     def check_show(self, steps):

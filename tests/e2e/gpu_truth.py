@@ -158,7 +158,8 @@ def compare(case, truth):
         ours.append((n, sum(r["q_small"] for r in steps[step]), sum(r["q_big"] for r in steps[step])))
         wanted = [expected(case, v) for v in exact.values()]
         theirs.append((n, sum(w[3] for w in wanted), sum(w[2] for w in wanted)))
-    verdict(case, first, len(steps), big, small, pooled(ours), pooled(theirs))
+    w = common.weights(steps, max(numbers))
+    verdict(case, first, len(steps), big, small, pooled(ours, w), pooled(theirs, w))
 
 
 def verdict(case, first, measured, big, small, ours, exact):

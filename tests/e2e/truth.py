@@ -137,13 +137,13 @@ def relative(got, want):
     return abs(got - want) / abs(want) if want else math.inf
 
 
-def pooled(rows):
-    """s, g2 and b_noise of [(n, q_small, q_big)] per step, steps pooled: ratio of the means."""
+def pooled(rows, weights):
+    """s, g2 and b_noise of [(n, q_small, q_big)] per step, steps pooled by what they represent: ratio of the means."""
     s = g2 = 0.0
-    for n, q_small, q_big in rows:
-        s += (q_small - q_big) / (1 - 1 / n)
-        g2 += (n * q_big - q_small) / (n - 1)
-    return s / len(rows), g2 / len(rows), s / g2
+    for (n, q_small, q_big), w in zip(rows, weights):
+        s += w * (q_small - q_big) / (1 - 1 / n)
+        g2 += w * (n * q_big - q_small) / (n - 1)
+    return s / sum(weights), g2 / sum(weights), s / g2
 
 
 def compare_steps(steps, truth, names):
@@ -200,7 +200,8 @@ def test(args, more):
         for pid, name in sorted(names.items()):
             print(f"  weight {pid}: {name} {dict(order)[name]}")
         layer, total, ours, theirs = compare_steps(steps, truth, names)
-        verdict(args, bench.show(store), steps, layer, total, pooled(ours), pooled(theirs), ours[0][0])
+        w = common.weights(steps, args.steps)
+        verdict(args, bench.show(store), steps, layer, total, pooled(ours, w), pooled(theirs, w), ours[0][0])
 
 
 def verdict(args, shown, steps, layer, total, ours, exact, n):

@@ -197,14 +197,24 @@ def relative_store():
         assert os.path.exists(os.path.join(folder, "here.db")) and not os.path.exists("/here.db"), os.listdir(folder)
 
 
+def session_of(pid):
+    """The name of the session that a process has mapped: b"/gnscope-..."."""
+    try:
+        with open(f"/proc/{pid}/maps", "rb") as file:
+            return {b"/" + os.path.basename(line.split()[-1]) for line in file if b"/dev/shm/gnscope-" in line}
+    except OSError:
+        return set()
+
+
 def recorder_of(pid):
+    sessions = session_of(pid)
     for folder in glob.glob("/proc/[0-9]*"):
         try:
             with open(f"{folder}/cmdline", "rb") as file:
                 words = file.read().split(b"\0")
         except OSError:
             continue
-        if len(words) > 3 and words[1] == b"record" and words[3].endswith(b"-p%d" % pid):
+        if len(words) > 3 and words[1] == b"record" and words[3] in sessions:
             return folder
     return None
 

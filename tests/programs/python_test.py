@@ -63,7 +63,7 @@ for stop in (lambda: _g.wrap(len, interrupt, None)("abc"), lambda: _g.wrap(len, 
         assert 0
     except KeyboardInterrupt as e:
         assert len(traceback.extract_tb(e.__traceback__)) == 2, "a frame of ours"
-assert _g.wrap(divmod, lambda a, k: ("token", (7, 2), {}), lambda t, r, f: log.append((t, r)), True)(1, 1) == (3, 1)
+assert _g.wrap(divmod, lambda a, k: "token", lambda t, r, f: log.append((t, r)))(7, 2) == (3, 1)
 assert log[-1] == ("token", (3, 1))
 assert _g.hook(lambda a, b: a + b)(1, 2) is None
 

@@ -89,12 +89,12 @@ def _ready():
     torch = sys.modules.get("torch")
     progress = threading.local()  # .run: the innermost backward of this thread; .unpacked: for the node at work
     _g.handlers("made", _first, _optimizer_made)
-    packing["told"] = hasattr(getattr(torch._C._autograd, "SavedTensor", None), "unpack_hook")
-    packing_point = "packing" if packing["told"] else "packing_unseen"
-    _g.handlers(packing_point, _first, _hooks_made)
     _g.handlers("unpack", None, _unpacked)
     _g.handlers("replica", _first, _replica_made)
     try:
+        packing["told"] = hasattr(getattr(torch._C._autograd, "SavedTensor", None), "unpack_hook")
+        packing_point = "packing" if packing["told"] else "packing_unseen"
+        _g.handlers(packing_point, _first, _hooks_made)
         _stand_before(torch.optim.Optimizer, "__init__", "made")
         _stand_before(torch.optim.Optimizer, "add_param_group", "groups")
         _stand_before(torch.autograd, "backward", "backward")
