@@ -22,7 +22,7 @@ def take_for_device():
     for names in [o for o in gc.get_objects() if type(o) is dict and "_g" in o and "device_of" in o]:
         names["device_of"] = lambda tensor: 0
         names["era"]["devices"] = 1  # a PyTorch with a CUDA of its own would take the fake one for it
-        names["_g"].setup(codes, lambda tensor: 0, lambda device: 0)
+        names["_g"].setup(codes, torch.Tensor, lambda tensor: 0, lambda device: 0)
 
 
 def watch():
