@@ -56,10 +56,19 @@ static double statistic(const struct gns_reduction *job, size_t sample, const st
 	return absent;
 }
 
-static void add_plain(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk)
+/* Whether the two inner dimensions are rows that add up to one run of the parameter. */
+static bool is_sum_of_rows(const struct gns_reduction *job, const struct gns_walk *walk)
+{
+	const unsigned inner = walk->ndim - 1;
+
+	return !job->tensor[X] && inner > 0 && walk->stride[A][inner] == 1 && walk->stride[A][inner - 1] == 0;
+}
+
+/* `rows`: of the second inner dimension, or 1. */
+static void add_plain(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk, size_t rows)
 {
 	const struct gns_kernels *kernels = job->layers->kernels;
-	const unsigned inner = walk->ndim - 1;
+	const unsigned inner = walk->ndim - 1, outer = inner ? inner - 1 : 0;
 	const int type = job->tensor[Y]->dtype == GNS_F64;
 	const size_t n = walk->size[inner];
 	const void *y = gns_tensor_at(job->tensor[Y], (ptrdiff_t)sample * job->step[Y] + walk->offset[Y]);
@@ -67,7 +76,7 @@ static void add_plain(const struct gns_reduction *job, size_t sample, const stru
 
 	if (!job->tensor[X]) {
 		if (walk->stride[A][inner])
-			kernels->add_run[type](y, n, a);
+			kernels->add_wide_rows[type](y, walk->stride[Y][outer], rows, n, a);
 		else
 			*a += kernels->sum_run[type](y, n);
 		return;
@@ -116,16 +125,17 @@ static int reduce(struct gns_reduction *job)
 	if (rc)
 		return rc;
 	gns_walk_start(&job->walk, false);
-	const bool plain = is_plain(job, &job->walk);
+	const bool plain = is_plain(job, &job->walk), by_rows = plain && is_sum_of_rows(job, &job->walk);
+	const size_t rows = by_rows ? job->walk.size[job->walk.ndim - 2] : 1;
 	for (size_t i = 0; i < samples->n && !job->empty; i++) {
 		struct gns_walk walk = job->walk;
 		memset(job->a, 0, job->count * sizeof *job->a);
 		do {
 			if (plain)
-				add_plain(job, i, &walk);
+				add_plain(job, i, &walk, rows);
 			else
 				add_run(job, i, &walk);
-		} while (gns_walk_next(&walk));
+		} while (gns_walk_next_piece(&walk, by_rows ? 2 : 1));
 		if (samples->uses)
 			gns_uses_add(samples->uses, i, job->a);
 		else
