@@ -66,6 +66,10 @@ struct gns_samples {
  * One row a sample: exact. Otherwise the sketch of sketch.h with the mean direction taken out, in place whatever the order of the
  * dimensions, 64 rows at a time converted to float32 where they are half precision. x and y may differ in element type. */
 int gns_layer_linear(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *y);
+/* The same, and bias->sum as gns_layer_reduce(layers, bias, y, NULL, 1, &out) has it: y comes from memory once for both. bias->n and axis
+ * are those of samples, bias->uses is NULL; the rest of it is not looked at. */
+int gns_layer_linear_bias(struct gns_layers *layers, struct gns_samples *samples, struct gns_samples *bias, const struct gns_tensor *x,
+			  const struct gns_tensor *y);
 
 struct gns_conv {
 	unsigned dims; /* 1, 2 or 3 spatial dimensions; the arrays have as many entries */
