@@ -15,8 +15,8 @@ def _fold(t, lead):
     return t.view(tuple(lead) + tuple(t.shape[1:])) if len(lead) > 1 else t
 
 
-def _product(site, use, x, y):
-    """Gradient of a matrix that turned rows x into rows whose gradient is y."""
+def _product(site, use, x, y, bias=None):
+    """Gradient of a matrix that turned rows x into rows whose gradient is y; with it that of a bias that was added to these rows."""
     run, p = site.run, use.p
     if x.dim() != 2 or y.dim() != 2 or x.shape[0] != y.shape[0]:
         return "operation"
@@ -26,7 +26,11 @@ def _product(site, use, x, y):
         return "samples"
     x, axis = arrange(_fold(x, lead), where, run.n)
     y, axis = arrange(_fold(y, lead), where, run.n)
-    return told(_g.linear(p.id, x, y, run.n, axis))
+    if bias is None:
+        return told(_g.linear(p.id, x, y, run.n, axis))
+    rc = _g.linear(p.id, x, y, run.n, axis, bias.p.id)
+    bias.done = rc == 1
+    return "" if bias.done else told(rc)
 
 
 def _right(site, use, x, y):
@@ -53,11 +57,23 @@ def addmm(site, use, y, grads):
     node = site.node
     if node._saved_alpha != 1 or node._saved_beta != 1:
         return "operation"
+    if use.done:
+        return ""
     if use.index == 2:
-        return _right(site, use, _matrix(site, use, "mat1"), y)
+        x = _matrix(site, use, "mat1")
+        return _product(site, use, x, y, _bias_beside(site, use, y)) if turned(use) else _right(site, use, x, y)
     if use.index == 1:
         return _left(site, use, _matrix(site, use, "mat2"), y)
     return _flat_sum(site, use, y, grads)
+
+
+def _bias_beside(site, use, y):
+    """The use of a bias that is as plain as Linear's, or None."""
+    for other in site.uses:
+        p = other.p
+        if other.index == 0 and not other.chain and p.shape == tuple(y.shape[1:]) and p.hint == use.p.hint and p not in site.run.failed:
+            return other
+    return None
 
 
 def mm(site, use, y, grads):
