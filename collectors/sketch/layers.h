@@ -86,6 +86,9 @@ struct gns_conv {
  * (depthwise convolutions, for one). Cost a position, in multiply-adds: about wide + 8 narrow + C + O + kernel (of a group). */
 int gns_layer_conv(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *y,
 		   const struct gns_conv *conv);
+/* The same, and bias->sum as gns_layer_reduce has it of the shape (O, 1...): see gns_layer_linear_bias. */
+int gns_layer_conv_bias(struct gns_layers *layers, struct gns_samples *samples, struct gns_samples *bias, const struct gns_tensor *x,
+			const struct gns_tensor *y, const struct gns_conv *conv);
 
 /* A[v] = sum over t with ids[t] = v of y[t]: ids (n, t...) or (t, n, ...) of GNS_I64 or GNS_I32, y the same sizes and one more, d.
  * Rows with ids == padding_idx add nothing; -1: there is none. Exact. */

@@ -113,6 +113,31 @@ static void add_run(const struct gns_reduction *job, size_t sample, const struct
 	}
 }
 
+void gns_reduction_start(struct gns_reduction *job)
+{
+	gns_walk_start(&job->walk, false);
+	job->plain = is_plain(job, &job->walk);
+	job->by_rows = job->plain && is_sum_of_rows(job, &job->walk);
+}
+
+double gns_reduction_norm2(const struct gns_reduction *job, size_t sample)
+{
+	const size_t rows = job->by_rows ? job->walk.size[job->walk.ndim - 2] : 1;
+	struct gns_walk walk = job->walk;
+
+	memset(job->a, 0, job->count * sizeof *job->a);
+	do {
+		if (job->plain)
+			add_plain(job, sample, &walk, rows);
+		else
+			add_run(job, sample, &walk);
+	} while (gns_walk_next_piece(&walk, job->by_rows ? 2 : 1));
+	if (!job->samples->uses)
+		return job->layers->kernels->norm2[1](job->a, job->count);
+	gns_uses_add(job->samples->uses, sample, job->a);
+	return 0;
+}
+
 static int reduce(struct gns_reduction *job)
 {
 	struct gns_samples *samples = job->samples;
@@ -124,23 +149,9 @@ static int reduce(struct gns_reduction *job)
 	rc = gns_arena_check(&arena);
 	if (rc)
 		return rc;
-	gns_walk_start(&job->walk, false);
-	const bool plain = is_plain(job, &job->walk), by_rows = plain && is_sum_of_rows(job, &job->walk);
-	const size_t rows = by_rows ? job->walk.size[job->walk.ndim - 2] : 1;
-	for (size_t i = 0; i < samples->n && !job->empty; i++) {
-		struct gns_walk walk = job->walk;
-		memset(job->a, 0, job->count * sizeof *job->a);
-		do {
-			if (plain)
-				add_plain(job, i, &walk, rows);
-			else
-				add_run(job, i, &walk);
-		} while (gns_walk_next_piece(&walk, by_rows ? 2 : 1));
-		if (samples->uses)
-			gns_uses_add(samples->uses, i, job->a);
-		else
-			sum += job->layers->kernels->norm2[1](job->a, job->count);
-	}
+	gns_reduction_start(job);
+	for (size_t i = 0; i < samples->n && !job->empty; i++)
+		sum += gns_reduction_norm2(job, i);
 	if (!samples->uses)
 		samples->sum = sum;
 	return 0;

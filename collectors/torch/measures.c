@@ -133,7 +133,7 @@ static PyObject *g_linear(PyObject *self, PyObject *const *args, Py_ssize_t n)
 
 static int run_conv(struct gns_layers *layers, struct gns_samples *samples, const struct job *job)
 {
-	return gns_layer_conv(layers, samples, &job->first.t, &job->second.t, &job->conv);
+	return gns_layer_conv_bias(layers, samples, job->bias, &job->first.t, &job->second.t, &job->conv);
 }
 
 static int conv_there(const struct gns_device_target *to, const struct gns_samples *samples, const struct job *job)
@@ -155,12 +155,12 @@ static bool take_spatial(PyObject *o, unsigned dims, size_t *out)
 	return true;
 }
 
-/* conv(id, x, y, n, stride, padding, dilation, groups, transposed, kernel) */
+/* conv(id, x, y, n, stride, padding, dilation, groups, transposed, kernel, bias=0): as linear */
 static PyObject *g_conv(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
 	struct job job = { .run = run_conv, .run_there = conv_there };
-	if (!gns_take_count(n, 10, 10) || !gns_take_int(args[0], &job.id) || !gns_take_int(args[3], &job.n) ||
-	    !gns_take_int(args[7], &job.groups) || !gns_take_bool(args[8], &job.conv.transposed))
+	if (!gns_take_count(n, 10, 11) || !gns_take_int(args[0], &job.id) || !gns_take_int(args[3], &job.n) ||
+	    !gns_take_int(args[7], &job.groups) || !gns_take_bool(args[8], &job.conv.transposed) || (n == 11 && !gns_take_int(args[10], &job.bias_id)))
 		return NULL;
 	Py_ssize_t dims = gns_py.PyTuple_Size(args[9]);
 	if (dims < 0 && !gns_type_error("a tuple is wanted"))

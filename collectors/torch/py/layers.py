@@ -26,11 +26,15 @@ def _product(site, use, x, y, bias=None):
         return "samples"
     x, axis = arrange(_fold(x, lead), where, run.n)
     y, axis = arrange(_fold(y, lead), where, run.n)
-    if bias is None:
-        return told(_g.linear(p.id, x, y, run.n, axis))
-    rc = _g.linear(p.id, x, y, run.n, axis, bias.p.id)
-    bias.done = rc == 1
-    return "" if bias.done else told(rc)
+    return _told_with(bias, _g.linear(p.id, x, y, run.n, axis, bias.p.id if bias else 0))
+
+
+def _told_with(bias, rc):
+    """1: the bias was measured, too."""
+    if rc == 1:
+        bias.done = True
+        return ""
+    return told(rc)
 
 
 def _right(site, use, x, y):
@@ -61,17 +65,17 @@ def addmm(site, use, y, grads):
         return ""
     if use.index == 2:
         x = _matrix(site, use, "mat1")
-        return _product(site, use, x, y, _bias_beside(site, use, y)) if turned(use) else _right(site, use, x, y)
+        return _product(site, use, x, y, _bias_beside(site, use, y, 0)) if turned(use) else _right(site, use, x, y)
     if use.index == 1:
         return _left(site, use, _matrix(site, use, "mat2"), y)
     return _flat_sum(site, use, y, grads)
 
 
-def _bias_beside(site, use, y):
-    """The use of a bias that is as plain as Linear's, or None."""
+def _bias_beside(site, use, y, index):
+    """The use, at that input, of a bias that is as plain as Linear's and Conv2d's, or None."""
     for other in site.uses:
         p = other.p
-        if other.index == 0 and not other.chain and p.shape == tuple(y.shape[1:]) and p.hint == use.p.hint and p not in site.run.failed:
+        if other.index == index and not other.chain and p.shape == (y.shape[1],) and p.hint == use.p.hint and p not in site.run.failed:
             return other
     return None
 
@@ -169,6 +173,8 @@ def prelu(site, use, y, grads):
 
 def convolution(site, use, y, grads):
     run, p, node = site.run, use.p, site.node
+    if use.done:
+        return ""
     if use.index == 2:
         return _summed(site, use, y, (y.shape[1],) + (1,) * (y.dim() - 2))
     if use.index != 1:
@@ -179,10 +185,13 @@ def convolution(site, use, y, grads):
         return "samples"
     if any(kind_of(n) not in WHOLE for n, _ in use.chain):
         return "operation"
+    bias = None
     if where == ROUND:
         x, y = (samples_first(t, where, run.n).flatten(0, 1) for t in (x, y))
-    return told(_g.conv(p.id, x, y, run.n, tuple(node._saved_stride), tuple(node._saved_padding), tuple(node._saved_dilation),
-                        node._saved_groups, bool(node._saved_transposed), tuple(grads[1].shape[2:])))
+    elif y.shape[1] > 1:
+        bias = _bias_beside(site, use, y, 2)
+    return _told_with(bias, _g.conv(p.id, x, y, run.n, tuple(node._saved_stride), tuple(node._saved_padding), tuple(node._saved_dilation),
+                                    node._saved_groups, bool(node._saved_transposed), tuple(grads[1].shape[2:]), bias.p.id if bias else 0))
 
 
 def embedding(site, use, y, grads):
