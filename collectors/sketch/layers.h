@@ -106,6 +106,10 @@ enum gns_gain { GNS_GAIN_LAYER = 0, GNS_GAIN_GROUP = 1, GNS_GAIN_BATCH = 2 };
 int gns_layer_gain(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *mean,
 		   const struct gns_tensor *rstd, const struct gns_tensor *y, enum gns_gain kind, size_t groups);
 
+/* LayerNorm over the last dimension, its gain and its shift in one pass over y: as gns_layer_gain and gns_layer_reduce have them. */
+int gns_layer_norm(struct gns_layers *layers, struct gns_samples *gain, struct gns_samples *shift, const struct gns_tensor *x,
+		   const struct gns_tensor *mean, const struct gns_tensor *rstd, const struct gns_tensor *y);
+
 /* A = g, times `other` where that is not NULL (broadcast to g as usual), summed over all dimensions that the parameter does not
  * have. `shape` is the parameter's: right-aligned to g without its dimension of samples, sizes equal to g's or 1; or with as many
  * dimensions as g, the one of samples being 1. dims 0: a scalar. Exact.

@@ -138,22 +138,26 @@ double gns_reduction_norm2(const struct gns_reduction *job, size_t sample)
 	return 0;
 }
 
-static int reduce(struct gns_reduction *job)
+/* Of one or two parameters, a sample of both at a time. */
+static int reduce(struct gns_reduction *job, unsigned jobs)
 {
-	struct gns_samples *samples = job->samples;
 	struct gns_arena arena = {.layers = job->layers};
-	double sum = 0;
-	int rc;
+	const size_t n = job->empty ? 0 : job->samples->n;
+	double sum[2] = {0};
 
-	job->a = gns_arena_take(&arena, job->count, sizeof(double));
-	rc = gns_arena_check(&arena);
+	for (unsigned k = 0; k < jobs; k++)
+		job[k].a = gns_arena_take(&arena, job[k].count, sizeof(double));
+	const int rc = gns_arena_check(&arena);
 	if (rc)
 		return rc;
-	gns_reduction_start(job);
-	for (size_t i = 0; i < samples->n && !job->empty; i++)
-		sum += gns_reduction_norm2(job, i);
-	if (!samples->uses)
-		samples->sum = sum;
+	for (unsigned k = 0; k < jobs; k++)
+		gns_reduction_start(&job[k]);
+	for (size_t i = 0; i < n; i++)
+		for (unsigned k = 0; k < jobs; k++)
+			sum[k] += gns_reduction_norm2(&job[k], i);
+	for (unsigned k = 0; k < jobs; k++)
+		if (!job[k].samples->uses)
+			job[k].samples->sum = sum[k];
 	return 0;
 }
 
@@ -263,7 +267,7 @@ int gns_layer_reduce(struct gns_layers *layers, struct gns_samples *samples, con
 	struct gns_reduction job = {.layers = layers, .samples = samples};
 	const int rc = layers ? gns_reduction_sum(&job, g, other, dims, shape) : -EINVAL;
 
-	return rc ? rc : reduce(&job);
+	return rc ? rc : reduce(&job, 1);
 }
 
 /* ---- gains ---- */
@@ -410,5 +414,16 @@ int gns_layer_gain(struct gns_layers *layers, struct gns_samples *samples, const
 	struct gns_reduction job = {.layers = layers, .samples = samples};
 	const int rc = layers ? gns_reduction_gain(&job, x, mean, rstd, y, kind, groups) : -EINVAL;
 
-	return rc ? rc : reduce(&job);
+	return rc ? rc : reduce(&job, 1);
+}
+
+int gns_layer_norm(struct gns_layers *layers, struct gns_samples *gain, struct gns_samples *shift, const struct gns_tensor *x,
+		   const struct gns_tensor *mean, const struct gns_tensor *rstd, const struct gns_tensor *y)
+{
+	struct gns_reduction job[2] = {{.layers = layers, .samples = gain}, {.layers = layers, .samples = shift}};
+	int rc = layers ? gns_reduction_gain(&job[0], x, mean, rstd, y, GNS_GAIN_LAYER, 0) : -EINVAL;
+
+	if (!rc)
+		rc = gns_reduction_sum(&job[1], y, NULL, 1, &y->size[y->ndim - 1]);
+	return rc ? rc : reduce(job, 2);
 }

@@ -197,6 +197,9 @@ static PyObject *g_embedding(PyObject *self, PyObject *const *args, Py_ssize_t n
 
 static int run_gain(struct gns_layers *layers, struct gns_samples *samples, const struct job *job)
 {
+	if (job->bias)
+		return gns_layer_norm(layers, samples, job->bias, &job->first.t, job->some_third ? &job->third.t : NULL, &job->fourth.t,
+				      &job->second.t);
 	return gns_layer_gain(layers, samples, &job->first.t, job->some_third ? &job->third.t : NULL, &job->fourth.t, &job->second.t,
 			      (enum gns_gain)job->kind, (size_t)job->groups);
 }
@@ -207,14 +210,14 @@ static int gain_there(const struct gns_device_target *to, const struct gns_sampl
 			       (enum gns_gain)job->kind, (size_t)job->groups);
 }
 
-/* gain(id, x, mean, rstd, y, n, kind, groups); mean None: RMSNorm */
+/* gain(id, x, mean, rstd, y, n, kind, groups, bias=0); mean None: RMSNorm; bias, of kind 0 alone: as linear */
 static PyObject *g_gain(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
 	struct job job = { .run = run_gain, .run_there = gain_there };
-	if (!gns_take_count(n, 8, 8) || !gns_take_int(args[0], &job.id) || !gns_take_int(args[5], &job.n) || !gns_take_int(args[6], &job.kind) ||
-	    !gns_take_int(args[7], &job.groups))
+	if (!gns_take_count(n, 8, 9) || !gns_take_int(args[0], &job.id) || !gns_take_int(args[5], &job.n) || !gns_take_int(args[6], &job.kind) ||
+	    !gns_take_int(args[7], &job.groups) || (n == 9 && !gns_take_int(args[8], &job.bias_id)))
 		return NULL;
-	if (job.kind < GNS_GAIN_LAYER || job.kind > GNS_GAIN_BATCH || job.groups < 0)
+	if (job.kind < GNS_GAIN_LAYER || job.kind > GNS_GAIN_BATCH || job.groups < 0 || (job.bias_id && job.kind != GNS_GAIN_LAYER))
 		return gns_number(-EINVAL);
 	int rc = gns_take_tensor(args[1], &job.first);
 	job.some_third = args[2] != gns_py.none;

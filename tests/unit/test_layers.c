@@ -215,6 +215,25 @@ Test(layers, embedding_of_many_and_large_ids)
 	gns_layers_free(layers);
 }
 
+/* Gain and shift of a LayerNorm over W at once. */
+static void check_norm(struct gns_layers *layers, const struct held_tensor *x, const struct gns_tensor *mean, const struct gns_tensor *rstd,
+		       const struct held_tensor *y, double gain)
+{
+	struct gns_samples s = samples_of(N, 0), shift = s;
+	double truth = 0;
+
+	for (size_t i = 0; i < N; i++)
+		for (size_t w = 0; w < y->t.size[3]; w++) {
+			double sum = 0;
+			for (size_t r = 0; r < y->t.size[1] * y->t.size[2]; r++)
+				sum += AT(*y, i, r / y->t.size[2], r % y->t.size[2], w);
+			truth += sum * sum;
+		}
+	cr_assert_eq(WITH_ROOM(layers, gns_layer_norm(layers, &s, &shift, &x->t, mean, rstd, &y->t)), 0);
+	cr_assert(near(s.sum, gain, 1e-12), "gain %.17g, truth %.17g", s.sum, gain);
+	cr_assert(near(shift.sum, truth, 1e-12), "shift %.17g, truth %.17g", shift.sum, truth);
+}
+
 Test(layers, gains_of_every_kind)
 {
 	enum { C = 6, H = 5, W = 7 };
@@ -246,6 +265,8 @@ Test(layers, gains_of_every_kind)
 			cr_assert_eq(WITH_ROOM(layers, gns_layer_gain(layers, &s, &x.t, no_mean ? NULL : &mean.t, &rstd.t, &y.t, kind, 2)), 0);
 			cr_assert(near(s.sum, truth, 1e-12), "kind %d order %d type %u: %.17g, truth %.17g", (int)kind, (int)order, dtype, s.sum,
 				  truth);
+			if (kind == GNS_GAIN_LAYER)
+				check_norm(layers, &x, no_mean ? NULL : &mean.t, &rstd.t, &y, truth);
 			drop(&x), drop(&y), drop(&mean), drop(&rstd);
 		}
 		gns_layers_free(layers);

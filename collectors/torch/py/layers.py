@@ -65,17 +65,17 @@ def addmm(site, use, y, grads):
         return ""
     if use.index == 2:
         x = _matrix(site, use, "mat1")
-        return _product(site, use, x, y, _bias_beside(site, use, y, 0)) if turned(use) else _right(site, use, x, y)
+        return _product(site, use, x, y, _bias_beside(site, use, (y.shape[1],), 0)) if turned(use) else _right(site, use, x, y)
     if use.index == 1:
         return _left(site, use, _matrix(site, use, "mat2"), y)
     return _flat_sum(site, use, y, grads)
 
 
-def _bias_beside(site, use, y, index):
-    """The use, at that input, of a bias that is as plain as Linear's and Conv2d's, or None."""
+def _bias_beside(site, use, shape, index):
+    """The use, at that input, of a bias of that shape that is as plain as those of PyTorch's own modules, or None."""
     for other in site.uses:
         p = other.p
-        if other.index == index and not other.chain and p.shape == (y.shape[1],) and p.hint == use.p.hint and p not in site.run.failed:
+        if other.index == index and not other.chain and p.shape == shape and p.hint == use.p.hint and p not in site.run.failed:
             return other
     return None
 
@@ -189,7 +189,7 @@ def convolution(site, use, y, grads):
     if where == ROUND:
         x, y = (samples_first(t, where, run.n).flatten(0, 1) for t in (x, y))
     elif y.shape[1] > 1:
-        bias = _bias_beside(site, use, y, 2)
+        bias = _bias_beside(site, use, (y.shape[1],), 2)
     return _told_with(bias, _g.conv(p.id, x, y, run.n, tuple(node._saved_stride), tuple(node._saved_padding), tuple(node._saved_dilation),
                                     node._saved_groups, bool(node._saved_transposed), tuple(grads[1].shape[2:]), bias.p.id if bias else 0))
 
@@ -274,6 +274,8 @@ def _normalised(site, use, y, shape):
 def layer_norm(site, use, y, grads):
     run, p, node = site.run, use.p, site.node
     own = len(node._saved_normalized_shape)
+    if use.done:
+        return ""
     if use.index == 2:
         return _summed(site, use, y, tuple(y.shape[y.dim() - own:]))
     lead = tuple(y.shape[:y.dim() - own])
@@ -285,7 +287,9 @@ def layer_norm(site, use, y, grads):
     size = p_size(x, own)
     x, y = (parts[i].reshape(run.n, -1, size) for i in (0, 3))
     mean, rstd = (parts[i].reshape(run.n, -1) for i in (1, 2))
-    return told(_g.gain(p.id, x.contiguous(), mean.contiguous(), rstd.contiguous(), y.contiguous(), run.n, 0, 0))
+    bias = _bias_beside(site, use, p.shape, 2) if p.shape[0] != 1 and len(p.shape) == own else None
+    return _told_with(bias, _g.gain(p.id, x.contiguous(), mean.contiguous(), rstd.contiguous(), y.contiguous(), run.n, 0, 0,
+                                    bias.p.id if bias else 0))
 
 
 def p_size(x, own):
@@ -353,4 +357,5 @@ MEASURES = {
     "Prelu": prelu, "PreluKernel": prelu, "Convolution": convolution, "Embedding": embedding, "EmbeddingBag": embedding_bag,
     "NativeLayerNorm": layer_norm, "NativeGroupNorm": group_norm, "NativeBatchNorm": batch_norm, "CudnnBatchNorm": batch_norm,
 }
+WITH_BIAS = {("Addmm", 2), ("Convolution", 1), ("NativeLayerNorm", 1)}  # inputs that are measured with the bias of the same operation
 REASONS = {"MkldnnRnnLayer": "recurrent", "CudnnRnn": "recurrent", "Miopenrnn": "recurrent", "CompiledFunction": "compiled"}
