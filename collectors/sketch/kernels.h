@@ -58,8 +58,8 @@ struct gns_kernels {
 	void (*copy_rows[2])(const void *from, ptrdiff_t from_ld, size_t rows, size_t cols, ptrdiff_t ahead, void *to, size_t to_ld);
 	void (*copy_second[2])(const void *from, ptrdiff_t from_ld, size_t rows, size_t cols, ptrdiff_t ahead, void *to,
 			       size_t to_ld);
-	/* Sums of contiguous runs in double: a[i] += y[i]; a[i] += y[i] (x[i] - mean) rstd; sum of y; sum of y (x - mean). */
-	void (*add_run[2])(const void *y, size_t n, double *a);
+	/* Sums in double of rows of n: a[i] += y[i] of each row; of one row a[i] += y[i] (x[i] - mean) rstd; sum of y; sum of y (x - mean). */
+	void (*add_wide_rows[2])(const void *y, ptrdiff_t ld, size_t rows, size_t n, double *a);
 	void (*add_gain[2])(const void *x, const void *y, double mean, double rstd, size_t n, double *a);
 	double (*sum_run[2])(const void *y, size_t n);
 	double (*sum_gain[2])(const void *x, const void *y, double mean, size_t n);

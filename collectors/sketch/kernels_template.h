@@ -592,17 +592,29 @@ static double K_NAME(sum_gain)(const void *first, const void *second, double mea
 	SUM_OVER(acc[v] = K_DFMA(K_WIDE(x + at) - mean, K_WIDE(y + at), acc[v]), sum += ((double)x[i] - mean) * (double)y[i])
 }
 
-static void K_NAME(add_run)(const void *data, size_t n, double *a)
+INLINE void K_NAME(add_few_rows)(const K_U *y, ptrdiff_t ld, size_t n, double *a, const int rows)
 {
-	const K_U *y = data;
 	size_t i = 0;
 
 	for (; i + K_DW <= n; i += K_DW) {
-		const K_D sum = K_DLOAD(a + i) + K_WIDE(y + i);
+		K_D sum = K_DLOAD(a + i);
+		UNROLL for (int r = 0; r < rows; r++)
+			sum += K_WIDE(y + r * ld + (ptrdiff_t)i);
 		K_DSTORE(a + i, sum);
 	}
 	for (; i < n; i++)
-		a[i] += (double)y[i];
+		for (int r = 0; r < rows; r++)
+			a[i] += (double)y[r * ld + (ptrdiff_t)i];
+}
+
+static void K_NAME(add_wide_rows)(const void *data, ptrdiff_t ld, size_t rows, size_t n, double *a)
+{
+	const K_U *y = data;
+
+	for (; rows >= K_WIDE_ROWS; rows -= K_WIDE_ROWS, y += K_WIDE_ROWS * ld)
+		K_NAME(add_few_rows)(y, ld, n, a, K_WIDE_ROWS);
+	for (; rows; rows--, y += ld)
+		K_NAME(add_few_rows)(y, ld, n, a, 1);
 }
 
 static void K_NAME(add_gain)(const void *first, const void *second, double mean, double rstd, size_t n, double *a)

@@ -66,6 +66,10 @@ struct gns_samples {
  * One row a sample: exact. Otherwise the sketch of sketch.h with the mean direction taken out, in place whatever the order of the
  * dimensions, 64 rows at a time converted to float32 where they are half precision. x and y may differ in element type. */
 int gns_layer_linear(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *y);
+/* The same, and bias->sum as gns_layer_reduce(layers, bias, y, NULL, 1, &out) has it: y comes from memory once for both. bias->n and axis
+ * are those of samples, bias->uses is NULL; the rest of it is not looked at. */
+int gns_layer_linear_bias(struct gns_layers *layers, struct gns_samples *samples, struct gns_samples *bias, const struct gns_tensor *x,
+			  const struct gns_tensor *y);
 
 struct gns_conv {
 	unsigned dims; /* 1, 2 or 3 spatial dimensions; the arrays have as many entries */
@@ -82,6 +86,9 @@ struct gns_conv {
  * (depthwise convolutions, for one). Cost a position, in multiply-adds: about wide + 8 narrow + C + O + kernel (of a group). */
 int gns_layer_conv(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *y,
 		   const struct gns_conv *conv);
+/* The same, and bias->sum as gns_layer_reduce has it of the shape (O, 1...): see gns_layer_linear_bias. */
+int gns_layer_conv_bias(struct gns_layers *layers, struct gns_samples *samples, struct gns_samples *bias, const struct gns_tensor *x,
+			const struct gns_tensor *y, const struct gns_conv *conv);
 
 /* A[v] = sum over t with ids[t] = v of y[t]: ids (n, t...) or (t, n, ...) of GNS_I64 or GNS_I32, y the same sizes and one more, d.
  * Rows with ids == padding_idx add nothing; -1: there is none. Exact. */
@@ -98,6 +105,10 @@ enum gns_gain { GNS_GAIN_LAYER = 0, GNS_GAIN_GROUP = 1, GNS_GAIN_BATCH = 2 };
  * Bias of these: gns_layer_reduce. */
 int gns_layer_gain(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *mean,
 		   const struct gns_tensor *rstd, const struct gns_tensor *y, enum gns_gain kind, size_t groups);
+
+/* LayerNorm over the last dimension, its gain and its shift in one pass over y: as gns_layer_gain and gns_layer_reduce have them. */
+int gns_layer_norm(struct gns_layers *layers, struct gns_samples *gain, struct gns_samples *shift, const struct gns_tensor *x,
+		   const struct gns_tensor *mean, const struct gns_tensor *rstd, const struct gns_tensor *y);
 
 /* A = g, times `other` where that is not NULL (broadcast to g as usual), summed over all dimensions that the parameter does not
  * have. `shape` is the parameter's: right-aligned to g without its dimension of samples, sizes equal to g's or 1; or with as many

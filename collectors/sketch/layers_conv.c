@@ -25,6 +25,7 @@ struct conv {
 	struct gns_layers *layers;
 	const struct gns_kernels *kernels;
 	struct gns_samples *samples;
+	struct gns_reduction bias; /* beside the weight; its samples are NULL where there is none */
 	struct gns_tensor x, y; /* x meets the kernel, y has the positions; five dimensions */
 	struct gns_conv_axis axis[GNS_CONV_DIMS];
 	size_t taps, groups, images, channels, plane, positions, out_pitch;
@@ -219,6 +220,7 @@ static int take_memory(struct conv *job)
 	job->b_along = job->b == &job->in ? job->v : none;
 	job->g = gns_arena_take(&arena, job->out.count, sizeof(double));
 	job->sums = gns_arena_take(&arena, job->z->count * GNS_BUCKETS * job->probe_groups, sizeof(double));
+	job->bias.a = gns_arena_take(&arena, job->bias.count, sizeof(double));
 	const int rc = gns_arena_check(&arena);
 	if (rc)
 		return rc;
@@ -745,28 +747,55 @@ static int set_up(struct conv *job, const struct gns_tensor *x, const struct gns
 	return 0;
 }
 
-int gns_layer_conv(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *y,
-		   const struct gns_conv *conv)
+static void take_samples(struct conv *job, double *sum, double *bias_sum)
 {
-	struct conv job = {.layers = layers, .samples = samples};
-	double sum = 0;
+	const struct gns_samples *samples = job->samples;
+
+	for (size_t i = 0; i < samples->n; i++) {
+		for (size_t g = 0; g < job->groups; g++) {
+			if (samples->uses)
+				add_sample(job, i, g);
+			else
+				*sum += sketch_sample(job, i, g);
+		}
+		if (job->bias.samples)
+			*bias_sum += gns_reduction_norm2(&job->bias, i);
+	}
+}
+
+int gns_layer_conv_bias(struct gns_layers *layers, struct gns_samples *samples, struct gns_samples *bias, const struct gns_tensor *x,
+			const struct gns_tensor *y, const struct gns_conv *conv)
+{
+	struct conv job = {.layers = layers, .samples = samples, .bias = {.layers = layers, .samples = bias}};
+	double sum = 0, bias_sum = 0;
 	int rc = layers ? set_up(&job, x, y, conv) : -EINVAL;
 
 	if (rc)
 		return rc;
+	const size_t shape[GNS_CONV_DIMS + 1] = {y->size[1], 1, 1, 1};
 	job.kernels = layers->kernels;
 	if (!gns_tensor_is_empty(x) && !gns_tensor_is_empty(y)) {
+		rc = bias ? gns_reduction_sum(&job.bias, y, NULL, conv->dims + 1, shape) : 0;
 		deal_roles(&job);
-		rc = take_memory(&job);
-		for (size_t i = 0; i < samples->n && !rc; i++)
-			for (size_t g = 0; g < job.groups; g++) {
-				if (samples->uses)
-					add_sample(&job, i, g);
-				else
-					sum += sketch_sample(&job, i, g);
-			}
-	}
-	if (!rc && !samples->uses)
+		rc = rc ? rc : take_memory(&job);
+		if (rc)
+			return rc;
+		if (bias)
+			gns_reduction_start(&job.bias);
+		take_samples(&job, &sum, &bias_sum);
+	} else if (bias && (rc = gns_layer_reduce(layers, bias, y, NULL, conv->dims + 1, shape)) == 0)
+		bias_sum = bias->sum;
+	if (rc)
+		return rc;
+	if (bias)
+		bias->sum = bias_sum;
+	if (!samples->uses)
 		samples->sum = sum;
-	return rc;
+	return 0;
+}
+
+int gns_layer_conv(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *y,
+		   const struct gns_conv *conv)
+{
+	return gns_layer_conv_bias(layers, samples, NULL, x, y, conv);
 }

@@ -14,6 +14,8 @@ struct linear {
 	size_t t, cols[2];
 	struct gns_mat mat[2];    /* sample 0; in the arena where it must be copied */
 	bool copied;
+	bool with_bias;
+	double *column_sums;      /* of one sample's y, with a bias */
 };
 
 static int find_rows(struct linear *job)
@@ -71,6 +73,8 @@ static int lay_out(struct linear *job)
 			job->mat[s].col_stride = 1;
 		}
 	}
+	if (job->with_bias)
+		job->column_sums = gns_arena_take(&arena, job->cols[1], sizeof *job->column_sums);
 	const int rc = gns_arena_check(&arena);
 	return rc ? rc : gns_layers_need_cols(job->layers, longer);
 }
@@ -108,15 +112,22 @@ static void copy_sample(const struct linear *job, size_t sample)
 	while (gns_walk_next(&walk));
 }
 
+static struct gns_mat mat_of(const struct linear *job, int s, size_t sample)
+{
+	struct gns_mat mat = job->mat[s];
+
+	if (!job->copied)
+		mat.data = gns_tensor_at(&job->one[s], (ptrdiff_t)sample * job->step[s]);
+	return mat;
+}
+
 static int take_sample(struct linear *job, size_t sample, double *value)
 {
 	struct gns_samples *samples = job->samples;
-	struct gns_mat mat[2] = {job->mat[0], job->mat[1]};
 
 	if (job->copied)
 		copy_sample(job, sample);
-	for (int s = 0; s < 2 && !job->copied; s++)
-		mat[s].data = gns_tensor_at(&job->one[s], (ptrdiff_t)sample * job->step[s]);
+	const struct gns_mat mat[2] = {mat_of(job, 0, sample), mat_of(job, 1, sample)};
 	if (samples->uses)
 		return gns_uses_add_product(samples->uses, job->layers->sketch, &mat[0], &mat[1], sample);
 	return gns_sketch_one(job->layers->sketch, &mat[0], &mat[1], samples->probes, samples->seed, samples->stream, sample, value);
@@ -131,29 +142,73 @@ static bool is_regular(const struct linear *job)
 	return !job->copied && !job->samples->uses;
 }
 
-int gns_layer_linear(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *y)
+static int take_all(struct linear *job, double *sum)
 {
-	struct linear job = {.layers = layers, .samples = samples};
-	double sum = 0;
+	const struct gns_samples *samples = job->samples;
+	struct gns_mat mat[2] = {job->mat[0], job->mat[1]};
+
+	mat[0].rows = mat[1].rows = job->t * samples->n;
+	return gns_sketch_sum(job->layers->sketch, &mat[0], &mat[1], samples->n, samples->probes, samples->seed, samples->stream, sum, NULL);
+}
+
+/* |sum of the sample's rows of y|^2, which has contiguous rows of float32 or float64. */
+static double bias_norm2(const struct linear *job, size_t sample)
+{
+	const struct gns_kernels *kernels = job->layers->kernels;
+	const struct gns_mat y = mat_of(job, 1, sample);
+	const int type = y.dtype == GNS_F64;
+
+	if (y.rows == 1)
+		return kernels->norm2[type](y.data, y.cols);
+	memset(job->column_sums, 0, y.cols * sizeof *job->column_sums);
+	kernels->add_wide_rows[type](y.data, y.row_stride, y.rows, y.cols, job->column_sums);
+	return kernels->norm2[1](job->column_sums, y.cols);
+}
+
+/* A sample's bias follows its weight while its y is near. */
+static int take_samples(struct linear *job, double *sum, double *bias_sum)
+{
+	const bool in_place = job->mat[1].col_stride == 1 && !gns_is_half(job->mat[1].dtype), with_bias = job->with_bias && in_place;
+	const bool at_once = is_regular(job) && (!with_bias || job->t == 1);
+	int rc = at_once ? take_all(job, sum) : 0;
+
+	for (size_t i = 0; i < job->samples->n && !rc && (!at_once || with_bias); i++) {
+		double value = 0;
+		if (!at_once)
+			rc = take_sample(job, i, &value);
+		*sum += value;
+		if (with_bias)
+			*bias_sum += bias_norm2(job, i);
+	}
+	job->with_bias = with_bias;
+	return rc;
+}
+
+int gns_layer_linear_bias(struct gns_layers *layers, struct gns_samples *samples, struct gns_samples *bias, const struct gns_tensor *x,
+			  const struct gns_tensor *y)
+{
+	struct linear job = {.layers = layers, .samples = samples, .with_bias = bias};
+	double sum = 0, bias_sum = 0;
 	int rc = layers ? set_up(&job, x, y) : -EINVAL;
 
+	if (!rc && !gns_tensor_is_empty(x) && !gns_tensor_is_empty(y)) {
+		rc = lay_out(&job);
+		if (!rc)
+			rc = take_samples(&job, &sum, &bias_sum);
+	} else
+		job.with_bias = false;
 	if (rc)
 		return rc;
-	if (!gns_tensor_is_empty(x) && !gns_tensor_is_empty(y)) {
-		rc = lay_out(&job);
-		if (!rc && is_regular(&job)) {
-			struct gns_mat mat[2] = {job.mat[0], job.mat[1]};
-			mat[0].rows = mat[1].rows = job.t * samples->n;
-			rc = gns_sketch_sum(layers->sketch, &mat[0], &mat[1], samples->n, samples->probes, samples->seed,
-					    samples->stream, &sum, NULL);
-		} else
-			for (size_t i = 0; i < samples->n && !rc; i++) {
-				double value = 0;
-				rc = take_sample(&job, i, &value);
-				sum += value;
-			}
-	}
+	if (bias && !job.with_bias)
+		rc = gns_layer_reduce(layers, bias, y, NULL, 1, &y->size[y->ndim - 1]);
+	else if (bias)
+		bias->sum = bias_sum;
 	if (!rc && !samples->uses)
 		samples->sum = sum;
 	return rc;
+}
+
+int gns_layer_linear(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *y)
+{
+	return gns_layer_linear_bias(layers, samples, NULL, x, y);
 }

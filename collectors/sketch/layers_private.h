@@ -74,8 +74,13 @@ struct gns_reduction {
 	struct gns_walk walk;               /* of sample 0, before gns_walk_start */
 	size_t count;                       /* of A */
 	bool empty;
-	double *a;
+	double *a;                          /* count of them */
+	bool plain, by_rows;                /* as gns_reduction_start finds */
 };
+
+/* Once what is summed is known, and a is there; then, sample by sample, |A|^2, or 0 where A goes to the samples' uses. */
+void gns_reduction_start(struct gns_reduction *job);
+double gns_reduction_norm2(const struct gns_reduction *job, size_t sample);
 
 /* What gns_layer_reduce and gns_layer_gain sum over what; `samples` is set. 0 or -EINVAL. */
 int gns_reduction_sum(struct gns_reduction *job, const struct gns_tensor *g, const struct gns_tensor *other, unsigned dims,

@@ -56,10 +56,19 @@ static double statistic(const struct gns_reduction *job, size_t sample, const st
 	return absent;
 }
 
-static void add_plain(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk)
+/* Whether the two inner dimensions are rows that add up to one run of the parameter. */
+static bool is_sum_of_rows(const struct gns_reduction *job, const struct gns_walk *walk)
+{
+	const unsigned inner = walk->ndim - 1;
+
+	return !job->tensor[X] && inner > 0 && walk->stride[A][inner] == 1 && walk->stride[A][inner - 1] == 0;
+}
+
+/* `rows`: of the second inner dimension, or 1. */
+static void add_plain(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk, size_t rows)
 {
 	const struct gns_kernels *kernels = job->layers->kernels;
-	const unsigned inner = walk->ndim - 1;
+	const unsigned inner = walk->ndim - 1, outer = inner ? inner - 1 : 0;
 	const int type = job->tensor[Y]->dtype == GNS_F64;
 	const size_t n = walk->size[inner];
 	const void *y = gns_tensor_at(job->tensor[Y], (ptrdiff_t)sample * job->step[Y] + walk->offset[Y]);
@@ -67,7 +76,7 @@ static void add_plain(const struct gns_reduction *job, size_t sample, const stru
 
 	if (!job->tensor[X]) {
 		if (walk->stride[A][inner])
-			kernels->add_run[type](y, n, a);
+			kernels->add_wide_rows[type](y, walk->stride[Y][outer], rows, n, a);
 		else
 			*a += kernels->sum_run[type](y, n);
 		return;
@@ -104,35 +113,51 @@ static void add_run(const struct gns_reduction *job, size_t sample, const struct
 	}
 }
 
-static int reduce(struct gns_reduction *job)
+void gns_reduction_start(struct gns_reduction *job)
 {
-	struct gns_samples *samples = job->samples;
-	struct gns_arena arena = {.layers = job->layers};
-	double sum = 0;
-	int rc;
+	gns_walk_start(&job->walk, false);
+	job->plain = is_plain(job, &job->walk);
+	job->by_rows = job->plain && is_sum_of_rows(job, &job->walk);
+}
 
-	job->a = gns_arena_take(&arena, job->count, sizeof(double));
-	rc = gns_arena_check(&arena);
+double gns_reduction_norm2(const struct gns_reduction *job, size_t sample)
+{
+	const size_t rows = job->by_rows ? job->walk.size[job->walk.ndim - 2] : 1;
+	struct gns_walk walk = job->walk;
+
+	memset(job->a, 0, job->count * sizeof *job->a);
+	do {
+		if (job->plain)
+			add_plain(job, sample, &walk, rows);
+		else
+			add_run(job, sample, &walk);
+	} while (gns_walk_next_piece(&walk, job->by_rows ? 2 : 1));
+	if (!job->samples->uses)
+		return job->layers->kernels->norm2[1](job->a, job->count);
+	gns_uses_add(job->samples->uses, sample, job->a);
+	return 0;
+}
+
+/* Of one or two parameters, a sample of both at a time. */
+static int reduce(struct gns_reduction *job, unsigned jobs)
+{
+	struct gns_arena arena = {.layers = job->layers};
+	const size_t n = job->empty ? 0 : job->samples->n;
+	double sum[2] = {0};
+
+	for (unsigned k = 0; k < jobs; k++)
+		job[k].a = gns_arena_take(&arena, job[k].count, sizeof(double));
+	const int rc = gns_arena_check(&arena);
 	if (rc)
 		return rc;
-	gns_walk_start(&job->walk, false);
-	const bool plain = is_plain(job, &job->walk);
-	for (size_t i = 0; i < samples->n && !job->empty; i++) {
-		struct gns_walk walk = job->walk;
-		memset(job->a, 0, job->count * sizeof *job->a);
-		do {
-			if (plain)
-				add_plain(job, i, &walk);
-			else
-				add_run(job, i, &walk);
-		} while (gns_walk_next(&walk));
-		if (samples->uses)
-			gns_uses_add(samples->uses, i, job->a);
-		else
-			sum += job->layers->kernels->norm2[1](job->a, job->count);
-	}
-	if (!samples->uses)
-		samples->sum = sum;
+	for (unsigned k = 0; k < jobs; k++)
+		gns_reduction_start(&job[k]);
+	for (size_t i = 0; i < n; i++)
+		for (unsigned k = 0; k < jobs; k++)
+			sum[k] += gns_reduction_norm2(&job[k], i);
+	for (unsigned k = 0; k < jobs; k++)
+		if (!job[k].samples->uses)
+			job[k].samples->sum = sum[k];
 	return 0;
 }
 
@@ -242,7 +267,7 @@ int gns_layer_reduce(struct gns_layers *layers, struct gns_samples *samples, con
 	struct gns_reduction job = {.layers = layers, .samples = samples};
 	const int rc = layers ? gns_reduction_sum(&job, g, other, dims, shape) : -EINVAL;
 
-	return rc ? rc : reduce(&job);
+	return rc ? rc : reduce(&job, 1);
 }
 
 /* ---- gains ---- */
@@ -389,5 +414,16 @@ int gns_layer_gain(struct gns_layers *layers, struct gns_samples *samples, const
 	struct gns_reduction job = {.layers = layers, .samples = samples};
 	const int rc = layers ? gns_reduction_gain(&job, x, mean, rstd, y, kind, groups) : -EINVAL;
 
-	return rc ? rc : reduce(&job);
+	return rc ? rc : reduce(&job, 1);
+}
+
+int gns_layer_norm(struct gns_layers *layers, struct gns_samples *gain, struct gns_samples *shift, const struct gns_tensor *x,
+		   const struct gns_tensor *mean, const struct gns_tensor *rstd, const struct gns_tensor *y)
+{
+	struct gns_reduction job[2] = {{.layers = layers, .samples = gain}, {.layers = layers, .samples = shift}};
+	int rc = layers ? gns_reduction_gain(&job[0], x, mean, rstd, y, GNS_GAIN_LAYER, 0) : -EINVAL;
+
+	if (!rc)
+		rc = gns_reduction_sum(&job[1], y, NULL, 1, &y->size[y->ndim - 1]);
+	return rc ? rc : reduce(job, 2);
 }

@@ -12,6 +12,9 @@ struct job {
 	int (*run)(struct gns_layers *layers, struct gns_samples *samples, const struct job *job);
 	int (*run_there)(const struct gns_device_target *to, const struct gns_samples *samples, const struct job *job);
 	int64_t id, n, axis;
+	int64_t bias_id;               /* measured in the same call; 0: none */
+	struct gns_samples *bias;      /* while it is */
+	bool bias_done;
 	struct gns_torch_tensor first, second, third, fourth;
 	struct gns_conv conv;
 	int64_t padding_idx, kind, groups;
@@ -39,14 +42,20 @@ static int run_grown(struct gns_feeding_work *work, const struct job *job)
 	return rc;
 }
 
-static int measure_here(const struct job *job)
+static int measure_here(struct job *job)
 {
-	struct gns_feeding_work work;
+	struct gns_feeding_work work, bias;
 	int rc = gns_feeding_work_begin(job->id, (uint64_t)job->n, (unsigned)job->axis, &work);
 	if (rc)
 		return rc;
+	if (job->bias_id && !gns_feeding_work_join(&work, job->bias_id, &bias))
+		job->bias = &bias.samples;
 	PyThreadState *thread = numel(&job->first.t) + numel(&job->second.t) >= LONG_WORK ? gns_py.PyEval_SaveThread() : NULL;
 	rc = run_grown(&work, job);
+	if (job->bias)
+		gns_feeding_work_end(&bias, rc);
+	job->bias_done = job->bias && !rc;
+	job->bias = NULL;
 	gns_feeding_work_end(&work, rc);
 	if (thread)
 		gns_py.PyEval_RestoreThread(thread);
@@ -75,7 +84,7 @@ static bool together(const struct job *job)
 	       (!job->fourth.t.data || job->fourth.device == device);
 }
 
-static int measure(const struct job *job)
+static int measure(struct job *job)
 {
 	if (job->n <= 0 || job->axis < 0 || !together(job))
 		return -EINVAL;
@@ -90,7 +99,7 @@ static int take_two(PyObject *const *args, struct job *job)
 	return rc ? rc : gns_take_tensor(args[1], &job->second);
 }
 
-static PyObject *finish(int rc, const struct job *job)
+static PyObject *finish(int rc, struct job *job)
 {
 	struct gns_feeding_time time;
 	if (rc == -EINTR)
@@ -99,12 +108,12 @@ static PyObject *finish(int rc, const struct job *job)
 	if (!rc)
 		rc = measure(job);
 	gns_feeding_time_end(&time);
-	return gns_number(rc);
+	return gns_number(job->bias_done ? 1 : rc);
 }
 
 static int run_linear(struct gns_layers *layers, struct gns_samples *samples, const struct job *job)
 {
-	return gns_layer_linear(layers, samples, &job->first.t, &job->second.t);
+	return gns_layer_linear_bias(layers, samples, job->bias, &job->first.t, &job->second.t);
 }
 
 static int linear_there(const struct gns_device_target *to, const struct gns_samples *samples, const struct job *job)
@@ -112,18 +121,19 @@ static int linear_there(const struct gns_device_target *to, const struct gns_sam
 	return gns_device_linear(to, samples, &job->first.t, &job->second.t);
 }
 
-/* linear(id, x, y, n, axis) */
+/* linear(id, x, y, n, axis, bias=0): 1 where the bias, another id, is measured, too */
 static PyObject *g_linear(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
 	struct job job = { .run = run_linear, .run_there = linear_there };
-	if (!gns_take_count(n, 5, 5) || !gns_take_int(args[0], &job.id) || !gns_take_int(args[3], &job.n) || !gns_take_int(args[4], &job.axis))
+	if (!gns_take_count(n, 5, 6) || !gns_take_int(args[0], &job.id) || !gns_take_int(args[3], &job.n) || !gns_take_int(args[4], &job.axis) ||
+	    (n == 6 && !gns_take_int(args[5], &job.bias_id)))
 		return NULL;
 	return finish(take_two(args + 1, &job), &job);
 }
 
 static int run_conv(struct gns_layers *layers, struct gns_samples *samples, const struct job *job)
 {
-	return gns_layer_conv(layers, samples, &job->first.t, &job->second.t, &job->conv);
+	return gns_layer_conv_bias(layers, samples, job->bias, &job->first.t, &job->second.t, &job->conv);
 }
 
 static int conv_there(const struct gns_device_target *to, const struct gns_samples *samples, const struct job *job)
@@ -145,12 +155,12 @@ static bool take_spatial(PyObject *o, unsigned dims, size_t *out)
 	return true;
 }
 
-/* conv(id, x, y, n, stride, padding, dilation, groups, transposed, kernel) */
+/* conv(id, x, y, n, stride, padding, dilation, groups, transposed, kernel, bias=0): as linear */
 static PyObject *g_conv(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
 	struct job job = { .run = run_conv, .run_there = conv_there };
-	if (!gns_take_count(n, 10, 10) || !gns_take_int(args[0], &job.id) || !gns_take_int(args[3], &job.n) ||
-	    !gns_take_int(args[7], &job.groups) || !gns_take_bool(args[8], &job.conv.transposed))
+	if (!gns_take_count(n, 10, 11) || !gns_take_int(args[0], &job.id) || !gns_take_int(args[3], &job.n) ||
+	    !gns_take_int(args[7], &job.groups) || !gns_take_bool(args[8], &job.conv.transposed) || (n == 11 && !gns_take_int(args[10], &job.bias_id)))
 		return NULL;
 	Py_ssize_t dims = gns_py.PyTuple_Size(args[9]);
 	if (dims < 0 && !gns_type_error("a tuple is wanted"))
@@ -187,6 +197,9 @@ static PyObject *g_embedding(PyObject *self, PyObject *const *args, Py_ssize_t n
 
 static int run_gain(struct gns_layers *layers, struct gns_samples *samples, const struct job *job)
 {
+	if (job->bias)
+		return gns_layer_norm(layers, samples, job->bias, &job->first.t, job->some_third ? &job->third.t : NULL, &job->fourth.t,
+				      &job->second.t);
 	return gns_layer_gain(layers, samples, &job->first.t, job->some_third ? &job->third.t : NULL, &job->fourth.t, &job->second.t,
 			      (enum gns_gain)job->kind, (size_t)job->groups);
 }
@@ -197,14 +210,14 @@ static int gain_there(const struct gns_device_target *to, const struct gns_sampl
 			       (enum gns_gain)job->kind, (size_t)job->groups);
 }
 
-/* gain(id, x, mean, rstd, y, n, kind, groups); mean None: RMSNorm */
+/* gain(id, x, mean, rstd, y, n, kind, groups, bias=0); mean None: RMSNorm; bias, of kind 0 alone: as linear */
 static PyObject *g_gain(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
 	struct job job = { .run = run_gain, .run_there = gain_there };
-	if (!gns_take_count(n, 8, 8) || !gns_take_int(args[0], &job.id) || !gns_take_int(args[5], &job.n) || !gns_take_int(args[6], &job.kind) ||
-	    !gns_take_int(args[7], &job.groups))
+	if (!gns_take_count(n, 8, 9) || !gns_take_int(args[0], &job.id) || !gns_take_int(args[5], &job.n) || !gns_take_int(args[6], &job.kind) ||
+	    !gns_take_int(args[7], &job.groups) || (n == 9 && !gns_take_int(args[8], &job.bias_id)))
 		return NULL;
-	if (job.kind < GNS_GAIN_LAYER || job.kind > GNS_GAIN_BATCH || job.groups < 0)
+	if (job.kind < GNS_GAIN_LAYER || job.kind > GNS_GAIN_BATCH || job.groups < 0 || (job.bias_id && job.kind != GNS_GAIN_LAYER))
 		return gns_number(-EINVAL);
 	int rc = gns_take_tensor(args[1], &job.first);
 	job.some_third = args[2] != gns_py.none;

@@ -270,7 +270,10 @@ static struct gns_layers *borrow(struct gns_feed *feed, unsigned *slot)
 	return NULL;
 }
 
-int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_feeding_work *work)
+#define NO_SLOT GNS_POOL /* the scratch is another's */
+
+/* first: whose scratch is shared, NULL: none. */
+static int begin_work(int64_t id, uint64_t n, unsigned axis, const struct gns_feeding_work *first, struct gns_feeding_work *work)
 {
 	struct gns_guard h;
 	int rc = 0;
@@ -282,7 +285,12 @@ int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_fee
 		rc = -ENODATA;
 	else if (!n)
 		rc = -EINVAL;
-	else if (!(work->layers = borrow(gns_core.feed, &work->slot))) {
+	else if (first && p->uses)
+		rc = -EBUSY;
+	else if (first) {
+		work->layers = first->layers;
+		work->slot = NO_SLOT;
+	} else if (!(work->layers = borrow(gns_core.feed, &work->slot))) {
 		p->refused = GNS_REFUSED_MEMORY;
 		rc = -ENODATA;
 	}
@@ -301,6 +309,16 @@ int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_fee
 	return rc;
 }
 
+int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_feeding_work *work)
+{
+	return begin_work(id, n, axis, NULL, work);
+}
+
+int gns_feeding_work_join(const struct gns_feeding_work *first, int64_t id, struct gns_feeding_work *work)
+{
+	return begin_work(id, first->samples.n, first->samples.axis, first, work);
+}
+
 void gns_feeding_work_end(struct gns_feeding_work *work, int rc)
 {
 	struct gns_guard h;
@@ -309,7 +327,8 @@ void gns_feeding_work_end(struct gns_feeding_work *work, int rc)
 	if (!p)
 		return; /* given up meanwhile, or the process ends */
 	p->working--;
-	atomic_store(&gns_core.feed->pool[work->slot].busy, 0);
+	if (work->slot != NO_SLOT)
+		atomic_store(&gns_core.feed->pool[work->slot].busy, 0);
 	if (work->step == gns_core.feed->stream[p->stream].clock.step && !rc) {
 		if (work->samples.uses)
 			gns_feed_uses_done(gns_core.feed, p);

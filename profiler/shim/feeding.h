@@ -39,6 +39,9 @@ struct gns_feeding_work {
 /* 0; -EINVAL no such parameter or no samples; -ENODATA nothing is to be measured now (not an error). Not nested. */
 int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_feeding_work *work);
 void gns_feeding_work_end(struct gns_feeding_work *work, int rc);
+/* Another parameter with the same samples, measured by the same call with the scratch of `first`, and ended before it. Errors as
+ * gns_feeding_work_begin's, and -EBUSY: it has several uses, and is measured alone. */
+int gns_feeding_work_join(const struct gns_feeding_work *first, int64_t id, struct gns_feeding_work *work);
 /* The same for q_big, of which only the scratch is needed. */
 int gns_feeding_big(int64_t id, const struct gns_tensor *gradient, uint32_t world);
 

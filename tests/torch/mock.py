@@ -261,11 +261,17 @@ class Mock:
         t = t.movedim(axis, 0).double()
         return t.reshape(n, -1, t.shape[-1])
 
-    def linear(self, number, x, y, n, axis):
-        x, y = self._rows(x, n, axis), self._rows(y, n, axis)
-        return self._add(number, y.transpose(1, 2) @ x, n)
+    def _with_bias(self, rc, bias, each, n):
+        """1: the bias was taken, too; one of several uses is measured on its own."""
+        if rc or not bias or self._of(bias).open is not None:
+            return rc
+        return 1 if self._add(bias, each, n) == 0 else 0
 
-    def conv(self, number, x, y, n, stride, padding, dilation, groups, transposed, kernel):
+    def linear(self, number, x, y, n, axis, bias=0):
+        x, y = self._rows(x, n, axis), self._rows(y, n, axis)
+        return self._with_bias(self._add(number, y.transpose(1, 2) @ x, n), bias, y.sum(1), n)
+
+    def conv(self, number, x, y, n, stride, padding, dilation, groups, transposed, kernel, bias=0):
         assert type(transposed) is bool and x.shape[0] % n == 0
         dims = len(kernel)
         f = (torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d)[dims - 1]
@@ -284,7 +290,8 @@ class Mock:
                 else:
                     out = f(x[i:i + 1], w, None, stride, padding, dilation, groups)
                 each.append(torch.autograd.grad(out, w, y[i:i + 1])[0])
-        return self._add(number, torch.stack(each).unflatten(0, (n, -1)).sum(1), n)
+        rc = self._add(number, torch.stack(each).unflatten(0, (n, -1)).sum(1), n)
+        return self._with_bias(rc, bias, y.reshape(n, -1, y.shape[1], y[0, 0].numel()).sum((1, 3)), n)
 
     def embedding(self, number, ids, y, n, axis, padding_idx):
         shape = self.params[number][1]
@@ -296,7 +303,8 @@ class Mock:
             each[i].index_add_(0, ids[i][keep].long(), y[i][keep])
         return self._add(number, each, n)
 
-    def gain(self, number, x, mean, rstd, y, n, kind, groups):
+    def gain(self, number, x, mean, rstd, y, n, kind, groups, bias=0):
+        assert not bias or kind == 0
         for t in (x, mean, rstd, y):
             assert t.is_contiguous()
         x, y, mean, rstd = (t.detach().double() for t in (x, y, mean, rstd))
@@ -309,7 +317,7 @@ class Mock:
         else:
             hat = (x.reshape(n, x.shape[1], -1) - mean.view(1, -1, 1)) * rstd.view(1, -1, 1)
             each = (hat * y.reshape(hat.shape)).sum(2)
-        return self._add(number, each, n)
+        return self._with_bias(self._add(number, each, n), bias, y.sum(1) if bias else None, n)
 
     def reduce(self, number, g, n, axis, shape, other=None):
         g = g.detach().double()

@@ -92,6 +92,37 @@ Test(layers, rows_of_two_and_four_dimensions)
 		cr_assert(near(s.sum, truth, 1e-5), "case %d: %.12g, truth %.12g", k, s.sum, truth);
 		cr_assert_eq(WITH_ROOM(layers, gns_layer_reduce(layers, &s, &y.t, NULL, 1, (size_t[]){6})), 0);
 		cr_assert(near(s.sum, bias, 1e-12), "case %d: %.12g, truth %.12g", k, s.sum, bias);
+		struct gns_samples b = samples_of(N, axis);
+		cr_assert_eq(WITH_ROOM(layers, gns_layer_linear_bias(layers, &s, &b, &x.t, &y.t)), 0);
+		cr_assert(near(s.sum, truth, 1e-5), "case %d with bias: %.12g, truth %.12g", k, s.sum, truth);
+		cr_assert(near(b.sum, bias, 1e-12), "case %d: bias %.12g, truth %.12g", k, b.sum, bias);
+		drop(&x), drop(&y);
+	}
+	gns_layers_free(layers);
+}
+
+/* One row a sample and many, all element types and orders: the bias by brute force, the weight as it is without a bias. */
+Test(layers, a_bias_beside_its_weight)
+{
+	struct gns_layers *layers = gns_layers_init(gns_sketch_best_isa());
+	for (int k = 0; k < 4 * ORDERS * 2 * 2; k++) {
+		const unsigned axis = k & 1;
+		const size_t rows = k & 2 ? 30 : 1, lead = axis ? rows : N, second = axis ? N : rows;
+		struct held_tensor x = hold_tensor(k / 4 % ORDERS, dtypes[k / 4 / ORDERS], 3, (size_t[]){lead, second, D}, 0.5);
+		struct held_tensor y = hold_tensor(k / 4 % ORDERS, dtypes[k / 4 / ORDERS], 3, (size_t[]){lead, second, E}, 0);
+		struct gns_samples alone = samples_of(N, axis), s = alone, b = alone;
+		double truth = 0;
+		for (size_t i = 0; i < N; i++)
+			for (size_t c = 0; c < E; c++) {
+				double sum = 0;
+				for (size_t t = 0; t < rows; t++)
+					sum += AT(y, axis ? t : i, axis ? i : t, c);
+				truth += sum * sum;
+			}
+		cr_assert_eq(WITH_ROOM(layers, gns_layer_linear(layers, &alone, &x.t, &y.t)), 0);
+		cr_assert_eq(WITH_ROOM(layers, gns_layer_linear_bias(layers, &s, &b, &x.t, &y.t)), 0);
+		cr_assert(near(s.sum, alone.sum, 1e-12), "case %d: weight %.12g, alone %.12g", k, s.sum, alone.sum);
+		cr_assert(near(b.sum, truth, 1e-12), "case %d: bias %.12g, truth %.12g", k, b.sum, truth);
 		drop(&x), drop(&y);
 	}
 	gns_layers_free(layers);
@@ -184,6 +215,25 @@ Test(layers, embedding_of_many_and_large_ids)
 	gns_layers_free(layers);
 }
 
+/* Gain and shift of a LayerNorm over W at once. */
+static void check_norm(struct gns_layers *layers, const struct held_tensor *x, const struct gns_tensor *mean, const struct gns_tensor *rstd,
+		       const struct held_tensor *y, double gain)
+{
+	struct gns_samples s = samples_of(N, 0), shift = s;
+	double truth = 0;
+
+	for (size_t i = 0; i < N; i++)
+		for (size_t w = 0; w < y->t.size[3]; w++) {
+			double sum = 0;
+			for (size_t r = 0; r < y->t.size[1] * y->t.size[2]; r++)
+				sum += AT(*y, i, r / y->t.size[2], r % y->t.size[2], w);
+			truth += sum * sum;
+		}
+	cr_assert_eq(WITH_ROOM(layers, gns_layer_norm(layers, &s, &shift, &x->t, mean, rstd, &y->t)), 0);
+	cr_assert(near(s.sum, gain, 1e-12), "gain %.17g, truth %.17g", s.sum, gain);
+	cr_assert(near(shift.sum, truth, 1e-12), "shift %.17g, truth %.17g", shift.sum, truth);
+}
+
 Test(layers, gains_of_every_kind)
 {
 	enum { C = 6, H = 5, W = 7 };
@@ -215,6 +265,8 @@ Test(layers, gains_of_every_kind)
 			cr_assert_eq(WITH_ROOM(layers, gns_layer_gain(layers, &s, &x.t, no_mean ? NULL : &mean.t, &rstd.t, &y.t, kind, 2)), 0);
 			cr_assert(near(s.sum, truth, 1e-12), "kind %d order %d type %u: %.17g, truth %.17g", (int)kind, (int)order, dtype, s.sum,
 				  truth);
+			if (kind == GNS_GAIN_LAYER)
+				check_norm(layers, &x, no_mean ? NULL : &mean.t, &rstd.t, &y, truth);
 			drop(&x), drop(&y), drop(&mean), drop(&rstd);
 		}
 		gns_layers_free(layers);

@@ -245,6 +245,33 @@ static int run(struct gns_layers *layers, struct gns_samples *s, const struct pr
 	return WITH_ROOM(layers, gns_layer_conv(layers, s, x, y, &p->conv));
 }
 
+/* Of every sample |sum over its images and positions of y|^2 of all channels, by a loop over the elements. */
+static double bias_of(const struct problem *p, const struct gns_tensor *y)
+{
+	double *sums = calloc(p->n * y->size[1], sizeof *sums), sum = 0;
+	size_t at[5] = {0};
+
+	do
+		sums[at[0] / p->images * y->size[1] + at[1]] += read_value(y, at);
+	while (step(y, at));
+	for (size_t i = 0; i < p->n * y->size[1]; i++)
+		sum += sums[i] * sums[i];
+	free(sums);
+	return sum;
+}
+
+static void check_bias(struct gns_layers *layers, const struct problem *p, const struct gns_samples *weight)
+{
+	const struct gns_tensor *x = p->conv.transposed ? &p->y.t : &p->x.t, *y = p->conv.transposed ? &p->x.t : &p->y.t;
+	struct gns_samples s = *weight, b = *weight;
+	const double truth = bias_of(p, y);
+
+	s.sum = b.sum = NAN;
+	cr_assert_eq(WITH_ROOM(layers, gns_layer_conv_bias(layers, &s, &b, x, y, &p->conv)), 0);
+	cr_assert_eq(memcmp(&s.sum, &weight->sum, sizeof s.sum), 0, "the bias changes the weight's sum");
+	cr_assert(fabs(b.sum - truth) <= 1e-12 * truth, "bias %.12g, truth %.12g", b.sum, truth);
+}
+
 static void check(struct gns_layers *layers, const struct problem *p, const char *what, int k)
 {
 	struct gns_samples s = {.n = p->n, .probes = k % 5 ? 8 : 24, .seed = 5, .stream = (uint64_t)k, .sum = NAN}, again = s;
@@ -258,6 +285,7 @@ static void check(struct gns_layers *layers, const struct problem *p, const char
 		  p->conv.dilation[0], p->conv.dilation[1], p->x_size[0], p->x_size[1], p->conv.transposed, s.sum, e.value, e.exact);
 	cr_assert_eq(run(layers, &again, p), 0);
 	cr_assert_eq(memcmp(&s.sum, &again.sum, sizeof s.sum), 0, "two calls differ");
+	check_bias(layers, p, &s);
 }
 
 Test(layers_conv, estimates_follow_from_the_sign_bits)

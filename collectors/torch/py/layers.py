@@ -15,8 +15,8 @@ def _fold(t, lead):
     return t.view(tuple(lead) + tuple(t.shape[1:])) if len(lead) > 1 else t
 
 
-def _product(site, use, x, y):
-    """Gradient of a matrix that turned rows x into rows whose gradient is y."""
+def _product(site, use, x, y, bias=None):
+    """Gradient of a matrix that turned rows x into rows whose gradient is y; with it that of a bias that was added to these rows."""
     run, p = site.run, use.p
     if x.dim() != 2 or y.dim() != 2 or x.shape[0] != y.shape[0]:
         return "operation"
@@ -26,7 +26,15 @@ def _product(site, use, x, y):
         return "samples"
     x, axis = arrange(_fold(x, lead), where, run.n)
     y, axis = arrange(_fold(y, lead), where, run.n)
-    return told(_g.linear(p.id, x, y, run.n, axis))
+    return _told_with(bias, _g.linear(p.id, x, y, run.n, axis, bias.p.id if bias else 0))
+
+
+def _told_with(bias, rc):
+    """1: the bias was measured, too."""
+    if rc == 1:
+        bias.done = True
+        return ""
+    return told(rc)
 
 
 def _right(site, use, x, y):
@@ -53,11 +61,23 @@ def addmm(site, use, y, grads):
     node = site.node
     if node._saved_alpha != 1 or node._saved_beta != 1:
         return "operation"
+    if use.done:
+        return ""
     if use.index == 2:
-        return _right(site, use, _matrix(site, use, "mat1"), y)
+        x = _matrix(site, use, "mat1")
+        return _product(site, use, x, y, _bias_beside(site, use, (y.shape[1],), 0)) if turned(use) else _right(site, use, x, y)
     if use.index == 1:
         return _left(site, use, _matrix(site, use, "mat2"), y)
     return _flat_sum(site, use, y, grads)
+
+
+def _bias_beside(site, use, shape, index):
+    """The use, at that input, of a bias of that shape that is as plain as those of PyTorch's own modules, or None."""
+    for other in site.uses:
+        p = other.p
+        if other.index == index and not other.chain and p.shape == shape and p.hint == use.p.hint and p not in site.run.failed:
+            return other
+    return None
 
 
 def mm(site, use, y, grads):
@@ -153,6 +173,8 @@ def prelu(site, use, y, grads):
 
 def convolution(site, use, y, grads):
     run, p, node = site.run, use.p, site.node
+    if use.done:
+        return ""
     if use.index == 2:
         return _summed(site, use, y, (y.shape[1],) + (1,) * (y.dim() - 2))
     if use.index != 1:
@@ -163,10 +185,13 @@ def convolution(site, use, y, grads):
         return "samples"
     if any(kind_of(n) not in WHOLE for n, _ in use.chain):
         return "operation"
+    bias = None
     if where == ROUND:
         x, y = (samples_first(t, where, run.n).flatten(0, 1) for t in (x, y))
-    return told(_g.conv(p.id, x, y, run.n, tuple(node._saved_stride), tuple(node._saved_padding), tuple(node._saved_dilation),
-                        node._saved_groups, bool(node._saved_transposed), tuple(grads[1].shape[2:])))
+    elif y.shape[1] > 1:
+        bias = _bias_beside(site, use, (y.shape[1],), 2)
+    return _told_with(bias, _g.conv(p.id, x, y, run.n, tuple(node._saved_stride), tuple(node._saved_padding), tuple(node._saved_dilation),
+                                    node._saved_groups, bool(node._saved_transposed), tuple(grads[1].shape[2:]), bias.p.id if bias else 0))
 
 
 def embedding(site, use, y, grads):
@@ -249,6 +274,8 @@ def _normalised(site, use, y, shape):
 def layer_norm(site, use, y, grads):
     run, p, node = site.run, use.p, site.node
     own = len(node._saved_normalized_shape)
+    if use.done:
+        return ""
     if use.index == 2:
         return _summed(site, use, y, tuple(y.shape[y.dim() - own:]))
     lead = tuple(y.shape[:y.dim() - own])
@@ -260,7 +287,9 @@ def layer_norm(site, use, y, grads):
     size = p_size(x, own)
     x, y = (parts[i].reshape(run.n, -1, size) for i in (0, 3))
     mean, rstd = (parts[i].reshape(run.n, -1) for i in (1, 2))
-    return told(_g.gain(p.id, x.contiguous(), mean.contiguous(), rstd.contiguous(), y.contiguous(), run.n, 0, 0))
+    bias = _bias_beside(site, use, p.shape, 2) if p.shape[0] != 1 and len(p.shape) == own else None
+    return _told_with(bias, _g.gain(p.id, x.contiguous(), mean.contiguous(), rstd.contiguous(), y.contiguous(), run.n, 0, 0,
+                                    bias.p.id if bias else 0))
 
 
 def p_size(x, own):
@@ -328,4 +357,5 @@ MEASURES = {
     "Prelu": prelu, "PreluKernel": prelu, "Convolution": convolution, "Embedding": embedding, "EmbeddingBag": embedding_bag,
     "NativeLayerNorm": layer_norm, "NativeGroupNorm": group_norm, "NativeBatchNorm": batch_norm, "CudnnBatchNorm": batch_norm,
 }
+WITH_BIAS = {("Addmm", 2), ("Convolution", 1), ("NativeLayerNorm", 1)}  # inputs that are measured with the bias of the same operation
 REASONS = {"MkldnnRnnLayer": "recurrent", "CudnnRnn": "recurrent", "Miopenrnn": "recurrent", "CompiledFunction": "compiled"}

@@ -210,7 +210,10 @@ class Run:
         site = self.sites.get(use.node)
         if site is None:
             site = self.sites[use.node] = Site(self, use.node)
-        site.uses.append(use)
+        if (use.kind, use.index) in WITH_BIAS:
+            site.uses.insert(0, use)  # its bias is measured with it
+        else:
+            site.uses.append(use)
         if use.kind == "Embedding":
             self._lookup(use)
 
