@@ -246,6 +246,8 @@ struct gns_run {
 	double lr, lr_stored; /* of the newest step, NaN unknown */
 	int64_t settings;
 	uint32_t pooled; /* ranks */
+	int64_t world;   /* ranks that the job has, as far as they have said so */
+	uint64_t wait_ns; /* until then totals wait for ranks that have not come; monotonic */
 	int64_t disagreements;
 	struct gns_one_step newest; /* measured; its weight so far */
 	double newest_weight;       /* 0: none yet */
@@ -338,7 +340,10 @@ int gns_run_add_rows(struct gns_run *run, int64_t step, double weight, struct gn
 int gns_run_save_noise(struct gns_store *store, struct gns_run *run);
 /* reweigh.c: all of a store of version 3. */
 int gns_store_reweigh(struct gns_store *store);
-int gns_run_finish_pending(struct gns_store *store, struct gns_run *run); /* several ranks: what all have reached */
+/* Several ranks: what all have reached. Ranks that have not come yet are waited for at first, unless `all`. */
+int gns_run_finish_pending(struct gns_store *store, struct gns_run *run, bool all);
+void gns_run_note_world(struct gns_run *run, int64_t world);
+uint64_t gns_store_now(void); /* monotonic, ns */
 int gns_run_load(struct gns_store *store, struct gns_run *run);           /* memory as of run.rolled_step */
 int gns_run_flush(struct gns_store *store, struct gns_run *run);          /* before a commit */
 void gns_run_free(struct gns_run *run);

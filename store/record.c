@@ -167,6 +167,7 @@ static int store_proc(struct gns_store *store, struct gns_rank *rank, const stru
 	rank->unit = proc->unit;
 	bool ranks = proc->world > 1 && !taken;
 	rank->pooled = ranks || was_pooled || (first && run->pooled == 0);
+	gns_run_note_world(run, rank->pooled ? proc->world : 0);
 	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_RANK_PROC, "tiitiidii", GNS_FIELD(host, proc->host), (int64_t)proc->world,
 		(int64_t)rank->pooled, gns_unit_names[rank->unit], (int64_t)proc->samples, (int64_t)proc->every,
 		proc->budget_pct, (int64_t)(proc->start_ns <= INT64_MAX ? proc->start_ns : 0), rank_id);
@@ -317,10 +318,14 @@ static int store_step(struct gns_store *store, struct gns_rank *rank, const stru
 	int rc = insert_step(store, run->run_id, &row, step, source ? gns_source_names[source] : NULL);
 	if (rc != SQLITE_OK)
 		return rc;
+	if (row.step <= run->rolled && rank->pooled) /* its totals are final: a rank that came late */
+		rc = gns_sql_run(store, GNS_SQL_STEP_TAKE_WEIGHT, "iii", run->run_id, row.step, row.rank);
+	if (rc != SQLITE_OK)
+		return rc;
 	count_step(rank, &row, source);
 	if (rank->pooled && isfinite(step->lr))
 		run->lr = step->lr;
-	if (rank->pooled && run->pooled == 1)
+	if (rank->pooled && run->pooled == 1 && run->world <= 1)
 		rc = gns_run_finish_step(store, run, &row, 1, rank->grads, rank->n_grads, rank->uses, row.startup ? 0 : rank->n_uses);
 	memset(rank->tally, 0, sizeof rank->tally);
 	rank->n_grads = rank->n_uses = 0;

@@ -31,7 +31,7 @@ static int run_again(struct gns_store *store, int64_t run_id)
 	struct gns_run *run = gns_writer_run(store, run_id);
 	int rc = run ? gns_run_load(store, run) : SQLITE_NOMEM;
 	if (rc == SQLITE_OK)
-		rc = gns_run_finish_pending(store, run);
+		rc = gns_run_finish_pending(store, run, true);
 	if (rc == SQLITE_OK)
 		rc = gns_run_weigh_newest(store, run, 0);
 	if (rc == SQLITE_OK)

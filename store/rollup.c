@@ -9,6 +9,7 @@
 
 #define CRIT_BLOCKS 64
 #define EMA_REPLAY 16000 /* measured steps: 32 of the long half-lives, beyond which weights are below 1e-9 */
+#define RANKS_COME_NS 3000000000u /* the ranks of a job do not begin at once; those of other nodes never come */
 #define RANK_LAG 1000    /* a rank so many steps behind is no longer waited for */
 
 static const int64_t sizes[GNS_LOSS_BLOCKS] = { GNS_SIZE_FINE, GNS_SIZE_MIDDLE, GNS_SIZE_COARSE };
@@ -336,8 +337,19 @@ static void rows_free(struct rows *rows)
 	free(rows->uses);
 }
 
-int gns_run_finish_pending(struct gns_store *store, struct gns_run *run)
+void gns_run_note_world(struct gns_run *run, int64_t world)
 {
+	if (world <= run->world)
+		return;
+	if (world > 1 && run->rolled == 0 && run->wait_ns == 0)
+		run->wait_ns = gns_store_now() + RANKS_COME_NS;
+	run->world = world;
+}
+
+int gns_run_finish_pending(struct gns_store *store, struct gns_run *run, bool all)
+{
+	if (!all && run->pooled < run->world && gns_store_now() < run->wait_ns)
+		return SQLITE_OK;
 	int64_t last = gns_sql_int(store, GNS_SQL_RANKS_LAST, 0, "i", run->run_id);
 	int64_t reached = gns_sql_int(store, GNS_SQL_RANKS_REACHED, last, "ii", run->run_id, (int64_t)RANK_LAG);
 	if (reached <= run->rolled)

@@ -117,11 +117,16 @@ int gns_run_weigh_newest(struct gns_store *store, struct gns_run *run, int64_t n
 
 #define RENEW_NS 1000000000u
 
-int gns_run_save_noise(struct gns_store *store, struct gns_run *run)
+uint64_t gns_store_now(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int gns_run_save_noise(struct gns_store *store, struct gns_run *run)
+{
+	uint64_t ns = gns_store_now();
 	if (run->rolled == run->noise_step || (run->noise_ns && ns - run->noise_ns < RENEW_NS))
 		return SQLITE_OK;
 	struct gns_pooled_window pooled;

@@ -101,6 +101,7 @@ static int rank_load(struct gns_store *store, int64_t rank_id, struct gns_rank *
 			return failed;
 	}
 	rank->run = (uint32_t)(run - store->writer->runs);
+	gns_run_note_world(run, rank->pooled ? rank->world : 0);
 	rank->malformed = gns_sql_int(store, GNS_SQL_COLLECTOR_VALUE, 0, "iitt", run_id, rank->number, "store", "malformed");
 	rank->nonfinite = gns_sql_int(store, GNS_SQL_COLLECTOR_VALUE, 0, "iitt", run_id, rank->number, "store", "nonfinite_steps");
 	rank->events = gns_sql_int(store, GNS_SQL_EVENT_COUNT, 0, "i", run_id);
@@ -227,8 +228,8 @@ int gns_store_commit(struct gns_store *store, struct gns_error *err)
 	struct gns_writer *writer = store->writer;
 	int rc = writer->stale ? SQLITE_ABORT : save_ranks(store);
 	for (uint32_t i = 0; rc == SQLITE_OK && i < writer->n_runs; i++) {
-		if (writer->runs[i].loaded && writer->runs[i].pooled > 1)
-			rc = gns_run_finish_pending(store, &writer->runs[i]);
+		if (writer->runs[i].loaded && (writer->runs[i].pooled > 1 || writer->runs[i].world > 1))
+			rc = gns_run_finish_pending(store, &writer->runs[i], false);
 		if (rc == SQLITE_OK)
 			rc = gns_run_flush(store, &writer->runs[i]);
 	}
@@ -337,8 +338,8 @@ static int end_sums(struct gns_store *store, int64_t run_id)
 	for (int i = 0; rc == SQLITE_OK && i < n; i++) {
 		struct gns_run *run = gns_writer_run(store, ids[i]);
 		rc = !run ? SQLITE_NOMEM : run->loaded ? SQLITE_OK : gns_run_load(store, run);
-		if (rc == SQLITE_OK && run->pooled > 1)
-			rc = gns_run_finish_pending(store, run);
+		if (rc == SQLITE_OK && (run->pooled > 1 || run->world > 1))
+			rc = gns_run_finish_pending(store, run, true);
 		if (rc == SQLITE_OK)
 			rc = gns_run_weigh_newest(store, run, 0);
 		if (rc == SQLITE_OK) {

@@ -34,12 +34,15 @@ def test(args):
         bench.must(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk])
         try:
             full(bench, os.path.join(disk, "runs.db"))
+            for name in os.listdir(disk):
+                os.remove(os.path.join(disk, name))
+            kept(bench, disk, os.path.join(disk, "runs.db"))
         finally:
             subprocess.run(["umount", "-l", disk])
 
 
 def full(bench, store):
-    env = dict(bench.env, OPENBLAS_NUM_THREADS="1")
+    env = dict(bench.env, OPENBLAS_NUM_THREADS="1", TMPDIR=os.path.dirname(store))
     log, alone = bench.path("losses"), bench.path("alone")
     plain = bench.must(bench.example("mlp", *TRAINER, "--losses", alone), env=env)
     got = bench.run(bench.gns_run(store, "--samples", 32, "--every", 1, "--",
@@ -63,6 +66,21 @@ def full(bench, store):
     check(0 < there < STEPS, f"{there} steps of {STEPS} are there: the disk of 1 MiB was not filled")
     check(not torn, f"steps without all three weights: {torn[:5]}")
     print(f"{there} of {STEPS} steps fitted, {free} bytes free at the end; said:\n{got.stderr.strip()}")
+
+
+def kept(bench, disk, store):
+    """With a temporary folder on another disk nothing is lost: it is imported once there is room."""
+    elsewhere = bench.path("elsewhere")
+    os.mkdir(elsewhere)
+    env = dict(bench.env, OPENBLAS_NUM_THREADS="1", TMPDIR=elsewhere)
+    got = bench.run(bench.gns_run(store, "--samples", 32, "--every", 1, "--", *bench.example("mlp", *TRAINER)), env=env)
+    check(got.returncode == 0 and "The run is kept" in got.stderr, f"status {got.returncode}, said: {got.stderr!r}")
+    spool, = (os.path.join(elsewhere, name) for name in os.listdir(elsewhere))
+    bench.must(["mount", "-o", "remount,size=256m", disk])
+    bench.must([bench.gnscope, "import", "--store", store, spool], env=env)
+    there = common.query(store, "SELECT count(*) AS n FROM step")[0]["n"]
+    check(there == STEPS and not os.listdir(elsewhere), f"{there} steps of {STEPS} are there, left: {os.listdir(elsewhere)}")
+    print(f"{there} of {STEPS} steps after the import")
 
 
 if __name__ == "__main__":
