@@ -140,6 +140,9 @@ bool gns_one_step(const struct gns_rank_step *rows, size_t n, struct gns_one_ste
 		q_big += row->q_big;
 		ranks++;
 	}
+	/* A rank that did not measure the step does not know its samples; those behind q_big are the whole job's where it says so. */
+	if (first && !isfinite(samples) && first->samples > 0 && first->n_big == first->samples * first->world)
+		samples = (double)first->n_big;
 	bool missing = first && first->sharded && ranks < (double)first->world;
 	if (!first || missing || !isfinite(samples))
 		return agree;

@@ -337,6 +337,29 @@ Test(torch, the_batch_is_that_of_all_nodes)
 	cr_expect_float_eq(s.mv.s, (21 - 3) / (1 - 1 / 16.0), 1e-12);
 }
 
+/* A rank whose plan is a little denser measures a step alone: its rows speak for the step, whose batch is that of both. */
+Test(torch, a_step_that_one_rank_measured_counts)
+{
+	int64_t other = another_rank(1);
+	begin();
+	hello(row, 0, 2);
+	hello(other, 1, 2);
+	param(row, 0, 1, "a", 3, 5, NULL, 0);
+	param(other, 0, 1, "a", 3, 5, NULL, 0);
+	for (int64_t t = 1; t <= 4; t++) {
+		if (t % 2)
+			grad(row, 0, t, 1, GNS_SOURCE_TORCH, 16, 20, 3);
+		step(row, 0, t, t % 2 ? 8 : 0, NAN);
+		grad(other, 0, t, 1, GNS_SOURCE_TORCH, 16, 20, 3);
+		step(other, 0, t, 8, NAN);
+	}
+	commit();
+	struct gns_summary s = summary(run_id);
+	cr_expect_eq(s.measured, 4);
+	cr_expect_eq(s.samples_per_step, 16);
+	cr_expect_float_eq(s.mv.s, (20 - 3) / (1 - 1 / 16.0), 1e-12);
+}
+
 Test(torch, a_rank_that_learns_its_number_late_takes_its_streams_along)
 {
 	int64_t other = another_rank(1);
