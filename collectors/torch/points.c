@@ -110,19 +110,27 @@ static bool close_plain(struct gns_torch_stream *s, PyObject *optimizer)
 	return gns_torch_after(points[FORKED].after, gns_py.none, gns_py.none);
 }
 
-static PyObject *step_plain(const struct gns_torch_entry *e, struct gns_torch_stream *s, PyObject *original, PyObject *args, PyObject *kwargs)
+/* The optimizer's stream is found anew: there is none in a child, and the table may have changed during the call. */
+static PyObject *call_step(PyObject *original, PyObject *optimizer, PyObject *args, PyObject *kwargs)
 {
-	PyObject *optimizer = argument(args, 0);
-	bool closure = (kwargs || gns_py.PyTuple_Size(args) > 1) && given(args, kwargs, 1, "closure");
-	if (!closure && !close_plain(s, optimizer))
-		return NULL;
-	s = gns_torch_stream_find(optimizer); /* none in a child */
+	struct gns_torch_stream *s = gns_torch_stream_find(optimizer);
 	if (s)
 		s->stepping = true;
 	PyObject *result = gns_py.PyObject_Call(original, args, kwargs);
 	s = gns_torch_stream_find(optimizer);
 	if (s)
 		s->stepping = false;
+	return result;
+}
+
+static PyObject *step_plain(const struct gns_torch_entry *e, struct gns_torch_stream *s, PyObject *original, PyObject *args, PyObject *kwargs)
+{
+	PyObject *optimizer = argument(args, 0);
+	bool closure = (kwargs || gns_py.PyTuple_Size(args) > 1) && given(args, kwargs, 1, "closure");
+	if (!closure && !close_plain(s, optimizer))
+		return NULL;
+	PyObject *result = call_step(original, optimizer, args, kwargs);
+	s = gns_torch_stream_find(optimizer);
 	bool through = !closure || !result || !s || close_plain(s, optimizer);
 	if (through && gns_feeding_any())
 		through = gns_torch_after(e->after, gns_py.none, result); /* the next step is measured */
@@ -137,13 +145,7 @@ static PyObject *step_measured(const struct gns_torch_entry *e, PyObject *origin
 	PyObject *optimizer = argument(args, 0), *token = gns_torch_before(e->before, args, kwargs);
 	if (!token && gns_py.PyErr_Occurred())
 		return NULL;
-	struct gns_torch_stream *s = gns_torch_stream_find(optimizer);
-	if (s)
-		s->stepping = true;
-	PyObject *result = gns_py.PyObject_Call(original, args, kwargs);
-	s = gns_torch_stream_find(optimizer);
-	if (s)
-		s->stepping = false;
+	PyObject *result = call_step(original, optimizer, args, kwargs);
 	if (token && !gns_torch_after(e->after, token, result)) {
 		gns_py.Py_DecRef(result);
 		result = NULL;
