@@ -2,7 +2,7 @@
 from harness import *
 
 KEYS = ("run name command status steps steps_measured samples_per_step sample_unit sources coverage b_noise b_noise_lo b_noise_hi "
-        "resolved s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct dropped optimizer lr loss verdict verdict_text trend warnings streams split phases devices device_kernels libraries "
+        "resolved s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct startup_ms dropped optimizer lr loss verdict verdict_text trend warnings streams split phases devices device_kernels libraries "
         "kernel_times").split()
 LAYER_KEYS = "name shape numel q_small q_big s g2 b_noise b_noise_lo b_noise_hi resolved share_s share_g2 source excluded left_out".split()
 NUMBERS = "samples_per_step coverage b_noise b_noise_lo b_noise_hi s g2 b_crit b_crit_lo b_crit_hi step_ms overhead_pct lr loss".split()
