@@ -20,8 +20,9 @@ static int read_one(struct gns_store *store, int64_t run_id, int64_t step, struc
 	if (rc != SQLITE_DONE)
 		return -EIO;
 	gns_one_step(rows, n, &one);
-	if (one.measured && rows[0].weight > 0)
-		*edge = (struct gns_edge){ .step = one.values, .weight = rows[0].weight };
+	double weight = gns_step_weight(rows, n);
+	if (one.measured && weight > 0)
+		*edge = (struct gns_edge){ .step = one.values, .weight = weight };
 	return 0;
 }
 

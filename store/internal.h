@@ -134,6 +134,8 @@ struct gns_one_step {
 /* The rows of one step, lowest rank first. Returns false when ranks disagree on batch sizes (those that differ from
  * the first are left out). Where the parts of a sharded gradient are not all there, nothing is measured. */
 bool gns_one_step(const struct gns_rank_step *rows, size_t n, struct gns_one_step *out);
+/* What the rows say that the step represents: a rank that did not measure it says nothing. NaN: none does. */
+double gns_step_weight(const struct gns_rank_step *rows, size_t n);
 /* Its total, measured with that weight. */
 void gns_one_step_weigh(struct gns_one_step *step, double weight);
 /* Both, with the weight that the rows have. */

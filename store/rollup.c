@@ -234,15 +234,13 @@ int gns_run_finish_step(struct gns_store *store, struct gns_run *run, const stru
 {
 	int64_t step = rows[0].step;
 	struct gns_one_step one;
-	double weight, stored = NAN;
+	double weight;
 	if (step <= run->rolled)
 		return SQLITE_OK;
 	if (!gns_one_step(rows, n, &one))
 		run->disagreements++;
 	one.values.step = step;
-	for (size_t i = 0; i < n; i++)
-		stored = isfinite(rows[i].weight) ? rows[i].weight : stored;
-	int rc = weigh(store, run, &one, stored, &weight);
+	int rc = weigh(store, run, &one, gns_step_weight(rows, n), &weight);
 	if (rc == SQLITE_OK)
 		rc = close_before(store, run, step);
 	if (rc != SQLITE_OK)
@@ -390,8 +388,8 @@ static int replay(struct gns_store *store, struct gns_run *run, struct rows *row
 	for (size_t i = 0, n; rc == SQLITE_OK && i < rows->n_steps; i += n) {
 		struct gns_one_step one;
 		int64_t step = rows->steps[i].step;
-		double weight = rows->steps[i].weight;
 		n = same_step(rows, i);
+		double weight = gns_step_weight(&rows->steps[i], n);
 		gns_one_step(&rows->steps[i], n, &one);
 		gns_one_step_weigh(&one, weight);
 		if (step >= fine)

@@ -159,6 +159,14 @@ bool gns_one_step(const struct gns_rank_step *rows, size_t n, struct gns_one_ste
 	return agree;
 }
 
+double gns_step_weight(const struct gns_rank_step *rows, size_t n)
+{
+	double weight = NAN;
+	for (size_t i = 0; i < n; i++)
+		weight = isfinite(rows[i].weight) ? rows[i].weight : weight;
+	return weight;
+}
+
 void gns_one_step_weigh(struct gns_one_step *step, double weight)
 {
 	if (!step->measured)
@@ -173,10 +181,7 @@ bool gns_total_of_step(const struct gns_rank_step *rows, size_t n, struct gns_to
 {
 	struct gns_one_step one;
 	bool agree = gns_one_step(rows, n, &one);
-	double weight = NAN;
-	for (size_t i = 0; i < n; i++)
-		weight = isfinite(rows[i].weight) ? rows[i].weight : weight;
-	gns_one_step_weigh(&one, weight);
+	gns_one_step_weigh(&one, gns_step_weight(rows, n));
 	*out = one.total;
 	return agree;
 }
