@@ -93,11 +93,12 @@ def everything_killed(bench, adopter, plain):
     victims = [*common.recorders(bench), trainer_pid(bench, process.pid), *children(process.pid), process.pid]
     os.kill(common.recorders(bench)[0], signal.SIGSTOP)  # so that something is in the ring
     time.sleep(0.2)
-    for pid in victims:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    for sign in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: nobody sees another die, and begins a recorder
+        for pid in victims:
+            try:
+                os.kill(pid, sign)
+            except ProcessLookupError:
+                pass
     process.wait(60)
     finished = len(common.read_losses(log))
     common.wait_for(lambda: not common.recorders(bench), "the recorder is gone")
