@@ -59,7 +59,9 @@ struct gns_samples {
 	uint64_t stream; /* the parameter */
 	struct gns_uses *uses; /* NULL: the result goes to `sum`. Otherwise it is added to these, and `sum` is left alone;
 				  seed, stream and probes are then those of the uses */
-	double sum;            /* out: sum over samples of |A_i|^2 */
+	size_t first, count;   /* this call takes samples first to first + count - 1 of the n alone, each as it is in a call that takes all;
+				  count 0: all. Calls for different samples may run at once, each with its own scratch; not with uses */
+	double sum;            /* out: sum over those samples of |A_i|^2 */
 };
 
 /* A = sum over rows of y^T x: x (..., in), y (..., out), the leading sizes equal (at least one leading dimension).

@@ -751,7 +751,7 @@ static void take_samples(struct conv *job, double *sum, double *bias_sum)
 {
 	const struct gns_samples *samples = job->samples;
 
-	for (size_t i = 0; i < samples->n; i++) {
+	for (size_t i = samples->first; i < gns_samples_end(samples); i++) {
 		for (size_t g = 0; g < job->groups; g++) {
 			if (samples->uses)
 				add_sample(job, i, g);

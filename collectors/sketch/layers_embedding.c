@@ -180,7 +180,7 @@ int gns_layer_embedding(struct gns_layers *layers, struct gns_samples *samples, 
 
 	if (!rc && job.t && job.d) {
 		rc = take_memory(&job);
-		for (size_t i = 0; i < samples->n && !rc; i++) {
+		for (size_t i = samples->first; i < gns_samples_end(samples) && !rc; i++) {
 			const size_t rows = read_rows(&job, i);
 			if (samples->uses)
 				rc = add_sample(&job, i, rows);

@@ -142,13 +142,15 @@ static bool is_regular(const struct linear *job)
 	return !job->copied && !job->samples->uses;
 }
 
+/* All that the call takes, at once: samples of one row, which have no signs, or from sample 0 on. */
 static int take_all(struct linear *job, double *sum)
 {
 	const struct gns_samples *samples = job->samples;
-	struct gns_mat mat[2] = {job->mat[0], job->mat[1]};
+	const size_t n = gns_samples_end(samples) - samples->first;
+	struct gns_mat mat[2] = {mat_of(job, 0, samples->first), mat_of(job, 1, samples->first)};
 
-	mat[0].rows = mat[1].rows = job->t * samples->n;
-	return gns_sketch_sum(job->layers->sketch, &mat[0], &mat[1], samples->n, samples->probes, samples->seed, samples->stream, sum, NULL);
+	mat[0].rows = mat[1].rows = job->t * n;
+	return gns_sketch_sum(job->layers->sketch, &mat[0], &mat[1], n, samples->probes, samples->seed, samples->stream, sum, NULL);
 }
 
 /* |sum of the sample's rows of y|^2, which has contiguous rows of float32 or float64. */
@@ -169,10 +171,10 @@ static double bias_norm2(const struct linear *job, size_t sample)
 static int take_samples(struct linear *job, double *sum, double *bias_sum)
 {
 	const bool in_place = job->mat[1].col_stride == 1 && !gns_is_half(job->mat[1].dtype), with_bias = job->with_bias && in_place;
-	const bool at_once = is_regular(job) && (!with_bias || job->t == 1);
+	const bool at_once = is_regular(job) && (job->t == 1 || (!with_bias && !job->samples->first));
 	int rc = at_once ? take_all(job, sum) : 0;
 
-	for (size_t i = 0; i < job->samples->n && !rc && (!at_once || with_bias); i++) {
+	for (size_t i = job->samples->first; i < gns_samples_end(job->samples) && !rc && (!at_once || with_bias); i++) {
 		double value = 0;
 		if (!at_once)
 			rc = take_sample(job, i, &value);

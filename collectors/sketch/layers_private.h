@@ -127,7 +127,13 @@ void gns_uses_add(struct gns_uses *uses, size_t sample, const double *a);
 int gns_uses_add_product(struct gns_uses *uses, struct gns_sketch *sketch, const struct gns_mat *x, const struct gns_mat *y,
 			 size_t sample);
 
-/* n, probes and the axis are possible; and where there are uses, that they are of n samples and dim0 x rest. */
+/* One past the last sample that a call takes. */
+static inline size_t gns_samples_end(const struct gns_samples *samples)
+{
+	return samples->count ? samples->first + samples->count : samples->n;
+}
+
+/* n, the part of it, probes and the axis are possible; and where there are uses, that they are of n samples and dim0 x rest. */
 bool gns_samples_are_sound(const struct gns_samples *samples);
 bool gns_uses_fit(const struct gns_samples *samples, size_t dim0, size_t rest);
 

@@ -142,7 +142,7 @@ double gns_reduction_norm2(const struct gns_reduction *job, size_t sample)
 static int reduce(struct gns_reduction *job, unsigned jobs)
 {
 	struct gns_arena arena = {.layers = job->layers};
-	const size_t n = job->empty ? 0 : job->samples->n;
+	const size_t first = job->samples->first, end = job->empty ? first : gns_samples_end(job->samples);
 	double sum[2] = {0};
 
 	for (unsigned k = 0; k < jobs; k++)
@@ -152,7 +152,7 @@ static int reduce(struct gns_reduction *job, unsigned jobs)
 		return rc;
 	for (unsigned k = 0; k < jobs; k++)
 		gns_reduction_start(&job[k]);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = first; i < end; i++)
 		for (unsigned k = 0; k < jobs; k++)
 			sum[k] += gns_reduction_norm2(&job[k], i);
 	for (unsigned k = 0; k < jobs; k++)

@@ -197,7 +197,11 @@ double gns_uses_sum(const struct gns_uses *uses)
 
 bool gns_samples_are_sound(const struct gns_samples *samples)
 {
-	return samples && samples->n && samples->axis <= 1 && (samples->uses || is_probes(samples->probes));
+	if (!samples || !samples->n || samples->axis > 1)
+		return false;
+	if (samples->first > samples->n || samples->count > samples->n - samples->first)
+		return false;
+	return samples->uses ? !samples->first && !samples->count : is_probes(samples->probes);
 }
 
 bool gns_uses_fit(const struct gns_samples *samples, size_t dim0, size_t rest)

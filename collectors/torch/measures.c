@@ -4,16 +4,18 @@
 #include <errno.h>
 
 #include "collectors/torch/arguments.h"
+#include "collectors/torch/parts.h"
 #include "profiler/shim/feeding.h"
 
 #define LONG_WORK ((size_t)1 << 19) /* elements: about a millisecond. For less, the GIL is dearer to get back than to keep */
 
+static unsigned threads = 1; /* of PyTorch's own operations */
+
 struct job {
-	int (*run)(struct gns_layers *layers, struct gns_samples *samples, const struct job *job);
+	gns_torch_run *run;
 	int (*run_there)(const struct gns_device_target *to, const struct gns_samples *samples, const struct job *job);
 	int64_t id, n, axis;
 	int64_t bias_id;               /* measured in the same call; 0: none */
-	struct gns_samples *bias;      /* while it is */
 	bool bias_done;
 	struct gns_torch_tensor first, second, third, fourth;
 	struct gns_conv conv;
@@ -31,31 +33,19 @@ static size_t numel(const struct gns_tensor *t)
 	return n;
 }
 
-static int run_grown(struct gns_feeding_work *work, const struct job *job)
-{
-	int rc = job->run(work->layers, &work->samples, job);
-	for (unsigned tries = 0; rc == -ENOSPC && tries < 8; tries++) {
-		rc = gns_layers_grow(work->layers);
-		if (!rc)
-			rc = job->run(work->layers, &work->samples, job);
-	}
-	return rc;
-}
-
 static int measure_here(struct job *job)
 {
 	struct gns_feeding_work work, bias;
 	int rc = gns_feeding_work_begin(job->id, (uint64_t)job->n, (unsigned)job->axis, &work);
 	if (rc)
 		return rc;
-	if (job->bias_id && !gns_feeding_work_join(&work, job->bias_id, &bias))
-		job->bias = &bias.samples;
-	PyThreadState *thread = numel(&job->first.t) + numel(&job->second.t) >= LONG_WORK ? gns_py.PyEval_SaveThread() : NULL;
-	rc = run_grown(&work, job);
-	if (job->bias)
+	const bool with_bias = job->bias_id && !gns_feeding_work_join(&work, job->bias_id, &bias);
+	const size_t elements = numel(&job->first.t) + numel(&job->second.t);
+	PyThreadState *thread = elements >= LONG_WORK ? gns_py.PyEval_SaveThread() : NULL;
+	rc = gns_torch_run_parts(&work, with_bias ? &bias.samples : NULL, elements, threads, job->run, job);
+	if (with_bias)
 		gns_feeding_work_end(&bias, rc);
-	job->bias_done = job->bias && !rc;
-	job->bias = NULL;
+	job->bias_done = with_bias && !rc;
 	gns_feeding_work_end(&work, rc);
 	if (thread)
 		gns_py.PyEval_RestoreThread(thread);
@@ -111,9 +101,10 @@ static PyObject *finish(int rc, struct job *job)
 	return gns_number(job->bias_done ? 1 : rc);
 }
 
-static int run_linear(struct gns_layers *layers, struct gns_samples *samples, const struct job *job)
+static int run_linear(struct gns_layers *layers, struct gns_samples *samples, struct gns_samples *bias, const void *operands)
 {
-	return gns_layer_linear_bias(layers, samples, job->bias, &job->first.t, &job->second.t);
+	const struct job *job = operands;
+	return gns_layer_linear_bias(layers, samples, bias, &job->first.t, &job->second.t);
 }
 
 static int linear_there(const struct gns_device_target *to, const struct gns_samples *samples, const struct job *job)
@@ -131,9 +122,10 @@ static PyObject *g_linear(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	return finish(take_two(args + 1, &job), &job);
 }
 
-static int run_conv(struct gns_layers *layers, struct gns_samples *samples, const struct job *job)
+static int run_conv(struct gns_layers *layers, struct gns_samples *samples, struct gns_samples *bias, const void *operands)
 {
-	return gns_layer_conv_bias(layers, samples, job->bias, &job->first.t, &job->second.t, &job->conv);
+	const struct job *job = operands;
+	return gns_layer_conv_bias(layers, samples, bias, &job->first.t, &job->second.t, &job->conv);
 }
 
 static int conv_there(const struct gns_device_target *to, const struct gns_samples *samples, const struct job *job)
@@ -175,8 +167,9 @@ static PyObject *g_conv(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	return finish(take_two(args + 1, &job), &job);
 }
 
-static int run_embedding(struct gns_layers *layers, struct gns_samples *samples, const struct job *job)
+static int run_embedding(struct gns_layers *layers, struct gns_samples *samples, struct gns_samples *bias, const void *operands)
 {
+	const struct job *job = operands;
 	return gns_layer_embedding(layers, samples, &job->first.t, &job->second.t, job->padding_idx);
 }
 
@@ -195,10 +188,11 @@ static PyObject *g_embedding(PyObject *self, PyObject *const *args, Py_ssize_t n
 	return finish(take_two(args + 1, &job), &job);
 }
 
-static int run_gain(struct gns_layers *layers, struct gns_samples *samples, const struct job *job)
+static int run_gain(struct gns_layers *layers, struct gns_samples *samples, struct gns_samples *bias, const void *operands)
 {
-	if (job->bias)
-		return gns_layer_norm(layers, samples, job->bias, &job->first.t, job->some_third ? &job->third.t : NULL, &job->fourth.t,
+	const struct job *job = operands;
+	if (bias)
+		return gns_layer_norm(layers, samples, bias, &job->first.t, job->some_third ? &job->third.t : NULL, &job->fourth.t,
 				      &job->second.t);
 	return gns_layer_gain(layers, samples, &job->first.t, job->some_third ? &job->third.t : NULL, &job->fourth.t, &job->second.t,
 			      (enum gns_gain)job->kind, (size_t)job->groups);
@@ -228,8 +222,9 @@ static PyObject *g_gain(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	return finish(rc ? rc : gns_take_tensor(args[4], &job.second), &job);
 }
 
-static int run_reduce(struct gns_layers *layers, struct gns_samples *samples, const struct job *job)
+static int run_reduce(struct gns_layers *layers, struct gns_samples *samples, struct gns_samples *bias, const void *operands)
 {
+	const struct job *job = operands;
 	return gns_layer_reduce(layers, samples, &job->first.t, job->some_third ? &job->third.t : NULL, job->dims, job->shape);
 }
 
@@ -282,6 +277,16 @@ static PyObject *g_uses(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	return gns_number(gns_feeding_device_uses(v[0], (uint32_t)v[1], (uint64_t)v[2], (uint64_t)v[3], (uint64_t)v[4], p.device, stream));
 }
 
+/* threads(n): that PyTorch's operations use in this thread */
+static PyObject *g_threads(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+	int64_t count;
+	if (!gns_take_count(n, 1, 1) || !gns_take_int(args[0], &count))
+		return NULL;
+	threads = count > 0 && count <= INT32_MAX ? (unsigned)count : 1;
+	return gns_nothing();
+}
+
 static PyObject *g_backward_done(PyObject *self, PyObject *unused)
 {
 	gns_feeding_backward_done();
@@ -316,13 +321,31 @@ static PyObject *g_is_zero(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	return rc == -EINTR ? NULL : gns_py.PyBool_FromLong(!rc && t.device == GNS_TORCH_HOST && gns_tensor_is_zero(&t.t));
 }
 
+/* |gradient|^2 of slices along its first dimension, which stand where samples stand elsewhere. */
+static int run_norm(struct gns_layers *layers, struct gns_samples *slices, struct gns_samples *bias, const void *operands)
+{
+	struct gns_tensor part = *(const struct gns_tensor *)operands;
+	(void)bias;
+	if (slices->count) {
+		part.data = (const char *)part.data + (ptrdiff_t)slices->first * part.stride[0] * (ptrdiff_t)gns_dtype_size(part.dtype);
+		part.size[0] = slices->count;
+	}
+	return gns_tensor_norm2(layers, &part, &slices->sum);
+}
+
 static int big(int64_t id, const struct gns_torch_tensor *t, uint32_t world)
 {
+	struct gns_feeding_work work;
 	void *stream;
 	if (t->device != GNS_TORCH_HOST)
 		return gns_torch_stream(t->device, &stream) ? gns_feeding_device_big(id, &t->t, world, t->device, stream) : -EINVAL;
+	int rc = gns_feeding_work_begin(id, t->t.ndim && t->t.size[0] ? t->t.size[0] : 1, 0, &work);
+	if (rc)
+		return rc == -ENODATA ? 0 : rc;
+	work.samples.uses = NULL;
 	PyThreadState *thread = numel(&t->t) >= 4 * LONG_WORK ? gns_py.PyEval_SaveThread() : NULL;
-	int rc = gns_feeding_big(id, &t->t, world);
+	rc = gns_torch_run_parts(&work, NULL, numel(&t->t), threads, run_norm, &t->t);
+	gns_feeding_work_big(&work, rc, work.samples.sum, world);
 	if (thread)
 		gns_py.PyEval_RestoreThread(thread);
 	return rc;
@@ -390,7 +413,7 @@ static PyObject *g_device_ready(PyObject *self, PyObject *unused)
 struct gns_py_method gns_torch_measures[] = {
 #define FAST(name) { #name, (void *)g_##name, GNS_PY_FASTCALL, NULL }
 #define BARE(name) { #name, (void *)g_##name, GNS_PY_NOARGS, NULL }
-	FAST(linear), FAST(conv), FAST(embedding), FAST(gain), FAST(reduce), FAST(uses), BARE(backward_done), FAST(void), FAST(used),
+	FAST(linear), FAST(conv), FAST(embedding), FAST(gain), FAST(reduce), FAST(uses), FAST(threads), BARE(backward_done), FAST(void), FAST(used),
 	FAST(is_zero), FAST(grad), FAST(before), FAST(loss_there), FAST(scale_there), BARE(device_ready),
 #undef FAST
 #undef BARE

@@ -3,6 +3,7 @@
 
 #include "collectors/torch/arguments.h"
 #include "collectors/torch/measures.h"
+#include "collectors/torch/parts.h"
 #include "collectors/torch/points.h"
 #include "collectors/torch/streams.h"
 #include "profiler/shim/clock.h"
@@ -43,6 +44,7 @@ static PyObject *g_generation(PyObject *self, PyObject *unused)
 static PyObject *g_take_over(PyObject *self, PyObject *unused)
 {
 	gns_feeding_take_over();
+	gns_torch_parts_begin();
 	return gns_nothing();
 }
 

@@ -32,7 +32,7 @@ void gns_feed_free(struct gns_feed *feed)
 {
 	for (uint32_t i = 0; i < feed->n_params; i++)
 		gns_uses_free(feed->param[i].uses);
-	for (unsigned i = 0; i < GNS_POOL; i++)
+	for (unsigned i = 0; i < GNS_FEED_POOL; i++)
 		gns_layers_free(feed->pool[i].layers);
 	gns_pages_free(feed->param, GNS_PARAMS_MAX * sizeof *feed->param);
 	memset(feed, 0, sizeof *feed);

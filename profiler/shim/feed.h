@@ -18,6 +18,7 @@
 #include "measure.h"
 #include "steps.h"
 
+#define GNS_FEED_POOL 24     /* measurements at once, and parts of them */
 #define GNS_FEED_SETTINGS 64 /* names of one stream */
 #define GNS_FEED_EVENTS 64   /* names, all streams */
 #define GNS_FEED_COUNTS 32
@@ -83,7 +84,7 @@ struct gns_feed {
 	struct {
 		_Atomic int busy;
 		struct gns_layers *layers;
-	} pool[GNS_POOL];             /* scratch, for those who measure outside of the lock */
+	} pool[GNS_FEED_POOL];        /* scratch, for those who measure outside of the lock */
 	char phase[16];
 	uint64_t phase_ns;            /* when it began, 0 not known */
 	uint64_t spent_ns, phase_spent_ns; /* all that was charged, and how much of it before the phase */

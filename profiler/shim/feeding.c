@@ -255,7 +255,7 @@ void gns_feeding_world(int32_t rank, int32_t world)
 /* A scratch of its own for every thread that measures. */
 static struct gns_layers *borrow(struct gns_feed *feed, unsigned *slot)
 {
-	for (unsigned i = 0; i < GNS_POOL; i++) {
+	for (unsigned i = 0; i < GNS_FEED_POOL; i++) {
 		int idle = 0;
 		if (!atomic_compare_exchange_strong(&feed->pool[i].busy, &idle, 1))
 			continue;
@@ -270,16 +270,16 @@ static struct gns_layers *borrow(struct gns_feed *feed, unsigned *slot)
 	return NULL;
 }
 
-#define NO_SLOT GNS_POOL /* the scratch is another's */
-
 /* first: whose scratch is shared, NULL: none. */
 static int begin_work(int64_t id, uint64_t n, unsigned axis, const struct gns_feeding_work *first, struct gns_feeding_work *work)
 {
 	struct gns_guard h;
+	unsigned slot;
 	int rc = 0;
 	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
 	if (!p)
 		return -EINVAL;
+	work->slots = 0;
 	const struct gns_feed_stream *s = &gns_core.feed->stream[p->stream];
 	if (!s->clock.measured || gns_feed_closed(p))
 		rc = -ENODATA;
@@ -289,8 +289,9 @@ static int begin_work(int64_t id, uint64_t n, unsigned axis, const struct gns_fe
 		rc = -EBUSY;
 	else if (first) {
 		work->layers = first->layers;
-		work->slot = NO_SLOT;
-	} else if (!(work->layers = borrow(gns_core.feed, &work->slot))) {
+	} else if ((work->layers = borrow(gns_core.feed, &slot))) {
+		work->slots = UINT64_C(1) << slot;
+	} else {
 		p->refused = GNS_REFUSED_MEMORY;
 		rc = -ENODATA;
 	}
@@ -307,6 +308,20 @@ static int begin_work(int64_t id, uint64_t n, unsigned axis, const struct gns_fe
 	if (!rc)
 		work->fpu = gns_fpu_begin();
 	return rc;
+}
+
+unsigned gns_feeding_work_share(struct gns_feeding_work *work, unsigned parts)
+{
+	struct gns_guard h;
+	unsigned slot, have = 1;
+	if (!gns_feeding_enter_param(&h, work->id))
+		return 1;
+	while (have < parts && (work->more[have - 1] = borrow(gns_core.feed, &slot))) {
+		work->slots |= UINT64_C(1) << slot;
+		have++;
+	}
+	gns_feeding_leave(&h);
+	return have;
 }
 
 int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_feeding_work *work)
@@ -327,8 +342,9 @@ void gns_feeding_work_end(struct gns_feeding_work *work, int rc)
 	if (!p)
 		return; /* given up meanwhile, or the process ends */
 	p->working--;
-	if (work->slot != NO_SLOT)
-		atomic_store(&gns_core.feed->pool[work->slot].busy, 0);
+	for (unsigned i = 0; i < GNS_FEED_POOL; i++)
+		if (work->slots >> i & 1)
+			atomic_store(&gns_core.feed->pool[i].busy, 0);
 	if (work->step == gns_core.feed->stream[p->stream].clock.step && !rc) {
 		if (work->samples.uses)
 			gns_feed_uses_done(gns_core.feed, p);
@@ -340,24 +356,17 @@ void gns_feeding_work_end(struct gns_feeding_work *work, int rc)
 	gns_feeding_leave(&h);
 }
 
-int gns_feeding_big(int64_t id, const struct gns_tensor *gradient, uint32_t world)
+void gns_feeding_work_big(struct gns_feeding_work *work, int rc, double norm2, uint32_t world)
 {
-	struct gns_feeding_work work;
 	struct gns_guard h;
-	double norm2 = 0;
-	int rc = gns_feeding_work_begin(id, 1, 0, &work);
-	if (rc)
-		return rc == -ENODATA ? 0 : rc;
-	rc = gns_tensor_norm2(work.layers, gradient, &norm2);
-	struct gns_feed_param *p = gns_feeding_enter_param(&h, id);
+	struct gns_feed_param *p = rc ? NULL : gns_feeding_enter_param(&h, work->id);
 	if (p) {
-		if (!rc && work.step == gns_core.feed->stream[p->stream].clock.step)
+		if (work->step == gns_core.feed->stream[p->stream].clock.step)
 			gns_feed_big(p, norm2, world);
 		gns_feeding_leave(&h);
 	}
-	work.samples.uses = NULL;
-	gns_feeding_work_end(&work, -ENODATA);
-	return rc;
+	work->samples.uses = NULL;
+	gns_feeding_work_end(work, -ENODATA);
 }
 
 int gns_feeding_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest)

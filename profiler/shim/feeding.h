@@ -34,16 +34,21 @@ struct gns_feeding_work {
 	uint64_t step;
 	struct gns_layers *layers;
 	struct gns_samples samples;
-	unsigned slot, fpu;
+	struct gns_layers *more[GNS_FEED_POOL - 1]; /* as gns_feeding_work_share gets them */
+	uint64_t slots; /* of the scratch that is to be given back */
+	unsigned fpu;
 };
 /* 0; -EINVAL no such parameter or no samples; -ENODATA nothing is to be measured now (not an error). Not nested. */
 int gns_feeding_work_begin(int64_t id, uint64_t n, unsigned axis, struct gns_feeding_work *work);
+/* Scratch for a measurement in `parts` parts at once, at most GNS_FEED_POOL: how many parts there is scratch for, the first of which has
+ * work->layers, the next more[0]. gns_feeding_work_end gives it back. */
+unsigned gns_feeding_work_share(struct gns_feeding_work *work, unsigned parts);
 void gns_feeding_work_end(struct gns_feeding_work *work, int rc);
 /* Another parameter with the same samples, measured by the same call with the scratch of `first`, and ended before it. Errors as
  * gns_feeding_work_begin's, and -EBUSY: it has several uses, and is measured alone. */
 int gns_feeding_work_join(const struct gns_feeding_work *first, int64_t id, struct gns_feeding_work *work);
-/* The same for q_big, of which only the scratch is needed. */
-int gns_feeding_big(int64_t id, const struct gns_tensor *gradient, uint32_t world);
+/* Instead of gns_feeding_work_end, for a measurement of |gradient|^2, of which only the scratch was needed: q_big. */
+void gns_feeding_work_big(struct gns_feeding_work *work, int rc, double norm2, uint32_t world);
 
 /* A measurement on a device, of a parameter:
  *     gns_feeding_device_begin(id, what, n, axis, device, stream, &work);
@@ -64,7 +69,7 @@ int gns_feeding_device_begin(int64_t id, enum gns_feed_what what, uint64_t n, un
 void gns_feeding_device_end(struct gns_feeding_device *work, int rc);
 /* Can anything be measured on the current device? The first call takes what memory is needed there. */
 bool gns_feeding_device_ready(void);
-/* |gradient|^2, as gns_feeding_big; what was in the gradient's place before the step's first backward pass and ought to be 0. */
+/* |gradient|^2, as gns_feeding_work_big has it; what was in the gradient's place before the step's first backward pass and ought to be 0. */
 int gns_feeding_device_big(int64_t id, const struct gns_tensor *gradient, uint32_t world, int device, void *stream);
 int gns_feeding_device_before(int64_t id, const struct gns_tensor *gradient, int device, void *stream);
 /* As gns_feeding_uses, and gns_feeding_loss of a measured step, and gns_feeding_scale where the trainer's scale is on the device. */

@@ -122,7 +122,7 @@ static void drop(struct held_tensor *h)
 }
 
 /* The value at an index, by arithmetic of its own. */
-static double read_value(const struct gns_tensor *t, const size_t *at)
+static inline double read_value(const struct gns_tensor *t, const size_t *at)
 {
 	const char *p = place(t, at);
 	double wide;

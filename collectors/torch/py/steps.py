@@ -66,6 +66,8 @@ def _begin_run(tensors, args, kwargs):
     for stream in streams.values():
         stream.step = _g.steps(stream.id)
     forget_first_call()
+    if outer is None:
+        _g.threads(torch.get_num_threads())
     run.begin([t.grad_fn for t in tensors if isinstance(t, torch.Tensor) and t.grad_fn is not None])
     if outer is None:
         run.loss = _loss_of(tensors)
