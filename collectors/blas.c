@@ -50,7 +50,7 @@ static bool describe(struct gns_product *p, uint32_t dtype, bool row_major, bool
 		X##gemm_fn next = (X##gemm_fn)gns_real_find(&real, __builtin_return_address(0));                                           \
 		if (!next)                                                                                                                 \
 			return;                                                                                                            \
-		bool seen = gns_core_enter(&call, #X "gemm");                                                                              \
+		bool seen = gns_core_enter_host(&call, #X "gemm");                                                                         \
 		if (seen && describe(&p, D, false, is_trans(*ta), is_trans(*tb), *m, *n, *k, *alpha, a, *lda, b, *ldb, *beta, c, *ldc))    \
 			gns_core_before(&call, &p);                                                                                        \
 		if (seen)                                                                                                                  \
@@ -72,7 +72,7 @@ static bool describe(struct gns_product *p, uint32_t dtype, bool row_major, bool
 		cblas_##X##gemm_fn next = (cblas_##X##gemm_fn)gns_real_find(&real, __builtin_return_address(0));                           \
 		if (!next)                                                                                                                 \
 			return;                                                                                                            \
-		bool seen = gns_core_enter(&call, #X "gemm");                                                                              \
+		bool seen = gns_core_enter_host(&call, #X "gemm");                                                                         \
 		if (seen && describe(&p, D, order == ROW_MAJOR, ta != NO_TRANS, tb != NO_TRANS, m, n, k, alpha, a, lda, b, ldb, beta, c,   \
 				     ldc))                                                                                                 \
 			gns_core_before(&call, &p);                                                                                        \
@@ -100,7 +100,7 @@ static bool describe(struct gns_product *p, uint32_t dtype, bool row_major, bool
 		cblas_##X##gemm_batch_fn next = (cblas_##X##gemm_batch_fn)gns_real_find(&real, __builtin_return_address(0));               \
 		if (!next)                                                                                                                 \
 			return;                                                                                                            \
-		bool seen = gns_core_enter(&call, #X "gemm_batch");                                                                        \
+		bool seen = gns_core_enter_host(&call, #X "gemm_batch");                                                                   \
 		int at = 0;                                                                                                                \
 		for (int g = 0; seen && g < groups; g++)                                                                                   \
 			for (int i = 0; i < size[g] && at < GNS_BATCH_MAX; i++, at++)                                                      \
@@ -130,7 +130,7 @@ static bool describe(struct gns_product *p, uint32_t dtype, bool row_major, bool
 			(cblas_##X##gemm_batch_strided_fn)gns_real_find(&real, __builtin_return_address(0));                               \
 		if (!next)                                                                                                                 \
 			return;                                                                                                            \
-		bool seen = gns_core_enter(&call, #X "gemm_batch_strided");                                                                \
+		bool seen = gns_core_enter_host(&call, #X "gemm_batch_strided");                                                           \
 		for (int i = 0; seen && i < batch && i < GNS_BATCH_MAX; i++)                                                               \
 			if (describe(&p, D, order == ROW_MAJOR, ta != NO_TRANS, tb != NO_TRANS, m, n, k, alpha, a + (ptrdiff_t)i * sa,     \
 				     lda, b + (ptrdiff_t)i * sb, ldb, beta, c + (ptrdiff_t)i * sc, ldc))                                   \

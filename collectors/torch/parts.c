@@ -95,14 +95,15 @@ int gns_torch_run_parts(struct gns_feeding_work *work, struct gns_samples *bias,
 		gns_team_run(parts, run_part, &p);
 		rc = result(&p, parts);
 	}
-	if (rc || work->samples.uses)
+	if (rc)
 		return rc;
 	work->samples.sum = 0;
-	for (unsigned i = 0; i < parts; i++)
-		work->samples.sum += p.samples[i].sum;
 	if (bias)
 		bias->sum = 0;
-	for (unsigned i = 0; bias && i < parts; i++)
-		bias->sum += p.bias[i].sum;
+	for (unsigned i = 0; i < parts; i++) {
+		work->samples.sum += p.samples[i].sum; /* of no meaning with uses */
+		if (bias)
+			bias->sum += p.bias[i].sum;
+	}
 	return 0;
 }

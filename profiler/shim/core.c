@@ -54,6 +54,14 @@ bool gns_core_enter(struct gns_call *call, const char *api)
 	return true;
 }
 
+bool gns_core_enter_host(struct gns_call *call, const char *api)
+{
+	if (atomic_load_explicit(&gns_core.aside, memory_order_relaxed) && !atomic_load_explicit(&gns_core.measured, memory_order_relaxed) &&
+	    gns_life_state() == GNS_AWAKE)
+		return false;
+	return gns_core_enter(call, api);
+}
+
 bool gns_core_stands_aside(void)
 {
 	return atomic_load_explicit(&gns_core.aside, memory_order_relaxed);

@@ -38,6 +38,9 @@ struct gns_call {
 };
 
 bool gns_core_enter(struct gns_call *call, const char *api);
+/* The same for products in host memory: false, too, where nothing is wanted of them, since another collector stands before this one
+ * and the step is not measured. Not for devices, of which it must be known where products run. */
+bool gns_core_enter_host(struct gns_call *call, const char *api);
 void gns_core_before(struct gns_call *call, const struct gns_product *product);
 void gns_core_calling(struct gns_call *call); /* right before the real call, after the last gns_core_before */
 void gns_core_after(struct gns_call *call);   /* right after it */
