@@ -5,7 +5,7 @@ Rounds in turn: each runs the same training plain, under gnscope by default and 
 median over rounds of the sum of the step times over that of the plain run of the same round. The other ways (bench/torch_ways.py) run in
 the first rounds for a few steps each, against the median plain step of their round. Prints a Markdown table for each example and PyTorch.
 
-    bench/torch_cost.py --build build --python /usr/bin/python3 --python /tmp/venv-torch/bin/python --others /tmp/venv-others/bin/python
+    bench/torch_cost.py --build build --python /usr/bin/python3 --python VENV/bin/python --others OTHERS/bin/python
 
 --others names an interpreter that has Opacus and BackPACK beside the PyTorch of the last --python; a way that a Python cannot do is left
 out with the reason. With its defaults it takes some ten minutes. Run it on an otherwise idle machine.
