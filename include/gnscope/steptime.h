@@ -48,6 +48,7 @@ struct gns_step_model {
 	/* RUNS: for limits. */
 	size_t runs, batches;
 	double sigma, dof, xx, xy, yy; /* relative scatter; sums of squares of 1/t and B/t */
+	double miss, miss_batch;       /* of the point farthest from the line: its time over the line's, and its batch */
 };
 
 /* From one run. Fixed are: the optimizer's phase; of each product R/(R + rows); of the rest, where phases were seen, as much as
@@ -58,7 +59,7 @@ void gns_step_from_parts(const struct gns_step_seen *seen, struct gns_step_model
 
 /* From the step times of runs of one program at several batch sizes, least squares of relative errors, alpha and beta not below
  * zero; `parts` is the model of the run that is asked about, and stays when there are not two distinct batch sizes. Limits are
- * Student's, from three runs on. */
+ * Student's, from three runs on, in proportion (of the time's logarithm): never below zero. */
 struct gns_step_point { double batch, ms; };
 void gns_step_from_runs(const struct gns_step_point *points, size_t n, const struct gns_step_model *parts, struct gns_step_model *out);
 

@@ -233,7 +233,7 @@ static int rules(struct gns_store *store, struct gns_advice *a, struct gns_error
 	struct gns_scaling_in in = {
 		.optimizer = a->summary.optimizer, .from = a->summary.samples_per_step, .to = a->rules_for, .lr = a->summary.lr,
 		.beta1 = setting(rows, n, "beta1"), .beta2 = setting(rows, n, "beta2"), .eps = setting(rows, n, "eps"),
-		.weight_decay = setting(rows, n, "weight_decay"), .ema = NAN, .b_noise = a->summary.b_noise,
+		.weight_decay = setting(rows, n, "weight_decay"), .ema = NAN, .b_noise = a->b_noise_now,
 		.b_crit = {a->b_crit.value, a->b_crit.lo, a->b_crit.hi, a->resolved, NAN},
 	};
 	free(rows);
@@ -242,8 +242,40 @@ static int rules(struct gns_store *store, struct gns_advice *a, struct gns_error
 	if (a->summary.optimizer[0] == '\0')
 		gns_note_add(&a->notes, "optimizer_unknown", "the optimizer is not known: the rules for SGD and for Adam stand side by side");
 	else if (gns_optimizer_of(a->summary.optimizer) == GNS_OPT_UNKNOWN)
-		gns_note_add(&a->notes, "optimizer_unknown", "no rule is known for %s: those for SGD and for Adam stand side by side", a->summary.optimizer);
+		gns_note_add(&a->notes, "optimizer_unknown", "no rule is known for the optimizer %s: none is given", a->summary.optimizer);
 	return 0;
+}
+
+static int noise_of_now(struct gns_store *store, struct gns_advice *a, struct gns_error *err)
+{
+	struct gns_live live[8];
+	size_t n = 0;
+	int rc = gns_store_live(store, a->summary.run.run_id, live, sizeof live / sizeof *live, &n, err);
+	a->b_noise_now = (struct gns_ratio){NAN, NAN, NAN, false, NAN};
+	a->now_half_life = NAN;
+	if (rc == 0 && n > 0) {
+		a->b_noise_now = live[n - 1].b_noise;
+		a->now_half_life = live[n - 1].half_life;
+	}
+	return rc < 0 ? rc : 0;
+}
+
+void gns_advice_norm_tests(const struct gns_advice *a, struct gns_norm_test out[GNS_NORM_TESTS])
+{
+	static const double thetas[GNS_NORM_TESTS] = {1, 0.5};
+	const double n = a->summary.samples_per_step;
+	for (size_t i = 0; i < GNS_NORM_TESTS; i++) {
+		struct gns_norm_test *t = &out[i];
+		*t = (struct gns_norm_test){thetas[i], gns_norm_test_batch(&a->b_noise_now, n, thetas[i]), -1, NAN};
+		if (t->needed.hi <= n)
+			t->passed = 1;
+		else if (t->needed.lo > n)
+			t->passed = 0;
+		if (t->passed >= 0)
+			t->batch = t->passed ? n : ceil(t->needed.value);
+		if (t->batch > n && t->batch > a->ask.most)
+			t->batch = fmax(n, a->ask.most);
+	}
 }
 
 static int schedule(struct gns_store *store, struct gns_advice *a, struct gns_error *err)
@@ -306,6 +338,12 @@ static void warn(struct gns_store *store, struct gns_advice *a)
 		gns_note_add(&a->notes, "unresolved", "B_crit is unresolved%s%s: no batch is advised; measure more steps, or gnscope sweep",
 			     a->b_crit.lo > 0 ? ", at least " : a->b_crit.hi > 0 ? ", at most " : "",
 			     a->b_crit.lo > 0 || a->b_crit.hi > 0 ? gns_text_number(x, sizeof x, a->b_crit.lo > 0 ? a->b_crit.lo : a->b_crit.hi) : "");
+	if (a->ask.most < fmax(now, a->resolved && !isfinite(wanted) ? a->best_time.value : 0))
+		gns_note_add(&a->notes, "max_batch", "the hardware takes at most batch %s (--max-batch): below %s", gns_text_number(x, sizeof x, a->ask.most),
+			     a->ask.most < now ? "the run's own" : "that of least time");
+	if (a->model.rule == GNS_STEP_RUNS && fabs(log(a->model.miss)) > log(2))
+		gns_note_add(&a->notes, "step_line", "the step at batch %s a device took %.2g times what the line through the runs says: step times here are not "
+			     "of that line, and those below are a guess", gns_text_number(x, sizeof x, a->model.miss_batch), a->model.miss);
 	if (wanted > 4 * now || wanted < now / 4)
 		gns_note_add(&a->notes, "extrapolated", "batch %s is more than four times away from %s, where all was measured",
 			     gns_text_number(x, sizeof x, wanted), gns_text_number(y, sizeof y, now));
@@ -358,7 +396,9 @@ int gns_advise(struct gns_store *store, int64_t run_id, const struct gns_advice_
 							 sqrt(ask->exchange * a->b_crit.hi)};
 	rows(a);
 	other_batch(a);
-	rc = rules(store, a, err);
+	rc = noise_of_now(store, a, err);
+	if (rc == 0)
+		rc = rules(store, a, err);
 	if (rc == 0)
 		rc = schedule(store, a, err);
 	if (rc == 0)

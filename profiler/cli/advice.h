@@ -13,6 +13,7 @@ struct gns_advice_ask {
 	double target;   /* loss, NaN: the one that the run has reached */
 	double steps;    /* at the run's batch, NaN: as the target or the run says */
 	double exchange; /* samples that a step is worth, NaN none */
+	double most;     /* the largest batch that the hardware takes, NaN not told */
 	const char *sweep; /* take B_crit from the fit of this sweep; NULL: of the run */
 };
 
@@ -32,6 +33,8 @@ struct gns_advice {
 	struct gns_summary summary;
 	struct gns_advice_ask ask;
 	double world, devices;          /* of the run; asked about */
+	struct gns_ratio b_noise_now;   /* with a half-life of now_half_life measured steps; NaN and not resolved: not known */
+	double now_half_life;
 	struct gns_interval b_crit;     /* value NaN when unresolved: lo is then a lower limit or NaN */
 	char b_crit_source[160];
 	bool resolved;
@@ -54,6 +57,16 @@ struct gns_advice {
 int gns_advise(struct gns_store *store, int64_t run_id, const struct gns_advice_ask *ask, struct gns_advice *out, struct gns_error *err);
 void gns_advice_print(const struct gns_advice *advice);
 json_t *gns_advice_json(const struct gns_advice *advice);
+
+/* The norm test of the run's batch by the noise of now. */
+struct gns_norm_test {
+	double theta;
+	struct gns_interval needed; /* the batch that passes; not above the run's: it passes */
+	int passed;                 /* 1, 0; -1: its limits hold the run's batch */
+	double batch;               /* to train on with: never below the run's, at most ask.most; NaN undecided */
+};
+#define GNS_NORM_TESTS 2
+void gns_advice_norm_tests(const struct gns_advice *advice, struct gns_norm_test out[GNS_NORM_TESTS]);
 
 /* From the kernels of a run: the model of its step. */
 int gns_advice_step(struct gns_store *store, const struct gns_summary *summary, double world, struct gns_step_model *out,

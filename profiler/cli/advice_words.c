@@ -66,7 +66,9 @@ static void print_head(const struct gns_advice *a)
 		printf("\nB_crit     unresolved: <= %s %s, %s\n", number(y, a->b_crit.hi), s->sample_unit, a->b_crit_source);
 	else
 		printf("\nB_crit     %s, %s\n", gns_text_ratio(x, sizeof x, &crit, s->sample_unit), a->b_crit_source);
-	printf("B_noise    %s\n", gns_text_ratio(x, sizeof x, &s->b_noise, s->sample_unit));
+	printf("B_noise    %s over the run\n", gns_text_ratio(x, sizeof x, &s->b_noise, s->sample_unit));
+	if (isfinite(a->now_half_life))
+		printf("           %s now, half-life %.0f measured steps\n", gns_text_ratio(x, sizeof x, &a->b_noise_now, s->sample_unit), a->now_half_life);
 	printf("target     %s\n", a->target);
 }
 
@@ -138,21 +140,35 @@ static void print_rules(const struct gns_advice *a)
 			printf("times %.4g", s->factor);
 		else
 			printf("-");
-		printf("   %s; %s%s\n", s->formula, s->paper, s->checked ? "" : " (from memory, not checked)");
+		printf("   %s; %s\n", s->formula, s->paper);
 		if (s->note[0])
 			printf("  %-12s  %-11s  (%s)\n", "", "", s->note);
 	}
 }
 
-static void print_noise(const struct gns_advice *a)
+static void print_norm_tests(const struct gns_advice *a)
 {
-	static const double thetas[] = {1, 0.5};
-	char x[128], y[40], z[40];
-	for (size_t i = 0; a->summary.b_noise.resolved && i < 2; i++) {
-		struct gns_ratio next = gns_norm_test_batch(&a->summary.b_noise, thetas[i]);
-		printf("norm test  next batch %s at theta %g: B_noise/theta^2 (Byrd et al. 2012, AdAdaGrad)\n",
-		       gns_text_ratio(x, sizeof x, &next, a->summary.sample_unit), thetas[i]);
+	struct gns_norm_test test[GNS_NORM_TESTS];
+	char x[128], y[40];
+	gns_advice_norm_tests(a, test);
+	for (size_t i = 0; i < GNS_NORM_TESTS && isfinite(a->now_half_life); i++) {
+		const struct gns_norm_test *t = &test[i];
+		printf("norm test  theta %g: ", t->theta);
+		if (t->passed > 0)
+			printf("passed, keep batch %s", number(y, t->batch));
+		else if (t->passed < 0)
+			printf("undecided, it needs batch %s", cell(x, sizeof x, whole(t->needed)));
+		else
+			printf("failed, next batch %s", cell(x, sizeof x, whole(t->needed)));
+		if (t->passed == 0 && t->batch < ceil(t->needed.value))
+			printf(", of which the hardware takes %s", number(y, t->batch));
+		puts(" (Byrd et al. 2012, AdAdaGrad)");
 	}
+}
+
+static void print_schedule(const struct gns_advice *a)
+{
+	char x[128], y[40], z[40];
 	if (isfinite(a->schedule.x))
 		printf("schedule   batch sqrt(x B_noise), x = %s: %s at the start, %s at the end; as many steps, %.0f%% of the samples; gamma %.3f\n"
 		       "           (McCandlish et al. 2018, app. D; 1 is no gain)\n", rough(x, a->schedule.x), rough(y, a->schedule.first),
@@ -167,7 +183,8 @@ void gns_advice_print(const struct gns_advice *a)
 	print_model(a);
 	print_rows(a);
 	print_best(a);
-	print_noise(a);
+	print_norm_tests(a);
+	print_schedule(a);
 	print_rules(a);
 	putchar('\n');
 	gns_notes_print(&a->notes);
@@ -239,7 +256,6 @@ static json_t *json_rules(const struct gns_advice *a)
 		json_object_set_new(o, "formula", json_string(s->formula));
 		json_object_set_new(o, "paper", json_string(s->paper));
 		json_object_set_new(o, "note", json_string(s->note));
-		json_object_set_new(o, "checked", json_boolean(s->checked));
 		json_object_set_new(o, "now", gns_json_number(s->now));
 		json_object_set_new(o, "factor", gns_json_number(s->factor));
 		set(o, "value", (struct gns_interval){s->value, s->lo, s->hi});
@@ -263,19 +279,20 @@ static json_t *json_schedule(const struct gns_advice *a)
 	return o;
 }
 
-static void json_noise(json_t *o, const struct gns_advice *a)
+static json_t *json_norm_tests(const struct gns_advice *a)
 {
-	static const double thetas[] = {1, 0.5};
+	struct gns_norm_test test[GNS_NORM_TESTS];
 	json_t *list = json_array();
-	for (size_t i = 0; i < 2; i++) {
-		struct gns_ratio next = gns_norm_test_batch(&a->summary.b_noise, thetas[i]);
-		json_t *test = json_object();
-		json_object_set_new(test, "theta", json_real(thetas[i]));
-		set(test, "batch", (struct gns_interval){next.resolved ? next.value : (double)NAN, next.lo, next.hi});
-		json_array_append_new(list, test);
+	gns_advice_norm_tests(a, test);
+	for (size_t i = 0; i < GNS_NORM_TESTS; i++) {
+		json_t *o = json_object();
+		json_object_set_new(o, "theta", json_real(test[i].theta));
+		set(o, "needed", test[i].needed);
+		json_object_set_new(o, "passed", test[i].passed < 0 ? json_null() : json_boolean(test[i].passed));
+		json_object_set_new(o, "batch", gns_json_number(test[i].batch));
+		json_array_append_new(list, o);
 	}
-	json_object_set_new(o, "norm_test", list);
-	json_object_set_new(o, "schedule", json_schedule(a));
+	return list;
 }
 
 json_t *gns_advice_json(const struct gns_advice *a)
@@ -293,6 +310,8 @@ json_t *gns_advice_json(const struct gns_advice *a)
 	set(o, "b_crit", a->b_crit);
 	json_object_set_new(o, "b_crit_source", json_string(a->b_crit_source));
 	set(o, "b_noise", (struct gns_interval){noise->resolved ? noise->value : (double)NAN, noise->lo, noise->hi});
+	set(o, "b_noise_now", (struct gns_interval){a->b_noise_now.resolved ? a->b_noise_now.value : (double)NAN, a->b_noise_now.lo, a->b_noise_now.hi});
+	json_object_set_new(o, "now_half_life", gns_json_number(a->now_half_life));
 	json_object_set_new(o, "target", json_string(a->target));
 	json_object_set_new(o, "target_steps", gns_json_number(a->steps_now));
 	json_object_set_new(o, "devices", gns_json_number(a->devices));
@@ -303,7 +322,8 @@ json_t *gns_advice_json(const struct gns_advice *a)
 	set(o, "best_cost", a->best_time);
 	json_object_set_new(o, "exchange", gns_json_number(a->ask.exchange));
 	set(o, "best_exchange", a->best_exchange);
-	json_noise(o, a);
+	json_object_set_new(o, "norm_test", json_norm_tests(a));
+	json_object_set_new(o, "schedule", json_schedule(a));
 	json_object_set_new(o, "rules_for", gns_json_number(a->n_rules ? a->rules_for : NAN));
 	json_object_set_new(o, "rules", json_rules(a));
 	json_object_set_new(o, "warnings", gns_notes_json(&a->notes));

@@ -20,6 +20,7 @@ static const char help[] =
 	"      --steps N          to what N steps at the run's batch reach; default: to\n"
 	"                         what the run has reached\n"
 	"      --exchange X       the best batch where a step is worth X samples\n"
+	"      --max-batch N      the largest batch that the hardware takes\n"
 	"      --sweep NAME       B_crit as fitted to this sweep, not of the run\n"
 	"      --json             one object, numbers as numbers, absent ones null\n"
 	"      --store FILE       the store to read                       (GNSCOPE_STORE)\n"
@@ -40,13 +41,13 @@ static int positive(char **argv, const char *option, bool whole, double *out)
 
 static int parse(int argc, char **argv, struct options *o)
 {
-	enum { STORE = 256, BATCH, DEVICES, PRICE, TARGET, STEPS, EXCHANGE, SWEEP, JSON };
+	enum { STORE = 256, BATCH, DEVICES, PRICE, TARGET, STEPS, EXCHANGE, MOST, SWEEP, JSON };
 	static const struct option longs[] = {
 		{"store", required_argument, NULL, STORE}, {"batch", required_argument, NULL, BATCH},
 		{"devices", required_argument, NULL, DEVICES}, {"price", required_argument, NULL, PRICE},
 		{"target-loss", required_argument, NULL, TARGET}, {"steps", required_argument, NULL, STEPS},
 		{"exchange", required_argument, NULL, EXCHANGE}, {"sweep", required_argument, NULL, SWEEP},
-		{"json", no_argument, NULL, JSON}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
+		{"max-batch", required_argument, NULL, MOST}, {"json", no_argument, NULL, JSON}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
 	};
 	struct gns_advice_ask *ask = &o->ask;
 	int rc = -1;
@@ -59,6 +60,7 @@ static int parse(int argc, char **argv, struct options *o)
 		case PRICE: rc = positive(argv, "--price", false, &ask->price); break;
 		case STEPS: rc = positive(argv, "--steps", true, &ask->steps); break;
 		case EXCHANGE: rc = positive(argv, "--exchange", false, &ask->exchange); break;
+		case MOST: rc = positive(argv, "--max-batch", true, &ask->most); break;
 		case SWEEP: ask->sweep = optarg; break;
 		case JSON: o->json = true; break;
 		case TARGET:
@@ -81,7 +83,7 @@ static int parse(int argc, char **argv, struct options *o)
 
 int gns_cmd_advise(int argc, char **argv)
 {
-	struct options o = {.ask = {NAN, NAN, NAN, NAN, NAN, NAN, NULL}};
+	struct options o = {.ask = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NULL}};
 	struct gns_store *store = NULL;
 	struct gns_error err = {""};
 	int64_t run_id;

@@ -13,6 +13,8 @@ struct gns_law {
 };
 
 void gns_laws_fit(const struct gns_fact *facts, size_t n, struct gns_law laws[GNS_LAWS]);
+/* There is a law, and its exponent can be told from zero: without that neither a factor nor an exponent is shown, limits alone. */
+bool gns_law_holds(const struct gns_law *law);
 json_t *gns_laws_json(const struct gns_law laws[GNS_LAWS]);
 void gns_laws_print(const struct gns_law laws[GNS_LAWS], const char *unit);
 

@@ -3,18 +3,26 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 enum gns_optimizer_kind gns_optimizer_of(const char *name)
 {
-	static const struct { const char *part; enum gns_optimizer_kind kind; } known[] = {
-		{"signsgd", GNS_OPT_SIGN}, {"lion", GNS_OPT_SIGN}, {"signum", GNS_OPT_SIGN}, {"adafactor", GNS_OPT_UNKNOWN},
-		{"adadelta", GNS_OPT_UNKNOWN}, {"adagrad", GNS_OPT_UNKNOWN}, {"adam", GNS_OPT_ADAM}, {"rmsprop", GNS_OPT_ADAM},
-		{"lamb", GNS_OPT_UNKNOWN}, {"lars", GNS_OPT_UNKNOWN}, {"sgd", GNS_OPT_SGD},
+	static const struct { const char *name; enum gns_optimizer_kind kind; } known[] = {
+		{"SGD", GNS_OPT_SGD}, {"FusedSGD", GNS_OPT_SGD}, {"SGD8bit", GNS_OPT_SGD}, {"SGD32bit", GNS_OPT_SGD},
+		{"Adam", GNS_OPT_ADAM}, {"AdamW", GNS_OPT_ADAM}, {"NAdam", GNS_OPT_ADAM}, {"RAdam", GNS_OPT_ADAM}, {"Adamax", GNS_OPT_ADAM},
+		{"SparseAdam", GNS_OPT_ADAM}, {"RMSprop", GNS_OPT_ADAM}, {"FusedAdam", GNS_OPT_ADAM}, {"FusedAdamW", GNS_OPT_ADAM},
+		{"DeepSpeedCPUAdam", GNS_OPT_ADAM}, {"Adam8bit", GNS_OPT_ADAM}, {"AdamW8bit", GNS_OPT_ADAM}, {"Adam32bit", GNS_OPT_ADAM},
+		{"AdamW32bit", GNS_OPT_ADAM}, {"PagedAdam", GNS_OPT_ADAM}, {"PagedAdamW", GNS_OPT_ADAM}, {"PagedAdam8bit", GNS_OPT_ADAM},
+		{"PagedAdamW8bit", GNS_OPT_ADAM}, {"PagedAdamW32bit", GNS_OPT_ADAM},
+		{"Lion", GNS_OPT_SIGN}, {"Lion8bit", GNS_OPT_SIGN}, {"SignSGD", GNS_OPT_SIGN}, {"Signum", GNS_OPT_SIGN},
 	};
+	const char *dot = strrchr(name, '.');
+	if (!*name)
+		return GNS_OPT_UNTOLD;
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (strcasestr(name, known[i].part))
+		if (strcasecmp(dot ? dot + 1 : name, known[i].name) == 0)
 			return known[i].kind;
 	return GNS_OPT_UNKNOWN;
 }
@@ -29,8 +37,9 @@ struct rules {
 static struct gns_scaling *add(struct rules *r, const char *what, const char *rule, const char *formula, const char *paper, const char *note)
 {
 	struct gns_scaling *s = &r->out[r->n++];
-	*s = (struct gns_scaling){.what = what, .rule = rule, .formula = formula, .paper = paper, .note = note, .checked = true,
+	*s = (struct gns_scaling){.what = what, .rule = rule, .formula = formula, .paper = paper,
 				  .now = NAN, .factor = NAN, .value = NAN, .lo = NAN, .hi = NAN};
+	snprintf(s->note, sizeof s->note, "%s", note);
 	return s;
 }
 
@@ -39,6 +48,26 @@ static void times(struct gns_scaling *s, double now, double factor)
 	s->now = now;
 	s->factor = factor;
 	s->value = now * factor;
+}
+
+/* A rule that holds below B_crit alone. */
+static void times_below(const struct rules *r, struct gns_scaling *s, double now, double factor)
+{
+	const struct gns_ratio *crit = &r->in->b_crit;
+	const double larger = fmax(r->in->from, r->in->to);
+	const size_t said = strlen(s->note);
+	char *more = s->note + said;
+	const size_t room = sizeof s->note - said;
+	s->now = now;
+	if (crit->resolved && larger >= crit->value) {
+		snprintf(more, room, "; no answer: batch %.0f is not below B_crit, %.0f", larger, crit->value);
+		return;
+	}
+	times(s, now, factor);
+	if (crit->resolved && larger >= crit->lo)
+		snprintf(more, room, "; batch %.0f is within the limits of B_crit, %.0f to %.0f", larger, crit->lo, crit->hi);
+	else if (!crit->resolved && !(crit->lo > larger))
+		snprintf(more, room, "; B_crit is unresolved, so whether it holds is not known");
 }
 
 static double noise_factor(double from, double to, double b_noise)
@@ -58,7 +87,7 @@ static void by_noise(struct rules *r, struct gns_scaling *s, double (*factor)(do
 	const struct gns_ratio *noise = &r->in->b_noise;
 	if (!noise->resolved || !(noise->value > 0)) {
 		s->now = r->in->lr;
-		s->note = "B_noise is unresolved: no answer";
+		snprintf(s->note, sizeof s->note, "B_noise of now is unresolved: no answer");
 		return;
 	}
 	times(s, r->in->lr, factor(r->in->from, r->in->to, noise->value));
@@ -73,10 +102,7 @@ static void rates(struct rules *r, bool sgd, bool adam)
 {
 	const struct gns_scaling_in *in = r->in;
 	if (sgd) {
-		bool beyond = in->b_crit.hi < fmax(in->from, in->to);
-		times(add(r, "lr", "linear", "lr kappa", "Goyal et al. 2017",
-			  beyond ? "SGD; one of the batches is beyond B_crit, where it asks too much" : "SGD, well below B_crit"),
-		      in->lr, r->kappa);
+		times_below(r, add(r, "lr", "linear", "lr kappa", "Goyal et al. 2017", "SGD, below B_crit"), in->lr, r->kappa);
 		by_noise(r, add(r, "lr", "noise", "lr (1 + Bn/B)/(1 + Bn/B')", "McCandlish et al. 2018", "SGD"), noise_factor);
 	}
 	if (adam) {
@@ -91,11 +117,10 @@ static void sde_beta(struct rules *r, const char *what, double beta)
 {
 	struct gns_scaling *s = add(r, what, "sde", "1 - kappa (1 - beta)", "Malladi et al. 2022", "beside the square root rule");
 	double value = 1 - r->kappa * (1 - beta);
-	s->checked = false;
 	s->now = beta;
 	s->value = value > 0 && value < 1 ? value : (double)NAN;
 	if (value <= 0)
-		s->note = "beside the square root rule; no answer: kappa is too large for it";
+		snprintf(s->note, sizeof s->note, "beside the square root rule; no answer: kappa is too large for it");
 }
 
 static void moments(struct rules *r)
@@ -105,7 +130,6 @@ static void moments(struct rules *r)
 	sde_beta(r, "beta1", in->beta1);
 	sde_beta(r, "beta2", in->beta2);
 	s = add(r, "eps", "sde", "eps/sqrt(kappa)", "Malladi et al. 2022", "beside the square root rule");
-	s->checked = false;
 	times(s, in->eps, 1 / sqrt(r->kappa));
 	s = add(r, "beta2", "half-life", "beta2^kappa", "Marek et al. 2025", "the same half-life in samples");
 	s->now = in->beta2;
@@ -117,38 +141,41 @@ static void decay(struct rules *r)
 	const struct gns_scaling_in *in = r->in;
 	if (in->weight_decay == 0)
 		return;
-	times(add(r, "weight_decay", "timescale", "lambda kappa", "Bergsma et al. 2025", "AdamW, below B_crit, the learning rate unchanged"),
-	      in->weight_decay, r->kappa);
-	times(add(r, "weight_decay", "timescale", "lambda sqrt(kappa)", "Bergsma et al. 2025",
-		  "AdamW, below B_crit, the learning rate by the square root rule"), in->weight_decay, sqrt(r->kappa));
+	times_below(r, add(r, "weight_decay", "timescale", "lambda kappa", "Bergsma et al. 2025", "AdamW, below B_crit, the learning rate unchanged"),
+		    in->weight_decay, r->kappa);
+	times_below(r, add(r, "weight_decay", "timescale", "lambda sqrt(kappa)", "Bergsma et al. 2025",
+			   "AdamW, below B_crit, the learning rate by the square root rule"), in->weight_decay, sqrt(r->kappa));
+}
+
+static bool is_adamw(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	return strcasecmp(dot ? dot + 1 : name, "AdamW") == 0;
 }
 
 size_t gns_scaling_rules(const struct gns_scaling_in *in, struct gns_scaling out[GNS_SCALING_MAX])
 {
 	struct rules r = {in, in->to / in->from, out, 0};
 	enum gns_optimizer_kind kind = gns_optimizer_of(in->optimizer);
-	bool unknown = kind == GNS_OPT_UNKNOWN;
-	if (!(in->from > 0) || !(in->to > 0) || !isfinite(r.kappa))
+	bool untold = kind == GNS_OPT_UNTOLD;
+	if (!(in->from > 0) || !(in->to > 0) || !isfinite(r.kappa) || kind == GNS_OPT_UNKNOWN)
 		return 0;
-	rates(&r, kind == GNS_OPT_SGD || unknown, kind != GNS_OPT_SGD);
-	if (kind == GNS_OPT_ADAM || unknown)
+	rates(&r, kind == GNS_OPT_SGD || untold, kind != GNS_OPT_SGD);
+	if (kind == GNS_OPT_ADAM || untold)
 		moments(&r);
 	struct gns_scaling *s = add(&r, "ema", "ema", "rho^kappa", "Busbridge et al. 2023", "a running average of the weights, where one is kept");
 	s->now = in->ema;
 	s->value = pow(in->ema, r.kappa);
-	if (unknown || strcasecmp(in->optimizer, "AdamW") == 0)
+	if (untold || is_adamw(in->optimizer))
 		decay(&r);
 	return r.n;
 }
 
-struct gns_ratio gns_norm_test_batch(const struct gns_ratio *b_noise, double theta)
+struct gns_interval gns_norm_test_batch(const struct gns_ratio *b_noise, double n, double theta)
 {
-	struct gns_ratio out = *b_noise;
-	double scale = theta > 0 ? 1 / (theta * theta) : (double)NAN;
-	out.value *= scale;
-	out.lo *= scale;
-	out.hi *= scale;
-	return out;
+	const double most = theta > 0 && n > 0 ? n / (theta * theta) : (double)NAN;
+	const double at[3] = {b_noise->resolved ? b_noise->value : (double)NAN, b_noise->lo > 0 ? b_noise->lo : 0, b_noise->hi};
+	return (struct gns_interval){most * at[0] / (n + at[0]), most * at[1] / (n + at[1]), isfinite(at[2]) ? most * at[2] / (n + at[2]) : most};
 }
 
 /* With dS_min = steps/(1 + B_noise/batch): S = S_min + sum sqrt(B_noise/x) dS_min is as large as S_min + sum B_noise/batch dS_min at

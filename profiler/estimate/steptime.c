@@ -75,6 +75,14 @@ void gns_step_from_runs(const struct gns_step_point *points, size_t n, const str
 	for (size_t i = 0; i < n; i++)
 		if (points[i].batch > 0 && points[i].ms > 0)
 			left += pow((alpha + beta * points[i].batch) / points[i].ms - 1, 2);
+	out->miss = 1;
+	for (size_t i = 0; i < n; i++) {
+		double miss = points[i].batch > 0 && points[i].ms > 0 ? points[i].ms / (alpha + beta * points[i].batch) : 1;
+		if (fabs(log(miss)) > fabs(log(out->miss))) {
+			out->miss = miss;
+			out->miss_batch = points[i].batch;
+		}
+	}
 	out->rule = GNS_STEP_RUNS;
 	out->alpha = alpha;
 	out->beta = beta;
@@ -104,9 +112,10 @@ struct gns_interval gns_step_at(const struct gns_step_model *m, double batch)
 	double scale = batch / m->batch;
 	if (m->rule == GNS_STEP_RUNS) {
 		at.value = m->alpha + m->beta * batch;
-		double half = m->runs > 2 ? runs_half_width(m, batch, at.value) : (double)NAN;
-		at.lo = at.value - half;
-		at.hi = at.value + half;
+		double times = m->runs > 2 ? exp(runs_half_width(m, batch, at.value) / at.value) : (double)NAN;
+		times = isfinite(times) ? times : (double)NAN; /* so wide that nothing is known */
+		at.lo = at.value / times;
+		at.hi = at.value * times;
 		return at;
 	}
 	double a = m->alpha_lo + (m->ms - m->alpha_lo) * scale, b = m->alpha_hi + (m->ms - m->alpha_hi) * scale;

@@ -6,7 +6,7 @@ from harness import *
 if not GENERATE:
     sys.exit(77)
 db_path = os.path.join(folder, "advise.db")
-KEYS = ("run name batch sample_unit optimizer lr resolved b_crit b_crit_lo b_crit_hi b_crit_source b_noise b_noise_lo b_noise_hi target target_steps "
+KEYS = ("run name batch sample_unit optimizer lr resolved b_crit b_crit_lo b_crit_hi b_crit_source b_noise b_noise_lo b_noise_hi b_noise_now b_noise_now_lo b_noise_now_hi now_half_life target target_steps "
         "devices price step_time rows best_time best_time_lo best_time_hi best_cost best_cost_lo best_cost_hi exchange best_exchange "
         "best_exchange_lo best_exchange_hi norm_test schedule rules_for rules warnings").split()
 seed = 10
@@ -108,30 +108,82 @@ def rules_of_the_optimizer_in_use():
     def rules(it):
         return {(r["what"], r["rule"], r["formula"]): r for r in it["rules"]}
 
-    sgd = rules(advise("flat", "--batch", "512"))
-    near(sgd["lr", "linear", "lr kappa"]["value"], 0.4, 1e-12, "linear")
+    sgd = rules(advise("flat", "--batch", "256"))
+    near(sgd["lr", "linear", "lr kappa"]["value"], 0.2, 1e-12, "linear")
     it = advise("flat", "--batch", "512")
-    b = it["b_noise"]
+    sgd, b = rules(it), it["b_noise_now"]
+    linear = sgd["lr", "linear", "lr kappa"]
+    equal((linear["value"], linear["factor"]), (None, None), "beyond B_crit: none")
+    contains(linear["note"], "not below B_crit", "and why")
     near(sgd["lr", "noise", "lr (1 + Bn/B)/(1 + Bn/B')"]["value"], 0.1 * (1 + b / 128) / (1 + b / 512), 1e-9, "noise")
     equal([k for k in sgd if k[1] in ("square root", "sde")], [], "none of Adam's")
     adam = rules(advise("adam", "--batch", "512"))
     near(adam["lr", "square root", "lr sqrt(kappa)"]["value"], 0.2, 1e-12, "square root")
     near(adam["beta2", "half-life", "beta2^kappa"]["value"], 0.999**4, 1e-12, "half-life")
-    near(adam["weight_decay", "timescale", "lambda kappa"]["value"], 0.04, 1e-12, "decay")
-    equal(adam["beta1", "sde", "1 - kappa (1 - beta)"]["checked"], False, "what was not checked is told")
+    equal(adam["weight_decay", "timescale", "lambda kappa"]["value"], None, "beyond B_crit")
+    near(rules(advise("adam", "--batch", "256"))["weight_decay", "timescale", "lambda kappa"]["value"], 0.02, 1e-12, "decay")
     near(adam["beta1", "sde", "1 - kappa (1 - beta)"]["value"], 0.6, 1e-9, "beta1")
     bare = advise("bare", "--batch", "512")
     equal({"linear", "noise", "square root", "surge"} <= {r["rule"] for r in bare["rules"]}, True, "unknown: side by side")
     contains(str(names(bare)), "optimizer_unknown", "and told")
     text = gnscope("advise", "--store", db_path, "adam", "--batch", "512").stdout.decode()
-    for part in ("not checked", "Malladi", "0.1 -> 0.2", "Busbridge"):
+    equal("memory" in text, False, "nothing is from memory")
+    for part in ("Malladi", "0.1 -> 0.2", "Busbridge"):
         contains(text, part, "text")
+
+
+@test
+def optimizers_without_a_rule():
+    make("muon", *FLAT, optimizer="MuonWithAuxAdam")
+    it = advise("muon", "--batch", "256")
+    equal((it["rules"], it["rules_for"]), ([], None), "none")
+    contains(str(it["warnings"]), "no rule is known for the optimizer MuonWithAuxAdam", "and told")
+
+
+@test
+def the_norm_test():
+    """S/n against theta^2 Q_n, with the batch's own gradient."""
+    it = advise("flat")
+    b = it["b_noise_now"]
+    for t, theta in zip(it["norm_test"], (1, 0.5)):
+        near(t["needed"], b * 128 / (theta**2 * (b + 128)), 1e-9, "needed")
+    one, half = it["norm_test"]
+    equal((one["passed"], one["batch"]), (True, 128), "any batch passes at 1")
+    equal((half["passed"], half["batch"]), (False, math.ceil(half["needed"])), "raised")
+    capped = advise("flat", "--max-batch", "200")
+    equal([t["batch"] for t in capped["norm_test"]], [128, 200], "no more than there is room for")
+    equal(["max_batch" in names(advise("flat", "--max-batch", most)) for most in ("100", "200")], [True, False], "told where the batch is beyond it")
+    text = gnscope("advise", "--store", db_path, "flat", "--max-batch", "200").stdout.decode()
+    for part in ("theta 1: passed, keep batch 128", "theta 0.5: failed, next batch", "of which the hardware takes 200", "now, half-life"):
+        contains(text, part, "text")
+
+
+@test
+def rules_speak_of_now():
+    it = advise("grows", "--batch", "4000")
+    equal(it["b_noise_now"] > 1.3 * it["b_noise"], True, "it has grown")
+    b = it["b_noise_now"]
+    rule = {r["rule"]: r for r in it["rules"]}
+    near(rule["noise"]["factor"], (1 + b / 128) / (1 + b / 4000), 1e-9, "noise")
+    near(it["norm_test"][1]["needed"], 4 * b * 128 / (b + 128), 1e-9, "norm test")
+
+
+@test
+def step_times_are_never_below_zero():
+    """Runs through which no line goes."""
+    for name, batch, ms in (("odd1", 64, 2.0), ("odd2", 128, 0.9), ("odd3", 256, 6.0), ("odd4", 512, 5.0), ("odd5", 32, 1.5)):
+        make(name, *FLAT, batch=batch, step_ms=ms)
+    it = advise("odd1", "--batch", "24")
+    equal(it["step_time"]["rule"], "runs", "a line")
+    for r in it["rows"]:
+        for key in ("step_ms", "hours"):
+            equal(r[key + "_lo"] > 0 and r[key + "_lo"] <= r[key] <= r[key + "_hi"], True, "%s at %g" % (key, r["batch"]))
+    contains(str(it["warnings"]), "times what the line through the runs says", "told")
 
 
 @test
 def the_noise_it_follows():
     it = advise("flat")
-    near(it["norm_test"][1]["batch"], 4 * it["b_noise"], 1e-12, "theta 0.5")
     near(it["schedule"]["gain"], 1, 0.01, "constant noise: nothing to gain")
     grows = advise("grows")["schedule"]
     equal(grows["gain"] < 0.95 and grows["last"] > 3 * grows["first"] and grows["samples"] < 1, True, str(grows))

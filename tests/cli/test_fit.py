@@ -155,9 +155,15 @@ def power_laws_over_runs():
     laws = {(l["of"], l["against"]): l for l in it["laws"]}
     equal(len(laws), 4, "laws")
     equal([l["runs"] for l in it["laws"]], [7] * 4, "runs")
+    text = gnscope("fit", "--store", saved, *["b%d" % b for b in BATCHES]).stdout.decode()
     for law in it["laws"]:
-        equal(law["power_lo"] <= law["power"] <= law["power_hi"], True, "limits")
-    equal(laws["b_noise", "loss"]["better"] != laws["b_noise", "samples"]["better"], True, "one is better")
+        trend = not law["power_lo"] <= 0 <= law["power_hi"]
+        equal((law["power"] is not None, law["factor"] is not None), (trend, trend), "a law where its exponent can be told from zero")
+        if trend:
+            equal(law["power_lo"] <= law["power"] <= law["power_hi"], True, "limits")
+        equal(law["better"] and not trend, False, "none is better than another")
+    flat = [l for l in it["laws"] if l["power"] is None]
+    equal(text.count("no trend in 7 runs, the exponent is between"), len(flat), "and said")
     few = fit(saved, "b16", "b64")
     equal([l["power"] for l in few["laws"]], [None] * 4, "too few")
     contains(gnscope("fit", "--store", saved, "b16", "b64").stdout, "too few, 2 runs", "said")
