@@ -32,7 +32,7 @@ static const char *const lines[][2] = {
 	{"B_crit", "the batch at which steps and samples both cost twice their least"},
 	{"[a to b]", "95% interval"},
 	{"unresolved", "the gradient is lost in the noise: only a lower limit is known"},
-	{"GSNR", "gradient signal to noise of one sample: 1 / B_noise"},
+	{"SNR", "signal to noise of one sample's gradient: 1 / B_noise (not GSNR, a mean over elements)"},
 };
 
 #define PAGE_ROWS 256

@@ -125,7 +125,7 @@ static json_t *layers(const struct gns_model *m, const struct gns_ui *ui)
 		number(o, "g2", known ? rows[i].g2 : (double)NAN);
 		number(o, "share_s", known ? rows[i].share_s : (double)NAN);
 		number(o, "share_g2", known ? rows[i].share_g2 : (double)NAN);
-		number(o, "gsnr", known && rows[i].b_noise.resolved ? rows[i].g2 / rows[i].s : (double)NAN);
+		number(o, "snr", known && rows[i].b_noise.resolved ? rows[i].g2 / rows[i].s : (double)NAN);
 		number(o, "steps_measured", rows[i].count);
 		json_array_append_new(list, o);
 	}

@@ -10,7 +10,7 @@
 #include "tui/plot.h"
 #include "tui/say.h"
 
-enum { NAME, SHAPE, NOISE, PAST, SHARE_S, BAR, SHARE_G2, GRADIENT, GSNR, COUNT, COLUMNS };
+enum { NAME, SHAPE, NOISE, PAST, SHARE_S, BAR, SHARE_G2, GRADIENT, SNR, COUNT, COLUMNS };
 
 /* A group has no interval of its own: its members' limits in parentheses. */
 static char *noise_text(char *buf, size_t size, const struct gns_layer_row *row)
@@ -68,7 +68,7 @@ static void draw_row(struct gns_canvas *canvas, const struct gns_grid *grid, con
 	gns_grid_cell(grid, canvas, y, SHARE_S, GNS_ROLE_TEXT, gns_say_percent(text, sizeof text, row->share_s));
 	gns_grid_cell(grid, canvas, y, SHARE_G2, GNS_ROLE_TEXT, gns_say_percent(text, sizeof text, row->share_g2));
 	gns_grid_cell(grid, canvas, y, GRADIENT, GNS_ROLE_TEXT, gns_say_three(number, sizeof number, row->g2 > 0 ? sqrt(row->g2) : (double)NAN));
-	gns_grid_cell(grid, canvas, y, GSNR, GNS_ROLE_TEXT,
+	gns_grid_cell(grid, canvas, y, SNR, GNS_ROLE_TEXT,
 		      gns_say_three(number, sizeof number, row->b_noise.resolved ? row->g2 / row->s : (double)NAN));
 	gns_grid_cell(grid, canvas, y, COUNT, GNS_ROLE_FAINT, gns_text_number(text, sizeof text, row->count));
 	if (grid->w[BAR] > 0)
@@ -126,7 +126,7 @@ static struct gns_grid grid_of(struct gns_rect frame, const char *title, bool pa
 			[BAR] = {"share of S", 10, true, GNS_ALIGN_LEFT, 3},
 			[SHARE_G2] = {"of |G|²", 8, false, GNS_ALIGN_RIGHT, 6},
 			[GRADIENT] = {"|G|", 8, false, GNS_ALIGN_RIGHT, 2},
-			[GSNR] = {"GSNR", 9, false, GNS_ALIGN_RIGHT, 1},
+			[SNR] = {"SNR", 9, false, GNS_ALIGN_RIGHT, 1},
 			[COUNT] = {"measured", 8, false, GNS_ALIGN_RIGHT, 1},
 		},
 	};
