@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS run (
 	version      TEXT,                    -- of gnscope
 	start_ns     INTEGER NOT NULL,
 	end_ns       INTEGER,                 -- NULL while running
-	status       TEXT NOT NULL DEFAULT 'running', -- running, finished, failed, killed, lost
+	status       TEXT NOT NULL DEFAULT 'running', -- running, finished, failed, killed, lost, reached (by a sweep)
 	exit_code    INTEGER,                 -- minus the signal when killed by one
 	optimizer    TEXT,
 	lr           REAL,                    -- of the newest step

@@ -220,8 +220,17 @@ int gns_store_sweep_add(struct gns_store *store, int64_t sweep_id, struct gns_sw
 	return rc;
 }
 
+/* The sweep ended its run because the target was reached: that is how it ended, not by whom. */
+static int mark_reached(struct gns_store *store, const struct gns_sweep_point *p, struct gns_error *err)
+{
+	return run(store, prepare(store, "UPDATE run SET status='reached' WHERE ?1 IN (run_id,main_run_id) AND status='killed'", "I", p->run_id), err);
+}
+
 int gns_store_sweep_set(struct gns_store *store, const struct gns_sweep_point *p, struct gns_error *err)
 {
+	int rc = p->reached ? mark_reached(store, p, err) : 0;
+	if (rc < 0)
+		return rc;
 	return run(store, prepare(store, "UPDATE sweep_run SET run_id=?,status=?,steps=?,steps_se=?,samples=?,loss=?,losses=?,cap_steps=?,"
 				  "start_ns=?,end_ns=?,note=? WHERE sweep_run_id=?", "ItddddIdIIsi", p->run_id, names[p->status], p->steps,
 				  p->steps_se, p->samples, p->loss, p->losses, p->cap_steps, p->start_ns ? (int64_t)p->start_ns : -1,

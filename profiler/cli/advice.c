@@ -21,7 +21,7 @@ static double own_ms(const struct gns_summary *s)
 /* Runs that have come to their end, or were ended: those of a sweep are, at their target. */
 static bool is_over(const struct gns_run_info *run)
 {
-	return strcmp(run->status, "finished") == 0 || strcmp(run->status, "killed") == 0;
+	return strcmp(run->status, "finished") == 0 || strcmp(run->status, "killed") == 0 || strcmp(run->status, "reached") == 0;
 }
 
 /* Other runs of the program on this machine at other batches. They may have been measured more or less often than this one. */

@@ -338,6 +338,9 @@ static int none_reached(const struct all *a)
 			gns_sweep_label(label, sizeof label, &a->items[i].point);
 		}
 	}
+	if (!isfinite(least))
+		return gns_cli_fail("sweep", "no run reached the loss %g, and none had losses enough to smooth; train longer (--max-steps, --max-samples, "
+				    "the command's own length)", a->s->sweep.target_loss);
 	return gns_cli_fail("sweep", "no run reached the loss %g: the lowest smoothed loss was %.4g (%s); raise --target-loss, train longer "
 			    "(--max-steps, --max-samples, the command's own length), or try other learning rates", a->s->sweep.target_loss,
 			    least, label);

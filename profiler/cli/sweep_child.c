@@ -251,6 +251,7 @@ static void judge(struct gns_sweep_child *c, const struct gns_sweep_settings *s)
 	size_t n = c->n;
 	while (n > 0 && c->steps[n - 1] > cap)
 		n--;
+	c->crossing = (struct gns_crossing){.step = NAN, .step_se = NAN, .centre = NAN, .loss = NAN};
 	gns_crossing(c->steps, c->losses, n, s->sweep.target_loss, s->sweep.window, &c->crossing);
 }
 
@@ -348,8 +349,6 @@ static enum gns_sweep_status outcome(const struct gns_sweep_child *c, int status
 {
 	if (c->crossing.crossed)
 		return GNS_SWEEP_REACHED;
-	if (c->verdict == GNS_SWEEP_REACHED) /* the losses in the store are fewer than those that were seen: never */
-		return GNS_SWEEP_FAILED;
 	if (c->verdict != GNS_SWEEP_RUNNING)
 		return c->verdict;
 	if (diverged(c))
@@ -379,8 +378,8 @@ void gns_sweep_child_finish(struct gns_sweep_child *c, const struct gns_sweep_se
 		read_output(c, reader);
 	else
 		read_store(c, store);
-	c->crossing = (struct gns_crossing){.step = NAN, .step_se = NAN, .centre = NAN, .loss = NAN};
-	judge(c, s);
+	if (c->verdict != GNS_SWEEP_REACHED) /* that was judged once, when it was stopped */
+		judge(c, s);
 	p->status = outcome(c, status);
 	p->reached = p->status == GNS_SWEEP_REACHED;
 	p->censored = p->status >= GNS_SWEEP_CAPPED && p->status <= GNS_SWEEP_DIVERGED;

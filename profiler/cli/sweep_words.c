@@ -36,8 +36,10 @@ static char *outcome(char *dst, size_t size, const struct gns_sweep_point *p)
 	if (p->reached)
 		snprintf(dst, size, "reached after %s steps%s, %s samples%s%s", steps, p->batch > 0 && isfinite(p->steps_se) ? "" : " (error unknown)", samples,
 			 p->note[0] ? "; " : "", gns_text_safe(safe, sizeof safe, p->note));
-	else if (p->censored)
+	else if (p->censored && isfinite(p->loss))
 		snprintf(dst, size, "%s within %s steps, smoothed loss %.4g", why[p->status], steps, p->loss);
+	else if (p->censored)
+		snprintf(dst, size, "%s, too few losses to smooth", why[p->status]);
 	else
 		snprintf(dst, size, "%s%s%s", why[p->status], p->note[0] ? ": " : "", gns_text_safe(safe, sizeof safe, p->note));
 	return dst;
@@ -69,9 +71,15 @@ void gns_sweep_clear_bar(const struct gns_sweep_progress *g)
 		fputs("\r\033[K", stderr);
 }
 
+static const char *loss_so_far(char *dst, size_t size, const struct gns_sweep_child *c)
+{
+	snprintf(dst, size, c->n && isfinite(c->crossing.loss) ? "%.4g" : "-", c->crossing.loss);
+	return dst;
+}
+
 void gns_sweep_say_bar(const struct gns_sweep_progress *g, const struct gns_sweep_child *children, size_t n, double target)
 {
-	char line[512], bar[BAR + 1], left[32], label[64];
+	char line[512], bar[BAR + 1], left[32], label[64], loss[32];
 	if (!g->terminal)
 		return;
 	size_t full = g->all ? BAR * g->done / g->all : 0;
@@ -81,9 +89,9 @@ void gns_sweep_say_bar(const struct gns_sweep_progress *g, const struct gns_swee
 	int used = snprintf(line, sizeof line, "[%s] %zu of %zu, %s left", bar, g->done, g->all, duration(left, sizeof left, g->seconds_left));
 	for (size_t i = 0; i < n && used < (int)sizeof line - 120; i++)
 		if (children[i].used)
-			used += snprintf(line + used, sizeof line - (size_t)used, " | %s: step %" PRId64 ", loss %.4g, to %g",
+			used += snprintf(line + used, sizeof line - (size_t)used, " | %s: step %" PRId64 ", loss %s, to %g",
 					 gns_sweep_label(label, sizeof label, &children[i].point), children[i].newest_step,
-					 children[i].n ? children[i].crossing.loss : (double)NAN, target);
+					 loss_so_far(loss, sizeof loss, &children[i]), target);
 	fprintf(stderr, "\r\033[K%.*s", columns() - 1, line);
 	fflush(stderr);
 }
@@ -132,6 +140,18 @@ static void edges(const struct gns_sweep_point *points, size_t n, char *dst, siz
 	}
 }
 
+/* No batch was trained at more than one learning rate. */
+static bool untuned(const struct gns_sweep_point *points, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < i; j++)
+			if (points[i].batch == points[j].batch && isfinite(points[i].lr) && isfinite(points[j].lr) && points[i].lr != points[j].lr)
+				return false;
+	return n > 0;
+}
+
+#define UNTUNED "one learning rate at each batch: steps are those of an untuned rate, and B_crit is of that rate, not of the best; give --lr several"
+
 static int print_json(const struct gns_sweep *sweep, const struct gns_sweep_point *points, size_t n)
 {
 	char text[1024];
@@ -152,13 +172,15 @@ static int print_json(const struct gns_sweep *sweep, const struct gns_sweep_poin
 	edges(points, n, text, sizeof text);
 	if (text[0])
 		json_array_append_new(warnings, json_pack("{s:s, s:s}", "name", "lr_edge", "batches", text));
+	if (untuned(points, n))
+		json_array_append_new(warnings, json_pack("{s:s, s:s}", "name", "untuned", "text", UNTUNED));
 	json_object_set_new(o, "warnings", warnings);
 	return gns_json_print("sweep", o, stdout);
 }
 
 static void print_table(const struct gns_sweep *sweep, const struct gns_sweep_point *points, size_t n)
 {
-	char steps[40], samples[40], se[40], lr[32], seed[32], text[1024], safe[220];
+	char steps[40], samples[40], se[40], lr[32], seed[32], run[32], text[1024], safe[220];
 	gns_text_safe(text, sizeof text, sweep->name);
 	printf("sweep %s to loss %g%s\n", text, sweep->target_loss, sweep->end_ns ? "" : ", not complete");
 	printf("%9s  %10s  %6s  %6s  %-8s  %11s  %9s  %13s\n", "BATCH", "LR", "SEED", "RUN", "STATUS", "STEPS", "+-", "SAMPLES");
@@ -166,16 +188,19 @@ static void print_table(const struct gns_sweep *sweep, const struct gns_sweep_po
 		const struct gns_sweep_point *p = &points[i];
 		snprintf(lr, sizeof lr, isfinite(p->lr) ? "%.4g" : "-", p->lr);
 		snprintf(seed, sizeof seed, p->seed >= 0 ? "%" PRId64 : "-", p->seed);
+		snprintf(run, sizeof run, p->run_id >= 0 ? "%" PRId64 : "-", p->run_id);
 		gns_text_number(steps, sizeof steps, p->steps < 1000 ? p->steps : round(p->steps));
 		gns_text_number(se, sizeof se, p->steps_se);
 		gns_text_number(samples, sizeof samples, round(p->samples));
-		printf("%9" PRId64 "  %10s  %6s  %6" PRId64 "  %-8s  %s%*s  %9s  %13s%s%s\n", p->batch, lr, seed, p->run_id,
+		printf("%9" PRId64 "  %10s  %6s  %6s  %-8s  %s%*s  %9s  %13s%s%s\n", p->batch, lr, seed, run,
 		       gns_sweep_status_name(p->status), p->censored ? ">" : " ", 10, steps, se, samples, p->note[0] ? "  " : "",
 		       gns_text_safe(safe, sizeof safe, p->note));
 	}
 	edges(points, n, text, sizeof text);
 	if (text[0])
 		printf("the best learning rate is at the edge of those tried at batch %s: try beyond it\n", text);
+	if (untuned(points, n))
+		puts("untuned: " UNTUNED);
 }
 
 int gns_sweep_print(struct gns_store *store, const struct gns_sweep *sweep, bool json)

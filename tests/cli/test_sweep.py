@@ -72,7 +72,7 @@ def steps_to_the_target_are_those_of_the_law():
         near(p["steps"], law(p["batch"]), 0.005, "steps at %d" % p["batch"])
         near(p["samples"], p["steps"] * p["batch"], 1e-12, "samples")
         equal((p["status"], p["reached"], p["censored"], p["lr"], p["seed"]), ("reached", True, False, None, None), "point")
-        equal(query("select name, status from run where run_id=%d" % p["run"]), [("law b%d" % p["batch"], "killed")], "its run")
+        equal(query("select name, status from run where run_id=%d" % p["run"]), [("law b%d" % p["batch"], "reached")], "its run")
     equal(result["complete"], True, "complete")
     contains(answer.stderr, "gnscope sweep: 3 of 3: b800: reached after 125 steps", "a line for each run")
     contains(answer.stdout, "next: gnscope fit --sweep law", "what to type next")
@@ -230,7 +230,7 @@ def a_command_that_does_not_listen_is_ended_by_force():
     sweep("--name", "deaf", "--batch", "200,400", "--target-loss", 0.5, "--jobs", 2, *READ, *TRAIN, "deaf=1", "sleep=0.001")
     equal([p["status"] for p in found("deaf")["points"]], ["reached"] * 2, "points")
     equal([line for line in started() if alive(int(line.split()[0]))], [], "no training is left")
-    equal(query("select distinct status, exit_code from run where name like 'deaf%'"), [("killed", -9)], "its run")
+    equal(query("select distinct status, exit_code from run where name like 'deaf%'"), [("reached", -9)], "its run")
 
 
 @test
