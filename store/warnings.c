@@ -49,7 +49,7 @@ static const char *const why_left_out[GNS_LEFT_OUTS] = {
 	[GNS_LEFT_SHARDED] = "of which each rank holds a part, as in FSDP and ZeRO,",
 	[GNS_LEFT_UNUSED] = "that got no gradient so far",
 	[GNS_LEFT_CHECKPOINT] = "whose operands are recomputed and could not be read",
-	[GNS_LEFT_SAMPLES] = "whose operands have no dimension of the samples",
+	[GNS_LEFT_SAMPLES] = "of which it cannot be told whose the rows are (--layout)",
 };
 
 struct left_out {

@@ -87,6 +87,12 @@ static PyObject *g_samples_told(PyObject *self, PyObject *unused)
 	return gns_number((long long)gns_feeding_samples_told());
 }
 
+/* As given; an enum gns_layout */
+static PyObject *g_layout_told(PyObject *self, PyObject *unused)
+{
+	return gns_number((long long)gns_feeding_layout_told());
+}
+
 #define TYPES 256
 
 /* Whether a type is `of` or made of it, remembered for most types. */
@@ -261,7 +267,7 @@ static struct gns_py_method functions[] = {
 #define FAST(name) { #name, (void *)g_##name, GNS_PY_FASTCALL, NULL }
 #define BARE(name) { #name, (void *)g_##name, GNS_PY_NOARGS, NULL }
 	FAST(setup), FAST(wrap), FAST(hook), BARE(load), BARE(state), BARE(generation), BARE(take_over), FAST(give_up), FAST(world),
-	BARE(now), FAST(cost), BARE(samples_told), FAST(instances), FAST(stream), FAST(param), FAST(rename), FAST(leave_out), FAST(measuring),
+	BARE(now), FAST(cost), BARE(samples_told), BARE(layout_told), FAST(instances), FAST(stream), FAST(param), FAST(rename), FAST(leave_out), FAST(measuring),
 	BARE(any_measuring), FAST(phase), FAST(loss), FAST(scale), FAST(setting), FAST(event), FAST(count), FAST(measure_now),
 #undef FAST
 #undef BARE

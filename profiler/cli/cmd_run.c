@@ -15,6 +15,7 @@
 #include "profiler/cli/loss.h"
 #include "profiler/cli/pass.h"
 #include "profiler/cli/words.h"
+#include "profiler/shim/config.h"
 #include "tui/top.h"
 
 #define SETTING_MAX (1 << 30) /* the shim's own bound */
@@ -33,6 +34,9 @@ static const char help[] =
 	"                        process; PyTorch programs tell it themselves, in others\n"
 	"                        a row counts as one without it\n"
 	"                                                               (GNSCOPE_SAMPLES)\n"
+	"      --layout L        whose the rows of a PyTorch model's input are, where it\n"
+	"                        cannot be told: batch-first, time-major, or of several\n"
+	"                        rows a sample interleaved or blocks    (GNSCOPE_LAYOUT)\n"
 	"      --every K         measure every K-th step; 1: all          (GNSCOPE_EVERY)\n"
 	"      --budget PCT      or as many as cost PCT percent of the time; default 1\n"
 	"                                                                (GNSCOPE_BUDGET)\n"
@@ -75,17 +79,28 @@ static const char *setting(const char *flag, const char *variable)
 	return value && *value ? value : NULL;
 }
 
+static bool is_layout(const char *text)
+{
+	static const char *const names[] = GNS_LAYOUT_NAMES;
+	for (size_t i = 1; i < GNS_LAYOUTS; i++)
+		if (strcmp(text, names[i]) == 0)
+			return true;
+	return false;
+}
+
 static int check_settings(const struct gns_launch *l)
 {
 	int64_t whole;
 	double number;
 	const char *samples = setting(l->samples, "GNSCOPE_SAMPLES"), *every = setting(l->every, "GNSCOPE_EVERY");
 	const char *budget = setting(l->budget, "GNSCOPE_BUDGET"), *probes = setting(l->probes, "GNSCOPE_PROBES");
-	const char *kernels = setting(l->kernels, "GNSCOPE_KERNELS");
+	const char *kernels = setting(l->kernels, "GNSCOPE_KERNELS"), *layout = setting(l->layout, "GNSCOPE_LAYOUT");
 	if (l->every && l->budget)
 		return gns_cli_usage("run", "--every and --budget exclude each other: either says which steps are measured");
 	if (samples && gns_cli_integer(samples, 1, SETTING_MAX, &whole) != 0)
 		return gns_cli_usage("run", "samples '%s' is not a whole number from 1 (--samples, GNSCOPE_SAMPLES)", samples);
+	if (layout && !is_layout(layout))
+		return gns_cli_usage("run", "layout '%s' is not batch-first, time-major, interleaved or blocks (--layout, GNSCOPE_LAYOUT)", layout);
 	if (every && gns_cli_integer(every, 1, SETTING_MAX, &whole) != 0)
 		return gns_cli_usage("run", "interval '%s' is not a whole number from 1 (--every, GNSCOPE_EVERY)", every);
 	if (budget && (gns_cli_number(budget, &number) != 0 || number <= 0 || number > 100))
@@ -100,10 +115,10 @@ static int check_settings(const struct gns_launch *l)
 /* Returns -1 to go on, or an exit status. */
 static int parse(int argc, char **argv, struct run *r)
 {
-	enum { STORE = 256, NAME, SAMPLES, EVERY, BUDGET, LOSS, TOP, NO_TOP, LIB, PROBES, NO_TORCH, NO_GPU, KERNELS, NO_COMMAND };
+	enum { STORE = 256, NAME, SAMPLES, LAYOUT, EVERY, BUDGET, LOSS, TOP, NO_TOP, LIB, PROBES, NO_TORCH, NO_GPU, KERNELS, NO_COMMAND };
 	static const struct option longs[] = {
 		{"store", required_argument, NULL, STORE}, {"name", required_argument, NULL, NAME},
-		{"samples", required_argument, NULL, SAMPLES}, {"every", required_argument, NULL, EVERY},
+		{"samples", required_argument, NULL, SAMPLES}, {"layout", required_argument, NULL, LAYOUT}, {"every", required_argument, NULL, EVERY},
 		{"budget", required_argument, NULL, BUDGET}, {"loss-regex", required_argument, NULL, LOSS},
 		{"top", no_argument, NULL, TOP}, {"no-top", no_argument, NULL, NO_TOP},
 		{"lib", required_argument, NULL, LIB}, {"probes", required_argument, NULL, PROBES},
@@ -121,6 +136,7 @@ static int parse(int argc, char **argv, struct run *r)
 		case STORE: store = optarg; break;
 		case NAME: l->name = optarg; break;
 		case SAMPLES: l->samples = optarg; break;
+		case LAYOUT: l->layout = optarg; break;
 		case EVERY: l->every = optarg; break;
 		case BUDGET: l->budget = optarg; break;
 		case LOSS: r->loss_regex = optarg; break;

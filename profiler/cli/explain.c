@@ -20,7 +20,7 @@ static const struct { const char *left_out, *advice; } advice[] = {
 	{"sharded", "DistributedDataParallel keeps weights whole, and has them measured"},
 	{"unused", "if they should train, look whether the loss depends on them"},
 	{"checkpoint", "without checkpointing they are measured"},
-	{"samples", "tell the batch of one process with --samples N"},
+	{"samples", "tell the batch of one process with --samples N, whose its rows are with --layout"},
 };
 
 struct group { /* weights of one source, or left out for one reason */

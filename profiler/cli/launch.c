@@ -244,6 +244,7 @@ static void set_environment(const struct gns_launch *l)
 	setenv("GNSCOPE_STORE", l->store, 1);
 	set_or_leave("GNSCOPE_NAME", l->name);
 	set_or_leave("GNSCOPE_SAMPLES", l->samples);
+	set_or_leave("GNSCOPE_LAYOUT", l->layout);
 	set_or_leave("GNSCOPE_EVERY", l->every);
 	set_or_leave("GNSCOPE_BUDGET", l->budget);
 	set_or_leave("GNSCOPE_PROBES", l->probes);

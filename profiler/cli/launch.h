@@ -19,7 +19,7 @@
 struct gns_launch {
 	/* Given. NULL: as the environment says. */
 	const char *store; /* absolute path */
-	const char *name, *samples, *every, *budget, *probes, *torch, *gpu, *kernels, *lib;
+	const char *name, *samples, *layout, *every, *budget, *probes, *torch, *gpu, *kernels, *lib;
 	char *const *argv; /* the command, NULL at the end */
 	bool no_command;   /* store the program's name and none of its arguments */
 	bool wants_losses; /* a pipe for losses to the recorder, loss.h */

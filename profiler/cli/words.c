@@ -160,7 +160,7 @@ char *gns_words_left_out(char *dst, size_t size, const char *left_out)
 		{"sharded", "each rank holds a part of it"},
 		{"unused", "it got no gradient so far"},
 		{"checkpoint", "its operands are recomputed and could not be read"},
-		{"samples", "its operands have no dimension of the samples"},
+		{"samples", "whose its rows are cannot be told: see --layout"},
 	};
 	char safe[32];
 	const char *words = gns_text_safe(safe, sizeof safe, left_out);

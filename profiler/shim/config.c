@@ -99,6 +99,18 @@ static uint64_t hash_all(uint64_t h, const char *const *names)
 	return h;
 }
 
+static uint32_t layout(struct gns_config *c)
+{
+	static const char *const names[] = GNS_LAYOUT_NAMES;
+	const char *value = setting("GNSCOPE_LAYOUT");
+	for (uint32_t i = 1; value && i < GNS_LAYOUTS; i++)
+		if (strcmp(value, names[i]) == 0)
+			return i;
+	if (value)
+		note_bad(c, "GNSCOPE_LAYOUT", value);
+	return GNS_LAYOUT_UNTOLD;
+}
+
 void gns_config_read(struct gns_config *c)
 {
 	static const char *const ranks[] = { "RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", NULL };
@@ -111,6 +123,7 @@ void gns_config_read(struct gns_config *c)
 	c->every_loss = every_loss(c);
 	c->kernels = kernels_mode(c);
 	c->samples = whole(c, "GNSCOPE_SAMPLES", 0, 1, 1u << 30);
+	c->layout = layout(c);
 	c->every = whole(c, "GNSCOPE_EVERY", 0, 1, 1u << 30);
 	c->probes = whole(c, "GNSCOPE_PROBES", 8, 8, 32) & ~7u;
 	c->budget_pct = 1;

@@ -1,6 +1,7 @@
 /* Settings of the shim, from the environment; each has its flag in `gnscope run`.
  *
  *   GNSCOPE_SAMPLES=N   samples in one micro-step of one process (default: unknown, a row counts as a sample)
+ *   GNSCOPE_LAYOUT=L    whose the rows of a PyTorch model's input are (enum gns_layout), where its graph does not say it
  *   GNSCOPE_EVERY=K     measure every K-th step
  *   GNSCOPE_BUDGET=PCT  or keep the shim's own cost near PCT percent of the time (default 1; steps.h)
  *   GNSCOPE_PROBES=N    sign probes of a sketch, a multiple of 8 up to 32 (default 8)
@@ -22,11 +23,16 @@
 
 enum gns_kernels_mode { GNS_KERNELS_AUTO = 0, GNS_KERNELS_ON, GNS_KERNELS_OFF };
 
+/* The leading dimension is the samples', or the second one. Where there are several rows for each sample: neighbours (INTERLEAVED), or as
+ * far apart as there are samples (BLOCKS). */
+enum gns_layout { GNS_LAYOUT_UNTOLD = 0, GNS_LAYOUT_BATCH_FIRST, GNS_LAYOUT_TIME_MAJOR, GNS_LAYOUT_INTERLEAVED, GNS_LAYOUT_BLOCKS, GNS_LAYOUTS };
+#define GNS_LAYOUT_NAMES { "", "batch-first", "time-major", "interleaved", "blocks" }
+
 struct gns_config {
 	bool off;
 	bool no_torch, no_gpu, every_loss;
 	enum gns_kernels_mode kernels;
-	uint32_t samples, every, probes;
+	uint32_t samples, layout /* enum gns_layout */, every, probes;
 	double budget_pct;
 	const char *session; /* NULL: none given */
 	int32_t rank, world;

@@ -238,6 +238,16 @@ uint64_t gns_feeding_samples_told(void)
 	return samples;
 }
 
+uint32_t gns_feeding_layout_told(void)
+{
+	struct gns_guard h;
+	if (!gns_feeding_enter(&h, false))
+		return GNS_LAYOUT_UNTOLD;
+	uint32_t layout = gns_core.config.layout;
+	gns_feeding_leave(&h);
+	return layout;
+}
+
 void gns_feeding_world(int32_t rank, int32_t world)
 {
 	struct gns_guard h;

@@ -25,6 +25,7 @@ bool gns_feeding_measuring(int64_t stream);
 bool gns_feeding_any(void); /* some stream is in a measured step. One load where none is */
 void gns_feeding_pass_begins(void); /* a backward pass: a loss that is marked from now on is of this step */
 uint64_t gns_feeding_samples_told(void);
+uint32_t gns_feeding_layout_told(void); /* enum gns_layout */
 void gns_feeding_world(int32_t rank, int32_t world);
 
 /* A measurement, outside of the lock:

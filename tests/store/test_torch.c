@@ -513,7 +513,7 @@ Test(torch, a_few_sentences_tell_of_many_reasons)
 	event(row, 0, "operation", "MulBackward7");
 	commit();
 	struct gns_summary s = summary(run_id);
-	cr_expect(says(&s, "samples", "50 weights whose operands have no dimension of the samples are left out (15% of all): transformer"));
+	cr_expect(says(&s, "samples", "50 weights of which it cannot be told whose the rows are (--layout) are left out (15% of all): transformer"));
 	cr_expect(warning(&s, "checkpoint") && warning(&s, "unused") && warning(&s, "sharded") && !warning(&s, "tied_weight"));
 	cr_expect(says(&s, "left_out", "400 more weights are left out for other reasons"));
 	begin();

@@ -7,7 +7,7 @@ import torch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HALF = os.path.join(os.path.dirname(os.path.dirname(HERE)), "collectors", "torch", "py")
-FILES = ("stub", "layout", "params", "graph", "layers", "samples", "names", "settings", "ranks", "saved", "amp", "steps", "run")
+FILES = ("stub", "layout", "params", "graph", "layers", "samples", "order", "names", "settings", "ranks", "saved", "amp", "steps", "run")
 
 
 class Taken:
@@ -88,7 +88,7 @@ class Point(Wrapped):
 class Mock:
     def __init__(self, samples=0, every=1, measure=True):
         self.told, self.every, self.on = samples, every, measure
-        self.loud = True
+        self.loud, self.layout = True, 0
         self.params, self.names, self.left, self.streams = {}, {}, {}, []
         self.data, self.history, self.events, self.counts, self.settings, self.phases = {}, [], [], {}, {}, []
         self.losses, self.gave_up, self.scales, self.ranks, self.begun = {}, None, {}, None, {}
@@ -198,6 +198,12 @@ class Mock:
 
     def phase(self, name):
         self.phases.append(name)
+
+    def threads(self, n):
+        pass
+
+    def layout_told(self):
+        return self.layout
 
     def samples_told(self):
         return self.told

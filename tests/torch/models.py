@@ -303,8 +303,7 @@ case("bag mean", lambda: Net(lambda m, x: m.h(m.e(x)), e=nn.EmbeddingBag(11, 8, 
      lambda i: (torch.randint(0, 11, (4, 6)), torch.randint(0, 4, (4,))), classify)
 case("bag max", lambda: Net(lambda m, x: m.h(m.e(x)), e=nn.EmbeddingBag(11, 8, mode="max"), h=L(8, 4)),
      lambda i: (torch.randint(0, 11, (4, 6)), torch.randint(0, 4, (4,))), classify, left={"e.weight": "operation"})
-case("frozen", lambda: freeze(nn.Sequential(L(5, 7), R(), L(7, 7), R(), L(7, 4)), "0.weight", "2.bias"), vectors(), classify,
-     left={"0.weight": "unused", "2.bias": "unused"})
+case("frozen", lambda: freeze(nn.Sequential(L(5, 7), R(), L(7, 7), R(), L(7, 4)), "0.weight", "2.bias"), vectors(), classify)
 case("lstm cell", lambda: Cells(nn.LSTMCell, 8, 5, 4), sequences(), classify)
 case("gru cell", lambda: Cells(nn.GRUCell, 8, 5, 4), sequences(), classify)
 case("rnn cell", lambda: Cells(nn.RNNCell, 8, 5, 4), sequences(), classify)
@@ -335,6 +334,63 @@ case("experts", lambda: Experts(), sequences(t=24), pooled,
      left={f"experts.{e}.{k}": "samples" for e in range(3) for k in ("weight", "bias")})
 case("sparse", lambda: Net(lambda m, x: m.h(m.e(x)), e=nn.Embedding(11, 8, sparse=True), h=L(8, 11)), tokens(), predict,
      left={"e.weight": "sparse"}, optimizer=lambda m: torch.optim.SGD(m.parameters(), lr=0.05))
+
+
+def averaged_in_time(model, x, y):
+    """A model that is called with (time, samples, ...) and whose answers are averaged over time."""
+    return F.cross_entropy(model(x.transpose(0, 1)).mean(0), y, reduction="none")
+
+
+def summed_in_time(model, x, y):
+    """The loss of each moment, summed over time: as an actor and critic have it that were unrolled."""
+    out = model(x.transpose(0, 1))
+    target = y.expand(out.shape[:2])
+    return F.cross_entropy(out.flatten(0, 1), target.flatten(), reduction="none").view(target.shape).sum(0)
+
+
+def each_moment(model, x, y):
+    """Nothing says which dimension is the samples'."""
+    out = model(x)
+    loss = F.cross_entropy(out.flatten(0, 1), y[:, None].expand(out.shape[:2]).flatten(), reduction="none").view(out.shape[:2])
+    return loss @ loss.new_full((loss.shape[1],), 1 / loss.shape[1])
+
+
+def pairs(model, x, y):
+    """Two rows a sample, in one call: [all first rows; all second rows]."""
+    out = model(torch.cat((x, x.flip(1))))
+    a, b = out[:len(x)], out[len(x):]
+    return (a * b).sum(1).sigmoid()
+
+
+def chunked(model, x, y):
+    a, b = model(torch.cat((x, x * 0.5 + 0.1))).chunk(2)
+    return -F.cosine_similarity(a, b) + 0.1 * (a ** 2).mean(1)
+
+
+def frames(t, n=4):
+    return lambda i: (torch.randn(n, t, 2, 5, 5), torch.randint(0, 4, (n,)))
+
+
+def of_frames():
+    return Net(lambda m, x: m.h(m.c(x.flatten(0, 1)).relu().flatten(1)).view(x.shape[0], x.shape[1], -1), c=nn.Conv2d(2, 3, 3), h=L(27, 4))
+
+
+def all_left(names):
+    return {k: "samples" for k in names.split()}
+
+
+MLP_NAMES = "0.weight 0.bias 2.weight 2.bias"
+case("frames averaged in time", of_frames, frames(3), averaged_in_time)
+case("frames averaged in time, square", of_frames, frames(4), averaged_in_time)
+case("frames summed in time", of_frames, frames(3), summed_in_time)
+case("frames, each alone", of_frames, frames(3), each_moment, left=all_left("c.weight c.bias h.weight h.bias"))
+case("sequences averaged in time", lambda: nn.Sequential(L(8, 7), R(), L(7, 4)), sequences(), averaged_in_time)
+case("sequences averaged in time, square", lambda: nn.Sequential(L(8, 7), R(), L(7, 4)), sequences(t=4), averaged_in_time)
+case("sequences pooled, square", lambda: nn.Sequential(L(8, 7), R(), L(7, 4)), sequences(t=4), pooled)
+case("sequences, each moment, square", lambda: nn.Sequential(L(8, 7), R(), L(7, 4)), sequences(t=4), each_moment, left=all_left(MLP_NAMES))
+case("sequences, each moment", lambda: nn.Sequential(L(8, 7), R(), L(7, 4)), sequences(), each_moment)
+case("pairs", lambda: nn.Sequential(L(5, 7), R(), L(7, 4)), vectors(), pairs, left=all_left(MLP_NAMES))
+case("pairs in chunks", lambda: nn.Sequential(L(5, 7), R(), L(7, 4)), vectors(), chunked, left=all_left(MLP_NAMES))
 
 
 def freeze(model, *names):

@@ -40,7 +40,7 @@ def trainer(file, names):
             want = half_test.truth(model, case.losses(model, *batch))
             optimizer.zero_grad()
             case.losses(model, *batch).mean().backward()
-            grads = {k: None if p.grad is None else p.grad.to_dense() if p.grad.is_sparse else p.grad for k, p in model.named_parameters()}
+            grads = {k: None if p.grad is None else p.grad.to_dense() if p.grad.is_sparse else p.grad for k, p in model.named_parameters() if p.requires_grad}
             big = {k: 0.0 if v is None else float(v.double().pow(2).sum()) for k, v in grads.items()}
             told.append((name, len(batch[0]), {k: (want.get(k, 0.0), v) for k, v in big.items()}))
             optimizer.step()

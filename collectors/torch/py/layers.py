@@ -63,6 +63,8 @@ def addmm(site, use, y, grads):
         return "operation"
     if use.done:
         return ""
+    if use.index and _meets_parameters(site, use, 3 - use.index):
+        return "operation"
     if use.index == 2:
         x = _matrix(site, use, "mat1")
         return _product(site, use, x, y, _bias_beside(site, use, (y.shape[1],), 0)) if turned(use) else _right(site, use, x, y)
@@ -80,7 +82,14 @@ def _bias_beside(site, use, shape, index):
     return None
 
 
+def _meets_parameters(site, use, other):
+    """The other factor at that input is made of parameters: it knows no samples."""
+    return _of_parameters(site.node.next_functions[other][0], 0, False)
+
+
 def mm(site, use, y, grads):
+    if _meets_parameters(site, use, 1 - use.index):
+        return "operation"
     if use.index == 1:
         return _right(site, use, _matrix(site, use, "self"), y)
     return _left(site, use, _matrix(site, use, "mat2"), y)
@@ -88,7 +97,7 @@ def mm(site, use, y, grads):
 
 def bmm(site, use, y, grads):
     """einsum and matmul make one batch of one product of a plain matrix."""
-    if y.dim() != 3 or y.shape[0] != 1:
+    if y.dim() != 3 or y.shape[0] != 1 or _meets_parameters(site, use, 1 - use.index):
         return "operation"
     if use.index == 1:
         return _right(site, use, site.saved(use, "self", lambda t: t.dim() == 3 and t.shape[:2] == y.shape[:2])[0], y[0])
@@ -96,7 +105,7 @@ def bmm(site, use, y, grads):
 
 
 def mv(site, use, y, grads):
-    if use.index != 1:
+    if use.index != 1 or _meets_parameters(site, use, 0):
         return "samples"
     x = site.saved(use, "self", lambda t: t.dim() == 2 and t.shape[0] == y.shape[0])
     return _summed(site, use, y.unsqueeze(1).expand(x.shape), tuple(grads[1].shape), x)
@@ -204,7 +213,7 @@ def embedding(site, use, y, grads):
     if node._saved_scale_grad_by_freq or tuple(y.shape[:-1]) != tuple(ids.shape) or use.chain and turned(use) is not False:
         return "operation"
     where = place(run, tuple(ids.shape), p.hint, site.tainted)
-    if where not in (0, 1) and run.n > 1:
+    if where not in (0, 1) and run.n > 1 and not run.blocks:
         return "samples"  # a multiple of n may be something else, such as distances between positions
     ids, axis = arrange(ids, where, run.n)
     return told(_g.embedding(p.id, ids, arrange(y, where, run.n)[0], run.n, axis, _padding(node)))
@@ -336,20 +345,28 @@ def batch_norm(site, use, y, grads):
         return _summed(site, use, y, channels, hat)
 
 
-def _of_parameters(node, depth=0):
-    """Made of parameters alone, so that it knows nothing of samples."""
+def _of_parameters(node, depth=0, lookups=True):
+    """Made of parameters alone, so that it knows nothing of samples. `lookups`: rows of a table looked up once for all are so, too."""
     if node is None or depth > 16:
         return False
     kind = kind_of(node)
-    if kind == "AccumulateGrad":
-        return True
+    if kind == "AccumulateGrad":  # data may want a gradient, too
+        return param_of(node.variable) is not None or isinstance(node.variable, torch.nn.Parameter)
     if kind == "Embedding":
         ids = peek(node, "indices")
-        return ids is not None and (ids.dim() == 1 or ids.shape[0] == 1)
-    if kind not in PASSING and kind not in ("Add", "Sub", "Mul", "Expand"):
-        return False
+        return lookups and ids is not None and (ids.dim() == 1 or ids.shape[0] == 1)
     below = [n for n, _ in node.next_functions]
-    return bool(below) and None not in below and all(_of_parameters(n, depth + 1) for n in below)
+    if not below or kind in PICKING or None in below and not (kind in ("Mul", "Div") and _by_a_number(node, below)):
+        return False
+    return all(n is None or _of_parameters(n, depth + 1, lookups) for n in below)
+
+
+PICKING = {"", "Index", "IndexSelect", "Gather", "EmbeddingBag", "NativeDropout", "MaskedFill", "Where"}  # or of the trainer's own making
+
+
+def _by_a_number(node, below):
+    other = peek(node, "self" if below[0] is None else "other")
+    return other is None or other.dim() == 0
 
 
 MEASURES = {

@@ -30,13 +30,14 @@ class Param:
         self.version = None   # of its gradient on a device, when the last pass of this step had ended
 
     def enter(self, tensor):
-        """Its stream has a number, and it is that stream's."""
-        if not self.id:
+        """Its stream has a number, and it is that stream's. One that wants no gradient waits until it has one."""
+        if not self.id and tensor.requires_grad:
             self.id = _g.param(self.stream.id, self.name, self.shape, self.code, tensor.data_ptr() if self.code else 0)
             self.leave(unfit(tensor, self.code) or "unused")
             era["named"] = 0
-        if self.id <= 0:
+        if self.id < 0 or not self.id and tensor.requires_grad:
             del known[self.key]
+        return self.id > 0
 
     def leave(self, reason):
         if reason != self.left and self.id > 0:

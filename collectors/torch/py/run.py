@@ -60,13 +60,15 @@ RETRIES, RETRY_EVERY = 3, 64  # a parameter that could not be measured is tried 
 
 class Run:
     __slots__ = ("graph", "outer", "n", "axis", "other", "params", "tensors", "failed", "handles", "sites", "streams", "retain", "skipped",
-                 "inner", "loss", "loss_there", "before")
+                 "inner", "loss", "loss_there", "before", "unsure", "blocks")
 
     def __init__(self, outer):
         self.outer = outer
         self.graph = None
         self.n = 0
         self.axis = 0
+        self.blocks = False # rows of one sample are as far apart as there are samples
+        self.unsure = False # nobody can say which rows are whose
         self.other = 0     # the dimension beside the samples', which is not theirs
         self.params = []
         self.tensors = {}  # Param -> its tensor, until the pass is over
@@ -91,7 +93,7 @@ class Run:
         for leaf in self.graph.leaves:
             tensor = leaf.variable
             p = param_of(tensor)
-            if p is not None and _g.measuring(p.stream.id) and self._open(p, tensor):
+            if p is not None and _g.measuring(p.stream.id) and (p.id or p.enter(tensor)) and self._open(p, tensor):
                 todo.append((p, leaf))
         if not self.params:
             return
@@ -107,7 +109,7 @@ class Run:
         several_lengths = of_several_lengths(self)
         for p, found in uses:
             if p not in self.failed:
-                known_samples = self.n and not (p.recurrent and several_lengths)
+                known_samples = self.n and not self.unsure and not (p.recurrent and several_lengths)
                 reason = self._join(p, found) if known_samples else "samples"
                 if reason:
                     self.failed[p] = reason

@@ -108,6 +108,12 @@ def decide_samples(run):
     sequence = sizes[1] if len(sizes) == 2 and not first_call["numbers"] or len(sizes) == 3 else 0
     time_major = any(p.time_major for p in run.params)
     run.n = _g.samples_told() or (_seen_inside(run) if time_major else first_call["samples"] or _guess(run))
+    _decide_axis(run, sizes, sequence, time_major)
+    if not time_major:
+        decide_order(run, sizes)
+
+
+def _decide_axis(run, sizes, sequence, time_major):
     if not sizes or run.n not in sizes[:2]:
         run.axis = None if time_major else 0
         return
@@ -151,8 +157,10 @@ def _guess(run):
             size = _leading(site.node, "indices", 2)
         elif site.lead and len(site.lead) > 1:
             size = site.lead[0]
-        if size > 1:
+        if size:
             votes[size] = votes.get(size, 0) + 1
+    if len(votes) > 1:
+        votes.pop(1, None)  # a table of positions is looked up once for all
     if votes:
         return max(votes, key=votes.get)
     rows = [site.rows for site in run.sites.values() if site.rows]
