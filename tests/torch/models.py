@@ -355,6 +355,12 @@ def each_moment(model, x, y):
     return loss @ loss.new_full((loss.shape[1],), 1 / loss.shape[1])
 
 
+def each_moment_turned(model, x, y):
+    out = model(x.transpose(0, 1))
+    loss = F.cross_entropy(out.flatten(0, 1), y.expand(out.shape[:2]).flatten(), reduction="none").view(out.shape[:2])
+    return loss.new_full((loss.shape[0],), 1 / loss.shape[0]) @ loss
+
+
 def pairs(model, x, y):
     """Two rows a sample, in one call: [all first rows; all second rows]."""
     out = model(torch.cat((x, x.flip(1))))
@@ -388,7 +394,13 @@ case("sequences averaged in time", lambda: nn.Sequential(L(8, 7), R(), L(7, 4)),
 case("sequences averaged in time, square", lambda: nn.Sequential(L(8, 7), R(), L(7, 4)), sequences(t=4), averaged_in_time)
 case("sequences pooled, square", lambda: nn.Sequential(L(8, 7), R(), L(7, 4)), sequences(t=4), pooled)
 case("sequences, each moment, square", lambda: nn.Sequential(L(8, 7), R(), L(7, 4)), sequences(t=4), each_moment, left=all_left(MLP_NAMES))
-case("sequences, each moment", lambda: nn.Sequential(L(8, 7), R(), L(7, 4)), sequences(), each_moment)
+case("sequences, each moment", lambda: nn.Sequential(L(8, 7), R(), L(7, 4)), sequences(), each_moment, left=all_left(MLP_NAMES))
+case("channels, square", lambda: nn.Sequential(nn.Conv1d(4, 5, 3), R(), nn.Flatten(), L(20, 4)), sequences(t=4, size=6), classify)
+case("flattened, square", lambda: nn.Sequential(nn.Flatten(), L(32, 7), R(), L(7, 4)), sequences(t=4), classify)
+case("tokens flattened, square", lambda: nn.Sequential(nn.Embedding(11, 8), nn.Flatten(), L(32, 4)),
+     lambda i: (torch.randint(0, 11, (4, 4)), torch.randint(0, 4, (4,))), classify)
+case("frames, each alone, samples told", of_frames, frames(3), each_moment, samples=4)
+case("frames time-major, each alone, samples told", of_frames, frames(3), lambda m, x, y: each_moment_turned(m, x, y), samples=4)
 case("pairs", lambda: nn.Sequential(L(5, 7), R(), L(7, 4)), vectors(), pairs, left=all_left(MLP_NAMES))
 case("pairs in chunks", lambda: nn.Sequential(L(5, 7), R(), L(7, 4)), vectors(), chunked, left=all_left(MLP_NAMES))
 

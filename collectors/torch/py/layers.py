@@ -293,7 +293,7 @@ def layer_norm(site, use, y, grads):
         return "samples"
     x, mean, rstd = _normalised(site, use, y, lead + (1,) * own)
     parts = [samples_first(t, where, run.n) for t in (x, mean, rstd, y)]
-    size = p_size(x, own)
+    size = p_size(x.shape[x.dim() - own:])
     x, y = (parts[i].reshape(run.n, -1, size) for i in (0, 3))
     mean, rstd = (parts[i].reshape(run.n, -1) for i in (1, 2))
     bias = _bias_beside(site, use, p.shape, 2) if p.shape[0] != 1 and len(p.shape) == own else None
@@ -301,9 +301,9 @@ def layer_norm(site, use, y, grads):
                                     bias.p.id if bias else 0))
 
 
-def p_size(x, own):
+def p_size(sizes):
     size = 1
-    for s in x.shape[x.dim() - own:]:
+    for s in sizes:
         size *= s
     return size
 

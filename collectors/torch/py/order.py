@@ -4,7 +4,6 @@
 # averaged: then the other one is the samples'. Where both are of one size, or were flattened to the rows of one operand, convention is no
 # knowledge: without a sign in the graph the parameters are left out.
 LAYOUTS = {1: 0, 2: 1, 3: 0, 4: 1}  # as told: batch-first, time-major, interleaved, blocks -> run.axis
-MIXING = {"Sum": "dim", "Mean": "dim", "Select": "dim", "Cumsum": "dim", "Amax": "dim", "Max": "dim", "Std": "dim", "Logsumexp": "dim"}
 JOINING = {"Slice", "Select", "Split", "SplitWithSizes", "UnsafeSplit", "UnsafeSplitWithSizes", "Unbind"}
 
 
@@ -39,43 +38,98 @@ def _flattened(run, sizes):
 
 
 def _by_signs(run, sizes):
+    if any(p.hint is not None for p in run.params):
+        return  # a layer says it
+    if _g.samples_told() and sizes[0] != sizes[1] and run.n in sizes[:2]:
+        run.axis = sizes[:2].index(run.n)
+        run.other = sizes[1 - run.axis]
+        return
     first, second = _signs(run, sizes)
     if second and not first and run.n == sizes[0]:
         run.axis = 0
-    elif first and not second and not _g.samples_told():
+    elif first and not second and run.n in ((sizes[1],) if _g.samples_told() else sizes[:2]):
         run.n, run.axis, run.other = sizes[1], 1, sizes[0]
-    elif first and not second and run.n == sizes[1]:
-        run.axis, run.other = 1, sizes[0]
-    elif len(sizes) > 3 or sizes[0] == sizes[1]:
+    else:
         run.unsure = True
 
 
 def _signs(run, sizes):
-    """Whether operations on tensors that begin with both dimensions mix the first of them, and the second."""
+    """Whether operations mix the rows of the first of both dimensions, and of the second."""
     both, found = tuple(sizes[:2]), [False, False]
+    equal = both[0] == both[1]
     for node in run.graph.nodes:
-        kind = kind_of(node)
-        if kind in MIXING:
-            below = sizes_below(node)
-            if below is not None and below[:2] == both:
-                for dim in _dims(node, len(below)):
-                    if dim < 2:
-                        found[dim] = True
-        elif kind == "Transpose":
-            dims = {signed(node._saved_dim0), signed(node._saved_dim1)}
-            if dims == {1, 2} and not _of_parameters(node.next_functions[0][0]):
-                found[1] = True
-            elif dims == {0, 2} and not _of_parameters(node.next_functions[0][0]):
-                found[0] = True
-        elif kind == "Permute":
-            dims = [signed(d) for d in node._saved_dims]
-            if len(dims) > 3 and 0 in dims and 1 in dims:
-                found[dims.index(0) < dims.index(1)] = True
-        elif kind == "Bmm":
-            x = peek(node, "self")
-            if x is not None and tuple(x.shape[:2]) == both:
-                found[1] = True
+        sign = SIGNS.get(kind_of(node))
+        if sign is not None:
+            for dim in sign(node, both):
+                if dim < 2:
+                    found[dim] = True
+    picked = any(kind_of(node) in SCRAMBLING for node in run.graph.nodes)
+    for site in run.sites.values():
+        rows, merged = _rows_of_site(run, site, sizes)
+        if merged:
+            found[1] = True
+        elif not equal and not picked and rows in both:  # as many rows as one of them has: the other one is gone
+            found[1 - both.index(rows)] = True
     return found
+
+
+def _rows_of_site(run, site, sizes):
+    """Rows of a product or images of a convolution; and whether all but the first dimension of the input have become features."""
+    node, kind = site.node, kind_of(site.node)
+    if kind == "Convolution":
+        x = peek(node, "input")
+        return (x.shape[0], tuple(x.shape) == tuple(sizes)) if x is not None else (0, False)
+    if kind not in ("Addmm", "Mm"):
+        return 0, False
+    operand = "mat1" if kind == "Addmm" else "self"
+    shape = getattr(node, "_saved_%s_sym_sizes" % operand, None) or getattr(node, "_saved_%s_sizes" % operand, None) or (0, 0)
+    below = node.next_functions[1 if kind == "Addmm" else 0][0]
+    whole = sizes if below is None else sizes_below(below) if kind_of(below) in VIEWS else None
+    merged = whole is not None and len(whole) > 2 and tuple(whole[:2]) == tuple(sizes[:2]) and tuple(shape) == (whole[0], p_size(whole[1:]))
+    return site.rows, merged
+
+
+def _data(node):
+    return not _of_parameters(node.next_functions[0][0])
+
+
+def _mixed(node, both):
+    """Of a tensor that still has both dimensions, or the one that is not mixed."""
+    below = sizes_below(node)
+    if below is None or len(below) < 2:
+        return ()
+    dims = _dims(node, len(below))
+    if below[:2] == both or both[0] == both[1]:
+        return dims if below[:2] == both else ()
+    return [dim for dim in dims if dim < 2 and below[1 - dim] == both[1 - dim]]
+
+
+def _transposed(node, both):
+    """(a, b, heads, d) to (a, heads, b, d): what follows is a product for each a and head. Where a and b change places and are of one size,
+    no later sign says which is meant."""
+    dims = {signed(node._saved_dim0), signed(node._saved_dim1)}
+    if dims in ({1, 2}, {0, 2}, {0, 1}) and _data(node):
+        return (1,) if dims == {1, 2} else (0,) if dims == {0, 2} else (0, 1) if both[0] == both[1] else ()
+    return ()
+
+
+def _permuted(node, both):
+    dims = [signed(d) for d in node._saved_dims]
+    if len(dims) > 3 and 0 in dims and 1 in dims and _data(node):
+        return (1,) if dims.index(0) < dims.index(1) else (0,)
+    return (0, 1) if dims[:2] == [1, 0] and both[0] == both[1] and _data(node) else ()
+
+
+def _batched(node, both):
+    """A product for each of the first dimension."""
+    x = peek(node, "self")
+    if x is None or x.dim() != 3 or both[0] == both[1] and tuple(x.shape[:2]) != both:
+        return ()
+    return (1,) if tuple(x.shape[:2]) == both else (0,) if tuple(x.shape[:2]) == both[::-1] else ()
+
+
+SIGNS = {"Transpose": _transposed, "Permute": _permuted, "Bmm": _batched}
+SIGNS.update((kind, _mixed) for kind in ("Sum", "Mean", "Select", "Cumsum", "Amax", "Max", "Std", "Logsumexp"))
 
 
 def _dims(node, ndim):
