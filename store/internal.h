@@ -45,6 +45,8 @@ struct gns_store {
 	ino_t inode;
 	sqlite3_stmt *stmt[GNS_SQL_COUNT];
 	struct gns_writer *writer; /* NULL for a reader */
+	int64_t worked, budget; /* instructions of the query under way, and its bound as last computed */
+	bool unbounded;         /* the query is the user's own */
 };
 
 /* The statement, reset and without bindings; NULL when it cannot be prepared (sqlite3_errcode tells). */
@@ -69,13 +71,18 @@ int gns_store_fail(struct gns_store *store, struct gns_error *err, const char *w
 int gns_snapshot_begin(struct gns_store *store, struct gns_error *err, const char *what, bool *mine);
 void gns_snapshot_end(struct gns_store *store, bool mine);
 
+/* ---- budget.c: no query of ours takes more work than the file's size explains; it ends as SQLITE_INTERRUPT ---- */
+
+void gns_budget_set(struct gns_store *store);   /* of a connection that was just opened */
+void gns_budget_begin(struct gns_store *store); /* before each query; gns_sql does */
+
 /* ---- check.c: what a file is, before SQLite may touch it ---- */
 
 enum gns_file_kind { GNS_FILE_MISSING, GNS_FILE_EMPTY, GNS_FILE_OURS };
 int gns_check_file(const char *path, bool for_writing, enum gns_file_kind *kind, struct gns_error *err);
 int gns_make_folder(const char *path, struct gns_error *err); /* of a file to be made, and those above it */
 int gns_check_folder(const char *path, struct gns_error *err); /* of a file to be made: may it be written? */
-/* Deeper, through SQLite: the version behind the WAL, the tables, a full check of small files. */
+/* Deeper, through SQLite: the version behind the WAL, that our names are tables and no views, a full check of small files. */
 int gns_check_database(struct gns_store *store, struct gns_error *err);
 
 /* ---- open.c ---- */
