@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -151,14 +152,36 @@ static int full_check(struct gns_store *store, struct gns_error *err)
 	return fail_damaged(store, err, said[0] ? said : sqlite3_errmsg(store->db));
 }
 
+/* All tables of schema.sql; the first PROBED have a run_id in each row. */
+static const char *const tables[] = { "run", "rank", "param", "step", "grad", "kernel", "kernel_step", "collector",
+	"event", "setting", "estimate", "rollup", "rollup_param", "rollup_kernel", "device_step", "device_kernel_step", "library",
+	"rollup_device_kernel", "rank_param", "rank_kernel", "sweep", "sweep_run" };
+#define PROBED 18
+
+/* A view or virtual table of one of our names would run code of the file's author in every query of ours. */
+static int check_names(struct gns_store *store, struct gns_error *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	char type[16], name[64];
+	int rc = sqlite3_prepare_v2(store->db, "SELECT type, name FROM sqlite_schema WHERE type <> 'table' OR rootpage = 0", -1, &stmt, NULL);
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		gns_column_text(stmt, 0, type, sizeof type);
+		gns_column_text(stmt, 1, name, sizeof name);
+		for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+			if (strcasecmp(name, tables[i]) == 0)
+				rc = gns_fail(err, -EPROTO, "cannot open %s: its %s is a %s, which gnscope never makes of it: another program "
+					      "has changed the file; it was left as it is; name another store with --store", store->path,
+					      tables[i], strcmp(type, "table") == 0 ? "virtual table" : strcmp(type, "view") == 0 ? "view" : "trigger or index");
+	}
+	int stopped = sqlite3_finalize(stmt);
+	return rc < 0 ? rc : rc != SQLITE_OK || stopped != SQLITE_OK ? gns_store_fail(store, err, "read") : 0;
+}
+
 /* The newest rows of every table lie on the pages written last: a file cut short or overwritten shows there. */
 static int probe(struct gns_store *store, struct gns_error *err)
 {
-	static const char *const tables[] = { "run", "rank", "param", "step", "grad", "kernel", "kernel_step", "collector",
-		"event", "setting", "estimate", "rollup", "rollup_param", "rollup_kernel", "device_step", "device_kernel_step", "library",
-		"rollup_device_kernel" };
 	char sql[128];
-	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+	for (size_t i = 0; i < PROBED; i++) {
 		snprintf(sql, sizeof sql, "SELECT max(run_id) FROM %s", tables[i]);
 		if (i == 0 || strcmp(tables[i], "rank") == 0 || strcmp(tables[i], "event") == 0)
 			snprintf(sql, sizeof sql, "SELECT run_id FROM %s ORDER BY rowid DESC LIMIT 1", tables[i]);
@@ -167,7 +190,7 @@ static int probe(struct gns_store *store, struct gns_error *err)
 		if (rc == SQLITE_OK)
 			rc = sqlite3_step(stmt);
 		sqlite3_finalize(stmt);
-		if (rc == SQLITE_BUSY)
+		if (rc == SQLITE_BUSY || (rc & 0xff) == SQLITE_INTERRUPT)
 			return gns_store_fail(store, err, "read");
 		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 			return fail_damaged(store, err, sqlite3_errmsg(store->db));
@@ -184,6 +207,9 @@ int gns_check_database(struct gns_store *store, struct gns_error *err)
 		return gns_fail(err, -ENOTSUP, "cannot open %s: it was written by a newer gnscope (schema %lld, this one knows up to %d); "
 				"use the newer gnscope or name another store with --store",
 				store->path, (long long)version, GNS_SCHEMA_VERSION);
+	int named = check_names(store, err);
+	if (named < 0)
+		return named;
 	if (query_int(store, "PRAGMA page_count", 0) * query_int(store, "PRAGMA page_size", 0) <= FULL_CHECK_BYTES) {
 		int rc = full_check(store, err);
 		if (rc < 0)

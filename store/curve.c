@@ -25,35 +25,135 @@ static int64_t finer(int64_t size)
 	return size == GNS_SIZE_COARSE ? GNS_SIZE_MIDDLE : size == GNS_SIZE_MIDDLE ? GNS_SIZE_FINE : 1;
 }
 
+/* The steps of one fine block, each with all its ranks. */
+struct steps {
+	int64_t first;
+	struct gns_total total[GNS_SIZE_FINE];
+	bool present[GNS_SIZE_FINE];
+};
+
 struct gathered { struct gns_rank_step rows[64]; size_t n; };
 
-static int hand_out(struct walk *walk, struct gathered *step)
+static void put(struct steps *steps, struct gathered *step)
 {
 	if (step->n == 0)
-		return 0;
-	struct gns_total total;
-	gns_total_of_step(step->rows, step->n, &total);
+		return;
+	int64_t i = step->rows[0].step - steps->first;
+	gns_total_of_step(step->rows, step->n, &steps->total[i]);
+	steps->present[i] = true;
 	step->n = 0;
-	return walk->fn(walk->arg, step->rows[0].step, step->rows[0].step, &total);
+}
+
+static int read_steps(struct walk *walk, int64_t lo, int64_t hi, struct steps *steps)
+{
+	sqlite3_stmt *stmt = gns_sql_bind(walk->store, GNS_SQL_STEPS, "iii", walk->run_id, lo, hi);
+	struct gathered step = { .n = 0 };
+	int rc = SQLITE_ERROR;
+	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct gns_rank_step row;
+		gns_step_read(stmt, &row);
+		if (step.n > 0 && step.rows[0].step != row.step)
+			put(steps, &step);
+		if (step.n < sizeof step.rows / sizeof *step.rows)
+			step.rows[step.n++] = row;
+	}
+	put(steps, &step);
+	sqlite3_reset(stmt);
+	return rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+/* Each is the mean of its step; `count` losses are behind all of them. */
+static int read_losses(struct walk *walk, struct steps *steps, double count)
+{
+	double loss[GNS_SIZE_FINE], n = 0;
+	bool has[GNS_SIZE_FINE] = { false };
+	sqlite3_stmt *stmt = gns_sql_bind(walk->store, GNS_SQL_STEP_LOSSES, "iii", walk->run_id, steps->first, steps->first + GNS_SIZE_FINE - 1);
+	int rc = SQLITE_ERROR;
+	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		int64_t i = sqlite3_column_int64(stmt, 0) - steps->first;
+		n += !has[i];
+		has[i] = true;
+		loss[i] = sqlite3_column_double(stmt, 1);
+	}
+	for (int i = 0; i < GNS_SIZE_FINE; i++)
+		if (has[i] && count > 0) {
+			steps->total[i].loss_sum += loss[i] * count / n;
+			steps->total[i].loss_count += count / n;
+		}
+	sqlite3_reset(stmt);
+	return rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+/* The part of the block's sum that its rows do not explain, spread over the steps whose rows were thinned away: each gets the whole share
+ * up to it less what those before it got, so that nothing is lost to rounding. */
+static void fill(struct steps *steps, struct gns_total missing)
+{
+	int64_t n = 0, at = 0, block[3] = { missing.steps, missing.dur_ns, missing.overhead_ns };
+	for (int i = 0; i < GNS_SIZE_FINE; i++)
+		n += !steps->present[i];
+	for (int i = 0; i < GNS_SIZE_FINE; i++) {
+		struct gns_total *total = &steps->total[i];
+		int64_t *part[3] = { &total->steps, &total->dur_ns, &total->overhead_ns };
+		if (steps->present[i])
+			continue;
+		at++;
+		for (int k = 0; k < 3; k++)
+			*part[k] = block[k] / n * at + block[k] % n * at / n - block[k] / n * (at - 1) - block[k] % n * (at - 1) / n;
+		steps->present[i] = total->steps > 0;
+	}
+}
+
+/* Where the block's sum counts more rows than there are, they were thinned away. */
+static int fill_thinned(struct walk *walk, struct steps *steps)
+{
+	struct gns_total of, known;
+	int rc = SQLITE_DONE;
+	sqlite3_stmt *stmt = gns_sql_bind(walk->store, GNS_SQL_ROLLUPS, "iiii", walk->run_id, (int64_t)GNS_SIZE_FINE,
+					  gns_block_of(steps->first, GNS_SIZE_FINE), gns_block_of(steps->first, GNS_SIZE_FINE) + 1);
+	gns_total_clear(&of);
+	gns_total_clear(&known);
+	if (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		gns_rollup_read(stmt, &of);
+	sqlite3_reset(stmt);
+	if (!stmt || (rc != SQLITE_ROW && rc != SQLITE_DONE))
+		return -EIO;
+	for (int i = 0; i < GNS_SIZE_FINE; i++)
+		if (steps->present[i])
+			gns_total_merge(&known, &steps->total[i]);
+	of.steps -= known.steps;
+	of.dur_ns -= known.dur_ns;
+	of.overhead_ns -= known.overhead_ns;
+	if (of.steps <= 0 || of.dur_ns < 0 || of.overhead_ns < 0)
+		return 0;
+	fill(steps, of);
+	return read_losses(walk, steps, of.loss_count - known.loss_count);
+}
+
+static int walk_within_block(struct walk *walk, int64_t lo, int64_t hi)
+{
+	int64_t block = gns_block_of(lo, GNS_SIZE_FINE);
+	bool complete = block < gns_block_of(walk->rolled, GNS_SIZE_FINE);
+	struct steps steps = { .first = block * GNS_SIZE_FINE + 1 };
+	for (int i = 0; i < GNS_SIZE_FINE; i++)
+		gns_total_clear(&steps.total[i]);
+	int rc = read_steps(walk, complete ? steps.first : lo, complete ? steps.first + GNS_SIZE_FINE - 1 : hi, &steps);
+	if (rc == 0 && complete)
+		rc = fill_thinned(walk, &steps);
+	for (int64_t step = lo; rc == 0 && step <= hi; step++)
+		if (steps.present[step - steps.first])
+			rc = walk->fn(walk->arg, step, step, &steps.total[step - steps.first]);
+	return rc;
 }
 
 static int walk_steps(struct walk *walk, int64_t lo, int64_t hi)
 {
-	sqlite3_stmt *stmt = gns_sql_bind(walk->store, GNS_SQL_STEPS, "iii", walk->run_id, lo, hi);
-	struct gathered step = { .n = 0 };
-	int rc = SQLITE_ERROR, out = 0;
-	while (out == 0 && stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct gns_rank_step row;
-		gns_step_read(stmt, &row);
-		if (step.n > 0 && step.rows[0].step != row.step)
-			out = hand_out(walk, &step);
-		if (step.n < sizeof step.rows / sizeof *step.rows)
-			step.rows[step.n++] = row;
+	int rc = 0;
+	for (int64_t end; rc == 0 && lo <= hi; lo = end + 1) {
+		end = (gns_block_of(lo, GNS_SIZE_FINE) + 1) * GNS_SIZE_FINE;
+		end = end < hi ? end : hi;
+		rc = walk_within_block(walk, lo, end);
 	}
-	if (out == 0 && rc == SQLITE_DONE)
-		out = hand_out(walk, &step);
-	sqlite3_reset(stmt);
-	return out != 0 ? out : rc == SQLITE_DONE ? 0 : -EIO;
+	return rc;
 }
 
 static int walk_blocks(struct walk *walk, int64_t size, int64_t from, int64_t to)

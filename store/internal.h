@@ -12,7 +12,8 @@
 #define GNS_APPLICATION_ID 0x676e7363 /* "gnsc" */
 #define GNS_HALF_LIFE_SHORT 50.0
 #define GNS_HALF_LIFE_LONG 500.0
-#define GNS_KEEP_DEFAULT 20000 /* newest measured steps whose raw grad, kernel_step and estimate rows are kept */
+#define GNS_KEEP_DEFAULT 20000 /* newest measured steps whose raw grad, kernel_step and estimate rows are kept; newest steps whose
+				    * step rows all are */
 
 extern const char gns_schema_sql[], gns_schema_from_1[], gns_schema_from_2[], gns_schema_from_3[];
 
@@ -45,6 +46,8 @@ struct gns_store {
 	ino_t inode;
 	sqlite3_stmt *stmt[GNS_SQL_COUNT];
 	struct gns_writer *writer; /* NULL for a reader */
+	int64_t worked, budget; /* instructions of the query under way, and its bound as last computed */
+	bool unbounded;         /* the query is the user's own */
 };
 
 /* The statement, reset and without bindings; NULL when it cannot be prepared (sqlite3_errcode tells). */
@@ -69,13 +72,18 @@ int gns_store_fail(struct gns_store *store, struct gns_error *err, const char *w
 int gns_snapshot_begin(struct gns_store *store, struct gns_error *err, const char *what, bool *mine);
 void gns_snapshot_end(struct gns_store *store, bool mine);
 
+/* ---- budget.c: no query of ours takes more work than the file's size explains; it ends as SQLITE_INTERRUPT ---- */
+
+void gns_budget_set(struct gns_store *store);   /* of a connection that was just opened */
+void gns_budget_begin(struct gns_store *store); /* before each query; gns_sql does */
+
 /* ---- check.c: what a file is, before SQLite may touch it ---- */
 
 enum gns_file_kind { GNS_FILE_MISSING, GNS_FILE_EMPTY, GNS_FILE_OURS };
 int gns_check_file(const char *path, bool for_writing, enum gns_file_kind *kind, struct gns_error *err);
 int gns_make_folder(const char *path, struct gns_error *err); /* of a file to be made, and those above it */
 int gns_check_folder(const char *path, struct gns_error *err); /* of a file to be made: may it be written? */
-/* Deeper, through SQLite: the version behind the WAL, the tables, a full check of small files. */
+/* Deeper, through SQLite: the version behind the WAL, that our names are tables and no views, a full check of small files. */
 int gns_check_database(struct gns_store *store, struct gns_error *err);
 
 /* ---- open.c ---- */
@@ -83,7 +91,7 @@ int gns_check_database(struct gns_store *store, struct gns_error *err);
 /* Ended by from = -1. `after`: what SQL alone cannot do, in the same transaction; 0 or an SQLite code. */
 struct gns_migration { int from, to; const char *sql; int (*after)(struct gns_store *store); };
 int gns_store_migrate(struct gns_store *store, const struct gns_migration *steps, int to, struct gns_error *err);
-/* How many of the newest measured steps keep their raw rows (GNS_KEEP_DEFAULT); for tests and tools. */
+/* Instead of GNS_KEEP_DEFAULT; for tests and tools. */
 void gns_store_set_keep(struct gns_store *store, int64_t measured_steps);
 
 /* ---- pile.c: a bounded stack of blocks in order of steps ---- */
@@ -219,6 +227,8 @@ struct gns_rank {
 	uint32_t run; /* index in gns_writer.runs */
 	uint32_t pid;
 	bool pooled, ended, known; /* known: a PROC record was seen */
+	bool empty;   /* surely without a row yet */
+	uint32_t claims; /* of numbers, by PROC records */
 	bool counted; /* among the ranks of its stream's run */
 	uint32_t unit; /* enum gns_unit */
 	int64_t world;
@@ -245,6 +255,7 @@ struct gns_run {
 	int64_t run_id;
 	bool loaded; /* false: only losses and events are written through this store */
 	int64_t rolled, rolled_stored;
+	int64_t steps_thinned; /* rows of steps up to here were thinned by this writer; 0: not yet */
 	double lr, lr_stored; /* of the newest step, NaN unknown */
 	int64_t settings;
 	uint32_t pooled; /* ranks */

@@ -94,6 +94,9 @@ static int open_db(struct gns_store *store, const char *query, int flags)
 		sqlite3_busy_timeout(store->db, store->busy_ms);
 		sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 		sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+		sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+		sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0, NULL);
+		gns_budget_set(store);
 		rc = sqlite3_exec(store->db, store->alone ? "PRAGMA locking_mode=EXCLUSIVE; SELECT count(*) FROM sqlite_schema"
 							  : "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
 	}

@@ -125,7 +125,7 @@ static int allow_reading(void *arg, int action, const char *a, const char *b, co
 		"quick_check", "foreign_key_check", "compile_options", "function_list" };
 	switch (action) {
 	case SQLITE_FUNCTION:
-		return b && strcmp(b, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
+		return b && (strcmp(b, "load_extension") == 0 || strcmp(b, "fts3_tokenizer") == 0) ? SQLITE_DENY : SQLITE_OK;
 	case SQLITE_PRAGMA:
 		for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++)
 			if (a && strcasecmp(a, pragmas[i]) == 0)
@@ -189,9 +189,18 @@ static int prepare_reading(struct gns_store *store, const char *query, sqlite3_s
 	return code;
 }
 
+int gns_store_sql_unbounded(struct gns_store *store, const char *query, gns_row_fn row, void *arg, struct gns_error *err)
+{
+	store->unbounded = true;
+	int rc = gns_store_sql(store, query, row, arg, err);
+	store->unbounded = false;
+	return rc;
+}
+
 int gns_store_sql(struct gns_store *store, const char *query, gns_row_fn row, void *arg, struct gns_error *err)
 {
 	sqlite3_stmt *stmt;
+	gns_budget_begin(store);
 	int rc = prepare_reading(store, query, &stmt, err);
 	if (rc < 0)
 		return rc;

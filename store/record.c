@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define EVENTS_MAX 10000   /* of a run; more are counted, not stored */
+#define CLAIMS_MAX 4       /* of a rank by one process: each moves all its rows, and true ones claim one or two */
 #define SETTINGS_MAX 20000 /* of a run; then each name keeps its newest */
 
 const char *gns_field_text(char *out, size_t size, const char *field, size_t field_size)
@@ -91,6 +92,7 @@ int gns_rank_count(struct gns_store *store, struct gns_run *run)
 int gns_malformed(struct gns_rank *rank, const char *why)
 {
 	rank->malformed++;
+	rank->empty = false; /* the count is a row */
 	rank->malformed_text = why;
 	rank->dirty = true;
 	return SQLITE_OK;
@@ -105,7 +107,7 @@ static int renumber_rows(struct gns_store *store, struct gns_rank *rank, int64_t
 		GNS_SQL_RANK_RENUMBER_LIBRARY };
 	int64_t run_id = store->writer->runs[rank->run].run_id;
 	int rc = SQLITE_OK;
-	for (size_t i = 0; rc == SQLITE_OK && i < sizeof tables / sizeof *tables; i++)
+	for (size_t i = 0; !rank->empty && rc == SQLITE_OK && i < sizeof tables / sizeof *tables; i++)
 		rc = gns_sql_run(store, tables[i], "iii", number, run_id, rank->number);
 	if (rc == SQLITE_OK)
 		rc = gns_sql_run(store, GNS_SQL_RANK_NUMBER, "ii", number, rank->rank_id);
@@ -132,6 +134,8 @@ static int claim_number(struct gns_store *store, struct gns_rank *rank, int64_t 
 	*taken = false;
 	if (wanted == rank->number)
 		return SQLITE_OK;
+	if (rank->claims++ >= CLAIMS_MAX)
+		return gns_malformed(rank, "process: its rank changed too often");
 	int64_t holder = gns_sql_int(store, GNS_SQL_RANK_TAKEN, -1, "ii", run_id, wanted), rank_id = rank->rank_id;
 	if (holder >= 0) {
 		const struct gns_rank *other = gns_writer_rank(store, holder);
@@ -185,6 +189,7 @@ static int store_proc(struct gns_store *store, struct gns_rank *rank, const stru
 		snprintf(text, sizeof text, "process %u trains apart from rank 0; the run's numbers are of rank 0 alone", rank->pid);
 		rc = gns_sql_run(store, GNS_SQL_EVENT_INSERT, "iinitt", run_id, rank->number, (int64_t)proc->start_ns,
 				 "several_trainers", text);
+		rank->empty = false;
 	}
 	if (rc == SQLITE_OK)
 		rc = gns_rank_count(store, run);
@@ -383,6 +388,7 @@ static int store_setting(struct gns_store *store, struct gns_rank *rank, const s
 
 static int store_one(struct gns_store *store, struct gns_rank *rank, const struct gns_record *record)
 {
+	rank->empty = rank->empty && record->kind == GNS_REC_PROC;
 	switch (record->kind) {
 	case GNS_REC_PROC:
 		return store_proc(store, rank, &record->u.proc);

@@ -131,6 +131,20 @@ static int thin(struct gns_store *store, struct gns_run *run)
 	return rc;
 }
 
+/* Rows of steps older than the newest `keep` steps that no rank measured: their times are in the sums of 32 steps. */
+static int thin_steps(struct gns_store *store, struct gns_run *run)
+{
+	int64_t horizon = (gns_block_of(run->rolled, GNS_SIZE_MIDDLE) + 1) * GNS_SIZE_MIDDLE - store->writer->keep;
+	horizon -= horizon % GNS_SIZE_MIDDLE;
+	if (horizon <= run->steps_thinned)
+		return SQLITE_OK;
+	int rc = gns_sql_run(store, GNS_SQL_THIN_STEP_TO_LOSS, "iii", run->run_id, run->steps_thinned, horizon);
+	if (rc == SQLITE_OK)
+		rc = gns_sql_run(store, GNS_SQL_THIN_STEP, "iii", run->run_id, run->steps_thinned, horizon);
+	run->steps_thinned = horizon;
+	return rc;
+}
+
 /* Before a step of a later block: every block that ends before it is stored. Blocks of no steps are never stored. */
 static int close_before(struct gns_store *store, struct gns_run *run, int64_t step)
 {
@@ -147,6 +161,8 @@ static int close_before(struct gns_store *store, struct gns_run *run, int64_t st
 		rc = merge(store, run, GNS_SQL_ROLLUP_MERGE, GNS_SIZE_MIDDLE, gns_block_of(old, GNS_SIZE_MIDDLE), GNS_SIZE_FINE);
 	if (rc == SQLITE_OK && PASSED(GNS_SIZE_MIDDLE))
 		rc = thin(store, run);
+	if (rc == SQLITE_OK && PASSED(GNS_SIZE_MIDDLE))
+		rc = thin_steps(store, run);
 	if (!PASSED(GNS_SIZE_COARSE))
 		return rc;
 #undef PASSED

@@ -17,6 +17,7 @@ static const char *const texts[GNS_SQL_COUNT] = {
 sqlite3_stmt *gns_sql(struct gns_store *store, enum gns_sql id)
 {
 	sqlite3_stmt **stmt = &store->stmt[id];
+	gns_budget_begin(store);
 	if (!*stmt) {
 		if (sqlite3_prepare_v3(store->db, texts[id], -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL) != SQLITE_OK)
 			return NULL;
@@ -129,6 +130,8 @@ static const struct reason reasons[] = {
 	{ SQLITE_AUTH, -EACCES, "permission denied", "name another with --store" },
 	{ SQLITE_CANTOPEN, -EACCES, "it cannot be opened", "check the file and its folder, or name another with --store" },
 	{ SQLITE_NOMEM, -ENOMEM, "no memory left", "close other programs" },
+	{ SQLITE_INTERRUPT, -EPROTO, "a query took more work than a store of this size can need, so its tables or views are not as gnscope made "
+	  "them", "name another with --store" },
 	{ SQLITE_IOERR, -EIO, "the device failed to read or write", "check the disk" },
 };
 

@@ -127,7 +127,7 @@ static void about_ranks(struct gns_store *store, struct gns_summary *sum, int64_
 		sum->steps_refused = sqlite3_column_int64(stmt, 3);
 		sum->startup_ms = gns_column_double(stmt, 8) / 1e6;
 		if (sqlite3_column_type(stmt, 4) != SQLITE_NULL)
-			gns_column_text(stmt, 4, sum->sample_unit, sizeof sum->sample_unit);
+			gns_text_safe(sum->sample_unit, sizeof sum->sample_unit, (const char *)sqlite3_column_text(stmt, 4));
 	}
 	sqlite3_reset(stmt);
 	sum->dropped = gns_sql_int(store, GNS_SQL_RUN_DROPPED, 0, "i", sum->run.main_run_id);

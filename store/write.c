@@ -381,12 +381,14 @@ int gns_store_rank_begin(struct gns_store *store, int64_t run_id, uint32_t slot,
 	if (rc < 0)
 		return rc;
 	*tail = 0;
+	bool fresh = false;
 	*rank_row = gns_sql_int(store, GNS_SQL_RANK_BY_SLOT, -1, "iii", run_id, (int64_t)slot, (int64_t)pid);
 	if (*rank_row < 0) {
 		int64_t number = gns_sql_int(store, GNS_SQL_RANK_FREE_NUMBER, 0, "i", run_id);
 		rc = gns_sql_run(store, GNS_SQL_RANK_INSERT, "iiiii", run_id, number, (int64_t)slot, (int64_t)pid,
 				 (int64_t)(number == 0));
 		*rank_row = sqlite3_last_insert_rowid(store->db);
+		fresh = rc == SQLITE_OK;
 	} else {
 		sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_RANK_LOAD, "i", *rank_row);
 		rc = stmt && sqlite3_step(stmt) == SQLITE_ROW ? SQLITE_OK : SQLITE_ERROR;
@@ -395,6 +397,8 @@ int gns_store_rank_begin(struct gns_store *store, int64_t run_id, uint32_t slot,
 		sqlite3_reset(stmt);
 	}
 	struct gns_rank *rank = rc == SQLITE_OK ? gns_writer_rank(store, *rank_row) : NULL;
+	if (rank)
+		rank->empty = fresh;
 	if (rc == SQLITE_OK)
 		rc = rank ? gns_rank_count(store, &store->writer->runs[rank->run]) : SQLITE_NOMEM;
 	return own_end(store, own, rc, err);
@@ -441,6 +445,9 @@ int gns_store_loss(struct gns_store *store, int64_t run_id, int64_t step, uint64
 		return rc;
 	struct gns_run *run = gns_writer_run(store, run_id);
 	int64_t rank = gns_sql_int(store, GNS_SQL_RANK_LOWEST, 0, "i", run_id);
+	for (uint32_t i = 0; run && i < store->writer->n_ranks; i++)
+		if (store->writer->ranks[i].number == rank)
+			store->writer->ranks[i].empty = false;
 	rc = run ? gns_loss_store(store, run, rank, step, loss) : SQLITE_NOMEM;
 	return own_end(store, own, rc, err);
 }

@@ -277,7 +277,9 @@ int gns_view_json(FILE *out, const struct gns_model *m, const struct gns_ui *ui)
 	} else {
 		health(root, m);
 	}
-	int rc = json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) != 0 || fputc('\n', out) == EOF ? -EIO : 0;
+	char *dump = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
+	int rc = !dump || gns_text_json(out, dump) != 0 || fputc('\n', out) == EOF ? -EIO : 0;
+	free(dump);
 	json_decref(root);
 	return rc;
 }

@@ -252,9 +252,12 @@ struct gns_event_row {
 int gns_store_events(struct gns_store *store, int64_t run_id, struct gns_event_row **rows, size_t *n, struct gns_error *err);
 
 /* Runs one SQL statement read-only and hands each row to `row` (texts as SQLite gives them, NULL for NULL; header: call with
- * is_header true first). `row` returns 0 to go on. Writing statements are refused. */
+ * is_header true first). `row` returns 0 to go on. Writing statements are refused, and a statement ends with -EPROTO when it takes more
+ * work than the size of the file explains: a file from elsewhere may hold views that never end. */
 typedef int (*gns_row_fn)(void *arg, bool is_header, int n, const char *const *texts, const int *types /* SQLITE_* */);
 int gns_store_sql(struct gns_store *store, const char *query, gns_row_fn row, void *arg, struct gns_error *err);
+/* The same without that bound: for a statement that the user wrote, who can interrupt it. */
+int gns_store_sql_unbounded(struct gns_store *store, const char *query, gns_row_fn row, void *arg, struct gns_error *err);
 
 /* ---- parts of a run, for the dashboard ---- */
 

@@ -5,12 +5,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+
 #include "gnscope/estimate.h"
 #include "gnscope/fit.h"
 
 /* Copies at most size-1 bytes of valid UTF-8: control characters (C0, DEL, C1), escape bytes, bidirectional
  * overrides and invalid sequences become '?'. Returns dst. */
 char *gns_text_safe(char *dst, size_t size, const char *src);
+/* Length in bytes and code point of the valid UTF-8 sequence at `text`; 0 where there is none. */
+size_t gns_text_decode(const char *text, uint32_t *point);
+/* Neither a control character (C0, DEL, C1) nor a separator of lines or a bidirectional control. */
+bool gns_text_harmless(uint32_t point);
+/* Writes JSON, as a library serialized it, with such characters inside its strings as \uXXXX: the values stay the same. 0, or -1
+ * where `out` has an error. */
+int gns_text_json(FILE *out, const char *json);
+/* Writes one cell of CSV (RFC 4180), without a comma or line end after it. Control characters but tabs and line ends, and invalid
+ * UTF-8, become '?'. A text that a spreadsheet would run as a formula (it begins with = + - @, a tab or a line end, and is no number)
+ * gets an apostrophe in front. */
+void gns_text_csv(FILE *out, const char *cell);
 /* 1840 -> "1,840"; 0.0123 -> "0.0123"; from ten million on 12345678 -> "12.3M" (then G, T); three significant digits
  * at least. NaN -> "-". */
 char *gns_text_number(char *dst, size_t size, double value);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "profiler/cli/cli.h"
+#include "profiler/cli/json.h"
 #include "profiler/cli/output.h"
 #include "profiler/cli/report_json.h"
 #include "profiler/cli/report_sweep.h"
@@ -135,7 +136,7 @@ static int write_picture(FILE *out, const struct options *o, const struct conten
 static int write_json(FILE *out, json_t *value, struct gns_error *err)
 {
 	errno = 0;
-	int rc = value ? json_dumpf(value, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : -1;
+	int rc = gns_json_dump(value, JSON_INDENT(2) | JSON_REAL_PRECISION(17), out);
 	int code = errno ? errno : ENOMEM;
 	json_decref(value);
 	fputc('\n', out);

@@ -68,7 +68,7 @@ int gns_cmd_sql(int argc, char **argv)
 		return shell(path);
 	}
 	struct gns_table table = {.style = json ? GNS_TABLE_JSON : csv ? GNS_TABLE_CSV : GNS_TABLE_TEXT, .out = stdout};
-	rc = gns_store_sql(store, query, gns_table_row, &table, &err);
+	rc = gns_store_sql_unbounded(store, query, gns_table_row, &table, &err);
 	gns_table_end(&table, rc == 0);
 	if (rc)
 		rc = gns_cli_fail_of(argv[0], &err, rc);

@@ -42,9 +42,17 @@ void gns_json_limits(json_t *object, const char *name, double value, double lo, 
 	json_object_set_new(object, key, gns_json_number(hi));
 }
 
+int gns_json_dump(const json_t *value, size_t flags, FILE *out)
+{
+	char *text = value ? json_dumps(value, flags) : NULL;
+	int rc = text ? gns_text_json(out, text) : -1;
+	free(text);
+	return rc;
+}
+
 int gns_json_print(const char *command, json_t *value, FILE *out)
 {
-	int rc = value ? json_dumpf(value, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : -1;
+	int rc = gns_json_dump(value, JSON_INDENT(2) | JSON_REAL_PRECISION(17), out);
 	json_decref(value);
 	if (rc != 0)
 		return gns_cli_fail(command, "cannot write JSON: %s", errno ? strerror(errno) : "no memory");

@@ -80,25 +80,10 @@ static int text_row(struct gns_table *t, const char *const *texts, const int *ty
 	return 0;
 }
 
-static void csv_value(FILE *out, const char *text)
-{
-	if (text && text[strcspn(text, "\",\r\n")]) {
-		fputc('"', out);
-		for (; *text; text++) {
-			if (*text == '"')
-				fputc('"', out);
-			fputc(*text, out);
-		}
-		fputc('"', out);
-	} else if (text) {
-		fputs(text, out);
-	}
-}
-
 static void csv_row(struct gns_table *t, const char *const *texts)
 {
 	for (int c = 0; c < t->columns; c++) {
-		csv_value(t->out, texts[c]);
+		gns_text_csv(t->out, texts[c] ? texts[c] : "");
 		fputs(c + 1 == t->columns ? "\r\n" : ",", t->out);
 	}
 }
@@ -120,7 +105,7 @@ static int json_row(struct gns_table *t, const char *const *texts, const int *ty
 	for (int c = 0; c < t->columns; c++)
 		json_object_set_new(o, t->names[c], json_value(texts[c], types[c]));
 	fputs(t->rows ? ",\n" : "[\n", t->out);
-	int rc = json_dumpf(o, t->out, JSON_REAL_PRECISION(17));
+	int rc = gns_json_dump(o, JSON_REAL_PRECISION(17), t->out);
 	json_decref(o);
 	return rc ? -EIO : 0;
 }

@@ -7,8 +7,9 @@
 
 /* Length of the valid sequence at s and its code point, or 0 (Unicode 15, table 3-7: no overlong form, no surrogate).
  * The terminating NUL is no continuation byte, so nothing is read past it. */
-static size_t decode(const unsigned char *s, uint32_t *point)
+size_t gns_text_decode(const char *text, uint32_t *point)
 {
+	const unsigned char *s = (const unsigned char *)text;
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	size_t length = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : (s[0] & 0xf8) == 0xf0 ? 4 : 0;
 	if (length == 0)
@@ -25,7 +26,7 @@ static size_t decode(const unsigned char *s, uint32_t *point)
 	return length;
 }
 
-static bool harmless(uint32_t point)
+bool gns_text_harmless(uint32_t point)
 {
 	if (point < 0x20 || (point >= 0x7f && point <= 0x9f)) /* C0, DEL, C1 */
 		return false;
@@ -44,8 +45,8 @@ char *gns_text_safe(char *dst, size_t size, const char *src)
 	size_t used = 0;
 	while (*s) {
 		uint32_t point = 0;
-		size_t length = decode(s, &point);
-		bool keep = length > 0 && harmless(point);
+		size_t length = gns_text_decode((const char *)s, &point);
+		bool keep = length > 0 && gns_text_harmless(point);
 		size_t out = keep ? length : 1;
 		if (used + out > size - 1)
 			break;

@@ -26,6 +26,17 @@ def csv_reads_back():
 
 
 @test
+def no_format_harms_a_terminal_or_a_spreadsheet():
+    query = "select 'a' || char(27, 127, 155, 8238, 8294) || 'z' as t, '=1+1' as f, -3 as i, -0.5 as r"
+    for form in ([], ["--csv"], ["--json"]):
+        out = sql(*form, query).stdout.decode()
+        for point in (27, 127, 155, 8238, 8294):
+            equal(chr(point) in out, False, "U+%04X in %s: %r" % (point, form, out))
+    equal(json.loads(sql("--json", query).stdout)[0]["t"], "a\x1b\x7f\x9b\u202e\u2066z", "JSON keeps the value")
+    equal(list(csv.reader(io.StringIO(sql("--csv", query).stdout.decode())))[1], ["a?????z", "'=1+1", "-3", "-0.5"], "cells")
+
+
+@test
 def json_has_types():
     answer = sql("--json", "select 1 as i, 0.5 as r, 'x\u00e9' as t, null as n, 1 as i")
     equal(json.loads(answer.stdout), [{"i": 1, "r": 0.5, "t": "x\u00e9", "n": None, "i:2": 1}], "row")

@@ -200,3 +200,72 @@ Test(ranks, what_is_reduced_is_not_counted_beside_the_weights)
 	cr_expect_float_eq(s.coverage, 1, 1e-12);
 	cr_expect(strncmp(s.coverage_note, "of 1,000 ", 9) == 0, "%s", s.coverage_note);
 }
+
+static void is_rank(int i, int32_t number, int32_t world)
+{
+	struct gns_record proc = gns_generate_record(GNS_REC_PROC);
+	proc.u.proc = (struct gns_rec_proc){ .pid = 2000 + (uint32_t)i, .rank = number, .world = world, .start_ns = 1, .host = "h" };
+	cr_assert_eq(gns_store_record(store, row[i], &proc, &err), 0, "%s", err.text);
+}
+
+/* Instructions of SQLite's virtual machine that moving rows of table step took. */
+static int moved_work(void)
+{
+	sqlite3_stmt *stmt = store->stmt[GNS_SQL_RANK_RENUMBER_STEP];
+	return stmt ? sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_VM_STEP, 0) : 0;
+}
+
+static void many_steps(int i, int64_t n)
+{
+	struct gns_record step = gns_generate_record(GNS_REC_STEP);
+	for (int64_t s = 1; s <= n; s++) {
+		step.u.step = (struct gns_rec_step){ .step = (uint64_t)s, .start_ns = (uint64_t)s, .dur_ns = 1000, .micro_steps = 1 };
+		cr_assert_eq(gns_store_record(store, row[i], &step, &err), 0, "%s", err.text);
+	}
+}
+
+static void begin_unknown(void)
+{
+	struct gns_run_start start = { .key = 8, .command = "train", .start_ns = 1 };
+	uint64_t tail;
+	begin_run(&start, &run_id, &row[0]);
+	for (uint32_t i = 1; i < RANKS; i++)
+		cr_assert_eq(gns_store_rank_begin(store, run_id, i, 2000 + i, &row[i], &tail, &err), 0, "%s", err.text);
+	begin();
+}
+
+/* A long history of one rank costs the others nothing when they say which ranks they are. */
+Test(renumber, processes_without_rows_move_none, .init = begin_unknown, .fini = close_store)
+{
+	is_rank(0, 0, RANKS);
+	many_steps(0, 5000);
+	is_rank(1, RANKS - 1, RANKS);
+	is_rank(RANKS - 1, 1, RANKS);
+	cr_expect_eq(moved_work(), 0, "%d", moved_work());
+	many_steps(1, 10);
+	commit();
+	cr_expect_eq(query(db, "SELECT count(*) FROM step WHERE rank=0"), 5000);
+	char sql[96];
+	snprintf(sql, sizeof sql, "SELECT count(*) FROM step WHERE rank=%d", RANKS - 1);
+	cr_expect_eq(query(db, sql), 10);
+}
+
+/* It may say so late, with rows to move; it may not go on changing. */
+Test(renumber, a_process_moves_its_rows_a_few_times_at_most, .init = begin_unknown, .fini = close_store)
+{
+	is_rank(0, 0, 1);
+	many_steps(0, 2000);
+	is_rank(0, 50, 100);
+	commit();
+	int once = moved_work();
+	cr_expect_gt(once, 2000);
+	cr_expect_eq(query(db, "SELECT count(*) FROM step WHERE rank=50"), 2000);
+	begin();
+	for (int i = 0; i < 1000; i++)
+		is_rank(0, 60 + i, 2000);
+	commit();
+	cr_expect_lt(moved_work(), 6 * once, "%d for one, %d for 1,000", once, moved_work());
+	cr_expect_eq(query(db, "SELECT count(*) FROM step"), 2000);
+	cr_expect_gt(query(db, "SELECT value FROM collector WHERE name='malformed'"), 990);
+	cr_expect_eq(query(db, "SELECT count(*) FROM step s JOIN rank r USING (run_id, rank)"), 2000, "rows have the number of their process");
+}

@@ -189,3 +189,37 @@ Test(duration, words)
 		cr_expect_str_eq(gns_text_duration(out, sizeof out, all[i].seconds), all[i].want, "%s", out);
 	}
 }
+
+static void written(int (*json)(FILE *, const char *), const char *text, const char *want)
+{
+	char *got = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&got, &size);
+	if (json)
+		json(out, text);
+	else
+		gns_text_csv(out, text);
+	fclose(out);
+	cr_expect_str_eq(got, want, "%s: got %s, want %s", text, got, want);
+	free(got);
+}
+
+Test(formats, json_keeps_values_and_escapes_what_harms_a_terminal)
+{
+	written(gns_text_json, "{\n\t\"Zürich\": \"\\u001b\"}", "{\n\t\"Zürich\": \"\\u001b\"}");
+	written(gns_text_json, "\"\x7f \xc2\x80 \xc2\x9b \xe2\x80\xae \xe2\x81\xa6 \xe2\x80\xa8\"", "\"\\u007f \\u0080 \\u009b \\u202e \\u2066 \\u2028\"");
+	written(gns_text_json, "\"\xff\"", "\"\\ufffd\"");
+}
+
+Test(formats, csv_cells)
+{
+	static const char *const cells[][2] = {
+		{"", ""}, {"plain", "plain"}, {"a,b", "\"a,b\""}, {"say \"x\"", "\"say \"\"x\"\"\""}, {"two\nlines", "\"two\nlines\""},
+		{"=1+1", "\"'=1+1\""}, {"+cmd|' /C calc'!A0", "\"'+cmd|' /C calc'!A0\""}, {"@SUM(A1)", "\"'@SUM(A1)\""},
+		{"-2+3", "\"'-2+3\""}, {"\t=1", "\"'\t=1\""}, {"\r=1", "\"'\r=1\""}, {"=\"a\"", "\"'=\"\"a\"\"\""}, {"-", "\"'-\""},
+		{"-5", "-5"}, {"+0.5", "+0.5"}, {"-1.5e-300", "-1.5e-300"}, {"-inf", "\"'-inf\""}, {"-0x10", "\"'-0x10\""},
+		{"a\x1b[2J\x7f\xc2\x9b\xe2\x80\xae\xff z", "a?[2J???? z"}, {"Zürich", "Zürich"}, {"a=b", "a=b"},
+	};
+	for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
+		written(NULL, cells[i][0], cells[i][1]);
+}
