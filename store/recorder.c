@@ -62,6 +62,7 @@ struct recorder {
 	char why[512];
 	struct gns_error text;
 	uint64_t round_ns, retry_ns, gone_ns, end_ns;
+	uint64_t real_offset_ns; /* 0 not taken yet; from the monotonic clock to the time of day as it was when this recorder began */
 	uint64_t last_beat_ns; /* of the recorder before this one */
 	struct feed feed[GNS_SLOTS];
 };
@@ -181,6 +182,15 @@ struct about { /* a run */
 	struct gns_run_start start;
 };
 
+/* The time of day by a clock that nobody sets: what has begun and ended under one recorder took as long as that says. */
+static uint64_t real_ns(struct recorder *r)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	if (!r->real_offset_ns)
+		r->real_offset_ns = clock_ns(CLOCK_REALTIME) - now;
+	return now + r->real_offset_ns;
+}
+
 static void find_out(struct recorder *r, uint32_t pid, struct about *a)
 {
 	char link[64];
@@ -193,7 +203,7 @@ static void find_out(struct recorder *r, uint32_t pid, struct about *a)
 	a->start = (struct gns_run_start){ .key = r->session->key, .name = r->options->name, .host = a->host, .version = GNS_VERSION,
 		.command = r->options->command ? r->options->command : a->command[0] ? a->command : NULL,
 		.cwd = r->options->cwd ? r->options->cwd : a->cwd[0] ? a->cwd : NULL,
-		.start_ns = clock_ns(CLOCK_REALTIME) };
+		.start_ns = real_ns(r) };
 }
 
 static int begin_run(struct recorder *r, uint32_t pid, struct gns_error *err)
@@ -272,7 +282,7 @@ static void look_at_file(struct recorder *r, uint64_t now)
 		leave_word(r);
 	}
 	if (open_store(r, &err) == 0 && begin_run(r, 0, &err) == 0)
-		gns_store_event(r->store, r->run_id, -1, clock_ns(CLOCK_REALTIME), "store_removed", text, NULL);
+		gns_store_event(r->store, r->run_id, -1, real_ns(r), "store_removed", text, NULL);
 }
 
 /* ---- slots ---- */
@@ -283,7 +293,7 @@ static void bad_ring(struct recorder *r, int i, struct feed *feed, const char *w
 	snprintf(text, sizeof text, "the shared memory of process %u cannot be read (%s); what it measured from here on is lost",
 		 feed->pid, why);
 	if (r->store && r->run_id > 0)
-		gns_store_event(r->store, r->run_id, -1, clock_ns(CLOCK_REALTIME), "ring_damaged", text, NULL);
+		gns_store_event(r->store, r->run_id, -1, real_ns(r), "ring_damaged", text, NULL);
 	say(r, text);
 	feed->over = true;
 	r->killed_one = true;
@@ -356,7 +366,7 @@ static int begin_feed(struct recorder *r, int i, struct feed *feed, struct gns_e
 		char text[120];
 		snprintf(text, sizeof text, "%" PRIu64 " records of process %u were in a file that is gone", told - stored, feed->pid);
 		feed->tail = feed->released = told;
-		return gns_store_event(r->store, r->run_id, -1, clock_ns(CLOCK_REALTIME), "store_removed", text, err);
+		return gns_store_event(r->store, r->run_id, -1, real_ns(r), "store_removed", text, err);
 	}
 	if (gns_ring_ready(&feed->ring, stored) < 0) {
 		bad_ring(r, i, feed, "its counts contradict the store's");
@@ -604,7 +614,7 @@ static int give_up(struct recorder *r, struct gns_error *err)
 	if (r->spool.fd < 0)
 		return gns_fail(err, r->failure, "%.380s%s", r->text.text, lost);
 	if (r->options->detached || r->options->adopt)
-		gns_spool_run_end(&r->spool, end_status(r), 0, clock_ns(CLOCK_REALTIME));
+		gns_spool_run_end(&r->spool, end_status(r), 0, real_ns(r));
 	gns_fail(&r->text, 0, "%.200s. The run is kept%.90s; later: gnscope import %.160s", r->why, lost, r->spool.path);
 	tell(r, r->failure, r->text.text);
 	return gns_fail(err, r->failure, "%s", r->text.text);
@@ -617,7 +627,7 @@ static int end_run(struct recorder *r, struct gns_error *err)
 	if (!(r->options->detached || r->options->adopt) || r->run_id <= 0)
 		return 0;
 	uint64_t since = r->options->adopt && r->last_beat_ns ? clock_ns(CLOCK_MONOTONIC) - r->last_beat_ns : 0;
-	return gns_store_run_end(r->store, r->run_id, end_status(r), 0, clock_ns(CLOCK_REALTIME) - since, err);
+	return gns_store_run_end(r->store, r->run_id, end_status(r), 0, real_ns(r) - since, err);
 }
 
 static int take_office(struct recorder *r, struct gns_error *err)

@@ -277,6 +277,7 @@ static int start_trainer(struct gns_launch *l, const int fds[3], struct gns_erro
 	if (pipe2(report, O_CLOEXEC) != 0)
 		return gns_fail(err, -errno, "cannot make a pipe: %s", strerror(errno));
 	l->start_ns = gns_clock_ns(CLOCK_REALTIME);
+	l->start_mono_ns = gns_clock_ns(CLOCK_MONOTONIC);
 	pid_t pid = fork();
 	if (pid == 0)
 		become_trainer(l, fds, report[1]);

@@ -38,7 +38,8 @@ struct gns_launch {
 	pid_t trainer, recorder, witness; /* 0: not there */
 	int trainer_status;            /* of waitpid, once trainer_ended */
 	bool trainer_ended;
-	uint64_t start_ns, end_ns;     /* realtime */
+	uint64_t start_ns, end_ns;     /* realtime at the start; the end is as far from it as the monotonic clock says, whatever sets the clock */
+	uint64_t start_mono_ns;
 	int recorder_starts;
 	uint64_t recorder_started_ns;  /* monotonic */
 	int recorder_text_fd;          /* what it wrote to stderr */

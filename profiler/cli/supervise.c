@@ -156,7 +156,7 @@ static void collect(struct gns_launch *l, void (*ended)(void *arg, pid_t pid, in
 		if (pid == l->trainer) {
 			l->trainer_ended = true;
 			l->trainer_status = status;
-			l->end_ns = gns_clock_ns(CLOCK_REALTIME);
+			l->end_ns = l->start_ns + gns_clock_ns(CLOCK_MONOTONIC) - l->start_mono_ns;
 		} else if (pid == l->recorder) {
 			recorder_ended(l, status);
 		} else if (pid == l->witness) {
