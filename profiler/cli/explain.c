@@ -145,7 +145,7 @@ static void print_samples(struct gns_store *store, const struct gns_summary *s)
 	if (told > 0)
 		gns_finding(GNS_OK, "samples", "%s a step: %" PRId64 " in a micro-step of one process were told", number, told);
 	else if (strcmp(s->sample_unit, "samples") == 0)
-		gns_finding(GNS_OK, "samples", "%s a step, by the first dimension of what the model is called with; --samples N tells otherwise",
+		gns_finding(GNS_OK, "samples", "%s a step, by what the model is called with; --samples N tells otherwise",
 			    number);
 	else
 		gns_finding(GNS_NOTE, "samples", "not known: a row counts as one, %s a step; --samples N tells the batch of one process", number);

@@ -232,9 +232,21 @@ static bool stepping_elsewhere(char *dst, size_t size, struct gns_store *store, 
 	return most != NULL;
 }
 
+/* A program that fails, on its arguments for one, tells nothing of what it would have trained with. */
+static bool ended_early(const struct gns_summary *s, char *how, size_t size)
+{
+	if (strcmp(s->run.status, "failed") == 0)
+		snprintf(how, size, "ended with status %d", s->run.exit_code);
+	else if (strcmp(s->run.status, "killed") == 0 && s->run.exit_code < 0)
+		snprintf(how, size, "was ended by signal %d", -s->run.exit_code);
+	else
+		return false;
+	return true;
+}
+
 char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, const struct gns_summary *s, int processes)
 {
-	char reason[256], left_out[128];
+	char reason[256], left_out[128], how[48];
 	all_left_out(left_out, sizeof left_out, store, s->run.run_id);
 	main_reason(reason, sizeof reason, store, s->run.run_id, s->steps_refused > 0);
 	if (s->run.steps_measured > 0)
@@ -251,6 +263,8 @@ char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, con
 		snprintf(dst, size, "nothing was measured: GNSCOPE_OFF is set");
 	else if (processes == GNS_PROCESSES_REFUSED)
 		snprintf(dst, size, "nothing was measured: a process trained but could not hand over its measurements");
+	else if (s->run.steps == 0 && ended_early(s, how, sizeof how))
+		snprintf(dst, size, "nothing was measured: the command %s before it had trained a step", how);
 	else if (processes == 0)
 		snprintf(dst, size, "nothing was measured: this command did not train (no optimizer step, no BLAS call seen).");
 	else

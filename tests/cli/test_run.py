@@ -100,6 +100,14 @@ def a_command_that_does_not_train_is_told_so():
 
 
 @test
+def a_command_that_fails_first_is_told_so():
+    for script, how in (("exit 3", "ended with status 3"), ("kill -USR1 $$", "was ended by signal 10")):
+        answer = run("--", "sh", "-c", script)
+        contains(answer.stderr, "nothing was measured: the command %s before it had trained a step" % how, "reason")
+        contains(gnscope("show", "--store", store).stdout, how, "show")
+
+
+@test
 def the_environment_of_the_command():
     script = 'echo "$LD_PRELOAD|$GNSCOPE_STORE|$GNSCOPE_SAMPLES|$GNSCOPE_EVERY|$GNSCOPE_BUDGET|$GNSCOPE_NAME|$GNSCOPE_SESSION"'
     answer = run("--samples", 8, "--every", 3, "--name", "n", "--", "sh", "-c", script)
