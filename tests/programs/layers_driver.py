@@ -14,7 +14,7 @@ class Tensor(c.Structure):
 
 class Samples(c.Structure):
     _fields_ = [("n", c.c_size_t), ("axis", c.c_uint), ("probes", c.c_uint), ("seed", c.c_uint64), ("stream", c.c_uint64),
-                ("uses", c.c_void_p), ("sum", c.c_double)]
+                ("uses", c.c_void_p), ("first", c.c_size_t), ("count", c.c_size_t), ("sum", c.c_double)]
 
 
 class Conv(c.Structure):
