@@ -1,7 +1,7 @@
 /* The BLAS collector: what CPU programs call for matrix products, whichever library answers.
  *
  * Reference: the BLAS technical forum standard (gemm), and oneMKL's and OpenBLAS's batched extensions, whose prototypes agree.
- * Integers are 32 bits (LP64); the ILP64 builds have other symbol names and are not touched. */
+ * Integers are 32 bits (LP64) but where the name says 64 (ILP64). */
 #include <stdint.h>
 
 #include "profiler/shim/core.h"
@@ -36,18 +36,18 @@ static bool describe(struct gns_product *p, uint32_t dtype, bool row_major, bool
 
 /* One family of wrappers a type: X is the letter, T the element, D its gns_dtype. Where the library has no such function there
  * is nothing a void function could return: the caller's output stays as it was, as with an argument error. */
-#define GEMM_FORTRAN(X, T, D)                                                                                                              \
-	typedef void (*X##gemm_fn)(const char *, const char *, const int *, const int *, const int *, const T *, const T *, const int *,  \
-				   const T *, const int *, const T *, T *, const int *);                                                   \
-	EXPORT void X##gemm_(const char *, const char *, const int *, const int *, const int *, const T *, const T *, const int *,        \
-			     const T *, const int *, const T *, T *, const int *);                                                         \
-	EXPORT void X##gemm_(const char *ta, const char *tb, const int *m, const int *n, const int *k, const T *alpha, const T *a,        \
-			     const int *lda, const T *b, const int *ldb, const T *beta, T *c, const int *ldc)                              \
+#define GEMM_FORTRAN(NAME, X, INT, T, D)                                                                                                   \
+	typedef void (*NAME##_fn)(const char *, const char *, const INT *, const INT *, const INT *, const T *, const T *, const INT *,    \
+				   const T *, const INT *, const T *, T *, const INT *);                                                   \
+	EXPORT void NAME(const char *, const char *, const INT *, const INT *, const INT *, const T *, const T *, const INT *,             \
+			     const T *, const INT *, const T *, T *, const INT *);                                                         \
+	EXPORT void NAME(const char *ta, const char *tb, const INT *m, const INT *n, const INT *k, const T *alpha, const T *a,             \
+			     const INT *lda, const T *b, const INT *ldb, const T *beta, T *c, const INT *ldc)                              \
 	{                                                                                                                                  \
-		static struct gns_real real = { .name = #X "gemm_", .self = (void *)X##gemm_ };                                            \
+		static struct gns_real real = { .name = #NAME, .self = (void *)NAME };                                                     \
 		struct gns_product p;                                                                                                      \
 		struct gns_call call;                                                                                                      \
-		X##gemm_fn next = (X##gemm_fn)gns_real_find(&real, __builtin_return_address(0));                                           \
+		NAME##_fn next = (NAME##_fn)gns_real_find(&real, __builtin_return_address(0));                                             \
 		if (!next)                                                                                                                 \
 			return;                                                                                                            \
 		bool seen = gns_core_enter_host(&call, #X "gemm");                                                                         \
@@ -60,16 +60,16 @@ static bool describe(struct gns_product *p, uint32_t dtype, bool row_major, bool
 			gns_core_after(&call);                                                                                             \
 	}
 
-#define GEMM_CBLAS(X, T, D)                                                                                                                \
-	typedef void (*cblas_##X##gemm_fn)(int, int, int, int, int, int, T, const T *, int, const T *, int, T, T *, int);                  \
-	EXPORT void cblas_##X##gemm(int, int, int, int, int, int, T, const T *, int, const T *, int, T, T *, int);                         \
-	EXPORT void cblas_##X##gemm(int order, int ta, int tb, int m, int n, int k, T alpha, const T *a, int lda, const T *b, int ldb,     \
-				    T beta, T *c, int ldc)                                                                                 \
+#define GEMM_CBLAS(NAME, X, INT, T, D)                                                                                                     \
+	typedef void (*NAME##_fn)(int, int, int, INT, INT, INT, T, const T *, INT, const T *, INT, T, T *, INT);                           \
+	EXPORT void NAME(int, int, int, INT, INT, INT, T, const T *, INT, const T *, INT, T, T *, INT);                                    \
+	EXPORT void NAME(int order, int ta, int tb, INT m, INT n, INT k, T alpha, const T *a, INT lda, const T *b, INT ldb,                \
+				    T beta, T *c, INT ldc)                                                                                 \
 	{                                                                                                                                  \
-		static struct gns_real real = { .name = "cblas_" #X "gemm", .self = (void *)cblas_##X##gemm };                             \
+		static struct gns_real real = { .name = #NAME, .self = (void *)NAME };                                                     \
 		struct gns_product p;                                                                                                      \
 		struct gns_call call;                                                                                                      \
-		cblas_##X##gemm_fn next = (cblas_##X##gemm_fn)gns_real_find(&real, __builtin_return_address(0));                           \
+		NAME##_fn next = (NAME##_fn)gns_real_find(&real, __builtin_return_address(0));                                             \
 		if (!next)                                                                                                                 \
 			return;                                                                                                            \
 		bool seen = gns_core_enter_host(&call, #X "gemm");                                                                         \
@@ -142,10 +142,25 @@ static bool describe(struct gns_product *p, uint32_t dtype, bool row_major, bool
 			gns_core_after(&call);                                                                                             \
 	}
 
-GEMM_FORTRAN(s, float, GNS_F32)
-GEMM_FORTRAN(d, double, GNS_F64)
-GEMM_CBLAS(s, float, GNS_F32)
-GEMM_CBLAS(d, double, GNS_F64)
+GEMM_FORTRAN(sgemm_, s, int, float, GNS_F32)
+GEMM_FORTRAN(dgemm_, d, int, double, GNS_F64)
+GEMM_CBLAS(cblas_sgemm, s, int, float, GNS_F32)
+GEMM_CBLAS(cblas_dgemm, d, int, double, GNS_F64)
+/* The OpenBLAS in the wheels of NumPy and SciPy, and builds whose integers have 64 bits (ILP64): by OpenBLAS's and by MKL's names. */
+GEMM_FORTRAN(scipy_sgemm_, s, int, float, GNS_F32)
+GEMM_FORTRAN(scipy_dgemm_, d, int, double, GNS_F64)
+GEMM_FORTRAN(scipy_sgemm_64_, s, int64_t, float, GNS_F32)
+GEMM_FORTRAN(scipy_dgemm_64_, d, int64_t, double, GNS_F64)
+GEMM_FORTRAN(sgemm_64_, s, int64_t, float, GNS_F32)
+GEMM_FORTRAN(dgemm_64_, d, int64_t, double, GNS_F64)
+GEMM_CBLAS(scipy_cblas_sgemm, s, int, float, GNS_F32)
+GEMM_CBLAS(scipy_cblas_dgemm, d, int, double, GNS_F64)
+GEMM_CBLAS(scipy_cblas_sgemm64_, s, int64_t, float, GNS_F32)
+GEMM_CBLAS(scipy_cblas_dgemm64_, d, int64_t, double, GNS_F64)
+GEMM_CBLAS(cblas_sgemm64_, s, int64_t, float, GNS_F32)
+GEMM_CBLAS(cblas_dgemm64_, d, int64_t, double, GNS_F64)
+GEMM_CBLAS(cblas_sgemm_64, s, int64_t, float, GNS_F32)
+GEMM_CBLAS(cblas_dgemm_64, d, int64_t, double, GNS_F64)
 GEMM_BATCH(s, float, GNS_F32)
 GEMM_BATCH(d, double, GNS_F64)
 GEMM_STRIDED(s, float, GNS_F32)
