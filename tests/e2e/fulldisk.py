@@ -79,8 +79,11 @@ def kept(bench, disk, store):
     bench.must(["mount", "-o", "remount,size=256m", disk])
     bench.must([bench.gnscope, "import", "--store", store, spool], env=env)
     there = common.query(store, "SELECT count(*) AS n FROM step")[0]["n"]
-    check(there == STEPS and not os.listdir(elsewhere), f"{there} steps of {STEPS} are there, left: {os.listdir(elsewhere)}")
-    print(f"{there} of {STEPS} steps after the import")
+    # A recorder that gets no processor for long enough finds its ring full: such steps are counted.
+    counted = common.query(store, "SELECT sum(dropped_steps) AS n FROM rank")[0]["n"]
+    check(there + counted == STEPS and there > 0.9 * STEPS and not os.listdir(elsewhere),
+          f"{there} steps of {STEPS} are there, {counted} counted as lost, left: {os.listdir(elsewhere)}")
+    print(f"{there} of {STEPS} steps after the import, {counted} counted as lost")
 
 
 if __name__ == "__main__":
