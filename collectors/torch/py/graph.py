@@ -86,12 +86,17 @@ def signed(value):
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
+def saved_sizes(node, operand):
+    """The shape that a node keeps of one of its operands; None: it keeps none."""
+    sizes = getattr(node, "_saved_%s_sym_sizes" % operand, None)
+    if sizes is None:
+        sizes = getattr(node, "_saved_%s_sizes" % operand, None)
+    return None if sizes is None else tuple(sizes)
+
+
 def sizes_below(node):
     """The shape that a view or a part was made from."""
-    sizes = getattr(node, "_saved_self_sym_sizes", None)
-    if sizes is None:
-        sizes = getattr(node, "_saved_self_sizes", None)
-    return None if sizes is None else tuple(sizes)
+    return saved_sizes(node, "self")
 
 
 def shape_of(node, output=0):

@@ -53,7 +53,7 @@ def _left(site, use, other, y):
 
 
 def _matrix(site, use, name):
-    sizes = tuple(getattr(site.node, "_saved_%s_sym_sizes" % name, None) or getattr(site.node, "_saved_%s_sizes" % name))
+    sizes = saved_sizes(site.node, name)
     return site.saved(use, name, lambda t: tuple(t.shape) == sizes)
 
 

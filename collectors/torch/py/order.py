@@ -1,10 +1,8 @@
 # Which of the two leading dimensions of what a model is called with is the samples', by what the graph does with them.
 #
-# By convention it is the first. A graph that sums, averages, picks from or scans over one of the two mixes its rows before the loss is
-# averaged: then the other one is the samples'. Where both are of one size, or were flattened to the rows of one operand, convention is no
-# knowledge: without a sign in the graph the parameters are left out.
+# A graph that sums, averages, picks from or scans over one of the two mixes its rows before the loss is averaged: then the other one is the
+# samples'. Without a sign in the graph the parameters are left out: that the first one mostly is the samples' is no knowledge.
 LAYOUTS = {1: 0, 2: 1, 3: 0, 4: 1}  # as told: batch-first, time-major, interleaved, blocks -> run.axis
-JOINING = {"Slice", "Select", "Split", "SplitWithSizes", "UnsafeSplit", "UnsafeSplitWithSizes", "Unbind"}
 
 
 def decide_order(run, sizes):
@@ -55,25 +53,23 @@ def _by_signs(run, sizes):
 
 def _signs(run, sizes):
     """Whether operations mix the rows of the first of both dimensions, and of the second."""
-    both, found = tuple(sizes[:2]), [False, False]
-    equal = both[0] == both[1]
+    both, found, picked = tuple(sizes[:2]), [False, False], False
     for node in run.graph.nodes:
-        sign = SIGNS.get(kind_of(node))
-        if sign is not None:
-            for dim in sign(node, both):
-                if dim < 2:
-                    found[dim] = True
-    picked = any(kind_of(node) in SCRAMBLING for node in run.graph.nodes)
+        kind = kind_of(node)
+        picked = picked or kind in SCRAMBLING
+        for dim in SIGNS[kind](node, both) if kind in SIGNS else ():
+            if dim < 2:
+                found[dim] = True
     for site in run.sites.values():
-        rows, merged = _rows_of_site(run, site, sizes)
+        rows, merged = _rows_of_site(site, sizes)
         if merged:
             found[1] = True
-        elif not equal and not picked and rows in both:  # as many rows as one of them has: the other one is gone
+        elif both[0] != both[1] and not picked and rows in both:  # as many rows as one of them has: the other one is gone
             found[1 - both.index(rows)] = True
     return found
 
 
-def _rows_of_site(run, site, sizes):
+def _rows_of_site(site, sizes):
     """Rows of a product or images of a convolution; and whether all but the first dimension of the input have become features."""
     node, kind = site.node, kind_of(site.node)
     if kind == "Convolution":
@@ -81,11 +77,10 @@ def _rows_of_site(run, site, sizes):
         return (x.shape[0], tuple(x.shape) == tuple(sizes)) if x is not None else (0, False)
     if kind not in ("Addmm", "Mm"):
         return 0, False
-    operand = "mat1" if kind == "Addmm" else "self"
-    shape = getattr(node, "_saved_%s_sym_sizes" % operand, None) or getattr(node, "_saved_%s_sizes" % operand, None) or (0, 0)
     below = node.next_functions[1 if kind == "Addmm" else 0][0]
     whole = sizes if below is None else sizes_below(below) if kind_of(below) in VIEWS else None
-    merged = whole is not None and len(whole) > 2 and tuple(whole[:2]) == tuple(sizes[:2]) and tuple(shape) == (whole[0], p_size(whole[1:]))
+    merged = whole is not None and len(whole) > 2 and tuple(whole[:2]) == tuple(sizes[:2]) \
+        and saved_sizes(node, "mat1" if kind == "Addmm" else "self") == (whole[0], p_size(whole[1:]))
     return site.rows, merged
 
 
@@ -145,22 +140,14 @@ def _parts_of_batch(run):
     meet again before the loss is not known."""
     for node in run.graph.nodes:
         kind = kind_of(node)
-        if kind in JOINING:
+        if kind in PARTS:
             below = sizes_below(node)
             if below and below[0] in (run.n, run.n * max(run.other, 1)) and signed(node._saved_dim) in (0, -len(below)) \
-                    and _is_part(node, kind, below[0]) and not _of_parameters(node.next_functions[0][0]):
+                    and (kind != "Slice" or part_of(node, 0, below) != (0, 0, below[0])) and _data(node):
                 return True
         elif kind in VIEWS:
             below, above = sizes_below(node), shape_of(node)
             if below and above and below[0] == run.n != above[0] and len(above) > 1 and above[0] * above[1] == run.n and above[1] > 1 < above[0] \
-                    and not _of_parameters(node.next_functions[0][0]):
+                    and _data(node):
                 return True
     return False
-
-
-def _is_part(node, kind, size):
-    if kind != "Slice":
-        return True
-    first, last = signed(node._saved_start or 0), node._saved_end
-    last = size if last is None else min(signed(last), size)
-    return (first + size if first < 0 else first, last + size if last < 0 else last) != (0, size)

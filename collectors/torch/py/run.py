@@ -327,7 +327,7 @@ def _note_lead(site, grads, outputs):
 
 def rows_of(node, operand):
     """Rows of a product, from the shape it keeps of its left operand."""
-    sizes = getattr(node, "_saved_%s_sym_sizes" % operand, None) or getattr(node, "_saved_%s_sizes" % operand, None)
+    sizes = saved_sizes(node, operand)
     return int(sizes[0]) if sizes else 0
 
 
