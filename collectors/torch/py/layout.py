@@ -19,7 +19,7 @@ def place(run, lead, hint, tainted=False):
     if tainted or not first or first % n or first == run.other:
         return None
     if second:
-        return ROUND if run.axis == 1 and run.blocks else GROUPS
+        return ROUND if run.blocks else GROUPS
     return {0: GROUPS, 1: ROUND}.get(run.axis if hint is None else hint, GROUPS)
 
 

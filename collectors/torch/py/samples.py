@@ -100,9 +100,10 @@ def _note_input(value):
 
 
 def decide_samples(run):
-    """Sets run.n, run.axis (of the model's input: 0, 1, or None where both dimensions are of that size) and run.other."""
+    """Sets run.n, run.axis (of the model's input: 0, 1, or None where both dimensions are of that size), run.other, run.unsure and run.blocks."""
     if run.outer is not None and run.outer.n:
         run.n, run.axis, run.other = run.outer.n, run.outer.axis, run.outer.other
+        run.unsure, run.blocks = run.outer.unsure, run.outer.blocks
         return
     sizes = first_call["sizes"] or ()
     sequence = sizes[1] if len(sizes) == 2 and not first_call["numbers"] or len(sizes) == 3 else 0
