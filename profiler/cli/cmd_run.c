@@ -79,15 +79,6 @@ static const char *setting(const char *flag, const char *variable)
 	return value && *value ? value : NULL;
 }
 
-static bool is_layout(const char *text)
-{
-	static const char *const names[] = GNS_LAYOUT_NAMES;
-	for (size_t i = 1; i < GNS_LAYOUTS; i++)
-		if (strcmp(text, names[i]) == 0)
-			return true;
-	return false;
-}
-
 static int check_settings(const struct gns_launch *l)
 {
 	int64_t whole;
@@ -99,7 +90,7 @@ static int check_settings(const struct gns_launch *l)
 		return gns_cli_usage("run", "--every and --budget exclude each other: either says which steps are measured");
 	if (samples && gns_cli_integer(samples, 1, SETTING_MAX, &whole) != 0)
 		return gns_cli_usage("run", "samples '%s' is not a whole number from 1 (--samples, GNSCOPE_SAMPLES)", samples);
-	if (layout && !is_layout(layout))
+	if (layout && !gns_layout_of(layout))
 		return gns_cli_usage("run", "layout '%s' is not batch-first, time-major, interleaved or blocks (--layout, GNSCOPE_LAYOUT)", layout);
 	if (every && gns_cli_integer(every, 1, SETTING_MAX, &whole) != 0)
 		return gns_cli_usage("run", "interval '%s' is not a whole number from 1 (--every, GNSCOPE_EVERY)", every);

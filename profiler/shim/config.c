@@ -101,14 +101,11 @@ static uint64_t hash_all(uint64_t h, const char *const *names)
 
 static uint32_t layout(struct gns_config *c)
 {
-	static const char *const names[] = GNS_LAYOUT_NAMES;
 	const char *value = setting("GNSCOPE_LAYOUT");
-	for (uint32_t i = 1; value && i < GNS_LAYOUTS; i++)
-		if (strcmp(value, names[i]) == 0)
-			return i;
-	if (value)
+	uint32_t layout = value ? gns_layout_of(value) : GNS_LAYOUT_UNTOLD;
+	if (value && !layout)
 		note_bad(c, "GNSCOPE_LAYOUT", value);
-	return GNS_LAYOUT_UNTOLD;
+	return layout;
 }
 
 void gns_config_read(struct gns_config *c)

@@ -20,13 +20,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum gns_kernels_mode { GNS_KERNELS_AUTO = 0, GNS_KERNELS_ON, GNS_KERNELS_OFF };
 
 /* The leading dimension is the samples', or the second one. Where there are several rows for each sample: neighbours (INTERLEAVED), or as
  * far apart as there are samples (BLOCKS). */
 enum gns_layout { GNS_LAYOUT_UNTOLD = 0, GNS_LAYOUT_BATCH_FIRST, GNS_LAYOUT_TIME_MAJOR, GNS_LAYOUT_INTERLEAVED, GNS_LAYOUT_BLOCKS, GNS_LAYOUTS };
-#define GNS_LAYOUT_NAMES { "", "batch-first", "time-major", "interleaved", "blocks" }
+/* UNTOLD: it is none of their names. */
+static inline enum gns_layout gns_layout_of(const char *name)
+{
+	static const char *const names[GNS_LAYOUTS] = { "", "batch-first", "time-major", "interleaved", "blocks" };
+	unsigned i = GNS_LAYOUTS - 1;
+	while (i > GNS_LAYOUT_UNTOLD && strcmp(name, names[i]) != 0)
+		i--;
+	return (enum gns_layout)i;
+}
 
 struct gns_config {
 	bool off;
