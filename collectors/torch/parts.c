@@ -32,9 +32,10 @@ static void run_part(void *arg, unsigned index, unsigned parts)
 }
 
 /* 0; the first error, or -ENOSPC where all that failed want room. */
-static int result(const struct parts *p, unsigned parts)
+static int run_all(struct parts *p, unsigned parts)
 {
 	int rc = 0;
+	gns_team_run(parts, run_part, p);
 	for (unsigned i = 0; i < parts; i++)
 		if (p->rc[i] && (!rc || rc == -ENOSPC))
 			rc = p->rc[i];
@@ -58,8 +59,9 @@ static unsigned count_parts(const struct gns_samples *samples, size_t elements, 
 		parts = samples->n;
 	if (parts > threads)
 		parts = threads;
-	if (parts > 1 && parts > gns_team_size())
-		parts = gns_team_size();
+	const unsigned there = parts > 1 ? gns_team_size() : 1;
+	if (parts > there)
+		parts = there;
 	return parts < 1 ? 1 : parts < GNS_TEAM_MAX ? (unsigned)parts : GNS_TEAM_MAX;
 }
 
@@ -86,14 +88,11 @@ int gns_torch_run_parts(struct gns_feeding_work *work, struct gns_samples *bias,
 		if (bias)
 			deal(&p.bias[i], bias, i, parts);
 	}
-	gns_team_run(parts, run_part, &p);
-	int rc = result(&p, parts);
+	int rc = run_all(&p, parts);
 	for (unsigned tries = 0; rc == -ENOSPC && tries < GROWTHS; tries++) {
 		rc = grow(&p, parts);
-		if (rc)
-			return rc;
-		gns_team_run(parts, run_part, &p);
-		rc = result(&p, parts);
+		if (!rc)
+			rc = run_all(&p, parts);
 	}
 	if (rc)
 		return rc;

@@ -7,6 +7,13 @@
 #include <string.h>
 #include <strings.h>
 
+/* Without its module. */
+static const char *class_of(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	return dot ? dot + 1 : name;
+}
+
 enum gns_optimizer_kind gns_optimizer_of(const char *name)
 {
 	static const struct { const char *name; enum gns_optimizer_kind kind; } known[] = {
@@ -18,11 +25,10 @@ enum gns_optimizer_kind gns_optimizer_of(const char *name)
 		{"PagedAdamW8bit", GNS_OPT_ADAM}, {"PagedAdamW32bit", GNS_OPT_ADAM},
 		{"Lion", GNS_OPT_SIGN}, {"Lion8bit", GNS_OPT_SIGN}, {"SignSGD", GNS_OPT_SIGN}, {"Signum", GNS_OPT_SIGN},
 	};
-	const char *dot = strrchr(name, '.');
 	if (!*name)
 		return GNS_OPT_UNTOLD;
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (strcasecmp(dot ? dot + 1 : name, known[i].name) == 0)
+		if (strcasecmp(class_of(name), known[i].name) == 0)
 			return known[i].kind;
 	return GNS_OPT_UNKNOWN;
 }
@@ -147,12 +153,6 @@ static void decay(struct rules *r)
 			   "AdamW, below B_crit, the learning rate by the square root rule"), in->weight_decay, sqrt(r->kappa));
 }
 
-static bool is_adamw(const char *name)
-{
-	const char *dot = strrchr(name, '.');
-	return strcasecmp(dot ? dot + 1 : name, "AdamW") == 0;
-}
-
 size_t gns_scaling_rules(const struct gns_scaling_in *in, struct gns_scaling out[GNS_SCALING_MAX])
 {
 	struct rules r = {in, in->to / in->from, out, 0};
@@ -166,7 +166,7 @@ size_t gns_scaling_rules(const struct gns_scaling_in *in, struct gns_scaling out
 	struct gns_scaling *s = add(&r, "ema", "ema", "rho^kappa", "Busbridge et al. 2023", "a running average of the weights, where one is kept");
 	s->now = in->ema;
 	s->value = pow(in->ema, r.kappa);
-	if (untold || is_adamw(in->optimizer))
+	if (untold || strcasecmp(class_of(in->optimizer), "AdamW") == 0)
 		decay(&r);
 	return r.n;
 }
