@@ -344,6 +344,19 @@ Test(numbers, a_writer_that_starts_again_far_between_measured_steps_changes_noth
 	starts_again(119);
 }
 
+/* The run into a store of its own that keeps the raw rows of 2,000 steps; it is `store` then, open for reading. */
+static int64_t generate_thin(const struct gns_generate *o)
+{
+	int64_t id;
+	snprintf(db, sizeof db, "%s/thin.db", folder);
+	cr_assert_eq(gns_store_open_write(db, &store, &err), 0);
+	gns_store_set_keep(store, 2000);
+	cr_assert_eq(gns_generate_run(store, o, &id, &err), 0);
+	gns_store_close(store);
+	cr_assert_eq(gns_store_open_read(db, &store, &err), 0);
+	return id;
+}
+
 Test(numbers, thinning_loses_no_sum)
 {
 	struct gns_generate o = GNS_GENERATE_DEFAULT;
@@ -356,12 +369,7 @@ Test(numbers, thinning_loses_no_sum)
 	cr_assert_eq(gns_store_layers(store, id, 0, &a, &n, &err), 0);
 	cr_assert_eq(gns_store_kernels(store, id, 0, &k1, &n, &err), 0);
 	gns_store_close(store);
-	snprintf(db, sizeof db, "%s/thin.db", folder);
-	cr_assert_eq(gns_store_open_write(db, &store, &err), 0);
-	gns_store_set_keep(store, 2000);
-	cr_assert_eq(gns_generate_run(store, &o, &id, &err), 0);
-	gns_store_close(store);
-	cr_assert_eq(gns_store_open_read(db, &store, &err), 0);
+	id = generate_thin(&o);
 	struct gns_summary thin = summary(id, 0);
 	summaries_equal(&whole, &thin);
 	cr_assert_eq(gns_store_layers(store, id, 0, &b, &n, &err), 0);
@@ -424,12 +432,7 @@ static void thin_steps(bool losses, int ranks)
 		whole[i] = summary(id, windows[i]);
 	snprintf(whole_path, sizeof whole_path, "%s", db);
 	gns_store_close(store);
-	snprintf(db, sizeof db, "%s/thin.db", folder);
-	cr_assert_eq(gns_store_open_write(db, &store, &err), 0);
-	gns_store_set_keep(store, 2000);
-	cr_assert_eq(gns_generate_run(store, &o, &id, &err), 0);
-	gns_store_close(store);
-	cr_assert_eq(gns_store_open_read(db, &store, &err), 0);
+	id = generate_thin(&o);
 	for (int i = 0; i < 5; i++) {
 		thin = summary(id, windows[i]);
 		summaries_equal(&whole[i], &thin);
