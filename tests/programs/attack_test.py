@@ -112,7 +112,9 @@ def library():
     assert "E" not in stack, stack
     exported = {line.split()[7] for line in readelf("--dyn-syms").splitlines()
                 if re.search(r"(GLOBAL|WEAK) +DEFAULT +[0-9]+ ", line)}
-    gemm = {f"{p}{x}gemm{s}" for x in "sd" for p, s in (("", "_"), ("cblas_", ""), ("cblas_", "_batch"), ("cblas_", "_batch_strided"))}
+    gemm = {f"{p}{x}gemm{s}" for x in "sd" for p, s in (("", "_"), ("cblas_", ""), ("cblas_", "_batch"), ("cblas_", "_batch_strided"),
+                                                       ("scipy_", "_"), ("scipy_", "_64_"), ("", "_64_"), ("scipy_cblas_", ""),
+                                                       ("scipy_cblas_", "64_"), ("cblas_", "64_"), ("cblas_", "_64"))}
     ours = gemm | {"gnscope_mark_v1", "initModule"}
     # Those of CUDA's libraries bear names that no program gives its own; which they are, tests/cli/test_doctor.py compares with the table.
     rest = {name for name in exported if not re.match(r"(cublas|cublasLt|cudnn|nccl|cupti|cuda|cu)[A-Z]", name)}
@@ -133,7 +135,7 @@ def no_driver():
 
 def settings():
     nonsense = ["", "-1", "0", "1e99", "nan", "99999999999999999999", "%n%s", "\x01\xff", "x" * 100000, "0x7fffffff", " 3"]
-    for name in ("SAMPLES", "EVERY", "BUDGET", "PROBES", "SESSION", "STORE", "NAME", "BIN", "ISA", "OFF", "TORCH", "GPU", "KERNELS"):
+    for name in ("SAMPLES", "EVERY", "BUDGET", "PROBES", "SESSION", "STORE", "NAME", "BIN", "ISA", "OFF", "TORCH", "GPU", "KERNELS", "LAYOUT"):
         for value in nonsense:
             if name == "SAMPLES" and value.strip() == "3":
                 continue  # a sensible number
