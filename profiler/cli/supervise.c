@@ -285,6 +285,7 @@ static void keep_end(struct gns_launch *l, const struct gns_run_start *start, co
 	gns_spool_close(&spool);
 }
 
+/* 0: nothing is stored. A run is there even where only its end could not be written: `err` then says why. */
 static int64_t store_end(struct gns_launch *l, struct gns_error *err)
 {
 	struct gns_store *store = NULL;
@@ -307,7 +308,7 @@ static int64_t store_end(struct gns_launch *l, struct gns_error *err)
 	gns_store_close(store);
 	if (rc)
 		keep_end(l, &start, word, code, err);
-	return rc ? 0 : run_id;
+	return run_id;
 }
 
 void gns_launch_finish(struct gns_launch *l, int64_t *run_id)
@@ -323,7 +324,7 @@ void gns_launch_finish(struct gns_launch *l, int64_t *run_id)
 	if (!l->trouble[0])
 		gns_launch_join_trouble(l->session, l->trouble, sizeof l->trouble);
 	*run_id = store_end(l, &err);
-	if (!*run_id && !l->trouble[0])
+	if (err.text[0] && !l->trouble[0])
 		snprintf(l->trouble, sizeof l->trouble, "%s", err.text);
 	gns_session_unlink(l->session_name);
 }
