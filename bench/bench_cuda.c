@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/cuda/driver.h"
-#include "collectors/cuda/layers_device.h"
+#include "collectors/gpu/driver.h"
+#include "collectors/gpu/layers_device.h"
 
 #define REPEAT 16
 #define TURNS 15

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "gnscope/store.h"
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 #include "tests/store/generate.h"
 
 struct cost { double wall, cpu; }; /* seconds */

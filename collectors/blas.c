@@ -4,8 +4,8 @@
  * Integers are 32 bits (LP64) but where the name says 64 (ILP64). */
 #include <stdint.h>
 
-#include "profiler/shim/core.h"
-#include "profiler/shim/real.h"
+#include "profiler/shim/core/core.h"
+#include "profiler/shim/process/real_function.h"
 
 #define EXPORT __attribute__((visibility("default")))
 

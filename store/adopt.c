@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 #include "store/recorder.h"
 
 static void adopt(const char *name, const char *store, struct gns_adopted *out)

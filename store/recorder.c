@@ -14,7 +14,7 @@
 
 #include "gnscope/store.h"
 #include "gnscope/text.h"
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 #include "store/mask.h"
 #include "store/spool.h"
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 
 #define LOOK_MS 1000
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "gnscope/text.h"
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 #include "tui/config.h"
 #include "tui/screen.h"
 #include "tui/state.h"

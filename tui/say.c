@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "gnscope/text.h"
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 
 static double seconds_between(uint64_t from_ns, uint64_t to_ns)
 {

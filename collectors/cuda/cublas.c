@@ -8,8 +8,8 @@
 
 #include "collectors/cuda/cublas_api.h"
 #include "collectors/cuda/product_call.h"
-#include "profiler/shim/libraries.h"
-#include "profiler/shim/real.h"
+#include "profiler/shim/publish/libraries.h"
+#include "profiler/shim/process/real_function.h"
 
 #define EXPORT __attribute__((visibility("default")))
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "profiler/shim/product.h"
+#include "profiler/shim/weights/product.h"
 
 struct gns_gemm_matrix {
 	const void *data;

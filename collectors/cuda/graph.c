@@ -4,12 +4,12 @@
  * calls that could be seen: its captured sets are never finished, and so never counted. */
 #include <stddef.h>
 
-#include "collectors/cuda/device.h"
-#include "collectors/cuda/on.h"
-#include "profiler/shim/captures.h"
-#include "profiler/shim/core.h"
-#include "profiler/shim/real.h"
-#include "profiler/shim/tally.h"
+#include "collectors/gpu/device.h"
+#include "collectors/gpu/on.h"
+#include "profiler/shim/core/captures.h"
+#include "profiler/shim/core/core.h"
+#include "profiler/shim/process/real_function.h"
+#include "profiler/shim/publish/counters.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define NOT_FOUND 500 /* cudaErrorSymbolNotFound, and CUDA_ERROR_NOT_FOUND */

@@ -10,13 +10,13 @@
 #include <string.h>
 
 #include "collectors/cuda/nccl_api.h"
-#include "collectors/cuda/on.h"
+#include "collectors/gpu/on.h"
 #include "collectors/sketch/layers.h"
-#include "profiler/shim/libraries.h"
-#include "profiler/shim/real.h"
-#include "profiler/shim/reducing.h"
-#include "profiler/shim/lock.h"
-#include "profiler/shim/tally.h"
+#include "profiler/shim/publish/libraries.h"
+#include "profiler/shim/process/real_function.h"
+#include "profiler/shim/core/reductions.h"
+#include "profiler/shim/process/lock.h"
+#include "profiler/shim/publish/counters.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define COMMS_MAX 64u

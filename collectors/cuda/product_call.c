@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "collectors/cuda/device.h"
-#include "collectors/cuda/on.h"
+#include "collectors/gpu/device.h"
+#include "collectors/gpu/on.h"
 
 static struct gns_tally element_type = { .collector = "cuda", .name = "products_element_type" };
 static struct gns_tally arguments = { .collector = "cuda", .name = "products_arguments" };

@@ -3,8 +3,8 @@
 #define GNS_CUDA_PRODUCT_CALL_H
 
 #include "collectors/cuda/gemm.h"
-#include "profiler/shim/core.h"
-#include "profiler/shim/tally.h"
+#include "profiler/shim/core/core.h"
+#include "profiler/shim/publish/counters.h"
 
 /* False: call through, nothing else. `calls` counts what is seen. */
 bool gns_product_enter(struct gns_call *call, struct gns_tally *calls);

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "collectors/torch/torch.h"
-#include "profiler/shim/config.h"
-#include "profiler/shim/feeding.h"
-#include "profiler/shim/real.h"
+#include "profiler/shim/process/config.h"
+#include "profiler/shim/core/layer_feed.h"
+#include "profiler/shim/process/real_function.h"
 
 /* Another library may have an initModule of its own, which ours must not bend: arguments and result go through untouched. */
 typedef long (*init_fn)(long, long, long, long, long, long);

@@ -5,7 +5,7 @@
 
 #include "collectors/torch/arguments.h"
 #include "collectors/torch/parts.h"
-#include "profiler/shim/feeding.h"
+#include "profiler/shim/core/layer_feed.h"
 
 #define LONG_WORK ((size_t)1 << 19) /* elements: about a millisecond. For less, the GIL is dearer to get back than to keep */
 

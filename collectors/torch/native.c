@@ -6,8 +6,8 @@
 #include "collectors/torch/parts.h"
 #include "collectors/torch/points.h"
 #include "collectors/torch/streams.h"
-#include "profiler/shim/clock.h"
-#include "profiler/shim/feeding.h"
+#include "profiler/shim/process/clock.h"
+#include "profiler/shim/core/layer_feed.h"
 
 /* ---- the collector as a whole ---- */
 

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-#include "profiler/shim/fpu.h"
-#include "profiler/shim/team.h"
+#include "profiler/shim/process/fpu.h"
+#include "profiler/shim/process/team.h"
 
 #define PART ((size_t)1 << 16) /* elements: about 50 us, several times what it takes to wake a thread */
 #define GROWTHS 8

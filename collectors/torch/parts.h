@@ -2,7 +2,7 @@
 #ifndef GNS_TORCH_PARTS_H
 #define GNS_TORCH_PARTS_H
 
-#include "profiler/shim/feeding.h"
+#include "profiler/shim/core/layer_feed.h"
 
 /* A function of layers.h with its operands; bias NULL: none is asked for. */
 typedef int gns_torch_run(struct gns_layers *layers, struct gns_samples *samples, struct gns_samples *bias, const void *operands);

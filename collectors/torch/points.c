@@ -7,7 +7,7 @@
 #include "collectors/torch/arguments.h"
 #include "collectors/torch/streams.h"
 #include "collectors/torch/wrap.h"
-#include "profiler/shim/feeding.h"
+#include "profiler/shim/core/layer_feed.h"
 
 static struct {
 	bool packing; /* hooks on saved tensors have been seen */

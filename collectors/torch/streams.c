@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "collectors/torch/arguments.h"
-#include "profiler/shim/config.h"
-#include "profiler/shim/feeding.h"
+#include "profiler/shim/process/config.h"
+#include "profiler/shim/core/layer_feed.h"
 
 #define STREAMS 64
 

@@ -4,7 +4,7 @@
 
 #include "collectors/torch/torch.h"
 #include "collectors/torch/wrap.h"
-#include "profiler/shim/feeding.h"
+#include "profiler/shim/core/layer_feed.h"
 
 struct wrap { /* a PyObject */
 	char head[GNS_PY_HEAD_SIZE];

@@ -15,7 +15,7 @@
 #include "profiler/cli/loss.h"
 #include "profiler/cli/pass.h"
 #include "profiler/cli/words.h"
-#include "profiler/shim/config.h"
+#include "profiler/shim/process/config.h"
 #include "tui/top.h"
 
 #define SETTING_MAX (1 << 30) /* the shim's own bound */

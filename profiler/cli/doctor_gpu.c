@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "collectors/collector.h"
-#include "collectors/cuda/image.h"
+#include "collectors/gpu/image.h"
 #include "gnscope/text.h"
 #include "profiler/cli/doctor.h"
 #include "profiler/cli/words.h"

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "gnscope/error.h"
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 
 #define GNS_RECORDER_STARTS 5 /* a recorder that dies is started again at most this often */
 

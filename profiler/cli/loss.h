@@ -19,7 +19,7 @@
 #include <sys/types.h>
 
 #include "gnscope/error.h"
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 
 struct gns_loss_record { /* in the pipe; written at once or not at all */
 	uint64_t step;

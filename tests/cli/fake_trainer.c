@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 
 static long setting(int argc, char **argv, const char *name, long otherwise)
 {

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "collectors/cuda/driver.h"
+#include "collectors/gpu/driver.h"
 
 #ifndef CUDA_VERSION
 typedef struct CUmemPoolHandle_st *CUmemoryPool;

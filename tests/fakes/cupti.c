@@ -22,7 +22,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "collectors/cuda/cupti_api.h"
+#include "collectors/cupti/cupti_api.h"
 #include "tests/fakes/cuda_fake.h"
 
 #define KINDS 64

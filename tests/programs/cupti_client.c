@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/cuda/cupti_api.h"
+#include "collectors/cupti/cupti_api.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define SIZE (1u << 20)

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 
 static void print(FILE *out, const struct gns_record *r)
 {

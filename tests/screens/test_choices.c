@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 #include "tests/screens/models.h"
 #include "tui/control.h"
 #include "tui/cost.h"

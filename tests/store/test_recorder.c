@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <time.h>
 
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 #include "store/adopt.h"
 #include "store/recorder.h"
 #include "store/spool.h"

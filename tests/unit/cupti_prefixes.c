@@ -4,7 +4,7 @@
 #include <cupti.h>
 #include <stddef.h>
 
-#include "collectors/cuda/cupti_api.h"
+#include "collectors/cupti/cupti_api.h"
 
 #define SAME(ours, mine, theirs, field)                                                                                                    \
 	_Static_assert(offsetof(struct ours, mine) == offsetof(theirs, field), "place of " #field " in " #theirs);                         \

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "collectors/cuda/layers_device.h"
+#include "collectors/gpu/layers_device.h"
 
 uint64_t gns_set_delivered(const struct gns_set *set)
 {

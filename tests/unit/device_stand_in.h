@@ -2,7 +2,7 @@
 #ifndef GNS_DEVICE_STAND_IN_H
 #define GNS_DEVICE_STAND_IN_H
 
-#include "collectors/cuda/device.h"
+#include "collectors/gpu/device.h"
 
 struct gns_set {
 	double value[GNS_SET_RING][64];

@@ -2,7 +2,7 @@
 #define __CUDA_API_VERSION_INTERNAL /* all versions of a function under their own names */
 #include <cuda.h>
 
-#include "collectors/cuda/driver.h"
+#include "collectors/gpu/driver.h"
 #include "tests/fakes/cuda_api.h" /* a prototype that differs from cuda.h's does not compile */
 
 #define SAME(member, symbol, parameters)                                                                                          \

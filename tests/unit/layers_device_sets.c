@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "collectors/cuda/plan.h"
+#include "collectors/gpu/plan.h"
 #include "tests/fakes/emulate.h"
 
 struct gns_device {

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "collectors/cuda/layers_device.h"
+#include "collectors/gpu/layers_device.h"
 
 struct held_set {
 	struct gns_set *set;

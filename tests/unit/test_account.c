@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/cuda/account.h"
+#include "collectors/cupti/time_split.h"
 
 static const uint8_t families[] = { GNS_DEVICE_MATMUL, GNS_DEVICE_COMM, GNS_DEVICE_COPY, GNS_DEVICE_OWN, GNS_DEVICE_OTHER };
 enum { MATMUL, COMM, COPY, OWN, OTHER };

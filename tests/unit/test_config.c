@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "profiler/shim/config.h"
-#include "profiler/shim/ring.h"
+#include "profiler/shim/process/config.h"
+#include "profiler/shim/ring/ring.h"
 
 static char first[GNS_NAME_MAX], second[GNS_NAME_MAX];
 

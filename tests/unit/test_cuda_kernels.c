@@ -1,9 +1,9 @@
 /* The source of the CUDA kernels, run on this processor by tests/fakes/emulate.cpp, against the CPU's functions and loops in double. */
 #include <errno.h>
 
-#include "collectors/cuda/image.h"
-#include "collectors/cuda/plan.h"
-#include "profiler/shim/print.h"
+#include "collectors/gpu/image.h"
+#include "collectors/gpu/plan.h"
+#include "profiler/shim/weights/fingerprint.h"
 #include "sketch_by_hand.h"
 #include "test_layers.h"
 #include "tests/fakes/emulate.h"

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "collectors/cuda/device.h"
-#include "collectors/cuda/image.h"
-#include "collectors/cuda/plan.h"
+#include "collectors/gpu/device.h"
+#include "collectors/gpu/image.h"
+#include "collectors/gpu/plan.h"
 #include "gnscope/record.h"
 #include "tests/fakes/cuda_api.h"
 #include "tests/fakes/cuda_fake.h"

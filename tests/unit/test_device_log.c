@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/cuda/layers_device.h"
-#include "profiler/shim/device_log.h"
-#include "profiler/shim/tally.h"
+#include "collectors/gpu/layers_device.h"
+#include "profiler/shim/steps/product_log.h"
+#include "profiler/shim/publish/counters.h"
 
 #define ROWS 24
 #define IN 12

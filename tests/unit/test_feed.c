@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "profiler/shim/publish_feed.h"
+#include "profiler/shim/steps/layer_records.h"
 #include "tests/unit/device_stand_in.h"
 
 static struct gns_config config = { .every = 1, .probes = 8, .world = 1 };

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "profiler/shim/feeding.h"
-#include "profiler/shim/ring.h"
-#include "profiler/shim/state.h"
+#include "profiler/shim/core/layer_feed.h"
+#include "profiler/shim/ring/ring.h"
+#include "profiler/shim/core/state.h"
 
 static char name[GNS_NAME_MAX];
 static struct gns_session *session;

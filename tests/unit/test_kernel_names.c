@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "collectors/cuda/kernel_names.h"
+#include "collectors/cupti/kernel_names.h"
 #include "gnscope/record.h"
 
 struct known {

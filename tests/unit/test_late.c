@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "profiler/shim/publish.h"
+#include "profiler/shim/publish/publish.h"
 #include "tests/unit/device_stand_in.h"
 
 static struct gns_config config = { .every = 1, .probes = 8, .world = 1 };

@@ -1,9 +1,9 @@
 /* The measurements on device memory against those of collectors/sketch, in every type and order, whole and in slices of samples. */
 #include <errno.h>
 
-#include "collectors/cuda/layers_device.h"
+#include "collectors/gpu/layers_device.h"
 #include "layers_device_sets.h"
-#include "profiler/shim/print.h"
+#include "profiler/shim/weights/fingerprint.h"
 #include "sketch_by_hand.h"
 #include "test_layers.h"
 

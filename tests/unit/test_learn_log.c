@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "profiler/shim/learn_log.h"
+#include "profiler/shim/weights/find_in_log.h"
 
 #define IN 12
 #define D 16

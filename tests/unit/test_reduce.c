@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "profiler/shim/reduce.h"
+#include "profiler/shim/steps/reduction_sequence.h"
 
 static struct gns_reduce *r;
 static uint64_t clock_ns;

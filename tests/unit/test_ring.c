@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "profiler/shim/ring.h"
+#include "profiler/shim/ring/ring.h"
 
 static char name[GNS_NAME_MAX];
 static struct gns_session *session;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "profiler/shim/roles.h"
+#include "profiler/shim/weights/product_roles.h"
 
 #define D 16
 #define POOL 400

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "profiler/shim/step_plan.h"
+#include "profiler/shim/steps/step_plan.h"
 
 static const double intervals[] = { 1.0001, 1.5, 2, 2.8284271, 7.3, 12.6, 16, 33, 64, 65, 100, 233, 512, 724.08, 1000, 1024 };
 #define INTERVALS (sizeof intervals / sizeof *intervals)

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "profiler/shim/ring.h"
-#include "profiler/shim/steps.h"
+#include "profiler/shim/ring/ring.h"
+#include "profiler/shim/steps/step_clock.h"
 
 #define STEPS 4680
 

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "profiler/shim/team.h"
+#include "profiler/shim/process/team.h"
 
 #define PARTS GNS_TEAM_MAX
 

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/cuda/cupti_api.h"
-#include "collectors/cuda/cupti_buffers.h"
-#include "collectors/cuda/kernels.h"
-#include "collectors/cuda/told.h"
+#include "collectors/cupti/cupti_api.h"
+#include "collectors/cupti/cupti_buffers.h"
+#include "collectors/gpu/kernels.h"
+#include "collectors/cupti/step_times.h"
 
 static struct gns_activities all;
 static struct gns_boundaries bounds;

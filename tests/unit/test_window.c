@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
-#include "collectors/cuda/window.h"
+#include "collectors/cupti/window.h"
 
 #define MS 1000000u
 

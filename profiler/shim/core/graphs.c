@@ -1,0 +1,47 @@
+/* Steps that the trainer takes by launching a graph: nobody is called but by the launch. */
+#include "profiler/shim/process/clock.h"
+#include "collectors/cupti/cupti.h"
+#include "core.h"
+#include "guard.h"
+#include "state.h"
+
+/* Where a budget decides and not the user: what a measured replay costs its device is not known to this processor. */
+#define REPLAYS_EVERY 64u
+
+static uint32_t every_in_force(void)
+{
+	uint32_t control = gns_publish_control(&gns_core.publish);
+	if (control & GNS_CONTROL_PAUSED)
+		return 0;
+	if (GNS_CONTROL_EVERY(control))
+		return GNS_CONTROL_EVERY(control);
+	return gns_core.config.every ? gns_core.config.every : REPLAYS_EVERY;
+}
+
+/* Where graphs are all that runs, no step of the host's tells them. */
+static void tell_counters(void)
+{
+	struct gns_counter *list = gns_core.counter;
+	bool aside = gns_core.aside;
+	gns_publish_rest(&gns_core.publish, &gns_core.config, aside ? gns_core.measure->samples : 0, aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS,
+			 list, gns_stepping_counters(list));
+}
+
+static bool anything_to_do(void)
+{
+	const struct gns_publish *p = &gns_core.publish;
+	return gns_late_waiting(p) || (p->link == GNS_LINK_OPEN && gns_publish_counters_due(p, gns_now()));
+}
+
+void gns_core_replayed(void)
+{
+	struct gns_guard guard;
+	if (!anything_to_do() || !gns_guard_enter(&guard, GNS_GUARD_AWAKE))
+		return;
+	gns_late_every(&gns_core.publish, every_in_force());
+	gns_late_poll(&gns_core.publish);
+	if (gns_publish_counters_due(&gns_core.publish, gns_now()))
+		tell_counters();
+	gns_publish_revive(&gns_core.publish, &gns_core.config, false);
+	gns_guard_leave(&guard);
+}

@@ -1,0 +1,79 @@
+/* What the trainer tells by its marks (gnscope.h). */
+#include "collectors/cupti/cupti.h"
+#include "core.h"
+#include "guard.h"
+#include "products_device.h"
+#include "reductions.h"
+#include "state.h"
+
+static bool mark_begin(struct gns_guard *g)
+{
+	return gns_guard_enter(g, GNS_GUARD_WAKE);
+}
+
+static void mark_end(const struct gns_guard *g)
+{
+	gns_core_unlock();
+	gns_cupti_turn(NULL, NULL);
+	gns_guard_drop(g);
+}
+
+void gns_core_mark_step(void)
+{
+	struct gns_guard guard;
+	if (!mark_begin(&guard))
+		return;
+	gns_core.steps.marked = true;
+	if (gns_core.aside) {
+		/* The optimizer's own steps are known. */
+	} else if (!gns_core.steps.step) {
+		gns_core.early_marks++;
+		gns_reducing_mark(gns_core.steps_base + gns_core.early_marks + 1);
+	} else {
+		if (!gns_core.steps.published)
+			gns_stepping_close(false);
+		gns_stepping_begin(gns_core.steps.step + 1);
+	}
+	mark_end(&guard);
+}
+
+void gns_core_mark_samples(uint64_t samples)
+{
+	struct gns_guard guard;
+	if (!mark_begin(&guard))
+		return;
+	/* What the user said on the command line wins. */
+	gns_core.measure->samples_marked = !gns_core.config.samples;
+	if (!gns_core.config.samples && samples && samples <= 1u << 30 && gns_core.measure->samples != samples) {
+		gns_core.measure->samples = samples;
+		gns_core.publish.hello = true;
+	}
+	mark_end(&guard);
+}
+
+void gns_core_mark_loss(double loss)
+{
+	struct gns_guard guard;
+	if (!mark_begin(&guard))
+		return;
+	if (gns_core.aside && gns_core.feed->n_streams) {
+		gns_publish_loss(&gns_core.publish, 0, gns_feed_mark_loss(gns_core.feed), loss);
+		mark_end(&guard);
+		return;
+	}
+	/* Before the weights are known only marks tell which step this is; without them such a loss belongs nowhere. */
+	if (gns_core.steps.step || gns_core.steps.marked)
+		gns_publish_loss(&gns_core.publish, 0, gns_core.steps.step ? gns_core.steps.step : gns_core.steps_base + gns_core.early_marks + 1, loss);
+	mark_end(&guard);
+}
+
+void gns_core_mark_param(const char *name, const void *data, uint64_t rows, uint64_t cols)
+{
+	struct gns_guard guard;
+	if (!name || !mark_begin(&guard))
+		return;
+	gns_measure_name(gns_core.measure, name, data, rows, cols);
+	if (gns_core.feed)
+		gns_feed_given(gns_core.feed, name, data, rows, cols);
+	mark_end(&guard);
+}

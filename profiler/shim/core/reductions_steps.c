@@ -1,0 +1,440 @@
+/* Which step a reduction belongs to, and where nobody else knows, where it begins and ends. */
+#include "profiler/shim/process/pages.h"
+#include "profiler/shim/process/clock.h"
+#include "collectors/gpu/device.h"
+#include "reductions_state.h"
+#include "state.h"
+
+#define WAIT_FOR_PRODUCTS 16u /* steps, where there are products whose weights are not known yet */
+#define WAIT_FOR_OTHERS 8u    /* steps, where some communicator has not recurred */
+
+static enum gns_reducing_clock clock_now(void)
+{
+	if (gns_core.aside)
+		return gns_core.feed && gns_core.feed->n_streams == 1 ? GNS_CLOCK_FEED : GNS_CLOCK_WAIT;
+	if (gns_core.steps.step)
+		return GNS_CLOCK_PRODUCTS;
+	return gns_core.steps.marked ? GNS_CLOCK_MARKS : GNS_CLOCK_SEQUENCE;
+}
+
+static void give_up_steps(struct gns_reducing *r)
+{
+	for (uint32_t i = 0; i < GNS_MAKINGS; i++)
+		if (r->making[i].serial)
+			gns_reducing_drop(&r->making[i]);
+	r->current = 0;
+	r->running = false;
+}
+
+void gns_reducing_look_at_clock(struct gns_reducing *r)
+{
+	enum gns_reducing_clock now = clock_now();
+	if (now == r->clock)
+		return;
+	give_up_steps(r);
+	r->clock = now;
+	if (r->unit_told && now != GNS_CLOCK_SEQUENCE && now != GNS_CLOCK_MARKS) {
+		r->unit_told = r->rank_batches = false; /* who tells the steps now tells the unit, too */
+		gns_core.publish.hello = true;
+	}
+	gns_reduce_infer(&r->reduce, now == GNS_CLOCK_SEQUENCE);
+}
+
+struct gns_reducing_step *gns_reducing_step_at(struct gns_reducing *r, uint64_t serial)
+{
+	for (uint32_t i = 0; i < GNS_MAKINGS && serial; i++)
+		if (r->making[i].serial == serial)
+			return &r->making[i];
+	return NULL;
+}
+
+void gns_reducing_drop(struct gns_reducing_step *m)
+{
+	m->over = true;
+	if (m->users)
+		return;
+	for (uint32_t i = 0; i < GNS_REDUCE_TRACKS; i++)
+		if (m->set[i]) {
+			gns_set_finish(m->set[i]);
+			gns_set_release(m->set[i]);
+			m->set[i] = NULL;
+		}
+	m->serial = 0;
+}
+
+static struct gns_reducing_step *new_step(struct gns_reducing *r, uint64_t step, bool measured)
+{
+	for (uint32_t i = 0; i < GNS_MAKINGS; i++) {
+		struct gns_reducing_step *m = &r->making[i];
+		if (m->serial)
+			continue;
+		m->serial = ++r->serials;
+		m->step = step;
+		m->measured = measured;
+		m->over = false;
+		m->refused = GNS_REDUCE_IS;
+		m->users = m->tracks_done = m->n = 0;
+		return m;
+	}
+	return NULL;
+}
+
+uint32_t gns_reducing_gradient_tracks(const struct gns_reducing *r)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < r->reduce.n_tracks; i++)
+		n += !gns_reduce_what(&r->reduce, &r->reduce.track[i]);
+	return n;
+}
+
+static bool counts(const struct gns_reducing *r, uint32_t i, bool gradients)
+{
+	const struct gns_reduce_track *t = &r->reduce.track[i];
+	return t->comm && t->calls && !(gradients && gns_reduce_what(&r->reduce, t));
+}
+
+static bool another_device(const struct gns_reducing *r, uint32_t at, bool gradients)
+{
+	const struct gns_reduce_track *t = r->reduce.track;
+	for (uint32_t i = 0; i < at; i++)
+		if (counts(r, i, gradients) && t[i].world == t[at].world && t[i].device == t[at].device)
+			return false;
+	return true;
+}
+
+/* Communicators of gradients; while none is known to be one, the largest. */
+void gns_reducing_know_ranks(struct gns_reducing *r)
+{
+	uint32_t world = 0, rank = UINT32_MAX, devices = 0;
+	bool known = gns_reducing_gradient_tracks(r) > 0;
+	for (uint32_t i = 0; i < r->reduce.n_tracks; i++) {
+		const struct gns_reduce_track *t = &r->reduce.track[i];
+		if (!counts(r, i, known) || t->world < world)
+			continue;
+		if (t->world > world) {
+			rank = UINT32_MAX;
+			devices = 0;
+		}
+		world = t->world;
+		rank = t->rank < rank ? t->rank : rank;
+		devices += another_device(r, i, known);
+	}
+	if (devices <= r->devices || (gns_core.config.world > 1 && !r->ranks_ours))
+		return; /* or told by a launcher */
+	r->devices = devices;
+	if (world % devices || (world == devices && !r->ranks_ours))
+		return;
+	r->ranks_ours = true;
+	gns_core.config.world = (int32_t)(world / devices);
+	gns_core.config.rank = (int32_t)(rank / devices);
+	gns_core.measure->seed = gns_core_seed(gns_core.config.rank);
+	gns_core.publish.hello = true;
+}
+
+/* Recurring, and not taken for gradients: somebody may wonder why. */
+static void count_doubts(const struct gns_reducing *r)
+{
+	for (uint32_t i = 0; i < r->reduce.n_tracks; i++) {
+		enum gns_reduce_why why = gns_reduce_what(&r->reduce, &r->reduce.track[i]);
+		if (why == GNS_REDUCE_UNSURE || why == GNS_REDUCE_SEVERAL || why == GNS_REDUCE_FORWARD)
+			gns_reducing_count(why);
+	}
+}
+
+void gns_reducing_hello(void)
+{
+	if (gns_core.reducing && gns_core.publish.hello)
+		gns_reducing_know_ranks(gns_core.reducing);
+}
+
+/* Steps that others tell. */
+
+void gns_reducing_begin(uint64_t step, bool measured)
+{
+	struct gns_reducing *r = gns_core.reducing;
+	if (!r)
+		return;
+	gns_reducing_look_at_clock(r);
+	r->backward = false;
+	struct gns_reducing_step *m = gns_reducing_step_at(r, r->current);
+	if (m)
+		gns_reducing_drop(m);
+	gns_reduce_boundary(&r->reduce);
+	gns_reducing_know_ranks(r);
+	count_doubts(r);
+	m = measured && gns_reducing_gradient_tracks(r) ? new_step(r, step, true) : NULL;
+	r->current = m ? m->serial : 0;
+}
+
+void gns_reducing_backward(void)
+{
+	if (gns_core.reducing)
+		gns_core.reducing->backward = true;
+}
+
+bool gns_reducing_expects(void)
+{
+	const struct gns_reducing *r = gns_core.reducing;
+	if (!r || r->clock != GNS_CLOCK_PRODUCTS)
+		return false;
+	for (uint32_t i = 0; i < r->reduce.n_tracks; i++) {
+		const struct gns_reduce_track *t = &r->reduce.track[i];
+		if (!gns_reduce_what(&r->reduce, t) && (!gns_reduce_complete(t) || r->users[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool every_micro_step(const struct gns_reduce_track *t, uint32_t micro)
+{
+	uint32_t each = micro > 1 && t->n_last % micro == 0 ? t->n_last / micro : 0;
+	for (uint32_t i = each; i < t->n_last && each; i++)
+		if (t->last[i].count != t->last[i - each].count || t->last[i].kind != t->last[i - each].kind)
+			return false;
+	return each > 0;
+}
+
+/* The sum over some of a step's reductions would pass for that over all. */
+static bool divides(const struct gns_reducing *r, const struct gns_reducing_step *m, uint64_t n)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		if (!n || n % r->reduce.bucket[m->entry[i].bucket].tracks)
+			return false;
+	return true;
+}
+
+static enum gns_reduce_why ready(const struct gns_reducing *r, const struct gns_reducing_step *m, const struct gns_reducing_step_of *of)
+{
+	if (m->refused)
+		return m->refused;
+	if (m->users)
+		return GNS_REDUCE_INCOMPLETE;
+	for (uint32_t i = 0; i < m->n; i++)
+		if (!m->entry[i].done)
+			return GNS_REDUCE_INCOMPLETE;
+	for (uint32_t i = 0; i < r->reduce.n_tracks; i++) {
+		const struct gns_reduce_track *t = &r->reduce.track[i];
+		if (gns_reduce_what(&r->reduce, t))
+			continue;
+		uint32_t have = 0;
+		for (uint32_t k = 0; k < m->n; k++)
+			have += m->entry[k].track == i;
+		if (have != t->n_last)
+			return GNS_REDUCE_INCOMPLETE;
+		if (every_micro_step(t, of->micro))
+			return GNS_REDUCE_MANY_TIMES;
+		if (of->numel && (double)t->total > 1.05 * (double)of->numel)
+			return GNS_REDUCE_MORE;
+	}
+	return r->rank_batches || divides(r, m, of->n) ? GNS_REDUCE_IS : GNS_REDUCE_BATCH;
+}
+
+uint32_t gns_reducing_stage(struct gns_publish *p, const struct gns_reducing_step_of *of)
+{
+	struct gns_reducing *r = gns_core.reducing;
+	struct gns_reducing_step *m = r ? gns_reducing_step_at(r, r->current) : NULL;
+	if (!m || m->step != of->step || !m->n)
+		return 0; /* nothing was reduced in this step */
+	enum gns_reduce_why why = ready(r, m, of);
+	uint32_t grads = why ? 0 : gns_publish_rank_stage(p, r, m, of);
+	gns_reducing_count(why);
+	gns_reducing_drop(m); /* the sets that were handed over are not its own any more */
+	r->current = 0;
+	return grads;
+}
+
+/* Steps of our own. */
+
+enum gns_unit gns_reducing_unit(enum gns_unit other)
+{
+	const struct gns_reducing *r = gns_core.reducing;
+	return !r || !r->unit_told ? other : r->rank_batches ? GNS_UNIT_RANK_BATCHES : GNS_UNIT_SAMPLES;
+}
+
+uint64_t gns_reducing_told(void)
+{
+	return gns_core.reducing ? gns_core.reducing->told : 0;
+}
+
+/* Once for the process: numbers of two units would be pooled. */
+static void choose_unit(struct gns_reducing *r)
+{
+	if (!r->unit_told)
+		r->rank_batches = !gns_core.measure->samples;
+	r->unit_told = true;
+}
+
+static void open_step(struct gns_reducing *r, uint64_t step)
+{
+	gns_steps_begin(&r->steps, &gns_core.config, gns_publish_control(&gns_core.publish), step);
+}
+
+static void close_step(struct gns_reducing *r, uint64_t step, struct gns_reducing_step *m)
+{
+	struct gns_step_report report = { .step = step, .start_ns = r->steps.began_real_ns, .overhead_ns = r->steps.overhead_ns,
+					  .every = r->steps.interval, .flags = r->steps.startup ? GNS_STEP_STARTUP : 0 };
+	struct gns_reducing_step_of of = { .step = step, .n = gns_core.measure->samples, .micro = 1, .scale = 1 };
+	choose_unit(r);
+	enum gns_reduce_why why = m && m->n ? ready(r, m, &of) : GNS_REDUCE_IS;
+	report.dur_ns = gns_steps_close(&r->steps, gns_now(), gns_realtime());
+	if (why)
+		report.flags |= GNS_STEP_REFUSED;
+	gns_reducing_count(why);
+	gns_publish_rank_step(&gns_core.publish, r, &report, why || !m || !m->n ? NULL : m);
+	if (m)
+		gns_reducing_drop(m);
+	r->told = step;
+}
+
+/* Marks. */
+
+void gns_reducing_mark(uint64_t next)
+{
+	struct gns_reducing *r = gns_core.reducing;
+	if (!r)
+		return;
+	gns_reducing_look_at_clock(r);
+	if (r->clock != GNS_CLOCK_MARKS)
+		return;
+	uint64_t from = gns_now();
+	if (r->running) {
+		struct gns_reducing_step *m = gns_reducing_step_at(r, r->current);
+		r->current = 0;
+		close_step(r, next - 1, m);
+		open_step(r, next);
+	} else {
+		gns_steps_init(&r->steps, from);
+	}
+	gns_reduce_boundary(&r->reduce);
+	gns_reducing_know_ranks(r);
+	count_doubts(r);
+	if (!r->running && gns_reducing_gradient_tracks(r)) {
+		r->running = true;
+		r->steps.began_ns = gns_now();
+		r->steps.began_real_ns = gns_realtime();
+		open_step(r, next);
+	}
+	struct gns_reducing_step *m = r->running && r->steps.measured ? new_step(r, next, true) : NULL;
+	r->current = m ? m->serial : 0;
+	r->steps.overhead_ns += gns_now() - from;
+}
+
+/* The sequence. */
+
+static struct gns_reducing_step *numbered(struct gns_reducing *r, uint64_t step)
+{
+	for (uint32_t i = 0; i < GNS_MAKINGS; i++)
+		if (r->making[i].serial && !r->making[i].over && r->making[i].step == step)
+			return &r->making[i];
+	return NULL;
+}
+
+/* A track that is so far ahead of another does not step with it. */
+static void lose(struct gns_reducing *r)
+{
+	give_up_steps(r);
+	r->reduce.inferring = false;
+	gns_reduce_infer(&r->reduce, true);
+}
+
+static struct gns_reducing_step *sequence_step(struct gns_reducing *r, const struct gns_reduce_track *t)
+{
+	uint64_t step = gns_core.steps_base + t->steps + 1;
+	if (!r->running || step < r->first)
+		return NULL;
+	struct gns_reducing_step *m = numbered(r, step);
+	if (m)
+		return m;
+	m = new_step(r, step, false);
+	if (!m)
+		return NULL;
+	open_step(r, step);
+	m->measured = r->steps.measured;
+	return m;
+}
+
+struct gns_reducing_step *gns_reducing_step_for(struct gns_reducing *r, const struct gns_reduce_track *t)
+{
+	if (r->clock != GNS_CLOCK_SEQUENCE)
+		return gns_reducing_step_at(r, r->current);
+	return gns_reduce_what(&r->reduce, t) ? NULL : sequence_step(r, t);
+}
+
+static bool others_learned(const struct gns_reducing *r, uint64_t steps)
+{
+	for (uint32_t i = 0; i < r->reduce.n_tracks && steps < WAIT_FOR_OTHERS; i++)
+		if (r->reduce.track[i].comm && r->reduce.track[i].calls && !r->reduce.track[i].learned)
+			return false;
+	return true;
+}
+
+/* Whoever is not in the same step as the others, or in the middle of one, begins to count with the next but one. */
+void gns_reducing_learned(struct gns_reducing *r)
+{
+	uint64_t steps = 0;
+	bool level = true;
+	if (r->clock != GNS_CLOCK_SEQUENCE)
+		return;
+	give_up_steps(r);
+	count_doubts(r);
+	for (uint32_t i = 0, n = 0; i < r->reduce.n_tracks; i++) {
+		const struct gns_reduce_track *t = &r->reduce.track[i];
+		enum gns_reduce_why why = gns_reduce_what(&r->reduce, t);
+		if (why)
+			continue;
+		level &= (!n++ || steps == t->steps) && !t->n_filled;
+		steps = t->steps > steps ? t->steps : steps;
+	}
+	bool products = gns_core.counts[GNS_COUNT_PRODUCTS] && gns_core.roles.learning;
+	if (!steps || !others_learned(r, steps) || (products && steps < WAIT_FOR_PRODUCTS))
+		return;
+	gns_reducing_know_ranks(r);
+	r->running = true;
+	r->first = gns_core.steps_base + steps + (level ? 1 : 2);
+	uint64_t overhead = r->steps.overhead_ns;
+	if (!r->told)
+		gns_steps_init(&r->steps, gns_now());
+	r->steps.overhead_ns = overhead;
+	r->steps.startup = true;
+	r->steps.began_ns = gns_now();
+	r->steps.began_real_ns = gns_realtime();
+}
+
+static void sequence_progress(struct gns_reducing *r, struct gns_reduce_track *t)
+{
+	if (!gns_reduce_complete(t))
+		return;
+	uint64_t step = gns_core.steps_base + t->steps + 1;
+	struct gns_reducing_step *m = gns_reduce_what(&r->reduce, t) ? NULL : sequence_step(r, t);
+	gns_reduce_next(t);
+	if (!r->running) {
+		gns_reducing_learned(r); /* it may have waited for others */
+		return;
+	}
+	if (m && ++m->tracks_done == gns_reducing_gradient_tracks(r))
+		close_step(r, step, m);
+	else if (!m && step >= r->first && !gns_reduce_what(&r->reduce, t))
+		lose(r);
+}
+
+/* Products tell the steps, and their last one has come already: the step ends with its last reduction. */
+static void products_progress(void)
+{
+	const struct gns_steps *s = &gns_core.steps;
+	if (!s->published && !s->unsure && !s->marked && s->expected && s->gradients == s->expected && !gns_reducing_expects())
+		gns_stepping_close(false);
+}
+
+void gns_reducing_progress(struct gns_reducing *r, struct gns_reduce_track *t)
+{
+	if (r->clock == GNS_CLOCK_SEQUENCE)
+		sequence_progress(r, t);
+	else if (r->clock == GNS_CLOCK_PRODUCTS)
+		products_progress();
+}
+
+void gns_reducing_free(void)
+{
+	gns_pages_free(gns_core.reducing, sizeof *gns_core.reducing);
+	gns_core.reducing = NULL;
+}

@@ -1,0 +1,70 @@
+/* The shim's one static context, shared by core.c, life.c, stepping.c, marking.c and feeding.c and by nobody else. */
+#ifndef GNS_STATE_H
+#define GNS_STATE_H
+
+#include "profiler/shim/process/config.h"
+#include "profiler/shim/steps/layer_sums.h"
+#include "profiler/shim/publish/kernel_table.h"
+#include "profiler/shim/process/lock.h"
+#include "profiler/shim/steps/product_sums.h"
+#include "profiler/shim/publish/publish.h"
+#include "profiler/shim/weights/product_roles.h"
+#include "profiler/shim/steps/step_clock.h"
+
+#define GNS_BOUNDARY_TIMES 8
+
+enum gns_state { GNS_ASLEEP = 0, GNS_AWAKE, GNS_OFF, GNS_FORKED };
+
+enum { GNS_COUNT_PRODUCTS = 0, GNS_COUNT_FORWARD, GNS_COUNT_DGRAD, GNS_COUNT_WGRAD, GNS_COUNT_OTHER, GNS_COUNTS };
+
+struct gns_core {
+	_Atomic int state;
+	_Atomic bool measured, learning; /* of steps and roles, for those who do not hold the lock */
+	_Atomic bool aside;              /* a collector that knows the layers is at work: products are timed, no more */
+	_Atomic bool feeding;            /* some stream of the feed is in a measured step */
+	_Atomic uint32_t part;           /* family of the products of this part of the step, while aside */
+	_Atomic uint32_t generation;     /* changes in a child */
+	_Atomic uint32_t *ours; /* 0 in a child, however it was made; atfork handlers run for fork() alone */
+	struct gns_lock lock;
+	struct gns_config config;
+	struct gns_roles roles;
+	struct gns_measure *measure;
+	struct gns_kernels *kernels;
+	struct gns_publish publish;
+	struct gns_steps steps;
+	uint64_t steps_base;             /* steps of stream 0 that another collector has counted before */
+	struct gns_feed *feed;           /* NULL until a collector feeds */
+	struct gns_reducing *reducing;   /* NULL until ranks reduce (reducing.h) */
+	uint64_t first_ns, counts[GNS_COUNTS], refused[GNS_REFUSALS];
+	struct { uint32_t m, n, k; } last_why[GNS_WHYS];
+	uint64_t boundary_ns[GNS_BOUNDARY_TIMES], boundary_real[GNS_BOUNDARY_TIMES];
+	uint32_t n_boundaries, early_marks;
+	struct gns_counter counter[GNS_COUNTERS_MAX]; /* being told: too many for a small stack */
+	bool told_bad;
+};
+extern struct gns_core gns_core;
+
+
+/* Our own work, and BLAS libraries that call each other's entry points, must not be seen. */
+extern __thread int gns_inside __attribute__((tls_model("initial-exec")));
+
+/* The frame of the gns_core_enter that has set gns_inside, NULL: another call of ours has. */
+extern __thread const char *gns_entered_at __attribute__((tls_model("initial-exec")));
+
+/* life.c */
+/* A call that is made while another is not over. From no deeper in the stack than that: it was left by siglongjmp, its step will never
+ * be whole, and the shim turns itself off. */
+void gns_life_notice_left(const void *frame);
+uint64_t gns_core_seed(int32_t rank);
+int gns_life_state(void); /* enum gns_state; notices that this process is a child */
+void gns_life_wake(void); /* afterwards gns_core.state is GNS_AWAKE or GNS_OFF */
+void gns_life_off(void);  /* for good; what is held stays as it is, for who may still be using it */
+
+/* stepping.c; under the lock */
+size_t gns_stepping_counters(struct gns_counter *out);
+void gns_stepping_close(bool all_counters); /* ends the present step and hands it over */
+void gns_stepping_begin(uint64_t step);
+void gns_stepping_boundary(const struct gns_verdict *verdict);
+void gns_stepping_note_time(void); /* a forward product after a backward pass */
+
+#endif

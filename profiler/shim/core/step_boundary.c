@@ -1,0 +1,182 @@
+/* Where a step begins and ends: what is measured in it, and handing it over. */
+#include <stdio.h>
+#include <string.h>
+
+#include "profiler/shim/process/clock.h"
+#include "profiler/shim/steps/product_sums_device.h"
+#include "products_device.h"
+#include "collectors/cupti/cupti.h"
+#include "profiler/shim/publish/device_counters.h"
+#include "profiler/shim/steps/product_records.h"
+#include "profiler/shim/steps/layer_records.h"
+#include "reductions.h"
+#include "state.h"
+#include "profiler/shim/publish/counters.h"
+
+#define LATE_COUNTERS 6
+
+static uint64_t late_refused(const struct gns_late_counts *late, unsigned why)
+{
+	return why == GNS_REFUSED_NOT_FINITE ? late->not_finite : why == GNS_REFUSED_DEVICE_BEHIND ? late->device_behind : 0;
+}
+
+/* Of steps whose values come late. */
+static size_t late_counters(struct gns_counter *out, const struct gns_late_counts *late)
+{
+	const struct gns_counter list[LATE_COUNTERS] = {
+		{ .collector = "cuda", .name = "steps_late", .value = late->steps },
+		{ .collector = "cuda", .name = "gradients_not_zeroed", .value = late->not_zeroed },
+		{ .collector = "cuda", .name = "operands_not_same", .value = late->not_same },
+		{ .collector = "cuda", .name = "graphs_measured", .value = late->graphs },
+		{ .collector = "cuda", .name = "graph_steps", .value = late->replayed },
+		{ .collector = "cuda", .name = "graph_steps_unseen", .value = late->unseen },
+	};
+	memcpy(out, list, sizeof list);
+	return LATE_COUNTERS;
+}
+
+size_t gns_stepping_counters(struct gns_counter *out)
+{
+	static const char *const names[GNS_COUNTS] = { "products", "forward", "dgrad", "wgrad", "other" };
+	struct gns_late_counts late;
+	size_t n = 0;
+	gns_late_counts(&gns_core.publish, &late);
+	for (unsigned i = 0; i < GNS_COUNTS; i++)
+		out[n++] = (struct gns_counter){ .collector = "blas", .name = names[i], .value = gns_core.counts[i] };
+	for (unsigned i = 1; i < GNS_WHYS; i++) {
+		struct gns_counter *c = &out[n++];
+		*c = (struct gns_counter){ .collector = "blas", .name = gns_reason_name(i), .value = gns_core.roles.why[i] };
+		if (gns_core.last_why[i].k)
+			snprintf(c->text, sizeof c->text, "%ux%u over %u", gns_core.last_why[i].m, gns_core.last_why[i].n, gns_core.last_why[i].k);
+	}
+	for (unsigned i = 1; i < GNS_REFUSALS; i++)
+		out[n++] = (struct gns_counter){ .collector = "step_refused", .name = gns_refusal_name(i), .value = gns_core.refused[i] + late_refused(&late, i) };
+	out[n++] = (struct gns_counter){ .collector = "shim", .name = "late_gradients", .value = gns_core.steps.late };
+	out[n++] = (struct gns_counter){ .collector = "shim", .name = "kernels_not_listed", .value = gns_core.kernels->overflow };
+	out[n++] = (struct gns_counter){ .collector = "shim", .name = "uses_forgotten", .value = gns_core.roles.uses.lost };
+	out[n++] = (struct gns_counter){ .collector = "shim", .name = "scan_not_permitted", .value = !gns_core.roles.scan_works };
+	n += late_counters(out + n, &late);
+	n += gns_tallies(out + n);
+	n += gns_device_counters(out + n);
+	if (gns_core.feed)
+		n += gns_feed_counters(gns_core.feed, out + n);
+	return n;
+}
+
+_Static_assert(GNS_COUNTS + GNS_WHYS + GNS_REFUSALS + 4 + LATE_COUNTERS + GNS_TALLIES_MAX + GNS_DEVICE_COUNTERS + GNS_FEED_COUNTS <= GNS_COUNTERS_MAX,
+	       "room for all gns_stepping_counters");
+
+/* Ends the present step and hands it over. */
+void gns_stepping_close(bool all_counters)
+{
+	struct gns_steps *s = &gns_core.steps;
+	struct gns_counter *list = gns_core.counter;
+	s->overhead_ns += gns_cupti_closed(s->step);
+	struct gns_step_report report = { .step = s->step, .start_ns = s->began_real_ns, .overhead_ns = s->overhead_ns, .every = s->interval };
+	s->startup = gns_core.roles.learning;
+	report.flags = s->startup ? GNS_STEP_STARTUP : 0;
+	if (gns_core.state != GNS_AWAKE)
+		return; /* the process ends; this thread was in a product */
+	if (s->measured) {
+		enum gns_refusal why = s->gradients ? gns_measure_close(gns_core.measure) : GNS_REFUSED_NOT;
+		if (gns_core.measure->late && !why)
+			gns_device_step_close(gns_core.measure->late, gns_core.measure);
+		if (why)
+			gns_core.refused[why]++;
+		report.flags |= why ? GNS_STEP_REFUSED : s->gradients ? GNS_STEP_MEASURED : 0;
+	}
+	report.dur_ns = gns_steps_close(s, gns_now(), gns_realtime());
+	if (gns_publish_open(&gns_core.publish, &gns_core.config)) {
+		if (gns_core.config.bad[0] && !gns_core.told_bad)
+			gns_publish_event(&gns_core.publish, 0, s->step, "bad_setting", gns_core.config.bad);
+		gns_core.told_bad = true;
+		gns_device_events(&gns_core.publish, 0, s->step);
+		size_t n = all_counters || gns_publish_counters_due(&gns_core.publish, gns_now()) ? gns_stepping_counters(list) : 0;
+		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.measure, gns_core.kernels, list, n);
+		gns_cupti_tell(&gns_core.publish, false);
+		gns_publish_revive(&gns_core.publish, &gns_core.config, false);
+	}
+	gns_products_device_over(s->step);
+}
+
+/* A step that is not measured is only counted: operands are then known by their addresses alone. */
+static void look_closely(void)
+{
+	gns_core.roles.uses.no_prints = !gns_core.steps.measured && !gns_core.roles.learning;
+	atomic_store_explicit(&gns_core.measured, gns_core.steps.measured, memory_order_relaxed);
+}
+
+void gns_stepping_begin(uint64_t step)
+{
+	bool was_measured = gns_core.steps.measured;
+	gns_steps_begin(&gns_core.steps, &gns_core.config, gns_publish_control(&gns_core.publish), step);
+	look_closely();
+	gns_products_device_over(step - 1);
+	if (was_measured || gns_core.steps.measured) { /* between two others there is nothing to clear */
+		gns_measure_clear(gns_core.measure);
+		if (gns_core.measure->late)
+			gns_device_step_clear(gns_core.measure->late);
+		gns_kernels_clear(gns_core.kernels);
+	}
+	gns_reducing_begin(step, gns_core.steps.measured);
+}
+
+static uint32_t steps_before(void)
+{
+	return gns_core.steps.marked ? gns_core.early_marks : gns_core.roles.steps_before;
+}
+
+/* The steps that went by while weights were being found: unmeasured, with their times where every boundary was seen. */
+static void report_learned_steps(void)
+{
+	gns_reducing_hello();
+	uint32_t steps = steps_before();
+	bool times = gns_core.n_boundaries == steps && steps <= GNS_BOUNDARY_TIMES;
+	uint64_t spent = gns_core.steps.overhead_ns;
+	if (!gns_publish_open(&gns_core.publish, &gns_core.config))
+		return;
+	for (uint32_t i = 0; i < steps; i++) {
+		if (gns_core.steps_base + i + 1 <= gns_reducing_told())
+			continue;
+		uint64_t from = i ? gns_core.boundary_ns[i - 1] : gns_core.first_ns;
+		struct gns_step_report report = { .step = gns_core.steps_base + i + 1, .overhead_ns = i + 1 == steps ? spent : 0,
+						  .flags = GNS_STEP_STARTUP };
+		if (times) {
+			report.dur_ns = gns_core.boundary_ns[i] - from;
+			report.start_ns = gns_core.boundary_real[i] - report.dur_ns;
+		}
+		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.measure, gns_core.kernels, NULL, 0);
+	}
+}
+
+void gns_stepping_boundary(const struct gns_verdict *v)
+{
+	struct gns_steps *s = &gns_core.steps;
+	if (v->learned && !s->step) {
+		report_learned_steps();
+		s->overhead_ns = 0;
+		s->began_ns = gns_now();
+		s->began_real_ns = gns_realtime();
+		s->expected = gns_core.roles.expected_gradients;
+		s->unsure = s->expected == 0;
+		uint64_t before = gns_core.steps_base + steps_before(), told = gns_reducing_told();
+		gns_stepping_begin((before > told ? before : told) + 1);
+		return;
+	}
+	if (v->learned)
+		s->unsure = 2; /* more weights than before */
+	look_closely();
+	if (s->marked || !s->step)
+		return;
+	if (!s->published)
+		gns_stepping_close(false);
+	gns_stepping_begin(s->step + 1);
+}
+
+void gns_stepping_note_time(void)
+{
+	if (!gns_core.steps.step && gns_core.n_boundaries < GNS_BOUNDARY_TIMES) {
+		gns_core.boundary_ns[gns_core.n_boundaries] = gns_now();
+		gns_core.boundary_real[gns_core.n_boundaries++] = gns_realtime();
+	}
+}

@@ -1,0 +1,89 @@
+/* The way from the shim to the ring: the session, the recorder, and the records of one step, staged one by one and sent together.
+ *
+ * What goes into a step's records is known by publish_blas.c (matrix products) and publish_feed.c (collectors that know the layers).
+ * All calls under the core's lock, at step boundaries only. What cannot be delivered is counted in the session, never waited for. */
+#ifndef GNS_PUBLISH_H
+#define GNS_PUBLISH_H
+
+#include "profiler/shim/process/config.h"
+#include "kernel_table.h"
+#include "deferred.h"
+#include "profiler/shim/ring/ring.h"
+
+#define GNS_COUNTERS_MAX 256
+#define GNS_EVENTS_MAX 16
+#define GNS_LOSSES_MAX 64
+
+enum gns_link { GNS_LINK_NONE = 0, GNS_LINK_OPEN, GNS_LINK_OFF };
+
+struct gns_publish {
+	enum gns_link link;
+	char session_name[GNS_NAME_MAX];
+	struct gns_session *session;
+	struct gns_ring ring;
+	struct gns_record *stage; /* one step's records */
+	uint32_t staged;
+	struct gns_late *late;    /* steps whose values are still on a device; NULL where there was none */
+	bool hello;           /* PROC is to be sent */
+	uint64_t counters_ns; /* when counters were last sent */
+	uint64_t watched_ns;  /* when the recorder was last looked at */
+	uint32_t spawns;      /* recorders started after the first */
+	uint32_t libraries_told, libraries_staged; /* bits of libraries.c's table */
+	struct { uint64_t sent; bool ever; } counter[GNS_COUNTERS_MAX];
+	struct { char name[32], text[72]; uint64_t step; uint32_t stream; } event[GNS_EVENTS_MAX];
+	uint32_t n_events;
+	struct { uint64_t step; double loss; uint32_t stream; } loss[GNS_LOSSES_MAX];
+	uint32_t n_losses;
+};
+
+struct gns_counter {
+	const char *collector, *name;
+	uint64_t value;
+	char text[48];
+};
+
+struct gns_step_report {
+	uint64_t step, start_ns, dur_ns, overhead_ns;
+	uint32_t flags, every;
+};
+
+/* The flags of a step whose outcome, GNS_STEP_MEASURED, GNS_STEP_REFUSED or 0, has become another. */
+static inline uint32_t gns_publish_outcome(uint32_t flags, uint32_t outcome)
+{
+	return (flags & GNS_STEP_STARTUP) | outcome;
+}
+
+bool gns_publish_init(struct gns_publish *publish);
+void gns_publish_free(struct gns_publish *publish);
+
+/* Finds the session or makes one and starts its recorder, then takes a ring. Returns true once records can be sent;
+ * tries again at each call until it is known that it cannot. */
+bool gns_publish_open(struct gns_publish *publish, const struct gns_config *config);
+/* The control word, 0 when there is no session. */
+uint32_t gns_publish_control(const struct gns_publish *publish);
+/* Where the recorder is gone, starts another. Once a second it costs a look at a recorder that is silent; `last`: looks now. */
+void gns_publish_revive(struct gns_publish *publish, const struct gns_config *config, bool last);
+
+/* Kept until records are sent. False when there are too many. */
+bool gns_publish_event(struct gns_publish *publish, uint32_t stream, uint64_t step, const char *name, const char *text);
+void gns_publish_loss(struct gns_publish *publish, uint32_t stream, uint64_t step, double loss);
+/* Counters are sent about once a second; building them costs something. */
+bool gns_publish_counters_due(const struct gns_publish *publish, uint64_t now);
+
+/* Staging. A record of this kind and stream, zeroed but for its header. */
+struct gns_record *gns_publish_stage(struct gns_publish *publish, uint16_t kind, uint32_t stream);
+/* Record strings are filled without a terminator when full; readers know. */
+void gns_publish_text(char *dst, size_t size, const char *src);
+/* Who we are, where that has not been told or has changed (publish->hello). First of all. */
+void gns_publish_proc(struct gns_publish *publish, const struct gns_config *config, uint64_t samples, enum gns_unit unit);
+void gns_publish_kernels(struct gns_publish *publish, const struct gns_kernels *kernels, uint64_t step); /* of stream 0 */
+void gns_publish_counters(struct gns_publish *publish, const struct gns_counter *counters, size_t n_counters);
+void gns_publish_notes(struct gns_publish *publish); /* losses and events */
+/* All that is staged, at once (with items of late.h, or behind steps that have such: when their values are there); `steps`: of them, for the account of what is dropped. False when it was dropped: what is told once is then to
+ * be told again. */
+bool gns_publish_send(struct gns_publish *publish, uint32_t steps);
+/* Counters and events alone, at the end. */
+void gns_publish_rest(struct gns_publish *publish, const struct gns_config *config, uint64_t samples, enum gns_unit unit,
+		      const struct gns_counter *counters, size_t n_counters);
+
+#endif
