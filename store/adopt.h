@@ -1,7 +1,7 @@
 /* Sessions that nobody is left of: every process was killed at once, or the machine's users were logged out. What is still in shared
  * memory is stored, the run ends as "lost", and the memory is given back. */
-#ifndef GNS_ADOPT_H
-#define GNS_ADOPT_H
+#ifndef GNS_STORE_ADOPT_H
+#define GNS_STORE_ADOPT_H
 
 #include "gnscope/error.h"
 

@@ -94,7 +94,7 @@ int gns_store_migrate(struct gns_store *store, const struct gns_migration *steps
 /* Instead of GNS_KEEP_DEFAULT; for tests and tools. */
 void gns_store_set_keep(struct gns_store *store, int64_t measured_steps);
 
-/* ---- pile.c: a bounded stack of blocks in order of steps ---- */
+/* ---- block_stack.c: a bounded stack of blocks in order of steps ---- */
 
 struct gns_pile {
 	struct gns_block *blocks;
@@ -181,8 +181,6 @@ int gns_trend_of_window(struct gns_store *store, int64_t run_id, struct gns_wind
 
 void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct gns_total *total);
 
-double gns_median_step_ms(struct gns_store *store, int64_t run_id, struct gns_window w); /* of the last 1,000 at most, without start-up */
-
 /* ---- edges.c: what the first and the last measured step of a window represent beside what they do in the run ---- */
 
 struct gns_edge { /* more 0: nothing to do */
@@ -198,8 +196,9 @@ int gns_pool_window(struct gns_store *store, int64_t run_id, struct gns_window w
 void gns_pooled_free(struct gns_pooled_window *pooled);
 void gns_pooled_noise(const struct gns_pooled_window *pooled, struct gns_ratio *b_noise, struct gns_ratio *b_crit, struct gns_meanvar *mv);
 
-/* ---- writer: write.c, record.c, names.c, stream.c, rollup.c ---- */
+/* ---- writing: writer.c, rank.c; write.c, record.c, names.c, stream.c, rollup.c ---- */
 
+#define GNS_EVENTS_STORED 10000 /* of a run; more are counted, not stored */
 #define GNS_WHOLE_MAX ((uint64_t)1 << 53) /* beyond it doubles skip integers; no true count is so large */
 
 struct gns_grad_row {
@@ -210,7 +209,7 @@ struct gns_grad_row {
 	double q_small, q_big, s, g2; /* s, g2 NaN when a q is not finite */
 };
 
-struct gns_tally { /* one source of the step in the making, one rank */
+struct gns_source_sum { /* one source of the step in the making, one rank */
 	double q_small, q_big, s, g2;
 	int64_t n_small, n_big;
 	uint32_t params;
@@ -238,7 +237,7 @@ struct gns_rank {
 	int64_t malformed, nonfinite, events, libraries;
 	const char *malformed_text;
 	bool dirty, incomplete; /* incomplete: a gradient of the step in the making was malformed */
-	struct gns_tally tally[GNS_SOURCES];
+	struct gns_source_sum tally[GNS_SOURCES];
 	struct gns_grad_row *grads; /* of the step in the making */
 	struct gns_kernel_use *uses;
 	uint32_t n_grads, max_grads, n_uses, max_uses;
@@ -298,7 +297,6 @@ int gns_malformed(struct gns_rank *rank, const char *why);
 
 /* stream.c: pointers to ranks and runs end with any call here. Functions return 0 or an SQLite code. */
 struct gns_rank *gns_stream_rank(struct gns_store *store, struct gns_rank *rank, uint32_t stream); /* made when missing; NULL: failed */
-int gns_stream_load(struct gns_store *store, struct gns_rank *rank);
 int gns_stream_follow(struct gns_store *store, int64_t rank_id); /* what is known of the process, to its other streams */
 
 /* names.c. Functions return 0 or an SQLite code. */
@@ -308,8 +306,7 @@ int gns_names_kernel(struct gns_store *store, struct gns_rank *rank, const struc
 /* Kernels are named once in a process; another stream takes the name when it first uses one. */
 int gns_names_adopt_kernel(struct gns_store *store, struct gns_rank *rank, const struct gns_rank *from, uint32_t local);
 
-/* device.c: what is told of devices and libraries. Functions return 0 or an SQLite code. */
-bool gns_device_family(const char *family);
+/* record_device.c: what is told of devices and libraries. Functions return 0 or an SQLite code. */
 int gns_device_step_store(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_device_step *step);
 int gns_device_kernel_store(struct gns_store *store, struct gns_rank *rank, int64_t kernel_id, const struct gns_rec_kernel_step *use);
 int gns_library_store(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_library *library);

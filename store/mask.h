@@ -1,6 +1,6 @@
 /* Command lines are stored, reported and sent around; what opens a door in them is not. */
-#ifndef GNS_MASK_H
-#define GNS_MASK_H
+#ifndef GNS_STORE_MASK_H
+#define GNS_STORE_MASK_H
 
 #include <stdbool.h>
 #include <stddef.h>

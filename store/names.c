@@ -131,9 +131,18 @@ int gns_names_param(struct gns_store *store, struct gns_rank *rank, const struct
 
 /* ---- kernels ---- */
 
+static bool device_family(const char *family)
+{
+	static const char *const families[] = GNS_DEVICE_FAMILIES;
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+		if (strcmp(family, families[i]) == 0)
+			return true;
+	return false;
+}
+
 static int add_kernel(struct gns_store *store, struct gns_rank *rank, uint32_t local, const char *family, const char *name)
 {
-	struct gns_ids *ids = gns_device_family(family) ? &rank->device_kernels : &rank->kernels;
+	struct gns_ids *ids = device_family(family) ? &rank->device_kernels : &rank->kernels;
 	int64_t run_id = store->writer->runs[rank->run].run_id;
 	int64_t id = gns_sql_int(store, GNS_SQL_KERNEL_FIND, -1, "itt", run_id, family, name);
 	int rc = SQLITE_OK;
@@ -192,7 +201,7 @@ int gns_names_kernel(struct gns_store *store, struct gns_rank *rank, const struc
 		return gns_malformed(rank, "kernel: named twice");
 	GNS_FIELD(family, kernel->family);
 	GNS_FIELD(name, kernel->name);
-	if (gns_device_family(family))
+	if (device_family(family))
 		return name_device_kernel(store, rank, kernel, family, name);
 	if (strncmp(family, "gpu ", 4) == 0 || gns_ids_get(&rank->device_kernels, kernel->kernel_id) > 0)
 		return gns_malformed(rank, "kernel: of an unknown family, or named twice");

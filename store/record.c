@@ -4,99 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EVENTS_MAX 10000   /* of a run; more are counted, not stored */
 #define CLAIMS_MAX 4       /* of a rank by one process: each moves all its rows, and true ones claim one or two */
 #define SETTINGS_MAX 20000 /* of a run; then each name keeps its newest */
-
-const char *gns_field_text(char *out, size_t size, const char *field, size_t field_size)
-{
-	size_t n = strnlen(field, field_size < size ? field_size : size - 1);
-	memcpy(out, field, n);
-	out[n] = 0;
-	return out;
-}
-
-static void *room(void *array, uint32_t *max, uint32_t used, size_t size)
-{
-	if (used < *max)
-		return array;
-	uint32_t n = *max ? *max * 2 : 64;
-	void *grown = realloc(array, n * size);
-	if (grown)
-		*max = n;
-	return grown;
-}
-
-int gns_rank_grad(struct gns_rank *rank, uint32_t param, uint32_t source, int64_t n_small, int64_t n_big, int64_t groups,
-		  double q_small, double q_big)
-{
-	if (source == 0 || source >= GNS_SOURCES)
-		return 0;
-	struct gns_grad_row *grads = room(rank->grads, &rank->max_grads, rank->n_grads, sizeof *grads);
-	if (!grads)
-		return -ENOMEM;
-	rank->grads = grads;
-	struct gns_grad_row *row = &grads[rank->n_grads++];
-	*row = (struct gns_grad_row){ .param = param, .source = source, .n_small = n_small, .n_big = n_big, .groups = groups,
-		.world = rank->world > 1 ? rank->world : 1, .q_small = q_small, .q_big = q_big };
-	struct gns_tally *tally = &rank->tally[source];
-	if (gns_two_batch((double)n_small, (double)n_big, q_small, q_big, &row->s, &row->g2) < 0) {
-		row->s = row->g2 = NAN;
-		tally->bad = true;
-	}
-	if (tally->params++ == 0) {
-		tally->n_small = n_small;
-		tally->n_big = n_big;
-	}
-	tally->mixed = tally->mixed || tally->n_small != n_small || tally->n_big != n_big;
-	tally->q_small += q_small;
-	tally->q_big += q_big;
-	tally->s += row->s;
-	tally->g2 += row->g2;
-	return 0;
-}
-
-int gns_rank_use(struct gns_rank *rank, const struct gns_kernel_use *use)
-{
-	struct gns_kernel_use *uses = room(rank->uses, &rank->max_uses, rank->n_uses, sizeof *uses);
-	if (!uses)
-		return -ENOMEM;
-	rank->uses = uses;
-	uses[rank->n_uses++] = *use;
-	return 0;
-}
-
-int gns_rank_save_counts(struct gns_store *store, struct gns_rank *rank)
-{
-	int64_t run_id = store->writer->runs[rank->run].run_id;
-	int rc = SQLITE_OK;
-	if (rank->malformed > 0 && rank->malformed_text)
-		rc = gns_sql_run(store, GNS_SQL_COLLECTOR_SET, "iittit", run_id, rank->number, "store", "malformed",
-				 rank->malformed, rank->malformed_text);
-	if (rc == SQLITE_OK && rank->nonfinite > 0)
-		rc = gns_sql_run(store, GNS_SQL_COLLECTOR_SET, "iittin", run_id, rank->number, "store", "nonfinite_steps",
-				 rank->nonfinite);
-	if (rc == SQLITE_OK && rank->events > EVENTS_MAX)
-		rc = gns_sql_run(store, GNS_SQL_COLLECTOR_SET, "iittin", run_id, rank->number, "store", "events_not_stored",
-				 rank->events - EVENTS_MAX);
-	return rc;
-}
-
-int gns_rank_count(struct gns_store *store, struct gns_run *run)
-{
-	run->pooled = (uint32_t)gns_sql_int(store, GNS_SQL_RANK_COUNT, 0, "i", run->run_id);
-	return SQLITE_OK;
-}
-
-/* A record that cannot be true is counted and skipped. */
-int gns_malformed(struct gns_rank *rank, const char *why)
-{
-	rank->malformed++;
-	rank->empty = false; /* the count is a row */
-	rank->malformed_text = why;
-	rank->dirty = true;
-	return SQLITE_OK;
-}
 
 /* ---- who the process is ---- */
 
@@ -247,7 +156,7 @@ static uint32_t step_total(const struct gns_rank *rank, struct gns_rank_step *ro
 			source = gns_source_order[i];
 	if (source == 0)
 		return 0;
-	const struct gns_tally *tally = &rank->tally[source];
+	const struct gns_source_sum *tally = &rank->tally[source];
 	if (tally->bad || rank->incomplete)
 		return source; /* a sum over some of the weights would pass for the sum over all */
 	row->q_small = tally->q_small;
@@ -362,7 +271,7 @@ static int store_event(struct gns_store *store, struct gns_rank *rank, const str
 	if (GNS_FIELD(name, event->name)[0] == 0 || event->step > GNS_WHOLE_MAX || event->time_ns > INT64_MAX)
 		return gns_malformed(rank, "event: no name or out of range");
 	rank->dirty = true;
-	if (++rank->events > EVENTS_MAX)
+	if (++rank->events > GNS_EVENTS_STORED)
 		return SQLITE_OK;
 	return gns_sql_run(store, GNS_SQL_EVENT_INSERT, "iiiitt", store->writer->runs[rank->run].run_id, rank->number,
 			   (int64_t)event->step, (int64_t)event->time_ns, name, GNS_FIELD(text, event->text));

@@ -2,20 +2,9 @@
  * time after its step, even after that step's block of sums was closed, so the sums of kernels are kept up to date row by row. */
 #include "internal.h"
 
-#include <string.h>
-
 #define AHEAD 1024        /* a step may be told after its account, when the values of its weights are still on the device */
 #define DEVICES 1024
 #define LIBRARIES 256     /* of one process */
-
-bool gns_device_family(const char *family)
-{
-	static const char *const families[] = GNS_DEVICE_FAMILIES;
-	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
-		if (strcmp(family, families[i]) == 0)
-			return true;
-	return false;
-}
 
 /* A step that was never told is kept: its STEP may have been dropped, or is still to come. */
 static bool possible_step(const struct gns_rank *rank, uint64_t step)

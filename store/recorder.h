@@ -1,7 +1,7 @@
 /* The recorder: drains the rings of one session into the store. One per node and run; it runs as the
  * hidden command `gnscope record`, started by `gnscope run` or by the shim itself. */
-#ifndef GNS_RECORDER_H
-#define GNS_RECORDER_H
+#ifndef GNS_STORE_RECORDER_H
+#define GNS_STORE_RECORDER_H
 
 #include <stdbool.h>
 #include "gnscope/error.h"

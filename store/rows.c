@@ -1,5 +1,6 @@
-/* The weights that a sentence about all of them names. */
+/* Rows as readers get them, as far as they need no store. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "gnscope/store.h"
 
@@ -15,4 +16,14 @@ void gns_layers_outstanding(const struct gns_layer *layers, size_t n, const stru
 		if (isfinite(l->share_s) && (!*most || l->share_s > (*most)->share_s))
 			*most = l;
 	}
+}
+
+const char *const gns_device_part_names[GNS_PARTS] = { "compute", "comm_exposed", "copy_exposed", "idle", "comm", "copy", "gnscope" };
+
+void gns_gpu_free(struct gns_gpu *gpu)
+{
+	free(gpu->devices);
+	free(gpu->kernels);
+	free(gpu->libraries);
+	*gpu = (struct gns_gpu){ 0 };
 }

@@ -7,8 +7,8 @@
  *   frames    records of one process, the end of a process, the end of the run; each with a check sum. A file that ends within a frame
  *             ends before it.
  * All functions return 0 or a negative errno with a sentence in `err`. */
-#ifndef GNS_SPOOL_H
-#define GNS_SPOOL_H
+#ifndef GNS_STORE_SPOOL_H
+#define GNS_STORE_SPOOL_H
 
 #include <limits.h>
 #include <stdbool.h>

@@ -32,19 +32,6 @@ struct gns_rank *gns_stream_rank(struct gns_store *store, struct gns_rank *rank,
 	return out;
 }
 
-int gns_stream_load(struct gns_store *store, struct gns_rank *rank)
-{
-	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_STREAM_RANKS, "i", rank->rank_id);
-	int rc = SQLITE_ERROR;
-	while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		int64_t stream = sqlite3_column_int64(stmt, 0);
-		if (stream > 0 && stream < GNS_STREAMS_MAX)
-			rank->stream[stream] = sqlite3_column_int64(stmt, 1);
-	}
-	sqlite3_reset(stmt);
-	return rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
 int gns_stream_follow(struct gns_store *store, int64_t rank_id)
 {
 	struct gns_rank *rank = gns_writer_rank(store, rank_id);

@@ -5,32 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DURATIONS 1000
-
 void gns_window(struct gns_store *store, int64_t run_id, int64_t window, struct gns_window *out)
 {
 	out->hi = gns_sql_int(store, GNS_SQL_RUN_ROLLED, 0, "i", run_id);
 	out->lo = window > 0 && out->hi > window ? out->hi - window + 1 : 1;
-}
-
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return x < y ? -1 : x > y;
-}
-
-double gns_median_step_ms(struct gns_store *store, int64_t run_id, struct gns_window w)
-{
-	double ms[DURATIONS];
-	size_t n = 0;
-	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_DURATIONS, "iiii", run_id, w.lo, w.hi, (int64_t)DURATIONS);
-	while (stmt && sqlite3_step(stmt) == SQLITE_ROW && n < DURATIONS)
-		ms[n++] = sqlite3_column_double(stmt, 0) / 1e6;
-	sqlite3_reset(stmt);
-	if (n == 0)
-		return NAN;
-	qsort(ms, n, sizeof *ms, ascending);
-	return n % 2 ? ms[n / 2] : (ms[n / 2 - 1] + ms[n / 2]) / 2;
 }
 
 static int64_t count_and_sum(struct gns_store *store, int64_t run_id, bool buckets, int64_t covered_in, double *numel)

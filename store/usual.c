@@ -1,8 +1,9 @@
-/* What is usual of a window: its batch, and where its B_noise is going. */
+/* What is usual of a window: its batch, its step time, and where its B_noise is going. */
 #include "store/internal.h"
 
 #include <stdlib.h>
 
+#define DURATIONS 1000 /* steps behind the usual duration */
 #define BATCHES 1000  /* measured steps behind the usual batch */
 #define REACH 20000   /* steps that are looked through for them */
 
@@ -45,12 +46,27 @@ static double usual_batch(struct gns_store *store, int64_t run_id, struct gns_wi
 	return most_frequent(batches, n);
 }
 
+/* Of the last steps of the window, without start-up. */
+static double median_step_ms(struct gns_store *store, int64_t run_id, struct gns_window w)
+{
+	double ms[DURATIONS];
+	size_t n = 0;
+	sqlite3_stmt *stmt = gns_sql_bind(store, GNS_SQL_DURATIONS, "iiii", run_id, w.lo, w.hi, (int64_t)DURATIONS);
+	while (stmt && sqlite3_step(stmt) == SQLITE_ROW && n < DURATIONS)
+		ms[n++] = sqlite3_column_double(stmt, 0) / 1e6;
+	sqlite3_reset(stmt);
+	if (n == 0)
+		return NAN;
+	qsort(ms, n, sizeof *ms, ascending);
+	return n % 2 ? ms[n / 2] : (ms[n / 2 - 1] + ms[n / 2]) / 2;
+}
+
 void gns_describe_window(struct gns_store *store, struct gns_window w, const struct gns_total *total, struct gns_summary *out)
 {
 	int64_t steps = total->steps - total->startup;
 	out->measured = (int64_t)total->block.count;
 	out->mean_step_ms = steps > 0 ? (double)total->dur_ns / (double)steps / 1e6 : (double)NAN;
-	out->step_ms = gns_median_step_ms(store, out->run.run_id, w);
+	out->step_ms = median_step_ms(store, out->run.run_id, w);
 	out->overhead_pct = total->dur_ns > 0 ? 100 * (double)total->overhead_ns / (double)total->dur_ns : (double)NAN;
 	out->starting = total->steps > 0 && steps == 0;
 	out->samples_per_step = usual_batch(store, out->run.run_id, w);

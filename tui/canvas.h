@@ -4,8 +4,8 @@
  * Texts are UTF-8. On an ASCII canvas every glyph beyond ASCII is written in words ASCII has (">=" for the sign, "|" for a middle
  * dot, "?" for what has no such word), so callers write one text for both. Nothing is ever drawn outside the canvas.
  * Columns count terminal cells: a wide character takes two, a combining one is left out. */
-#ifndef GNS_CANVAS_H
-#define GNS_CANVAS_H
+#ifndef GNS_TUI_CANVAS_H
+#define GNS_TUI_CANVAS_H
 
 #include <stdbool.h>
 #include <stddef.h>

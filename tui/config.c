@@ -17,7 +17,7 @@ static const char *const mark_names[] = {"ascii", "block", "braille", NULL};
 static const char *const yes_names[] = {"no", "yes", NULL};
 static const char *const sorted[] = {[GNS_VIEW_LAYERS] = "sort_layers", [GNS_VIEW_KERNELS] = "sort_kernels", [GNS_VIEW_RUNS] = "sort_runs"};
 
-int gns_config_path(char *buf, size_t size)
+int gns_top_config_path(char *buf, size_t size)
 {
 	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
 	int n = -1;
@@ -85,7 +85,7 @@ static bool take(struct gns_top *top, const char *name, const char *value)
 	return i >= 0 || take_sort(ui, name, value);
 }
 
-void gns_config_read(struct gns_top *top, const char *path)
+void gns_top_config_read(struct gns_top *top, const char *path)
 {
 	char line[256], name[64], value[128];
 	FILE *file = fopen(path, "re");
@@ -123,7 +123,7 @@ static void make_folders(char *path)
 	}
 }
 
-int gns_config_write(const struct gns_top *top, const char *path, struct gns_error *err)
+int gns_top_config_write(const struct gns_top *top, const char *path, struct gns_error *err)
 {
 	char copy[4096], fresh[4110];
 	if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy)

@@ -1,6 +1,6 @@
-/* The one thing that flows back to a trainer: the control word of the session that records a run (profiler/shim/ring.h). */
-#ifndef GNS_CONTROL_H
-#define GNS_CONTROL_H
+/* The one thing that flows back to a trainer: the control word of the session that records a run (profiler/shim/ring/ring.h). */
+#ifndef GNS_TUI_CONTROL_H
+#define GNS_TUI_CONTROL_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  * The target is the loss that this run has reached: at batch B it took `steps` steps, at B' it would take
  * steps (1 + B_crit/B') / (1 + B_crit/B) (McCandlish et al. 2018, eq. 2.11), learning rate tuned. Limits follow from the 95%
  * limits of B_crit and, for times, from what is known of the step time. An absent number is NaN. */
-#ifndef GNS_COST_H
-#define GNS_COST_H
+#ifndef GNS_TUI_COST_H
+#define GNS_TUI_COST_H
 
 #include "tui/model.h"
 

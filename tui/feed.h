@@ -1,6 +1,6 @@
 /* The feed: keeps a model up to date with the store. Reads through include/gnscope/store.h only, one thread. */
-#ifndef GNS_FEED_H
-#define GNS_FEED_H
+#ifndef GNS_TUI_FEED_H
+#define GNS_TUI_FEED_H
 
 #include "tui/model.h"
 

@@ -1,6 +1,6 @@
 /* Tables that give up columns when there is no room. */
-#ifndef GNS_GRID_H
-#define GNS_GRID_H
+#ifndef GNS_TUI_GRID_H
+#define GNS_TUI_GRID_H
 
 #include "tui/canvas.h"
 #include "tui/renderer.h"

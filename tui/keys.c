@@ -317,9 +317,9 @@ static void write_settings(struct gns_top *top)
 {
 	char path[4096];
 	struct gns_error err = {.text = ""};
-	if (gns_config_path(path, sizeof path) != 0)
+	if (gns_top_config_path(path, sizeof path) != 0)
 		note(top, "the settings were not written: neither XDG_CONFIG_HOME nor HOME is set");
-	else if (gns_config_write(top, path, &err) != 0)
+	else if (gns_top_config_write(top, path, &err) != 0)
 		note(top, "%.250s", err.text);
 	else
 		note(top, "the settings are in %.220s", path);

@@ -1,6 +1,6 @@
 /* The rows of a table that are on the screen, around the selected one: the same for each view that is a list. */
-#ifndef GNS_LIST_H
-#define GNS_LIST_H
+#ifndef GNS_TUI_LIST_H
+#define GNS_TUI_LIST_H
 
 #include "tui/grid.h"
 #include "tui/view.h"

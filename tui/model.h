@@ -1,6 +1,6 @@
 /* What the views draw: plain data. A feed (feed.h) fills it from the store, a test by hand. Views never ask anyone else. */
-#ifndef GNS_MODEL_H
-#define GNS_MODEL_H
+#ifndef GNS_TUI_MODEL_H
+#define GNS_TUI_MODEL_H
 
 #include "gnscope/store.h"
 

@@ -1,6 +1,6 @@
 /* Which rows a list shows, and in which order: filter, sort, groups by prefix. Pure functions of the model and the choices. */
-#ifndef GNS_ORDER_H
-#define GNS_ORDER_H
+#ifndef GNS_TUI_ORDER_H
+#define GNS_TUI_ORDER_H
 
 #include "tui/view.h"
 

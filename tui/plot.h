@@ -3,8 +3,8 @@
  * Order from back to front: band, reference lines, curves, marks, labels. Absent numbers (NaN) are gaps; a point whose value is
  * absent but whose lower limit is known is drawn as that limit with an arrow, everything above it possible. What lies outside an
  * axis is cut off at the edge of the plot, never moved into it. */
-#ifndef GNS_PLOT_H
-#define GNS_PLOT_H
+#ifndef GNS_TUI_PLOT_H
+#define GNS_TUI_PLOT_H
 
 #include "profiler/text/axis.h"
 #include "tui/canvas.h"

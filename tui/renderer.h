@@ -1,6 +1,6 @@
 /* How marks look: the same plots in ASCII, in block elements, or in braille. A renderer is constant data and one function. */
-#ifndef GNS_RENDERER_H
-#define GNS_RENDERER_H
+#ifndef GNS_TUI_RENDERER_H
+#define GNS_TUI_RENDERER_H
 
 enum gns_renderer_kind { GNS_RENDER_ASCII = 0, GNS_RENDER_BLOCK, GNS_RENDER_BRAILLE };
 

@@ -1,6 +1,6 @@
 /* Sentences and short texts that several views share. All write into the caller's buffer and return it; NaN becomes "-". */
-#ifndef GNS_SAY_H
-#define GNS_SAY_H
+#ifndef GNS_TUI_SAY_H
+#define GNS_TUI_SAY_H
 
 #include "tui/cost.h"
 #include "tui/model.h"

@@ -1,8 +1,8 @@
 /* The terminal: shows canvases by differences, reads keys, and gives the terminal back on every way out.
  *
  * One at a time in a process. Opening it installs handlers for the signals named in top.h; closing it puts the former ones back. */
-#ifndef GNS_SCREEN_H
-#define GNS_SCREEN_H
+#ifndef GNS_TUI_SCREEN_H
+#define GNS_TUI_SCREEN_H
 
 #include "gnscope/error.h"
 #include "tui/theme.h"

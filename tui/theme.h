@@ -1,7 +1,7 @@
 /* Colours for a dark and a light background, after Okabe and Ito (2008): told apart by all common kinds of colour vision. No
  * meaning rests on them alone. */
-#ifndef GNS_THEME_H
-#define GNS_THEME_H
+#ifndef GNS_TUI_THEME_H
+#define GNS_TUI_THEME_H
 
 #include "tui/canvas.h"
 

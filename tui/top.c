@@ -25,8 +25,8 @@ static bool settle(struct gns_top *top)
 	char path[4096];
 	top->theme = gns_theme_guess();
 	top->mouse = true;
-	if (gns_config_path(path, sizeof path) == 0)
-		gns_config_read(top, path);
+	if (gns_top_config_path(path, sizeof path) == 0)
+		gns_top_config_read(top, path);
 	if (o->view && gns_view_find(o->view, &top->ui.view) != 0) {
 		fprintf(stderr, "gnscope top: there is no view \"%s\". The views: now, tradeoff, layers, kernels, runs, health, or 1 to 6\n", o->view);
 		return false;

@@ -5,8 +5,8 @@
  *
  * The terminal is restored on every way out: q, a signal (SIGINT, SIGTERM, SIGHUP, SIGQUIT), a fault (SIGSEGV, SIGBUS, SIGFPE,
  * SIGILL, SIGABRT). Signal dispositions that were in force before are put back on return. */
-#ifndef GNS_TOP_H
-#define GNS_TOP_H
+#ifndef GNS_TUI_TOP_H
+#define GNS_TUI_TOP_H
 
 #include <signal.h>
 #include <stdbool.h>

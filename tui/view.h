@@ -1,6 +1,6 @@
 /* Views: each draws one question's answer from a model onto a canvas. Nothing here reads, waits or knows a terminal. */
-#ifndef GNS_VIEW_H
-#define GNS_VIEW_H
+#ifndef GNS_TUI_VIEW_H
+#define GNS_TUI_VIEW_H
 
 #include "tui/canvas.h"
 #include "tui/model.h"

@@ -1,6 +1,6 @@
 /* The horizontal axis of curves: steps, samples or time, from the points of a series. */
-#ifndef GNS_XAXIS_H
-#define GNS_XAXIS_H
+#ifndef GNS_TUI_XAXIS_H
+#define GNS_TUI_XAXIS_H
 
 #include "profiler/text/axis.h"
 #include "tui/view.h"

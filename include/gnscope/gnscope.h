@@ -16,8 +16,8 @@
  * one that backward() was called on.
  * Each alone is useful; none is needed. `gnscope run --samples N` wins over gns_samples. Any thread; the first call looks the
  * shim up, so make one before a signal handler would. */
-#ifndef GNSCOPE_H
-#define GNSCOPE_H
+#ifndef GNSCOPE_GNSCOPE_H
+#define GNSCOPE_GNSCOPE_H
 
 #include <dlfcn.h>
 #include <stddef.h>

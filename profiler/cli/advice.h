@@ -1,6 +1,6 @@
 /* What `advise` says of a run: numbers first, words and JSON in advice_words.c. */
-#ifndef GNS_ADVICE_H
-#define GNS_ADVICE_H
+#ifndef GNS_PROFILER_CLI_ADVICE_H
+#define GNS_PROFILER_CLI_ADVICE_H
 
 #include "gnscope/scaling.h"
 #include "gnscope/steptime.h"

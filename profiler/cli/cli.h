@@ -1,6 +1,6 @@
-/* What the commands of the program `gnscope` share: the table that lists them, exit statuses, options, the store. */
-#ifndef GNS_CLI_H
-#define GNS_CLI_H
+/* What the commands of the program `gnscope` share: exit statuses, options, the store. */
+#ifndef GNS_PROFILER_CLI_CLI_H
+#define GNS_PROFILER_CLI_CLI_H
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -19,14 +19,6 @@ enum gns_exit {
 };
 
 /* A command gets its own name as argv[0] and returns the exit status. */
-struct gns_command {
-	const char *name;
-	int (*main)(int argc, char **argv);
-	const char *brief; /* one line of `gnscope help`; NULL: hidden */
-};
-
-extern const struct gns_command gns_commands[]; /* ends with a NULL name */
-
 int gns_cmd_run(int argc, char **argv);
 int gns_cmd_top(int argc, char **argv);
 int gns_cmd_list(int argc, char **argv);
@@ -66,9 +58,6 @@ int gns_cli_open_run(const char *command, const char *given, const char *ref, st
 
 /* Stores what is left of sessions whose processes are all gone, and the spools of this store, and says on stderr what came of it. How many were stored. */
 int gns_cli_adopt(const char *command, const char *store);
-
-/* The nearest of the table's names, or NULL when none is near. */
-const char *gns_cli_nearest(const char *word);
 
 /* "2025-11-22 01:10:05", local time; "-" for 0. */
 char *gns_cli_time(char *dst, size_t size, uint64_t realtime_ns);

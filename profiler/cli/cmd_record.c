@@ -13,6 +13,7 @@
 #include "store/adopt.h"
 #include "store/recorder.h"
 #include "store/spool.h"
+#include "profiler/shim/process/clock.h"
 
 static const char help[] =
 	"Usage: gnscope record --session NAME [OPTION]...\n"
@@ -68,7 +69,7 @@ static int close_orphan(struct orphan *o, const char *path, struct gns_error *er
 	int64_t run_id = (int64_t)atomic_load(&o->session->run_id);
 	int rc = run_id > 0 ? gns_store_open_write(path, &store, err) : 0;
 	if (store)
-		rc = gns_store_run_end(store, run_id, "lost", 0, gns_clock_ns(CLOCK_REALTIME), err);
+		rc = gns_store_run_end(store, run_id, "lost", 0, gns_realtime(), err);
 	gns_store_close(store);
 	gns_session_unlink(o->session_name);
 	return rc;

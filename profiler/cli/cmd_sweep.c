@@ -9,6 +9,7 @@
 #include "profiler/cli/launch.h"
 #include "profiler/cli/loss.h"
 #include "profiler/cli/sweep.h"
+#include "profiler/shim/process/clock.h"
 
 #define GIVE_UP 2.0
 
@@ -184,7 +185,7 @@ static int complete(struct sweep *o, struct gns_error *err)
 			s->sweep.lr_batch = fmin(s->sweep.lr_batch, (double)s->batch[i]);
 	if (!getcwd(s->sweep.cwd, sizeof s->sweep.cwd))
 		s->sweep.cwd[0] = '\0';
-	s->sweep.start_ns = gns_clock_ns(CLOCK_REALTIME);
+	s->sweep.start_ns = gns_realtime();
 	if (!s->sweep.name[0])
 		gns_sweep_default_name(s->sweep.name, 91, s->argv, s->sweep.target_loss);
 	return gns_sweep_command_text(s->sweep.command, sizeof s->sweep.command, s->argv, err);

@@ -152,43 +152,6 @@ int gns_cli_adopt(const char *command, const char *store)
 	return adopted.sessions + spools;
 }
 
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[32], na = strlen(a), nb = strlen(b);
-	if (na > 31 || nb > 31)
-		return 32;
-	for (size_t j = 0; j <= nb; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= na; i++) {
-		size_t diagonal = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= nb; j++) {
-			size_t best = diagonal + (a[i - 1] != b[j - 1]);
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[nb];
-}
-
-const char *gns_cli_nearest(const char *word)
-{
-	const char *best = NULL;
-	size_t least = strlen(word) < 4 ? 2 : 3;
-	for (const struct gns_command *c = gns_commands; c->name; c++) {
-		size_t d = c->brief ? distance(word, c->name) : 32;
-		if (d < least) {
-			least = d;
-			best = c->name;
-		}
-	}
-	return best;
-}
-
 char *gns_cli_time(char *dst, size_t size, uint64_t realtime_ns)
 {
 	time_t seconds = (time_t)(realtime_ns / 1000000000u);

@@ -12,6 +12,7 @@
 #include "profiler/cli/doctor.h"
 #include "profiler/cli/launch.h"
 #include "profiler/cli/loaded.h"
+#include "profiler/shim/process/clock.h"
 
 static void look(struct gns_loaded *w, const struct gns_launch *l)
 {
@@ -39,13 +40,13 @@ static int64_t measured(const struct gns_launch *l)
 /* Until it ends, has shown enough, or its time is up. Returns whether we stopped it. */
 static bool follow(struct gns_launch *l, struct gns_loaded *w, const struct gns_doctor_command *command)
 {
-	uint64_t start = gns_clock_ns(CLOCK_MONOTONIC), stopped = 0, last = 0;
+	uint64_t start = gns_now(), stopped = 0, last = 0;
 	while (!l->trainer_ended) {
 		struct pollfd fd = {.fd = l->signals, .events = POLLIN};
 		poll(&fd, 1, 50);
 		gns_launch_signals(l, NULL, NULL);
 		gns_launch_tick(l);
-		uint64_t now = gns_clock_ns(CLOCK_MONOTONIC);
+		uint64_t now = gns_now();
 		if (l->trainer_ended || (now - last < 500000000u && w->looks > 0 && now - start > 500000000u))
 			continue;
 		last = now;

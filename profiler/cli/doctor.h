@@ -1,6 +1,6 @@
 /* The parts of `gnscope doctor`. Each prints its findings to stdout and returns the number of faults found. */
-#ifndef GNS_DOCTOR_H
-#define GNS_DOCTOR_H
+#ifndef GNS_PROFILER_CLI_DOCTOR_H
+#define GNS_PROFILER_CLI_DOCTOR_H
 
 #include "gnscope/store.h"
 #include "profiler/cli/loaded.h"

@@ -47,7 +47,7 @@ static void look_at_driver(void)
 		gns_finding(GNS_OK, "gpu", "no NVIDIA driver on this machine (there is no /proc/driver/nvidia/version)");
 }
 
-/* The note that the build leaves in the library (collectors/cuda/image.h). */
+/* The note that the build leaves in the library (collectors/gpu/image.h). */
 static bool read_note(const char *path, char *note, size_t size)
 {
 	struct stat st;
@@ -227,7 +227,7 @@ static void print_kernel_times(const struct seen *s)
 			    windows, told, counted(s, "cupti", "steps_abandoned"), counted(s, "cupti", "dropped"), (double)host / 1e3);
 }
 
-/* What gnscope took of the devices, and why it takes nothing more (collectors/cuda/device.h: the newest reason, "driver_error 700"). */
+/* What gnscope took of the devices, and why it takes nothing more (collectors/gpu/device.h: the newest reason, "driver_error 700"). */
 static void print_devices(const struct seen *s)
 {
 	char word[32], words[128], mb[48];

@@ -1,6 +1,6 @@
 /* What is known of a run's devices, for a person and for a program. */
-#ifndef GNS_GPU_H
-#define GNS_GPU_H
+#ifndef GNS_PROFILER_CLI_GPU_H
+#define GNS_PROFILER_CLI_GPU_H
 
 #include <jansson.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Numbers and text from the store as JSON values: what is absent is null, text is valid UTF-8. */
-#ifndef GNS_JSON_H
-#define GNS_JSON_H
+#ifndef GNS_PROFILER_CLI_JSON_H
+#define GNS_PROFILER_CLI_JSON_H
 
 #include <jansson.h>
 #include <stdio.h>

@@ -14,18 +14,12 @@
 #include <unistd.h>
 
 #include "gnscope/store.h"
+#include "profiler/shim/process/clock.h"
 #include "store/mask.h"
 
 #ifndef GNS_MULTIARCH
 #define GNS_MULTIARCH "."
 #endif
-
-uint64_t gns_clock_ns(clockid_t clock)
-{
-	struct timespec t;
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static int check_lib(const char *path, struct gns_error *err)
 {
@@ -276,8 +270,8 @@ static int start_trainer(struct gns_launch *l, const int fds[3], struct gns_erro
 	int report[2], code = 0;
 	if (pipe2(report, O_CLOEXEC) != 0)
 		return gns_fail(err, -errno, "cannot make a pipe: %s", strerror(errno));
-	l->start_ns = gns_clock_ns(CLOCK_REALTIME);
-	l->start_mono_ns = gns_clock_ns(CLOCK_MONOTONIC);
+	l->start_ns = gns_realtime();
+	l->start_mono_ns = gns_now();
 	pid_t pid = fork();
 	if (pid == 0)
 		become_trainer(l, fds, report[1]);

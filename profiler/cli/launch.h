@@ -3,8 +3,8 @@
  * Used by `run` and by `doctor -- CMD`. One thread. The trainer stays in our process group and session: what the terminal
  * sends (Ctrl-C, Ctrl-Z, a hangup) reaches it as if we were not there. The recorder gets a session of its own, so
  * that none of these reach it. */
-#ifndef GNS_LAUNCH_H
-#define GNS_LAUNCH_H
+#ifndef GNS_PROFILER_CLI_LAUNCH_H
+#define GNS_PROFILER_CLI_LAUNCH_H
 
 #include <signal.h>
 #include <stdbool.h>
@@ -57,7 +57,7 @@ int gns_launch_prepare(struct gns_launch *launch, struct gns_error *err);
  * be executed gives the negative errno of exec. */
 int gns_launch_start(struct gns_launch *launch, const int fds[3], struct gns_error *err);
 
-/* The two that gns_launch_start adds to the trainer: the recorder, and a witness in our process group that tells a signal sent
+/* recorder_process.c. The two that gns_launch_start adds to the trainer: the recorder, and a witness in our process group that tells a signal sent
  * to the whole group (the trainer has it already) from one sent to us alone (it must be passed on). */
 void gns_launch_recorder(struct gns_launch *launch);
 void gns_launch_witness(struct gns_launch *launch);
@@ -79,7 +79,5 @@ void gns_launch_abandon(struct gns_launch *launch);
 bool gns_launch_join_trouble(const struct gns_session *session, char *text, size_t size);
 /* Number of processes that claimed a place in the session, and what they lost. */
 int gns_launch_claimed(const struct gns_session *session);
-
-uint64_t gns_clock_ns(clockid_t clock);
 
 #endif

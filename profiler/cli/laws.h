@@ -1,6 +1,6 @@
 /* Power laws of B_noise and B_crit against loss and against samples, over runs. */
-#ifndef GNS_LAWS_H
-#define GNS_LAWS_H
+#ifndef GNS_PROFILER_CLI_LAWS_H
+#define GNS_PROFILER_CLI_LAWS_H
 
 #include "profiler/cli/points.h"
 

@@ -79,12 +79,6 @@ void gns_loaded_look(struct gns_loaded *loaded, pid_t pid)
 	note_interpreter(loaded, pid);
 }
 
-const char *gns_loaded_version(const char *path)
-{
-	const char *file = strrchr(path, '/'), *so = strstr(file ? file : path, ".so.");
-	return so ? so + 4 : "";
-}
-
 const struct gns_loaded_library *gns_loaded_of(const struct gns_loaded *loaded, const char *collector)
 {
 	for (int i = 0; i < loaded->n; i++)

@@ -1,6 +1,6 @@
 /* What a process has loaded that means something to us, from /proc/PID/maps. */
-#ifndef GNS_LOADED_H
-#define GNS_LOADED_H
+#ifndef GNS_PROFILER_CLI_LOADED_H
+#define GNS_PROFILER_CLI_LOADED_H
 
 #include <limits.h>
 #include <stdbool.h>
@@ -21,8 +21,6 @@ struct gns_loaded {
 
 /* Adds what this process has. */
 void gns_loaded_look(struct gns_loaded *loaded, pid_t pid);
-/* "13.0.2.14" of "/x/libcublas.so.13.0.2.14", "" none. */
-const char *gns_loaded_version(const char *path);
 /* The first library that this collector stands before; NULL: none is loaded. */
 const struct gns_loaded_library *gns_loaded_of(const struct gns_loaded *loaded, const char *collector);
 

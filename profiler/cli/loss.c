@@ -16,6 +16,7 @@
 
 #include "profiler/cli/launch.h"
 #include "profiler/cli/pass.h"
+#include "profiler/shim/process/clock.h"
 
 #define MATCH_SECONDS 1
 #define MATCH_MEMORY ((rlim_t)1 << 30)
@@ -157,7 +158,7 @@ void gns_loss_line(void *loss, const char *line)
 	if (!l->session || l->lines < 0 || n > GNS_PASS_LINE)
 		return;
 	message.step = newest_step(l);
-	message.time_ns = gns_clock_ns(CLOCK_REALTIME);
+	message.time_ns = gns_realtime();
 	memcpy(message.line, line, n + 1);
 	if (send(l->lines, &message, offsetof(struct message, line) + n + 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		l->skipped++;

@@ -10,8 +10,8 @@
  *
  * The losses go through a pipe to the recorder's process, which stores them beside the step (loss_store.c): so a store that
  * is busy or full never holds up the output. A full pipe loses losses and counts them. */
-#ifndef GNS_LOSS_H
-#define GNS_LOSS_H
+#ifndef GNS_PROFILER_CLI_LOSS_H
+#define GNS_PROFILER_CLI_LOSS_H
 
 #include <regex.h>
 #include <stdbool.h>

@@ -4,7 +4,13 @@
 
 #include "profiler/cli/cli.h"
 
-const struct gns_command gns_commands[] = {
+struct gns_command {
+	const char *name;
+	int (*main)(int argc, char **argv);
+	const char *brief; /* one line of `gnscope help`; NULL: hidden */
+};
+
+static const struct gns_command commands[] = {
 	{"run", gns_cmd_run, "train under gnscope: measure, store, and sum up at the end"},
 	{"top", gns_cmd_top, "the dashboard: a live run, or a saved one"},
 	{"list", gns_cmd_list, "the runs in the store"},
@@ -39,15 +45,52 @@ static const char where[] =
 
 static const struct gns_command *find(const char *name)
 {
-	for (const struct gns_command *c = gns_commands; c->name; c++)
+	for (const struct gns_command *c = commands; c->name; c++)
 		if (strcmp(c->name, name) == 0)
 			return c;
 	return NULL;
 }
 
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[32], na = strlen(a), nb = strlen(b);
+	if (na > 31 || nb > 31)
+		return 32;
+	for (size_t j = 0; j <= nb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= na; i++) {
+		size_t diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= nb; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[nb];
+}
+
+static const char *nearest_to(const char *word)
+{
+	const char *best = NULL;
+	size_t least = strlen(word) < 4 ? 2 : 3;
+	for (const struct gns_command *c = commands; c->name; c++) {
+		size_t d = c->brief ? distance(word, c->name) : 32;
+		if (d < least) {
+			least = d;
+			best = c->name;
+		}
+	}
+	return best;
+}
+
 static int unknown(const char *word)
 {
-	const char *nearest = gns_cli_nearest(word);
+	const char *nearest = nearest_to(word);
 	if (nearest)
 		return gns_cli_usage(NULL, "no such command '%s', the nearest is '%s'", word, nearest);
 	return gns_cli_usage(NULL, "no such command '%s'", word);
@@ -65,7 +108,7 @@ int gns_cmd_help(int argc, char **argv)
 		return command->main(2, args);
 	}
 	fputs(about, stdout);
-	for (const struct gns_command *c = gns_commands; c->name; c++)
+	for (const struct gns_command *c = commands; c->name; c++)
 		if (c->brief)
 			printf("  %-8s %s\n", c->name, c->brief);
 	fputs(where, stdout);

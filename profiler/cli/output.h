@@ -1,6 +1,6 @@
 /* A file that a command writes: whole or not at all. */
-#ifndef GNS_OUTPUT_H
-#define GNS_OUTPUT_H
+#ifndef GNS_PROFILER_CLI_OUTPUT_H
+#define GNS_PROFILER_CLI_OUTPUT_H
 
 #include <getopt.h>
 #include <stdbool.h>

@@ -7,8 +7,8 @@
  * terminal's settings are never changed: there is nothing to restore.
  *
  * Bounded: one buffer a channel; a reader of ours that is slow makes the trainer wait, as it would have without us. */
-#ifndef GNS_PASS_H
-#define GNS_PASS_H
+#ifndef GNS_PROFILER_CLI_PASS_H
+#define GNS_PROFILER_CLI_PASS_H
 
 #include <poll.h>
 #include <stdbool.h>

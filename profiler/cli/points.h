@@ -1,6 +1,6 @@
 /* The observations behind `fit` and `advise`: runs of a sweep, or saved runs read at a target loss. */
-#ifndef GNS_POINTS_H
-#define GNS_POINTS_H
+#ifndef GNS_PROFILER_CLI_POINTS_H
+#define GNS_PROFILER_CLI_POINTS_H
 
 #include <jansson.h>
 

@@ -1,6 +1,6 @@
 /* All numbers behind a report as JSON. The caller owns what is returned. */
-#ifndef GNS_REPORT_JSON_H
-#define GNS_REPORT_JSON_H
+#ifndef GNS_PROFILER_CLI_REPORT_JSON_H
+#define GNS_PROFILER_CLI_REPORT_JSON_H
 
 #include <jansson.h>
 

@@ -1,6 +1,6 @@
 /* A sweep, fitted, for a report. */
-#ifndef GNS_CLI_REPORT_SWEEP_H
-#define GNS_CLI_REPORT_SWEEP_H
+#ifndef GNS_PROFILER_CLI_REPORT_SWEEP_H
+#define GNS_PROFILER_CLI_REPORT_SWEEP_H
 
 #include <jansson.h>
 

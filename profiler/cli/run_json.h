@@ -1,6 +1,6 @@
 /* A run and its weights as JSON, the same wherever they are printed. The caller owns what is returned. */
-#ifndef GNS_RUN_JSON_H
-#define GNS_RUN_JSON_H
+#ifndef GNS_PROFILER_CLI_RUN_JSON_H
+#define GNS_PROFILER_CLI_RUN_JSON_H
 
 #include <jansson.h>
 

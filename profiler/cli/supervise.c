@@ -15,76 +15,10 @@
 #include "gnscope/store.h"
 #include "profiler/cli/launch.h"
 #include "store/spool.h"
+#include "profiler/shim/process/clock.h"
 
 #define SECOND 1000000000u
 #define HANG_SECONDS 30u /* a recorder whose heart stood still this long while we wait for it is given up */
-
-#define LOSSES_FD 3
-
-static void become_recorder(const struct gns_launch *l)
-{
-	sigset_t none;
-	char parent[32];
-	setsid();
-	int null = open("/dev/null", O_RDWR);
-	dup2(null, 0);
-	dup2(null, 1);
-	dup2(l->recorder_text_fd >= 0 ? l->recorder_text_fd : null, 2);
-	if (l->losses[0] == LOSSES_FD)
-		fcntl(LOSSES_FD, F_SETFD, 0);
-	else if (l->losses[0] >= 0)
-		dup2(l->losses[0], LOSSES_FD);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	snprintf(parent, sizeof parent, "%ld", (long)getppid());
-	const char *argv[20] = {"gnscope", "record", "--session", l->session_name, "--store", l->store, "--command", l->command,
-				"--cwd", l->cwd, "--parent", parent, "--echo"};
-	int n = 13;
-	if (l->losses[0] >= 0) {
-		argv[n++] = "--losses";
-		argv[n++] = "3";
-	}
-	const char *name = l->name ? l->name : getenv("GNSCOPE_NAME");
-	if (name && *name) {
-		argv[n++] = "--name";
-		argv[n++] = name;
-	}
-	unsetenv("LD_PRELOAD"); /* the recorder is not to carry the shim */
-	execv("/proc/self/exe", (char *const *)argv);
-	dprintf(2, "cannot start the recorder: %s\n", strerror(errno));
-	_exit(127);
-}
-
-void gns_launch_recorder(struct gns_launch *l)
-{
-	if (l->recorder_text_fd < 0)
-		l->recorder_text_fd = memfd_create("gnscope-recorder", MFD_CLOEXEC);
-	l->recorder_starts++;
-	l->recorder_started_ns = gns_clock_ns(CLOCK_MONOTONIC);
-	pid_t pid = fork();
-	if (pid == 0)
-		become_recorder(l);
-	l->recorder = pid > 0 ? pid : 0;
-}
-
-/* A signal to the whole group stays pending in the witness, which blocks them all; its /proc entry then tells. */
-void gns_launch_witness(struct gns_launch *l)
-{
-	pid_t parent = getpid(), pid = fork();
-	if (pid != 0) {
-		l->witness = pid > 0 ? pid : 0;
-		return;
-	}
-	sigset_t all;
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_NAME, "gnscope-witness");
-	close_range(0, ~0u, 0);
-	while (getppid() == parent)
-		sigsuspend(&all);
-	_exit(0);
-}
 
 static void end_witness(struct gns_launch *l)
 {
@@ -156,7 +90,7 @@ static void collect(struct gns_launch *l, void (*ended)(void *arg, pid_t pid, in
 		if (pid == l->trainer) {
 			l->trainer_ended = true;
 			l->trainer_status = status;
-			l->end_ns = l->start_ns + gns_clock_ns(CLOCK_MONOTONIC) - l->start_mono_ns;
+			l->end_ns = l->start_ns + gns_now() - l->start_mono_ns;
 		} else if (pid == l->recorder) {
 			recorder_ended(l, status);
 		} else if (pid == l->witness) {
@@ -183,7 +117,7 @@ uint64_t gns_launch_signals(struct gns_launch *l, void (*ended)(void *arg, pid_t
 
 void gns_launch_tick(struct gns_launch *l)
 {
-	uint64_t since = gns_clock_ns(CLOCK_MONOTONIC) - l->recorder_started_ns;
+	uint64_t since = gns_now() - l->recorder_started_ns;
 	bool patient = l->recorder_starts < 2 || since > SECOND;
 	if (l->recorder <= 0 && l->recorder_starts < GNS_RECORDER_STARTS && patient)
 		gns_launch_recorder(l);
@@ -213,7 +147,7 @@ int gns_launch_claimed(const struct gns_session *session)
 /* Only the recorder's own report of a clean end counts as drained; one that died is started once more. */
 static void drain(struct gns_launch *l)
 {
-	uint64_t beat = 0, beat_seen = gns_clock_ns(CLOCK_MONOTONIC);
+	uint64_t beat = 0, beat_seen = gns_now();
 	bool again = true;
 	while (l->recorder > 0 || (again && l->trouble[0])) {
 		if (l->recorder <= 0) {
@@ -223,7 +157,7 @@ static void drain(struct gns_launch *l)
 		}
 		struct pollfd watch = {.fd = l->signals, .events = POLLIN};
 		poll(&watch, 1, 100);
-		uint64_t seen = gns_launch_signals(l, NULL, NULL), now = gns_clock_ns(CLOCK_MONOTONIC);
+		uint64_t seen = gns_launch_signals(l, NULL, NULL), now = gns_now();
 		uint64_t heart = atomic_load(&l->session->heartbeat_ns);
 		if (heart != beat) {
 			beat = heart;

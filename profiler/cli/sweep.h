@@ -1,7 +1,7 @@
 /* `gnscope sweep` in its parts: what is to be run (sweep_plan.c), one training run (sweep_child.c), all of them in turn
  * (sweep_all.c), what is printed (sweep_words.c). cmd_sweep.c reads the options. One thread. */
-#ifndef GNS_CLI_SWEEP_H
-#define GNS_CLI_SWEEP_H
+#ifndef GNS_PROFILER_CLI_SWEEP_H
+#define GNS_PROFILER_CLI_SWEEP_H
 
 #include <regex.h>
 #include <stdbool.h>

@@ -14,6 +14,7 @@
 #include "profiler/cli/cli.h"
 #include "profiler/cli/launch.h"
 #include "profiler/cli/sweep.h"
+#include "profiler/shim/process/clock.h"
 
 #define ROUND_MS 200
 
@@ -166,7 +167,7 @@ static double expected_seconds(const struct all *a, int64_t batch)
 static void count(struct all *a)
 {
 	double left = 0;
-	uint64_t now = gns_clock_ns(CLOCK_MONOTONIC);
+	uint64_t now = gns_now();
 	a->progress.done = 0;
 	a->progress.all = a->n;
 	for (size_t i = 0; i < a->n; i++) {
@@ -358,7 +359,7 @@ static int close_all(struct all *a)
 	if (failed)
 		gns_cli_fail("sweep", "%zu of %zu runs failed; the same command tries them again", failed, a->n);
 	else
-		gns_store_sweep_end(a->store, a->s->sweep.sweep_id, gns_clock_ns(CLOCK_REALTIME), NULL);
+		gns_store_sweep_end(a->store, a->s->sweep.sweep_id, gns_realtime(), NULL);
 	return none_reached(a);
 }
 

@@ -16,6 +16,7 @@
 #include "profiler/cli/launch.h"
 #include "profiler/cli/loss.h"
 #include "profiler/cli/sweep.h"
+#include "profiler/shim/process/clock.h"
 
 #define SECOND 1000000000u
 #define GRACE_SECONDS 10u   /* from the asking to the force */
@@ -107,9 +108,9 @@ int gns_sweep_child_start(struct gns_sweep_child *c, const struct gns_sweep_sett
 	c->pid = pid;
 	c->tail = log;
 	c->used = true;
-	c->started_ns = gns_clock_ns(CLOCK_MONOTONIC);
+	c->started_ns = gns_now();
 	c->loss_ns = c->started_ns;
-	c->point.start_ns = gns_clock_ns(CLOCK_REALTIME);
+	c->point.start_ns = gns_realtime();
 	c->point.status = GNS_SWEEP_RUNNING;
 	return 0;
 }
@@ -147,7 +148,7 @@ static void take(struct gns_sweep_child *c, double step, double loss)
 	c->steps[c->n] = step;
 	c->losses[c->n++] = loss;
 	c->newest_step = step > (double)c->newest_step ? (int64_t)step : c->newest_step;
-	c->loss_ns = gns_clock_ns(CLOCK_MONOTONIC);
+	c->loss_ns = gns_now();
 }
 
 static void take_line(struct gns_sweep_child *c, const struct gns_sweep_reader *reader)
@@ -219,7 +220,7 @@ static double median(const double *values)
 /* Where the expression does not match what stands for no number, steps go on and losses do not. */
 static bool silent(const struct gns_sweep_child *c)
 {
-	if (c->n < GNS_CROSSING_LOSSES || gns_clock_ns(CLOCK_MONOTONIC) - c->loss_ns < (uint64_t)SILENCE_SECONDS * SECOND)
+	if (c->n < GNS_CROSSING_LOSSES || gns_now() - c->loss_ns < (uint64_t)SILENCE_SECONDS * SECOND)
 		return false;
 	double every = c->steps[c->n - 1] / (double)c->n, missing = (double)c->newest_step - c->steps[c->n - 1];
 	return missing > SILENCE_STEPS && missing > 10 * every;
@@ -240,7 +241,7 @@ static bool diverged(const struct gns_sweep_child *c)
 
 static bool at_limit(const struct gns_sweep_child *c, const struct gns_sweep_settings *s)
 {
-	double seconds = (double)(gns_clock_ns(CLOCK_MONOTONIC) - c->started_ns) / 1e9;
+	double seconds = (double)(gns_now() - c->started_ns) / 1e9;
 	return (double)c->newest_step >= gns_sweep_cap(s, c->point.batch) || (s->max_seconds > 0 && seconds >= s->max_seconds);
 }
 
@@ -285,7 +286,7 @@ void gns_sweep_child_stop(struct gns_sweep_child *c, enum gns_sweep_status why)
 	if (c->stop_ns || c->pid <= 0)
 		return;
 	c->verdict = why;
-	c->stop_ns = gns_clock_ns(CLOCK_MONOTONIC);
+	c->stop_ns = gns_now();
 	kill(-c->pid, SIGTERM);
 }
 
@@ -304,7 +305,7 @@ static void kill_group(pid_t group)
 
 void gns_sweep_child_insist(struct gns_sweep_child *c)
 {
-	uint64_t now = gns_clock_ns(CLOCK_MONOTONIC);
+	uint64_t now = gns_now();
 	if (!c->stop_ns || c->pid <= 0 || now - c->stop_ns < (uint64_t)GRACE_SECONDS * SECOND)
 		return;
 	kill_group(c->pid);
@@ -389,7 +390,7 @@ void gns_sweep_child_finish(struct gns_sweep_child *c, const struct gns_sweep_se
 	p->loss = c->crossing.loss;
 	p->losses = (int64_t)c->n;
 	p->cap_steps = gns_sweep_cap(s, p->batch);
-	p->end_ns = gns_clock_ns(CLOCK_REALTIME);
+	p->end_ns = gns_realtime();
 	p->note[0] = '\0';
 	if (p->status == GNS_SWEEP_FAILED)
 		explain_failure(c, s, status);

@@ -1,6 +1,6 @@
 /* Rows of a query as an aligned table, CSV or JSON. */
-#ifndef GNS_TABLE_H
-#define GNS_TABLE_H
+#ifndef GNS_PROFILER_CLI_TABLE_H
+#define GNS_PROFILER_CLI_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* The sentences that `run`, `show` and `doctor` say of a run; one place, so that they agree. */
-#ifndef GNS_WORDS_H
-#define GNS_WORDS_H
+#ifndef GNS_PROFILER_CLI_WORDS_H
+#define GNS_PROFILER_CLI_WORDS_H
 
 #include <stdio.h>
 

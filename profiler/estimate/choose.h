@@ -1,6 +1,6 @@
 /* Inside the fit: which runs enter, of each batch those of its best learning rate. */
-#ifndef GNS_CHOOSE_H
-#define GNS_CHOOSE_H
+#ifndef GNS_PROFILER_ESTIMATE_CHOOSE_H
+#define GNS_PROFILER_ESTIMATE_CHOOSE_H
 
 #include "gnscope/fit.h"
 

@@ -1,6 +1,6 @@
 /* Inside the estimator: tail probabilities. */
-#ifndef GNS_DISTRIBUTION_H
-#define GNS_DISTRIBUTION_H
+#ifndef GNS_PROFILER_ESTIMATE_DISTRIBUTION_H
+#define GNS_PROFILER_ESTIMATE_DISTRIBUTION_H
 
 /* P(F(a, b) > f), a and b degrees of freedom: the regularised incomplete beta function (Abramowitz and Stegun 1964, 26.6.2 and the
  * continued fraction 26.5.8), 1e-10. NaN for what is no number. */

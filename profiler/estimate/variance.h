@@ -2,8 +2,8 @@
  *
  * A long-run variance per step is estimated and divided by the number of steps behind the mean. Its own uncertainty is
  * folded in by gns_small_sample, so that Fieller limits at z = GNS_Z95 have Student's coverage. */
-#ifndef GNS_VARIANCE_H
-#define GNS_VARIANCE_H
+#ifndef GNS_PROFILER_ESTIMATE_VARIANCE_H
+#define GNS_PROFILER_ESTIMATE_VARIANCE_H
 
 #include "gnscope/estimate.h"
 

@@ -1,6 +1,6 @@
 /* Runs in the formats of others. */
-#ifndef GNS_EXPORT_H
-#define GNS_EXPORT_H
+#ifndef GNS_PROFILER_EXPORT_EXPORT_H
+#define GNS_PROFILER_EXPORT_EXPORT_H
 
 #include <stdint.h>
 #include <stdio.h>

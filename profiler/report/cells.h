@@ -1,6 +1,6 @@
 /* Filling a sheet cell by cell, row by row; for those who make one. */
-#ifndef GNS_CELLS_H
-#define GNS_CELLS_H
+#ifndef GNS_PROFILER_REPORT_CELLS_H
+#define GNS_PROFILER_REPORT_CELLS_H
 
 #include "profiler/report/sheet.h"
 

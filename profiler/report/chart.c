@@ -1,10 +1,12 @@
 /* See chart.h. */
 #include "profiler/report/chart.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "gnscope/text.h"
+#include "profiler/report/report.h"
 
 double gns_chart_x(const struct gns_picture *p, double value)
 {
@@ -124,4 +126,12 @@ char *gns_chart_cut(char *text, double size, double width)
 	}
 	memcpy(text + n, "…", sizeof "…"); /* its three bytes take the place of three or more */
 	return text;
+}
+
+char *gns_figure_run_name(char *dst, size_t size, const struct gns_report_run *run)
+{
+	if (run->summary.run.name[0])
+		return gns_text_safe(dst, size, run->summary.run.name);
+	snprintf(dst, size, "run %" PRId64, run->summary.run.run_id);
+	return dst;
 }

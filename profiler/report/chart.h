@@ -1,6 +1,6 @@
 /* The parts that plots share: a frame with grid and ticks, labels at its right edge, a heading. */
-#ifndef GNS_CHART_H
-#define GNS_CHART_H
+#ifndef GNS_PROFILER_REPORT_CHART_H
+#define GNS_PROFILER_REPORT_CHART_H
 
 #include "profiler/report/picture.h"
 
@@ -30,5 +30,9 @@ void gns_chart_heading(struct gns_picture *p, const char *title, const char *abo
 
 /* Cuts a text to about `width` pixels, with an ellipsis, in place. */
 char *gns_chart_cut(char *text, double size, double width);
+
+struct gns_report_run;
+/* The name of a run for a label, cut and harmless: "fashion-128", or "run 3" without one. */
+char *gns_figure_run_name(char *dst, size_t size, const struct gns_report_run *run);
 
 #endif

@@ -1,6 +1,6 @@
 /* Text from the database on its way into markup. */
-#ifndef GNS_ESCAPE_H
-#define GNS_ESCAPE_H
+#ifndef GNS_PROFILER_REPORT_ESCAPE_H
+#define GNS_PROFILER_REPORT_ESCAPE_H
 
 #include <stdio.h>
 

@@ -16,14 +16,6 @@ static const struct {
 	[GNS_FIGURE_TIME] = {gns_figure_time, 1},
 };
 
-char *gns_figure_run_name(char *dst, size_t size, const struct gns_report_run *run)
-{
-	if (run->summary.run.name[0])
-		return gns_text_safe(dst, size, run->summary.run.name);
-	snprintf(dst, size, "run %" PRId64, run->summary.run.run_id);
-	return dst;
-}
-
 static void heading(struct gns_picture *p, const struct gns_report_run *runs, size_t n)
 {
 	char name[128], title[300];

@@ -1,6 +1,6 @@
 /* The colours of a picture, by what they mean. Two themes; told apart by eyes that see fewer colours, too. */
-#ifndef GNS_INK_H
-#define GNS_INK_H
+#ifndef GNS_PROFILER_REPORT_INK_H
+#define GNS_PROFILER_REPORT_INK_H
 
 #include <stddef.h>
 

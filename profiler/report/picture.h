@@ -2,8 +2,8 @@
  *
  * Units: CSS pixels (1/96 inch), origin at the top left, y downward. Strings are copied. What does not fit in memory leaves
  * the picture marked as failed; rendering then says so. A picture belongs to one thread. */
-#ifndef GNS_PICTURE_H
-#define GNS_PICTURE_H
+#ifndef GNS_PROFILER_REPORT_PICTURE_H
+#define GNS_PROFILER_REPORT_PICTURE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* What a report is made of: everything that is said and drawn of some runs, read once from the store, and the pages it becomes.
  *
  * Strings come from the database and are not to be trusted: every writer here escapes them. */
-#ifndef GNS_REPORT_H
-#define GNS_REPORT_H
+#ifndef GNS_PROFILER_REPORT_REPORT_H
+#define GNS_PROFILER_REPORT_REPORT_H
 
 #include <stdbool.h>
 #include <stdio.h>

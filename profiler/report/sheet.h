@@ -1,6 +1,6 @@
 /* The words and tables of a report, the same for every page format. */
-#ifndef GNS_SHEET_H
-#define GNS_SHEET_H
+#ifndef GNS_PROFILER_REPORT_SHEET_H
+#define GNS_PROFILER_REPORT_SHEET_H
 
 #include "profiler/report/report.h"
 

@@ -1,6 +1,6 @@
 /* A sweep in a report: the runs, the law fitted to them, in a picture, words and a table. */
-#ifndef GNS_REPORT_SWEEP_H
-#define GNS_REPORT_SWEEP_H
+#ifndef GNS_PROFILER_REPORT_SWEEP_H
+#define GNS_PROFILER_REPORT_SWEEP_H
 
 #include "gnscope/fit.h"
 #include "profiler/report/sheet.h"

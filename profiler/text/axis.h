@@ -1,6 +1,6 @@
 /* Axes: from numbers to places and back, and ticks at round numbers. Pure functions. */
-#ifndef GNS_AXIS_H
-#define GNS_AXIS_H
+#ifndef GNS_PROFILER_TEXT_AXIS_H
+#define GNS_PROFILER_TEXT_AXIS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* The screens that are kept: tests/screens/expected/NAME.txt. */
-#ifndef GNS_SCREENS_CASES_H
-#define GNS_SCREENS_CASES_H
+#ifndef GNS_TESTS_SCREENS_CASES_H
+#define GNS_TESTS_SCREENS_CASES_H
 
 #include "tests/screens/models.h"
 #include "tui/view.h"

@@ -1,6 +1,6 @@
 /* Models with known numbers, for screens that are compared to the letter. */
-#ifndef GNS_SCREENS_MODELS_H
-#define GNS_SCREENS_MODELS_H
+#ifndef GNS_TESTS_SCREENS_MODELS_H
+#define GNS_TESTS_SCREENS_MODELS_H
 
 #include "tui/model.h"
 

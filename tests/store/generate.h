@@ -1,7 +1,7 @@
 /* Runs with known answers, written through the store's own API. The same options give the same database, byte for byte
  * in every number. Used by tests, by docs and, as the tool gns_generate, by whoever needs a store of some size. */
-#ifndef GNS_GENERATE_H
-#define GNS_GENERATE_H
+#ifndef GNS_TESTS_STORE_GENERATE_H
+#define GNS_TESTS_STORE_GENERATE_H
 
 #include "gnscope/store.h"
 

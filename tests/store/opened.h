@@ -1,6 +1,6 @@
 /* A store with one run in it: generated and opened for reading, or open for writing, to be fed record by record. */
-#ifndef GNS_TEST_OPENED_H
-#define GNS_TEST_OPENED_H
+#ifndef GNS_TESTS_STORE_OPENED_H
+#define GNS_TESTS_STORE_OPENED_H
 
 #include "tests/store/generate.h"
 #include "tests/store/scratch.h"

@@ -1,6 +1,6 @@
 /* A folder of its own for every test, removed afterwards, and small helpers for files and databases. */
-#ifndef GNS_TEST_SCRATCH_H
-#define GNS_TEST_SCRATCH_H
+#ifndef GNS_TESTS_STORE_SCRATCH_H
+#define GNS_TESTS_STORE_SCRATCH_H
 
 #include <criterion/criterion.h>
 #include <dirent.h>
