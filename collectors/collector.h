@@ -1,8 +1,8 @@
 /* What each collector stands before: the names of foreign functions that libgnscope.so exports. A new collector is one new file with its
  * wrappers and one line in the table of collectors.c. The table is data alone, for who tells people about collectors (`gnscope doctor`); a
  * test holds it against the exports of the library. */
-#ifndef GNS_COLLECTOR_H
-#define GNS_COLLECTOR_H
+#ifndef GNS_COLLECTORS_COLLECTOR_H
+#define GNS_COLLECTORS_COLLECTOR_H
 
 #include <stddef.h>
 

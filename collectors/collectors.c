@@ -20,5 +20,8 @@ const struct gns_collector gns_collectors[] = {
 			  "ncclReduce", "ncclAllGather", "ncclRedOpCreatePreMulSum", "ncclRedOpDestroy", "ncclCommDestroy", "ncclCommAbort") },
 	{ "cupti", SYMBOLS("cuptiSubscribe", "cuptiSubscribe_v2", "cuptiActivityRegisterCallbacks") },
 	{ "cuda", SYMBOLS(STREAMS("cudaGraphLaunch"), STREAMS("cuGraphLaunch"), STREAMS("cudaStreamEndCapture"), STREAMS("cuStreamEndCapture")) },
+#ifdef GNS_NULL_COLLECTOR
+	{ "null", SYMBOLS("null_compute") },
+#endif
 	{ NULL, NULL },
 };

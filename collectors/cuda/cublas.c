@@ -22,7 +22,7 @@ struct beside {
 
 struct site {
 	struct gns_real real;
-	struct gns_tally calls;
+	struct gns_live_counter calls;
 	_Atomic int state; /* 0, 1 being filled, 2 filled */
 	struct beside beside;
 };
@@ -37,11 +37,9 @@ static void look_beside(struct beside *out, void *next)
 static void tell_version(void *next, cublasHandle_t handle)
 {
 	cublasStatus_t (*get_version)(cublasHandle_t, int *) = (__typeof__(get_version))gns_real_beside(next, "cublasGetVersion_v2");
-	char text[16] = "";
 	int version = 0;
-	if (get_version && get_version(handle, &version) == GNS_CUBLAS_SUCCESS && version > 0)
-		gns_library_version(text, sizeof text, (uint64_t)version);
-	gns_library_met("cublas", next, text);
+	bool known = get_version && get_version(handle, &version) == GNS_CUBLAS_SUCCESS && version > 0;
+	gns_library_met("cublas", next, known ? (uint64_t)version : 0);
 }
 
 /* Remembered for the first library that this wrapper met; another copy of it is asked anew at each call. */

@@ -2,8 +2,8 @@
  * tests/unit/cuda_declarations.c then has the compiler compare every prototype and constant.
  *
  * Reference: cuBLAS library documentation, CUDA 13; the same since CUDA 11. */
-#ifndef GNS_CUBLAS_API_H
-#define GNS_CUBLAS_API_H
+#ifndef GNS_COLLECTORS_CUDA_CUBLAS_API_H
+#define GNS_COLLECTORS_CUDA_CUBLAS_API_H
 
 #include <stddef.h>
 #include <stdint.h>

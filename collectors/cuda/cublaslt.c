@@ -14,15 +14,12 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-static struct gns_tally not_described = { .collector = "cuda", .name = "products_layout" };
+static struct gns_live_counter not_described = { .collector = "cuda", .name = "products_layout" };
 
 static void tell_version(void *next)
 {
 	size_t (*get_version)(void) = (__typeof__(get_version))gns_real_beside(next, "cublasLtGetVersion");
-	char text[16] = "";
-	if (get_version)
-		gns_library_version(text, sizeof text, get_version());
-	gns_library_met("cublaslt", next, text);
+	gns_library_met("cublaslt", next, get_version ? get_version() : 0);
 }
 
 /* As in cublas.c: remembered for the first library, asked anew for another copy. */
@@ -55,7 +52,7 @@ EXPORT cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc
 				     const cublasLtMatmulAlgo_t *algo, void *workspace, size_t workspace_size, cudaStream_t stream)
 {
 	static struct gns_real real = { .name = "cublasLtMatmul", .self = (void *)cublasLtMatmul };
-	static struct gns_tally calls = { .collector = "cublaslt", .name = "cublasLtMatmul" };
+	static struct gns_live_counter calls = { .collector = "cublaslt", .name = "cublasLtMatmul" };
 	struct gns_call call;
 	struct gns_gemm gemm;
 	__typeof__(&cublasLtMatmul) next = (__typeof__(&cublasLtMatmul))gns_real_find(&real, __builtin_return_address(0));
@@ -71,7 +68,7 @@ EXPORT cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc
 		bool wanted = !gns_core_stands_aside();
 		described = wanted && gns_lt_describe(&gemm, &api, &asked);
 		if (wanted && !described)
-			gns_tally(&not_described);
+			gns_count(&not_described);
 	}
 	gns_product_before(&call, described ? &gemm : NULL, stream);
 	cublasStatus_t status = next(handle, desc, alpha, a, a_layout, b, b_layout, beta, c, c_layout, d, d_layout, algo, workspace,

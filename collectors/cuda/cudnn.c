@@ -15,8 +15,8 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-static struct gns_tally handed_over = { .collector = "cudnn", .name = "handed_to_pytorch" };
-static struct gns_tally not_measured = { .collector = "cudnn", .name = "weight_gradients_not_measured" };
+static struct gns_live_counter handed_over = { .collector = "cudnn", .name = "handed_to_pytorch" };
+static struct gns_live_counter not_measured = { .collector = "cudnn", .name = "weight_gradients_not_measured" };
 
 static void tell_version(void *next)
 {
@@ -24,24 +24,18 @@ static void tell_version(void *next)
 	if (atomic_exchange(&told, next) == next)
 		return;
 	size_t (*get_version)(void) = (__typeof__(get_version))gns_real_beside(next, "cudnnGetVersion");
-	char text[16] = "";
-	size_t version = get_version ? get_version() : 0;
-	if (version >= 10000) /* 9 and later; before, thousands were the major version: 8907 */
-		gns_library_version(text, sizeof text, version);
-	else if (version)
-		gns_library_version(text, sizeof text, version / 1000 * 10000 + version % 1000);
-	gns_library_met("cudnn", next, text);
+	gns_library_met("cudnn", next, get_version ? get_version() : 0);
 }
 
-static bool enter(struct gns_call *call, struct gns_tally *calls, void *next, bool weight_gradient)
+static bool enter(struct gns_call *call, struct gns_live_counter *calls, void *next, bool weight_gradient)
 {
 	if (!gns_product_enter(call, calls))
 		return false;
 	tell_version(next);
 	if (gns_core_stands_aside())
-		gns_tally(&handed_over);
+		gns_count(&handed_over);
 	else if (weight_gradient)
-		gns_tally(&not_measured);
+		gns_count(&not_measured);
 	gns_product_before(call, NULL, NULL);
 	return true;
 }
@@ -51,7 +45,7 @@ static bool enter(struct gns_call *call, struct gns_tally *calls, void *next, bo
 	EXPORT cudnnStatus_t NAME PARAMETERS                                                                                               \
 	{                                                                                                                                  \
 		static struct gns_real real = { .name = #NAME, .self = (void *)NAME };                                                     \
-		static struct gns_tally calls = { .collector = "cudnn", .name = #NAME };                                                   \
+		static struct gns_live_counter calls = { .collector = "cudnn", .name = #NAME };                                                   \
 		struct gns_call call;                                                                                                      \
 		__typeof__(&NAME) next = (__typeof__(&NAME))gns_real_find(&real, __builtin_return_address(0));                             \
 		if (!next)                                                                                                                 \

@@ -1,8 +1,8 @@
 /* What is used of cuDNN, declared here so that no header of its is needed; with GNS_REAL_HEADERS the types are NVIDIA's own.
  *
  * Reference: cuDNN documentation, 8 and 9. */
-#ifndef GNS_CUDNN_API_H
-#define GNS_CUDNN_API_H
+#ifndef GNS_COLLECTORS_CUDA_CUDNN_API_H
+#define GNS_COLLECTORS_CUDA_CUDNN_API_H
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* A matrix product in cuBLAS's words: D = alpha op(A) op(B) + beta C, batched with constant strides. cublas.c and cublaslt.c fill
  * it; this file makes struct gns_product of it. No CUDA call, no memory is read but the scalars'. */
-#ifndef GNS_CUDA_GEMM_H
-#define GNS_CUDA_GEMM_H
+#ifndef GNS_COLLECTORS_CUDA_GEMM_H
+#define GNS_COLLECTORS_CUDA_GEMM_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,8 +6,7 @@
 
 #include "collectors/gpu/device.h"
 #include "collectors/gpu/on.h"
-#include "profiler/shim/core/captures.h"
-#include "profiler/shim/core/core.h"
+#include "profiler/shim/core/graphs.h"
 #include "profiler/shim/process/real_function.h"
 #include "profiler/shim/publish/counters.h"
 
@@ -22,7 +21,7 @@ static __thread int inside __attribute__((tls_model("initial-exec")));
 	EXPORT int symbol(void *exec, void *stream)                                                                                        \
 	{                                                                                                                                  \
 		static struct gns_real real = { .name = #symbol, .self = (void *)symbol };                                                 \
-		static struct gns_tally calls = { .collector = "cuda", .name = #symbol };                                                  \
+		static struct gns_live_counter calls = { .collector = "cuda", .name = #symbol };                                                  \
 		int (*next)(void *, void *) = (int (*)(void *, void *))gns_real_find(&real, __builtin_return_address(0));                  \
 		if (!next)                                                                                                                 \
 			return NOT_FOUND;                                                                                                  \
@@ -30,7 +29,7 @@ static __thread int inside __attribute__((tls_model("initial-exec")));
 		int rc = next(exec, stream);                                                                                               \
 		inside--;                                                                                                                  \
 		if (!inside && rc == 0 && gns_cuda_on()) {                                                                                 \
-			gns_tally(&calls);                                                                                                 \
+			gns_count(&calls);                                                                                                 \
 			gns_device_replayed();                                                                                             \
 			gns_core_replayed();                                                                                               \
 		}                                                                                                                          \
@@ -42,12 +41,12 @@ static __thread int inside __attribute__((tls_model("initial-exec")));
 	EXPORT int symbol(void *stream, void **graph)                                                                                      \
 	{                                                                                                                                  \
 		static struct gns_real real = { .name = #symbol, .self = (void *)symbol };                                                 \
-		static struct gns_tally calls = { .collector = "cuda", .name = #symbol };                                                  \
+		static struct gns_live_counter calls = { .collector = "cuda", .name = #symbol };                                                  \
 		int (*next)(void *, void **) = (int (*)(void *, void **))gns_real_find(&real, __builtin_return_address(0));                \
 		if (!next)                                                                                                                 \
 			return NOT_FOUND;                                                                                                  \
 		if (!inside && gns_cuda_on()) {                                                                                            \
-			gns_tally(&calls);                                                                                                 \
+			gns_count(&calls);                                                                                                 \
 			gns_core_capture_ends(stream);                                                                                     \
 		}                                                                                                                          \
 		inside++;                                                                                                                  \

@@ -1,6 +1,6 @@
 /* From cuBLASLt's descriptors to struct gns_gemm. Host functions of cuBLASLt only; nothing is launched. */
-#ifndef GNS_CUDA_LT_DESCRIBE_H
-#define GNS_CUDA_LT_DESCRIBE_H
+#ifndef GNS_COLLECTORS_CUDA_LT_DESCRIBE_H
+#define GNS_COLLECTORS_CUDA_LT_DESCRIBE_H
 
 #include "collectors/cuda/cublas_api.h"
 #include "collectors/cuda/gemm.h"

@@ -1,4 +1,4 @@
-/* The NCCL collector: gradients before and after ncclAllReduce and ncclReduceScatter (profiler/shim/reducing.h).
+/* The NCCL collector: gradients before and after ncclAllReduce and ncclReduceScatter (profiler/shim/core/reductions.h).
  *
  * In a group nothing is launched before the outermost ncclGroupEnd, so that is where norms are taken, before and after. What returns
  * ncclInProgress (a communicator that does not block) will be launched at a time that nobody tells: it is counted. Who a
@@ -43,13 +43,9 @@ static bool lock(void)
 static void tell_version(void *next)
 {
 	ncclResult_t (*get_version)(int *) = (__typeof__(get_version))gns_real_beside(next, "ncclGetVersion");
-	char text[16] = "";
-	int v = 0;
-	if (get_version && get_version(&v) == GNS_NCCL_SUCCESS && v > 0) {
-		int unit = v < 10000 ? 1000 : 10000; /* up to 2.8: 2804 */
-		snprintf(text, sizeof text, "%u.%u.%u", (unsigned)(v / unit) % 1000, (unsigned)(v % unit / 100), (unsigned)(v % 100));
-	}
-	gns_library_met("nccl", next, text);
+	int version = 0;
+	bool known = get_version && get_version(&version) == GNS_NCCL_SUCCESS && version > 0;
+	gns_library_met("nccl", next, known ? (uint64_t)version : 0);
 }
 
 static bool ask(void *next, ncclComm_t handle, struct comm *out)
@@ -196,7 +192,7 @@ struct group {
 	_Atomic bool busy;
 	uint32_t n;
 	struct { struct gns_reduction of; void *stream; } call[GROUP_MAX];
-	struct gns_reducing_use use[GROUP_MAX];
+	struct gns_reductions_use use[GROUP_MAX];
 };
 static struct group groups[GROUPS_MAX];
 static __thread uint32_t depth __attribute__((tls_model("initial-exec")));
@@ -217,14 +213,14 @@ static void put_off(const struct gns_reduction *of, void *stream)
 	if (!mine)
 		mine = take_group();
 	if (!mine || mine->n == GROUP_MAX) {
-		gns_reducing_count(GNS_REDUCE_TOO_MANY);
+		gns_reductions_count(GNS_REDUCE_TOO_MANY);
 		return;
 	}
 	mine->call[mine->n].of = *of;
 	mine->call[mine->n++].stream = stream;
 }
 
-static enum gns_reduce_why outcome(ncclResult_t status)
+static enum gns_reduction_why outcome(ncclResult_t status)
 {
 	return status == GNS_NCCL_SUCCESS ? GNS_REDUCE_IS : status == GNS_NCCL_IN_PROGRESS ? GNS_REDUCE_PENDING : GNS_REDUCE_FAILED;
 }
@@ -234,10 +230,10 @@ static ncclResult_t end_group(ncclResult_t (*next)(void))
 	struct group *g = mine;
 	mine = NULL;
 	for (uint32_t i = 0; g && i < g->n; i++)
-		gns_reducing_before(&g->use[i], &g->call[i].of, g->call[i].stream);
+		gns_reductions_before(&g->use[i], &g->call[i].of, g->call[i].stream);
 	ncclResult_t status = next();
 	for (uint32_t i = 0; g && i < g->n; i++)
-		gns_reducing_after(&g->use[i], outcome(status));
+		gns_reductions_after(&g->use[i], outcome(status));
 	if (g)
 		atomic_store(&g->busy, false);
 	return status;
@@ -248,7 +244,7 @@ static ncclResult_t end_group(ncclResult_t (*next)(void))
 /* The function behind this wrapper, counted; NULL: there is none. `here` static. */
 struct site {
 	struct gns_real real;
-	struct gns_tally calls;
+	struct gns_live_counter calls;
 };
 #define SITE(NAME)                                                                                                                         \
 	static struct site site = { .real = { .name = #NAME, .self = (void *)NAME }, .calls = { .collector = "nccl", .name = #NAME } };     \
@@ -257,7 +253,7 @@ struct site {
 		return GNS_NCCL_SYSTEM_ERROR;                                                                                              \
 	bool seen = gns_cuda_on();                                                                                                         \
 	if (seen)                                                                                                                          \
-		gns_tally(&site.calls)
+		gns_count(&site.calls)
 
 /* In a group a call that is accepted is put off; otherwise it is measured here. */
 #define REDUCE(NAME, KIND, SENT)                                                                                                           \
@@ -266,7 +262,7 @@ struct site {
 				 cudaStream_t stream)                                                                                      \
 	{                                                                                                                                  \
 		struct comm c;                                                                                                             \
-		struct gns_reducing_use use;                                                                                               \
+		struct gns_reductions_use use;                                                                                               \
 		SITE(NAME);                                                                                                                \
 		if (!seen || !comm || !send || !received || !comm_of((void *)next, comm, &c))                                              \
 			return next(send, received, count, dtype, op, comm, stream);                                                       \
@@ -274,10 +270,10 @@ struct site {
 					    .count = SENT, .factor = factor_of(op, &c), .send = send, .received = received,                \
 					    .device = c.device };                                                                          \
 		if (!depth)                                                                                                          \
-			gns_reducing_before(&use, &of, stream);                                                                            \
+			gns_reductions_before(&use, &of, stream);                                                                            \
 		ncclResult_t status = next(send, received, count, dtype, op, comm, stream);                                                \
 		if (!depth)                                                                                                          \
-			gns_reducing_after(&use, outcome(status));                                                                         \
+			gns_reductions_after(&use, outcome(status));                                                                         \
 		else if (status == GNS_NCCL_SUCCESS || status == GNS_NCCL_IN_PROGRESS)                                                     \
 			put_off(&of, stream);                                                                                              \
 		return status;                                                                                                             \
@@ -321,7 +317,7 @@ static void broadcast(void *next, ncclComm_t comm, size_t count, ncclDataType_t 
 {
 	struct comm c;
 	if (comm && dtype_of(dtype) && comm_of(next, comm, &c))
-		gns_reducing_broadcast(comm, c.world, c.rank, count);
+		gns_reductions_broadcast(comm, c.world, c.rank, count);
 }
 
 EXPORT ncclResult_t ncclBroadcast(const void *, void *, size_t, ncclDataType_t, int, ncclComm_t, cudaStream_t);
@@ -386,7 +382,7 @@ EXPORT ncclResult_t ncclRedOpDestroy(ncclRedOp_t op, ncclComm_t comm)
 		SITE(NAME);                                                                                                                \
 		if (seen && comm) {                                                                                                        \
 			forget(comm, (unsigned)-1);                                                                                        \
-			gns_reducing_forget(comm);                                                                                         \
+			gns_reductions_forget(comm);                                                                                         \
 		}                                                                                                                          \
 		return next(comm);                                                                                                         \
 	}

@@ -2,8 +2,8 @@
  * tests/unit/nccl_declarations.c then has the compiler compare every prototype and constant.
  *
  * Reference: NCCL documentation, 2.28 (docs.nvidia.com/deeplearning/nccl); the same since 2.11. */
-#ifndef GNS_NCCL_API_H
-#define GNS_NCCL_API_H
+#ifndef GNS_COLLECTORS_CUDA_NCCL_API_H
+#define GNS_COLLECTORS_CUDA_NCCL_API_H
 
 #include <stddef.h>
 #include <stdint.h>

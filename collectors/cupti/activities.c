@@ -59,7 +59,7 @@ static uint32_t row_of(struct gns_activities *all, const char *name)
 		return family;
 	}
 	uint32_t at = all->n_rows++;
-	all->row[at] = (struct gns_kernel_row){ .hash = hash, .text = all->n_text, .length = length };
+	all->row[at] = (struct gns_activity_row){ .hash = hash, .text = all->n_text, .length = length };
 	memcpy(all->text + all->n_text, name, length);
 	all->text[all->n_text + length] = 0;
 	all->n_text += length + 1;
@@ -177,7 +177,7 @@ void gns_activities_forget(struct gns_activities *all, uint32_t device, uint64_t
 
 void gns_activities_resolve(struct gns_activities *all, uint32_t at, gns_demangle_fn demangle, void (*release)(void *))
 {
-	struct gns_kernel_row *row = &all->row[at];
+	struct gns_activity_row *row = &all->row[at];
 	const char *name = all->text + row->text;
 	int status = -1;
 	if (row->resolved)

@@ -1,8 +1,8 @@
 /* What CUPTI has recorded, taken out of its buffers: kernels and copies as a list, their names as a table. Filled by CUPTI's own thread
  * (or the one that flushes), read by the trainer's at step boundaries; one lock between them. Memory is taken once, gns_activities_init;
  * what does not fit is counted. */
-#ifndef GNS_ACTIVITIES_H
-#define GNS_ACTIVITIES_H
+#ifndef GNS_COLLECTORS_CUPTI_ACTIVITIES_H
+#define GNS_COLLECTORS_CUPTI_ACTIVITIES_H
 
 #include "profiler/shim/process/lock.h"
 
@@ -12,14 +12,14 @@
 #define GNS_KERNEL_ROWS 512u       /* the first GNS_DEVICE_FAMILIES_N rows stand for what is beyond, by family */
 #define GNS_KERNEL_TEXT (1u << 19)
 
-struct gns_kernel_row {
+struct gns_activity_row {
 	uint64_t hash;
 	uint32_t text;      /* where in the texts; mangled as it came */
 	uint32_t length;
 	bool resolved;      /* pretty is what a KERNEL record says; by the reader */
 	bool told;          /* KERNEL has been published */
 	char pretty[GNS_KERNEL_NAME_MAX + 1];
-	struct gns_kernel_use longest; /* of all steps told so far */
+	struct gns_kernel_time longest; /* of all steps told so far */
 };
 
 struct gns_activities {
@@ -27,7 +27,7 @@ struct gns_activities {
 	struct gns_activity *list, *scratch; /* GNS_ACTIVITIES_MAX */
 	uint32_t n;
 	bool sorted;
-	struct gns_kernel_row row[GNS_KERNEL_ROWS];
+	struct gns_activity_row row[GNS_KERNEL_ROWS];
 	uint8_t family[GNS_KERNEL_ROWS];
 	uint32_t n_rows, n_text;
 	char *text;

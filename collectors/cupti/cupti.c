@@ -20,6 +20,7 @@
 #include "profiler/shim/process/clock.h"
 #include "profiler/shim/publish/publish.h"
 #include "profiler/shim/process/real_function.h"
+#include "profiler/shim/steps/step_hooks.h"
 #include "profiler/shim/core/state.h"
 #include "profiler/shim/publish/counters.h"
 
@@ -27,16 +28,15 @@
 #define TOLD_MAX 4
 #define QUIET_FLUSHES 2 /* that bring nothing, until a buffer that is still out is taken for empty */
 
-/* Bits of gns_cupti_wanted; below them one for each device that owes a mark. */
+/* Bits of gns_turn_wanted; below them one for each device that owes a mark. */
 #define BOUNDARY (1u << 31) /* a step is over */
 #define HOLDING (1u << 30)  /* a window is open: steps may have stopped to end */
-_Atomic uint32_t gns_cupti_wanted;
 
 static struct {
 	struct gns_lock lock; /* of all of it; never taken under the core's but by trying */
 	pid_t pid;
 	bool begun, found, demangle_sought;
-	struct gns_window window;
+	struct gns_kernel_window window;
 	struct gns_cupti_api api;
 	gns_demangle_fn demangle;
 	uint32_t version;
@@ -67,23 +67,23 @@ static struct {
 	_Atomic bool stays;
 } seen[GNS_TOLD_DEVICES];
 
-static struct gns_tally windows = { .collector = "cupti", .name = "windows" };
-static struct gns_tally steps_told = { .collector = "cupti", .name = "steps_told" };
-static struct gns_tally steps_abandoned = { .collector = "cupti", .name = "steps_abandoned" };
-static struct gns_tally records_dropped = { .collector = "cupti", .name = "dropped" };
-static struct gns_tally names_not_listed = { .collector = "cupti", .name = "names_not_listed" };
-static struct gns_tally host_us = { .collector = "cupti", .name = "host_us" };
-static struct gns_tally overhead_us = { .collector = "cupti", .name = "overhead_us" };
-static struct gns_tally not_found = { .collector = "cupti", .name = "not_found" };
-static struct gns_tally refused = { .collector = "cupti", .name = "refused" };
-static struct gns_tally handed_over = { .collector = "cupti", .name = "handed_over" };
+static struct gns_live_counter windows = { .collector = "cupti", .name = "windows" };
+static struct gns_live_counter steps_told = { .collector = "cupti", .name = "steps_told" };
+static struct gns_live_counter steps_abandoned = { .collector = "cupti", .name = "steps_abandoned" };
+static struct gns_live_counter records_dropped = { .collector = "cupti", .name = "dropped" };
+static struct gns_live_counter names_not_listed = { .collector = "cupti", .name = "names_not_listed" };
+static struct gns_live_counter host_us = { .collector = "cupti", .name = "host_us" };
+static struct gns_live_counter overhead_us = { .collector = "cupti", .name = "overhead_us" };
+static struct gns_live_counter not_found = { .collector = "cupti", .name = "not_found" };
+static struct gns_live_counter refused = { .collector = "cupti", .name = "refused" };
+static struct gns_live_counter handed_over = { .collector = "cupti", .name = "handed_over" };
 
 static const int kinds[] = { GNS_CUPTI_CONCURRENT_KERNEL, GNS_CUPTI_MEMCPY, GNS_CUPTI_MEMCPY2, GNS_CUPTI_MEMSET, GNS_CUPTI_OVERHEAD };
 
-static void raise_to(struct gns_tally *tally, uint64_t value)
+static void raise_to(struct gns_live_counter *tally, uint64_t value)
 {
 	if (value && !atomic_load(&tally->value))
-		gns_tally(tally);
+		gns_count(tally);
 	if (value)
 		atomic_store_explicit(&tally->value, value, memory_order_relaxed);
 }
@@ -153,18 +153,18 @@ static void leave(void)
 {
 	our.api.unsubscribe(our.subscriber);
 	our.subscriber = NULL;
-	atomic_fetch_and(&gns_cupti_wanted, BOUNDARY);
+	atomic_fetch_and(&gns_turn_wanted, BOUNDARY);
 	atomic_store(&holding, false);
 	atomic_store(&collecting, false);
 	forget_window();
 	gns_buffers_rest(&buffers);
-	gns_window_spent(&our.window, gns_now() - our.turn_ns);
-	gns_window_over(&our.window, gns_now());
+	gns_kernel_window_spent(&our.window, gns_now() - our.turn_ns);
+	gns_kernel_window_over(&our.window, gns_now());
 }
 
 static void owned_by(const char *who)
 {
-	gns_window_stop(&our.window);
+	gns_kernel_window_stop(&our.window);
 	if (!our.owner[0]) {
 		snprintf(our.owner, sizeof our.owner, "%s", who);
 		our.owner_new = true;
@@ -176,7 +176,7 @@ static bool find(void)
 	if (our.found)
 		return true;
 	if (!gns_activities_init(&activities) || !gns_buffers_init(&buffers) || !gns_cupti_find(&our.api)) {
-		gns_tally(&not_found);
+		gns_count(&not_found);
 		return false;
 	}
 	our.api.get_version(&our.version);
@@ -195,23 +195,23 @@ static bool begin(void)
 		return false;
 	}
 	if (rc != GNS_CUPTI_SUCCESS) {
-		gns_tally(&refused);
+		gns_count(&refused);
 		return false;
 	}
 	atomic_store(&holding, true);
-	atomic_fetch_or(&gns_cupti_wanted, HOLDING);
+	atomic_fetch_or(&gns_turn_wanted, HOLDING);
 	forget_window();
 	our.dropped_before = activities.dropped;
 	atomic_store(&collecting, true);
 	if (our.api.register_callbacks(requested, completed) != GNS_CUPTI_SUCCESS || our.api.enable(kinds[0]) != GNS_CUPTI_SUCCESS) {
-		gns_tally(&refused);
+		gns_count(&refused);
 		disable();
 		leave();
 		return false;
 	}
 	for (size_t i = 1; i < sizeof kinds / sizeof *kinds; i++)
 		our.api.enable(kinds[i]); /* what this CUPTI does not have is not collected */
-	gns_tally(&windows);
+	gns_count(&windows);
 	return true;
 }
 
@@ -263,7 +263,7 @@ static void mark_all(struct gns_device *device, void *stream, struct gns_boundar
 		else
 			b->owed |= 1u << i;
 	}
-	atomic_fetch_or(&gns_cupti_wanted, b->owed);
+	atomic_fetch_or(&gns_turn_wanted, b->owed);
 }
 
 static struct gns_boundary *newest(void)
@@ -281,7 +281,7 @@ static void pay(struct gns_device *device, void *stream)
 {
 	struct gns_boundary *b = newest();
 	uint32_t bit = bit_of(device);
-	atomic_fetch_and(&gns_cupti_wanted, ~bit);
+	atomic_fetch_and(&gns_turn_wanted, ~bit);
 	if (!b || !(b->owed & bit))
 		return;
 	b->owed &= ~bit;
@@ -294,7 +294,7 @@ static void pay(struct gns_device *device, void *stream)
 static void write_off(void)
 {
 	struct gns_boundary *b = newest();
-	atomic_fetch_and(&gns_cupti_wanted, BOUNDARY | HOLDING);
+	atomic_fetch_and(&gns_turn_wanted, BOUNDARY | HOLDING);
 	if (b)
 		b->owed = 0;
 	if (our.stopping)
@@ -309,7 +309,7 @@ static void add_boundary(const struct gns_boundary *b)
 		return;
 	}
 	for (uint32_t i = 1; i < GNS_BOUNDARIES; i++)
-		gns_tally(&steps_abandoned);
+		gns_count(&steps_abandoned);
 	forget_window();
 }
 
@@ -343,11 +343,11 @@ static uint32_t prepare(void)
 		name_all();
 		if (marks == GNS_MARKS_LOST) {
 			our.boundaries.first = number;
-			gns_tally(&steps_abandoned);
+			gns_count(&steps_abandoned);
 			continue;
 		}
 		if (!gns_told_make(&our.boundaries, number, &activities, told)) {
-			gns_tally(&steps_abandoned);
+			gns_count(&steps_abandoned);
 			continue;
 		}
 		our.approximate_new |= told->approximate && !our.approximate_told;
@@ -360,7 +360,7 @@ static uint32_t prepare(void)
 static void give_up(void)
 {
 	while (gns_boundaries_next(&our.boundaries)) {
-		gns_tally(&steps_abandoned);
+		gns_count(&steps_abandoned);
 		our.boundaries.first++;
 	}
 }
@@ -370,11 +370,11 @@ static void act(struct gns_device *device, void *stream, uint64_t step)
 	uint64_t stamp = 0;
 	atomic_store(&our.boundary_ns, our.turn_ns);
 	write_off();
-	unsigned what = gns_window_step(&our.window, gns_now());
+	unsigned what = gns_kernel_window_step(&our.window, gns_now());
 	if (our.window.state == GNS_WINDOW_OUT)
 		return;
 	if (what & GNS_DO_BEGIN && !begin()) {
-		gns_window_stop(&our.window);
+		gns_kernel_window_stop(&our.window);
 		return;
 	}
 	if (what & GNS_DO_MARK) {
@@ -420,13 +420,13 @@ static void watch(void)
 	leave();
 }
 
-uint64_t gns_cupti_do_turn(struct gns_device *device, void *stream)
+static uint64_t turn(struct gns_device *device, void *stream)
 {
 	int saved = errno;
-	uint32_t wanted = atomic_load(&gns_cupti_wanted), owed = wanted & bit_of(device);
+	uint32_t wanted = atomic_load(&gns_turn_wanted), owed = wanted & bit_of(device);
 	if ((!(wanted & BOUNDARY) && !owed && !is_forgotten(gns_now())) || !gns_lock_try(&our.lock))
 		return 0;
-	bool boundary = atomic_fetch_and(&gns_cupti_wanted, ~BOUNDARY) & BOUNDARY;
+	bool boundary = atomic_fetch_and(&gns_turn_wanted, ~BOUNDARY) & BOUNDARY;
 	int inside = gns_inside;
 	gns_inside = 1;
 	our.turn_ns = gns_now();
@@ -442,7 +442,7 @@ uint64_t gns_cupti_do_turn(struct gns_device *device, void *stream)
 	}
 	uint64_t ns = gns_now() - our.turn_ns;
 	if (our.window.state != GNS_WINDOW_OUT)
-		gns_window_spent(&our.window, ns);
+		gns_kernel_window_spent(&our.window, ns);
 	atomic_fetch_add(&spent_ns, ns);
 	raise_to(&host_us, our.found ? atomic_load(&host_us.value) + ns / 1000 : 0);
 	gns_inside = inside;
@@ -453,7 +453,7 @@ uint64_t gns_cupti_do_turn(struct gns_device *device, void *stream)
 
 /* ---- the shim's side ---- */
 
-void gns_cupti_stream(struct gns_device *device, void *stream, bool stays)
+static void work(struct gns_device *device, void *stream, bool stays)
 {
 	int number = device ? gns_device_number(device) : -1;
 	if (number < 0 || number >= (int)GNS_TOLD_DEVICES)
@@ -468,17 +468,17 @@ static bool off(void)
 	if (!our.begun) {
 		our.begun = true;
 		our.pid = getpid();
-		gns_window_init(&our.window, gns_core.config.kernels, gns_core.config.budget_pct);
+		gns_kernel_window_init(&our.window, gns_core.config.kernels, gns_core.config.budget_pct);
 	}
 	return our.window.mode == GNS_KERNELS_OFF;
 }
 
-uint64_t gns_cupti_closed(uint64_t step)
+static uint64_t closed(uint64_t step)
 {
 	if (!gns_driver_found() || off() || !gns_cuda_on())
 		return 0;
 	atomic_store(&closed_step, step);
-	atomic_fetch_or(&gns_cupti_wanted, BOUNDARY);
+	atomic_fetch_or(&gns_turn_wanted, BOUNDARY);
 	return atomic_exchange(&spent_ns, 0);
 }
 
@@ -500,13 +500,13 @@ static void tell_steps(struct gns_publish *p)
 		return;
 	for (uint32_t i = 0; i < our.n_told; i++)
 		if (gns_cupti_publish(p, &our.told[i], &activities, activities.dropped - our.dropped_before))
-			gns_tally(&steps_told);
+			gns_count(&steps_told);
 	show_counts();
 	gns_lock_release(&activities.lock);
 	our.n_told = 0;
 }
 
-void gns_cupti_tell(struct gns_publish *p, bool last)
+static void publish(struct gns_publish *p, bool last)
 {
 	if (!our.begun || p->link != GNS_LINK_OPEN || !gns_lock_try(&our.lock))
 		return;
@@ -520,10 +520,10 @@ void gns_cupti_tell(struct gns_publish *p, bool last)
 	gns_lock_release(&our.lock);
 }
 
-void gns_cupti_forget(void)
+static void forget(void)
 {
 	our.lock = activities.lock = buffers.lock = (struct gns_lock){ .slow = true };
-	atomic_store(&gns_cupti_wanted, 0);
+	atomic_store(&gns_turn_wanted, 0);
 	atomic_store(&holding, false);
 	atomic_store(&collecting, false);
 	gns_activities_clear(&activities);
@@ -532,8 +532,17 @@ void gns_cupti_forget(void)
 	our.boundaries.first = our.boundaries.next;
 	our.begun = our.found; /* a CUPTI that the parent has begun is of no use to a child */
 	if (our.found)
-		gns_window_stop(&our.window);
+		gns_kernel_window_stop(&our.window);
 }
+
+const struct gns_step_hooks gns_kernel_time_hooks = {
+	.name = "kernel times",
+	.close = closed,
+	.publish = publish,
+	.forget = forget,
+	.work = work,
+	.turn = turn,
+};
 
 /* ---- another client ---- */
 
@@ -549,7 +558,7 @@ static void let_go(void)
 		our.turn_ns = gns_now();
 		int inside = gns_inside;
 		gns_inside = 1;
-		gns_tally(&handed_over);
+		gns_count(&handed_over);
 		atomic_store(&collecting, false);
 		disable();
 		our.api.flush_all(GNS_CUPTI_FLUSH_FORCED);

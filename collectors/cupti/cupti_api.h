@@ -4,8 +4,8 @@
  * Records are read through the oldest prefix that has the fields: CUPTI only appends to them. tests/unit/cupti_prefixes.c compares all of
  * this with the real headers, and with every older version of a record that they still describe, wherever a build finds them. Records are
  * packed and 8-byte aligned there; these fields lie as a C compiler would lay them out. */
-#ifndef GNS_CUPTI_API_H
-#define GNS_CUPTI_API_H
+#ifndef GNS_COLLECTORS_CUPTI_CUPTI_API_H
+#define GNS_COLLECTORS_CUPTI_CUPTI_API_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
  *
  * gns_buffers_lend and gns_buffers_take are what CUPTI's two callbacks do; they may run on any thread, CUPTI's own among them, and use libc
  * alone, a lock of their own, and no allocation. */
-#ifndef GNS_CUPTI_BUFFERS_H
-#define GNS_CUPTI_BUFFERS_H
+#ifndef GNS_COLLECTORS_CUPTI_CUPTI_BUFFERS_H
+#define GNS_COLLECTORS_CUPTI_CUPTI_BUFFERS_H
 
 #include "profiler/shim/process/lock.h"
 #include <stdbool.h>

@@ -91,11 +91,10 @@ bool gns_cupti_find(struct gns_cupti_api *api)
 	dlerror();
 	if (all) {
 		uint32_t version = 0;
-		char text[16] = "";
 		api->get_version(&version);
-		if (version >= 100000) /* since CUDA 13; before, a count of its own */
-			gns_library_version(text, sizeof text, version);
-		gns_library_met("cupti", *(void **)&api->subscribe, text);
+		if (version < 100000)
+			version = 0; /* before CUDA 13 a count that says nothing */
+		gns_library_met("cupti", *(void **)&api->subscribe, version);
 	}
 	return all;
 }

@@ -1,6 +1,6 @@
 /* CUPTI's functions in this process. */
-#ifndef GNS_CUPTI_FIND_H
-#define GNS_CUPTI_FIND_H
+#ifndef GNS_COLLECTORS_CUPTI_CUPTI_FIND_H
+#define GNS_COLLECTORS_CUPTI_CUPTI_FIND_H
 
 #include <stdbool.h>
 

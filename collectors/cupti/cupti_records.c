@@ -3,13 +3,13 @@
 
 #include "profiler/shim/publish/publish.h"
 
-static bool new_shape(const struct gns_kernel_use *longest, const struct gns_kernel_use *use)
+static bool new_shape(const struct gns_kernel_time *longest, const struct gns_kernel_time *use)
 {
 	return use->max_ns > longest->max_ns && (use->grid != longest->grid || use->block != longest->block ||
 						 use->registers != longest->registers || use->shared != longest->shared);
 }
 
-static void stage_kernel(struct gns_publish *p, const struct gns_activities *all, uint32_t row, const struct gns_kernel_use *use)
+static void stage_kernel(struct gns_publish *p, const struct gns_activities *all, uint32_t row, const struct gns_kernel_time *use)
 {
 	struct gns_rec_kernel *r = &gns_publish_stage(p, GNS_REC_KERNEL, 0)->u.kernel;
 	r->kernel_id = GNS_CUPTI_FIRST_KERNEL + row;
@@ -21,7 +21,7 @@ static void stage_kernel(struct gns_publish *p, const struct gns_activities *all
 	gns_publish_text(r->name, sizeof r->name, all->row[row].pretty);
 }
 
-static void stage_use(struct gns_publish *p, uint64_t step, uint32_t row, const struct gns_kernel_use *use)
+static void stage_use(struct gns_publish *p, uint64_t step, uint32_t row, const struct gns_kernel_time *use)
 {
 	gns_publish_stage(p, GNS_REC_KERNEL_STEP, 0)->u.kernel_step = (struct gns_rec_kernel_step){
 		.step = step, .kernel_id = GNS_CUPTI_FIRST_KERNEL + row, .calls = use->calls, .total_ns = use->total_ns,
@@ -43,7 +43,7 @@ bool gns_cupti_publish(struct gns_publish *p, const struct gns_told *told, struc
 {
 	bool tell[GNS_KERNEL_ROWS] = { false };
 	for (uint32_t row = 0; row < all->n_rows; row++) {
-		const struct gns_kernel_use *use = &told->use[row];
+		const struct gns_kernel_time *use = &told->use[row];
 		if (!use->calls)
 			continue;
 		tell[row] = !all->row[row].told || new_shape(&all->row[row].longest, use);

@@ -1,6 +1,6 @@
 /* What is told of a step's time on devices, as records. */
-#ifndef GNS_CUPTI_PUBLISH_H
-#define GNS_CUPTI_PUBLISH_H
+#ifndef GNS_COLLECTORS_CUPTI_CUPTI_RECORDS_H
+#define GNS_COLLECTORS_CUPTI_CUPTI_RECORDS_H
 
 #include "step_times.h"
 

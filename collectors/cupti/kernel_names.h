@@ -1,6 +1,6 @@
 /* What the kernels of a device are called and what they are for. Pure functions of text; names are untrusted. */
-#ifndef GNS_KERNEL_NAMES_H
-#define GNS_KERNEL_NAMES_H
+#ifndef GNS_COLLECTORS_CUPTI_KERNEL_NAMES_H
+#define GNS_COLLECTORS_CUPTI_KERNEL_NAMES_H
 
 #include <stddef.h>
 

@@ -2,8 +2,8 @@
  *
  * Where a device had no mark at a boundary (its stream was not known, or was being captured), the host's time of the boundary takes its
  * place; a device that runs behind the host then has some of one step in the next: `approximate`. */
-#ifndef GNS_TOLD_H
-#define GNS_TOLD_H
+#ifndef GNS_COLLECTORS_CUPTI_STEP_TIMES_H
+#define GNS_COLLECTORS_CUPTI_STEP_TIMES_H
 
 #include "activities.h"
 
@@ -33,7 +33,7 @@ struct gns_told {
 	bool approximate;
 	uint32_t n_devices;
 	struct gns_told_device device[GNS_TOLD_DEVICES];
-	struct gns_kernel_use use[GNS_KERNEL_ROWS]; /* by row */
+	struct gns_kernel_time use[GNS_KERNEL_ROWS]; /* by row */
 };
 
 /* 0: false when the ring is full; nothing is kept then. */

@@ -102,7 +102,7 @@ void gns_account_step(const struct gns_activity *list, size_t n, uint32_t device
 	out->own_ns = own.ns;
 }
 
-void gns_kernel_used(struct gns_kernel_use *use, const struct gns_activity *a)
+void gns_kernel_used(struct gns_kernel_time *use, const struct gns_activity *a)
 {
 	uint64_t ns = a->end > a->start ? a->end - a->start : 0;
 	use->total_ns += ns;

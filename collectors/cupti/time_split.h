@@ -4,8 +4,8 @@
  * A step of a device is the time from one mark to the next (a mark: a kernel of ours that the step's stream reaches when the step is
  * over, cupti.h), by the device's clock. Each moment of it belongs to the first of these that was under way on any stream: computing
  * (gnscope's own kernels among it), communication, copies; else the device was idle. Kernels count in the step in which they start. */
-#ifndef GNS_ACCOUNT_H
-#define GNS_ACCOUNT_H
+#ifndef GNS_COLLECTORS_CUPTI_TIME_SPLIT_H
+#define GNS_COLLECTORS_CUPTI_TIME_SPLIT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,7 +39,7 @@ struct gns_account {
 void gns_account_step(const struct gns_activity *list, size_t n, uint32_t device, uint64_t from, uint64_t to, const uint8_t *families,
 		      size_t n_names, struct gns_account *out);
 
-struct gns_kernel_use { /* of one name in one step, on all devices */
+struct gns_kernel_time { /* of one name in one step, on all devices */
 	uint32_t calls;
 	uint64_t total_ns, max_ns;
 	uint32_t grid, shared; /* of the longest call */
@@ -47,6 +47,6 @@ struct gns_kernel_use { /* of one name in one step, on all devices */
 };
 
 /* Adds one activity to its name's use. */
-void gns_kernel_used(struct gns_kernel_use *use, const struct gns_activity *activity);
+void gns_kernel_used(struct gns_kernel_time *use, const struct gns_activity *activity);
 
 #endif

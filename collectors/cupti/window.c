@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-void gns_window_init(struct gns_window *w, enum gns_kernels_mode mode, double budget_pct)
+void gns_kernel_window_init(struct gns_kernel_window *w, enum gns_kernels_mode mode, double budget_pct)
 {
 	memset(w, 0, sizeof *w);
 	w->mode = mode;
@@ -11,7 +11,7 @@ void gns_window_init(struct gns_window *w, enum gns_kernels_mode mode, double bu
 	w->due = mode == GNS_KERNELS_ON ? 1 : GNS_WINDOW_FIRST;
 }
 
-static unsigned drain(struct gns_window *w, uint64_t now)
+static unsigned drain(struct gns_kernel_window *w, uint64_t now)
 {
 	if (now - w->drain_ns > GNS_WINDOW_PATIENCE_NS)
 		return GNS_DO_GIVE_UP;
@@ -22,7 +22,7 @@ static unsigned drain(struct gns_window *w, uint64_t now)
 	return GNS_DO_FLUSH;
 }
 
-static unsigned collect(struct gns_window *w, uint64_t now)
+static unsigned collect(struct gns_kernel_window *w, uint64_t now)
 {
 	if (w->mode == GNS_KERNELS_ON) {
 		if (now - w->flush_ns < GNS_WINDOW_FLUSH_NS && ++w->unflushed < GNS_WINDOW_FLUSH_STEPS)
@@ -39,7 +39,7 @@ static unsigned collect(struct gns_window *w, uint64_t now)
 	return GNS_DO_MARK | GNS_DO_TELL | GNS_DO_STOP;
 }
 
-unsigned gns_window_step(struct gns_window *w, uint64_t now)
+unsigned gns_kernel_window_step(struct gns_kernel_window *w, uint64_t now)
 {
 	w->boundary++;
 	if (w->mode == GNS_KERNELS_OFF)
@@ -65,18 +65,18 @@ unsigned gns_window_step(struct gns_window *w, uint64_t now)
 	return 0;
 }
 
-void gns_window_spent(struct gns_window *w, uint64_t ns)
+void gns_kernel_window_spent(struct gns_kernel_window *w, uint64_t ns)
 {
 	w->cost_ns += ns;
 }
 
-void gns_window_over(struct gns_window *w, uint64_t now)
+void gns_kernel_window_over(struct gns_kernel_window *w, uint64_t now)
 {
 	w->state = GNS_WINDOW_OUT;
 	w->due_ns = now + (w->share > 0 ? (uint64_t)((double)w->cost_ns / w->share) : 0);
 }
 
-void gns_window_stop(struct gns_window *w)
+void gns_kernel_window_stop(struct gns_kernel_window *w)
 {
 	w->mode = GNS_KERNELS_OFF;
 	w->state = GNS_WINDOW_OUT;

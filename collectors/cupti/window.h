@@ -5,8 +5,8 @@
  * beginning is in it. Then come GNS_WINDOW_STEPS that are told. Then collecting stops, and what the device still has to finish is waited
  * for, by flushing now and then, before the subscription is given back. With "auto" there is a window at most every GNS_WINDOW_PERIOD
  * steps, and its cost on the host stays below a fifth of the budget. With "on" the one window never ends. */
-#ifndef GNS_WINDOW_H
-#define GNS_WINDOW_H
+#ifndef GNS_COLLECTORS_CUPTI_WINDOW_H
+#define GNS_COLLECTORS_CUPTI_WINDOW_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,7 +21,7 @@
 #define GNS_WINDOW_DRAIN_NS 10000000u    /* until the first flush of a window that is over; each next one waits twice as long */
 #define GNS_WINDOW_PATIENCE_NS 15000000000u /* until what has not come is given up */
 
-enum gns_window_state { GNS_WINDOW_OUT = 0, GNS_WINDOW_WARM, GNS_WINDOW_OPEN, GNS_WINDOW_DRAIN };
+enum gns_kernel_window_state { GNS_WINDOW_OUT = 0, GNS_WINDOW_WARM, GNS_WINDOW_OPEN, GNS_WINDOW_DRAIN };
 
 /* What to do at a boundary, in this order. */
 enum {
@@ -33,9 +33,9 @@ enum {
 	GNS_DO_GIVE_UP = 32u, /* what is still missing will not come */
 };
 
-struct gns_window {
+struct gns_kernel_window {
 	enum gns_kernels_mode mode;
-	enum gns_window_state state;
+	enum gns_kernel_window_state state;
 	double share;      /* of the time that windows may cost */
 	uint64_t boundary; /* how many there were */
 	uint64_t due, due_ns; /* the next window */
@@ -45,12 +45,12 @@ struct gns_window {
 	uint32_t unflushed; /* steps */
 };
 
-void gns_window_init(struct gns_window *window, enum gns_kernels_mode mode, double budget_pct);
-unsigned gns_window_step(struct gns_window *window, uint64_t now);
-void gns_window_spent(struct gns_window *window, uint64_t ns);
+void gns_kernel_window_init(struct gns_kernel_window *window, enum gns_kernels_mode mode, double budget_pct);
+unsigned gns_kernel_window_step(struct gns_kernel_window *window, uint64_t now);
+void gns_kernel_window_spent(struct gns_kernel_window *window, uint64_t ns);
 /* All has come (or was given up), and the subscription is given back. */
-void gns_window_over(struct gns_window *window, uint64_t now);
+void gns_kernel_window_over(struct gns_kernel_window *window, uint64_t now);
 /* No more windows in this process. */
-void gns_window_stop(struct gns_window *window);
+void gns_kernel_window_stop(struct gns_kernel_window *window);
 
 #endif

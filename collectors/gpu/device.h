@@ -25,8 +25,8 @@
  * must be current to the caller in gns_set_* functions that take a stream; gns_set_finish makes it so by itself where it is not.
  * Results are 0 or -errno. No function prints. CUDA's own errors (a sticky error of the trainer's) are never cleared or hidden: ours become
  * -EIO and switch the device off for us. */
-#ifndef GNS_DEVICE_H
-#define GNS_DEVICE_H
+#ifndef GNS_COLLECTORS_GPU_DEVICE_H
+#define GNS_COLLECTORS_GPU_DEVICE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
-/* What device.c, device_image.c, device_room.c, device_stream.c and device_set.c share. Nobody else includes this. */
-#ifndef GNS_DEVICE_PRIVATE_H
-#define GNS_DEVICE_PRIVATE_H
+/* What the files device*.c share. Nobody else includes this. */
+#ifndef GNS_COLLECTORS_GPU_DEVICE_PRIVATE_H
+#define GNS_COLLECTORS_GPU_DEVICE_PRIVATE_H
 
 #include "profiler/shim/process/lock.h"
 #include <stdatomic.h>
@@ -117,7 +117,7 @@ CUfunction gns_device_function(struct gns_device *device, const char *kernel); /
 int gns_device_launch(struct gns_device *device, CUstream stream, const char *kernel, const uint32_t grid[3], uint32_t block,
 		      const void *args);
 
-/* device_room.c: the memory of a device and who has it. */
+/* device_memory.c: the memory of a device and who has it. */
 
 CUresult gns_device_take_memory(struct gns_device *device);
 void gns_device_drop_host(struct gns_device *device); /* of a context that has gone */

@@ -3,8 +3,8 @@
  * Reference: CUDA Driver API (docs.nvidia.com/cuda/cuda-driver-api). The types are those of cuda.h, which is not needed to build; where
  * a compiler has included it, its own are used (tests/unit/driver_types.c compares the two). Names are those that the library exports:
  * cuda.h maps cuMemAlloc to cuMemAlloc_v2. */
-#ifndef GNS_CUDA_DRIVER_H
-#define GNS_CUDA_DRIVER_H
+#ifndef GNS_COLLECTORS_GPU_DRIVER_H
+#define GNS_COLLECTORS_GPU_DRIVER_H
 
 #include <stddef.h>
 #include <stdint.h>

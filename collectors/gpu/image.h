@@ -1,6 +1,6 @@
 /* The kernels of kernels.cu as a fatbin (SASS for sm_80, sm_90 and sm_100, and PTX), for cuModuleLoadData. */
-#ifndef GNS_CUDA_IMAGE_H
-#define GNS_CUDA_IMAGE_H
+#ifndef GNS_COLLECTORS_GPU_IMAGE_H
+#define GNS_COLLECTORS_GPU_IMAGE_H
 
 #include <stddef.h>
 

@@ -2,7 +2,7 @@
  * device read alike. plan.h fills these; nothing else should need to.
  *
  * Every kernel takes one struct by value. Names are gns_NAME_TYPE with TYPE one of f32, f64, f16, bf16 (the element type of the
- * matrix that is read); those said to have f32 and f64 have f32 for f32, f16 and bf16; gns_value, gns_sum, gns_gram_finish, gns_print and
+ * matrix that is read); those said to have f32 and f64 have f32 for f32, f16 and bf16; gns_value, gns_sum, gns_gram_finish, gns_fingerprint and
  * those of sets have none.
  *
  * Every struct of a measurement begins with `gate`, a device word: where it holds 0, all blocks return at once. NULL: always open.
@@ -10,8 +10,8 @@
  * All pointers are to device memory. No kernel uses atomics: partial results go to scratch and are folded in a fixed order, so that
  * the same call gives the same bits. Products are float32 (float64 for f64 operands) in runs of at most 64 terms a lane, folded into
  * float64; squares are float64. Inf and nan in an operand give inf or nan. Shared memory is static; block sizes are fixed. */
-#ifndef GNS_CUDA_KERNELS_H
-#define GNS_CUDA_KERNELS_H
+#ifndef GNS_COLLECTORS_GPU_KERNELS_H
+#define GNS_COLLECTORS_GPU_KERNELS_H
 
 #include <stdint.h>
 
@@ -147,7 +147,7 @@ struct gns_cu_gram_finish {
 	double *value;
 };
 
-/* gns_reduce: part[i][chunk][k] = sum over the chunk of the reduced elements r of y (x - mean) rstd at (k, r); x, mean and rstd each may
+/* gns_reduction_sequence: part[i][chunk][k] = sum over the chunk of the reduced elements r of y (x - mean) rstd at (k, r); x, mean and rstd each may
  * be absent, and each has an element type of its own. Sums in float64. Element k of the kept ones has the index (k0, k1, k2), the last
  * fastest; r likewise. Grid (ceil(kept / GNS_CU_REDUCE_KEPT), or / 8 with `along`, chunks, samples). */
 #define GNS_CU_REDUCE_KEPT 32
@@ -277,14 +277,14 @@ struct gns_cu_add_up {
 	uint64_t samples, chunks, cols, lane_step, col_step;
 };
 
-/* gns_add_rows: a parameter of rows x cols as the partial sums of gns_reduce; acc[i][l][c] += the signed sum of the rows of bucket l. Of
+/* gns_add_rows: a parameter of rows x cols as the partial sums of gns_reduction_sequence; acc[i][l][c] += the signed sum of the rows of bucket l. Of
  * one lane: all rows, without a sign. */
 struct gns_cu_add_rows {
 	const uint32_t *gate;
 	const double *part; /* samples x chunks x rows * cols */
 	float *acc;         /* samples x lanes x cols */
 	uint64_t samples, chunks, rows, cols, lanes; /* lanes 8 or 1 */
-	uint64_t kept[3], own[3]; /* as in gns_reduce; an index's step in the parameter's own order */
+	uint64_t kept[3], own[3]; /* as in gns_reduction_sequence; an index's step in the parameter's own order */
 	uint64_t seed, stream, first_sample;
 };
 
@@ -297,8 +297,8 @@ struct gns_cu_add_ids {
 	uint64_t seed, stream, first_sample;
 };
 
-/* gns_print: the bits of 16 elements, at the places that profiler/shim/print.c takes, and two hashes of them: hash[0] is
- * gns_print_hash, hash[1] another. One block of 32. */
+/* gns_fingerprint: the bits of 16 elements, at the places that profiler/shim/weights/fingerprint.c takes, and two hashes of them: hash[0] is
+ * gns_fingerprint_hash, hash[1] another. One block of 32. */
 struct gns_cu_print {
 	const uint32_t *gate;
 	const void *data;

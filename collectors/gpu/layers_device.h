@@ -5,8 +5,8 @@
  * Every function launches on `to->stream` and returns at once. 0; -EINVAL as in layers.h; -ENOTSUP: no kernel for this (docs/gpu.md
  * lists what there is); -ENOMEM: scratch too small even for one sample at a time; -EIO. On an error the slot must not be used any more.
  * Tensors must stay as they are until work that is enqueued now has run: the stream's own order sees to it where the trainer keeps to it. */
-#ifndef GNS_LAYERS_DEVICE_H
-#define GNS_LAYERS_DEVICE_H
+#ifndef GNS_COLLECTORS_GPU_LAYERS_DEVICE_H
+#define GNS_COLLECTORS_GPU_LAYERS_DEVICE_H
 
 #include "device.h"
 #include "collectors/sketch/layers.h"
@@ -50,7 +50,7 @@ int gns_device_value(const struct gns_device_target *to, const struct gns_tensor
 /* A copy, densely packed in the order of t's dimensions, to device memory of the set. */
 int gns_device_copy(struct gns_set *set, void *stream, const struct gns_tensor *t, void *out);
 /* Two slots from `slot` on get the bits of the two hashes of gns_cu_plan_print; with `elements` 16 more behind them get those of the
- * elements, as print.h has them. slow_n, fast_n, ld as in struct gns_key. */
+ * elements, as fingerprint.h has them. slow_n, fast_n, ld as in struct gns_key. */
 int gns_device_print(struct gns_set *set, void *stream, uint32_t slot, const void *data, uint32_t dtype, size_t slow_n, size_t fast_n,
 		     ptrdiff_t ld, bool elements);
 

@@ -1,6 +1,6 @@
 /* What the files layers_device*.c share: a measurement taken by as many samples at a time as its scratch has room for. */
-#ifndef GNS_LAYERS_DEVICE_PRIVATE_H
-#define GNS_LAYERS_DEVICE_PRIVATE_H
+#ifndef GNS_COLLECTORS_GPU_LAYERS_DEVICE_PRIVATE_H
+#define GNS_COLLECTORS_GPU_LAYERS_DEVICE_PRIVATE_H
 
 #include "layers_device.h"
 #include "plan.h"

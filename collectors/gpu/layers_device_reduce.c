@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct sums {
-	struct gns_reduction reduction;
+	struct gns_layer_reduction reduction;
 	struct gns_cu_reduction of; /* all samples */
 	size_t own[3]; /* what a step of a kept dimension is in the parameter's order */
 	const struct gns_device_uses *uses;
@@ -98,7 +98,7 @@ int gns_device_reduce(const struct gns_device_target *to, const struct gns_sampl
 	struct sums job = {.reduction = {.samples = &own}};
 
 	own.uses = NULL;
-	const int rc = gns_reduction_sum(&job.reduction, g, other, dims, shape);
+	const int rc = gns_layer_reduction_sum(&job.reduction, g, other, dims, shape);
 	return rc ? rc : run(to, own.n, &job);
 }
 
@@ -110,6 +110,6 @@ int gns_device_gain(const struct gns_device_target *to, const struct gns_samples
 	struct sums job = {.reduction = {.samples = &own}};
 
 	own.uses = NULL;
-	const int rc = gns_reduction_gain(&job.reduction, x, mean, rstd, y, kind, groups);
+	const int rc = gns_layer_reduction_gain(&job.reduction, x, mean, rstd, y, kind, groups);
 	return rc ? rc : run(to, own.n, &job);
 }

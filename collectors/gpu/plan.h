@@ -6,8 +6,8 @@
  * With scratch NULL only scratch_bytes and the geometry are right: ask first, then call again. `sms`: multiprocessors of the device.
  *
  * 0, or -EINVAL: shapes or element types disagree; -ERANGE: more blocks than a grid holds. An empty operand gives 0. */
-#ifndef GNS_CUDA_PLAN_H
-#define GNS_CUDA_PLAN_H
+#ifndef GNS_COLLECTORS_GPU_PLAN_H
+#define GNS_COLLECTORS_GPU_PLAN_H
 
 #include <stdbool.h>
 #include <stddef.h>

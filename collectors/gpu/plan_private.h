@@ -1,6 +1,6 @@
 /* What the files plan*.c share: a plan while it is being made. */
-#ifndef GNS_CUDA_PLAN_PRIVATE_H
-#define GNS_CUDA_PLAN_PRIVATE_H
+#ifndef GNS_COLLECTORS_GPU_PLAN_PRIVATE_H
+#define GNS_COLLECTORS_GPU_PLAN_PRIVATE_H
 
 #include "plan.h"
 

@@ -3,8 +3,8 @@
  * A kernel sees one chunk: at most GNS_CHUNK_ROWS rows of one sample. Entries come in pairs, [0] float and [1] double.
  * `ld` is the distance between rows in elements, except in the functions for feature-major storage, where rows are
  * contiguous and `ld` is the distance between columns. Nothing is read outside rows x cols; hints may name any address. */
-#ifndef GNS_SKETCH_KERNELS_H
-#define GNS_SKETCH_KERNELS_H
+#ifndef GNS_COLLECTORS_SKETCH_KERNELS_H
+#define GNS_COLLECTORS_SKETCH_KERNELS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 #define GNS_BUCKETS 8
 #define GNS_MAP 512       /* positions of a map: terms of a lane in a sum over it are at most 256 */
 
-struct gns_kernels {
+struct gns_sketch_kernels {
 	/* u[row][l] = sum over blocks k of +-y[row][8k + source], as the table of gns_sketch_table says for (k, l).
 	 * u: rows x 8 of the element type. `ahead`: elements from what is read to what is worth prefetching.
 	 * With `a` not NULL also g[j] = sum over rows of a[row] y[row][j]. Vectors of the element type that the kernels write or
@@ -67,10 +67,10 @@ struct gns_kernels {
 	void (*row_norms_feature[2])(const void *x, ptrdiff_t ld, size_t rows, size_t cols, double *out);
 };
 
-extern const struct gns_kernels gns_kernels_portable, gns_kernels_avx2, gns_kernels_avx512;
+extern const struct gns_sketch_kernels gns_kernels_portable, gns_kernels_avx2, gns_kernels_avx512;
 
 /* The table for `isa`, or for the best below it that this machine runs. */
-const struct gns_kernels *gns_sketch_kernels(enum gns_isa isa);
+const struct gns_sketch_kernels *gns_sketch_kernels(enum gns_isa isa);
 
 /* One byte per column, blocks of 8 columns: byte 8k + l says which column of block k falls into bucket l (bits 0-2) and with
  * which sign (bit 7 set: minus). Bit 3 is set in odd blocks, so that bits 0-3 are a lane of 16. Fills cols rounded up
@@ -78,13 +78,13 @@ const struct gns_kernels *gns_sketch_kernels(enum gns_isa isa);
 void gns_sketch_table(int8_t *table, size_t cols, uint64_t seed, uint64_t stream, uint64_t sample, unsigned group);
 
 /* sum over the chunk's samples of |x_i|^2 |y_i|^2 and the like need norms of rows: out[row] = |m_row|^2. */
-void gns_row_norms(const struct gns_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, double *out);
+void gns_row_norms(const struct gns_sketch_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, double *out);
 
 /* Sum of squares of n contiguous values of any element type. */
-double gns_run_norm2(const struct gns_kernels *kernels, uint32_t dtype, const void *data, size_t n);
+double gns_run_norm2(const struct gns_sketch_kernels *kernels, uint32_t dtype, const void *data, size_t n);
 
 /* Copies rows row.. of all columns to `out`, row-major, half precision as float32; returns its leading dimension, at most cols rounded up to 16, plus 16. */
-size_t gns_pack(const struct gns_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, void *out);
+size_t gns_pack(const struct gns_sketch_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, void *out);
 
 static inline size_t gns_dtype_size(uint32_t dtype) { return dtype == GNS_F64 ? 8 : dtype == GNS_F32 ? 4 : 2; }
 static inline bool gns_is_half(uint32_t dtype) { return dtype == GNS_F16 || dtype == GNS_BF16; }

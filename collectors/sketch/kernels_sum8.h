@@ -1,6 +1,6 @@
 /* Lane sums of eight vectors of eight, for what has AVX2. */
-#ifndef GNS_KERNELS_SUM8_H
-#define GNS_KERNELS_SUM8_H
+#ifndef GNS_COLLECTORS_SKETCH_KERNELS_SUM8_H
+#define GNS_COLLECTORS_SKETCH_KERNELS_SUM8_H
 
 #include <immintrin.h>
 

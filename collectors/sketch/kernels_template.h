@@ -13,8 +13,8 @@
  *                 K_PERM(v, w); K_W is then 8 or 16
  * and undefines them afterwards. */
 
-#ifndef K_ROWS
-#define K_ROWS 4      /* rows that share the decoding of the table */
+#ifndef GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H
+#define GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H 4      /* rows that share the decoding of the table */
 #define K_WIDE_ROWS 8 /* rows that share a load and a store of their sum */
 #define K_PIECES 8    /* pieces that share a load of one map */
 #endif
@@ -124,13 +124,13 @@ static void K_NAME(weigh_feature)(const void *data, ptrdiff_t ld, size_t rows, s
 
 /* Columns from..to, at most GNS_RUN vectors, into one vector a row; with `a` also into g, weighted. */
 INLINE void K_NAME(bucket_run)(const K_U *y, ptrdiff_t ld, size_t cols, size_t from, size_t to, const int8_t *table,
-			       ptrdiff_t ahead, K_V acc[K_ROWS], const K_T *a, K_T *g, const bool fresh, const int rows)
+			       ptrdiff_t ahead, K_V acc[GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H], const K_T *a, K_T *g, const bool fresh, const int rows)
 {
 	/* Rows without gaps are hinted in the order of memory, which suits the machine's own prefetcher best. */
 	const bool gapless = ld == (ptrdiff_t)cols;
 	const ptrdiff_t hint_row = gapless ? K_W : ld, hint_step = gapless ? rows * K_W : K_W;
 	const K_U *hint = y + ahead + (gapless ? rows : 1) * (ptrdiff_t)from;
-	K_V weight[K_ROWS];
+	K_V weight[GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H];
 	size_t j = from;
 
 	UNROLL for (int r = 0; r < rows; r++) {
@@ -170,8 +170,8 @@ INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const i
 				const K_T *a, K_T *g, const bool fresh, const int rows)
 {
 	const size_t run = GNS_RUN * K_W;
-	double sum[K_ROWS * GNS_BUCKETS];
-	K_V acc[K_ROWS];
+	double sum[GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H * GNS_BUCKETS];
+	K_V acc[GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H];
 	K_T lane[K_W];
 
 	K_NAME(bucket_run)(y, ld, cols, 0, cols < run ? cols : run, table, ahead, acc, a, g, fresh, rows);
@@ -204,12 +204,12 @@ INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const i
 INLINE void K_NAME(bucket_rows)(const K_U *y, ptrdiff_t ld, size_t cols, const int8_t *table, K_T *u, ptrdiff_t ahead,
 				const K_T *a, K_T *g, const bool fresh, const int rows)
 {
-	double sum[K_ROWS * GNS_BUCKETS] = {0};
+	double sum[GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H * GNS_BUCKETS] = {0};
 	const size_t whole = cols / 8 * 8;
 
 	for (size_t j = 0; j < whole;) {
 		const size_t stop = whole - j > 8 * GNS_RUN ? j + 8 * GNS_RUN : whole;
-		K_T acc[K_ROWS * GNS_BUCKETS] = {0};
+		K_T acc[GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H * GNS_BUCKETS] = {0};
 		for (; j < stop; j += 8)
 			for (int l = 0; l < GNS_BUCKETS; l++) {
 				const K_U *from = y + j + (table[j + l] & 7);
@@ -243,10 +243,10 @@ static void K_NAME(bucket)(const void *data, ptrdiff_t ld, size_t rows, size_t c
 	K_T *u = out, *g = weighted;
 	size_t t = 0;
 
-	for (; !a && t + K_ROWS <= rows; t += K_ROWS)
-		K_NAME(bucket_rows)(y + (ptrdiff_t)t * ld, ld, cols, table, u + t * GNS_BUCKETS, ahead, NULL, NULL, false, K_ROWS);
-	for (; a && t + K_ROWS <= rows; t += K_ROWS)
-		K_NAME(bucket_rows)(y + (ptrdiff_t)t * ld, ld, cols, table, u + t * GNS_BUCKETS, ahead, a + t, g, t == 0, K_ROWS);
+	for (; !a && t + GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H <= rows; t += GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H)
+		K_NAME(bucket_rows)(y + (ptrdiff_t)t * ld, ld, cols, table, u + t * GNS_BUCKETS, ahead, NULL, NULL, false, GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H);
+	for (; a && t + GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H <= rows; t += GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H)
+		K_NAME(bucket_rows)(y + (ptrdiff_t)t * ld, ld, cols, table, u + t * GNS_BUCKETS, ahead, a + t, g, t == 0, GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H);
 	for (; t < rows; t++)
 		K_NAME(bucket_rows)(y + (ptrdiff_t)t * ld, ld, cols, table, u + t * GNS_BUCKETS, ahead, a ? a + t : NULL, g,
 				    t == 0, 1);
@@ -642,7 +642,7 @@ static void K_NAME(row_norms_feature)(const void *data, ptrdiff_t ld, size_t row
 #undef INLINE
 #undef SUM_OVER
 #undef K_TILE
-#undef K_ROWS
+#undef GNS_COLLECTORS_SKETCH_KERNELS_TEMPLATE_H
 #undef K_WIDE_ROWS
 #undef K_PIECES
 #undef K_PAIR

@@ -63,7 +63,7 @@ static double total(const double *a, size_t n)
 	return sum;
 }
 
-const struct gns_kernels K_TABLE = {
+const struct gns_sketch_kernels K_TABLE = {
 	.bucket = {bucket_f32, bucket_f64},
 	.bucket_feature = {bucket_feature_f32, bucket_feature_f64},
 	.weigh_feature = {weigh_feature_f32, weigh_feature_f64},

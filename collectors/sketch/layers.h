@@ -14,8 +14,8 @@
  *   -ENOSPC  the scratch is too small: gns_layers_grow, then the same call again
  *   -ENOMEM  memory cannot be had, or more than GNS_LAYERS_SCRATCH_MAX would be needed
  * An empty operand (a size of 0) is no error where the shapes agree: it adds 0. */
-#ifndef GNS_LAYERS_H
-#define GNS_LAYERS_H
+#ifndef GNS_COLLECTORS_SKETCH_LAYERS_H
+#define GNS_COLLECTORS_SKETCH_LAYERS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,7 +46,7 @@ struct gns_layers *gns_layers_init(enum gns_isa isa); /* NULL: no memory */
 int gns_layers_grow(struct gns_layers *layers);
 void gns_layers_free(struct gns_layers *layers); /* NULL is allowed */
 
-struct gns_uses;
+struct gns_shared;
 
 /* Which rows of the operands are whose, and where the result goes. */
 struct gns_samples {
@@ -57,7 +57,7 @@ struct gns_samples {
 	unsigned probes; /* of a sketch: 8, 16, 24 or 32 */
 	uint64_t seed;   /* fresh every step */
 	uint64_t stream; /* the parameter */
-	struct gns_uses *uses; /* NULL: the result goes to `sum`. Otherwise it is added to these, and `sum` is left alone;
+	struct gns_shared *uses; /* NULL: the result goes to `sum`. Otherwise it is added to these, and `sum` is left alone;
 				  seed, stream and probes are then those of the uses */
 	size_t first, count;   /* this call takes samples first to first + count - 1 of the n alone, each as it is in a call that takes all;
 				  count 0: all. Calls for different samples may run at once, each with its own scratch; not with uses */
@@ -127,13 +127,13 @@ int gns_layer_reduce(struct gns_layers *layers, struct gns_samples *samples, con
  * All uses add to one sketch with common signs along dim0, and to the exact part along one direction in `rest`, that of the sample's
  * first use: the same estimate and bound as of one use. Exact where rest is 1 (vectors, scalars) or dim0 at most 8. A use that does
  * not fit dim0 and rest gets -EINVAL. */
-/* Bytes that gns_uses_init will take, about 8 n (probes rest + rest + dim0); SIZE_MAX: more than can be told. */
-size_t gns_uses_bytes(size_t n, size_t dim0, size_t rest, unsigned probes);
+/* Bytes that gns_shared_init will take, about 8 n (probes rest + rest + dim0); SIZE_MAX: more than can be told. */
+size_t gns_shared_bytes(size_t n, size_t dim0, size_t rest, unsigned probes);
 /* NULL: no memory, or n, dim0, rest or probes out of range. n, seed, stream and probes as in struct gns_samples. The caller checks
- * gns_uses_bytes against its limit first. */
-struct gns_uses *gns_uses_init(size_t n, size_t dim0, size_t rest, unsigned probes, uint64_t seed, uint64_t stream);
-double gns_uses_sum(const struct gns_uses *uses); /* of what has come so far */
-void gns_uses_free(struct gns_uses *uses);        /* NULL is allowed */
+ * gns_shared_bytes against its limit first. */
+struct gns_shared *gns_shared_init(size_t n, size_t dim0, size_t rest, unsigned probes, uint64_t seed, uint64_t stream);
+double gns_shared_sum(const struct gns_shared *uses); /* of what has come so far */
+void gns_shared_free(struct gns_shared *uses);        /* NULL is allowed */
 
 /* Exact |t|^2, any element type of values. */
 int gns_tensor_norm2(struct gns_layers *layers, const struct gns_tensor *t, double *norm2);

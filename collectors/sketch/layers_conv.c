@@ -23,9 +23,9 @@ struct side {
 
 struct conv {
 	struct gns_layers *layers;
-	const struct gns_kernels *kernels;
+	const struct gns_sketch_kernels *kernels;
 	struct gns_samples *samples;
-	struct gns_reduction bias; /* beside the weight; its samples are NULL where there is none */
+	struct gns_layer_reduction bias; /* beside the weight; its samples are NULL where there is none */
 	struct gns_tensor x, y; /* x meets the kernel, y has the positions; five dimensions */
 	struct gns_conv_axis axis[GNS_CONV_DIMS];
 	size_t taps, groups, images, channels, plane, positions, out_pitch;
@@ -579,7 +579,7 @@ static size_t side_length(const struct conv *job, const struct side *side, const
  * all taps, and its channels are mixed already. */
 static void add_along(const struct conv *job, const struct block *block, bool separable, double *g)
 {
-	const struct gns_kernels *kernels = job->kernels;
+	const struct gns_sketch_kernels *kernels = job->kernels;
 	const int type = job->type;
 
 	if (separable)
@@ -596,7 +596,7 @@ static void add_along(const struct conv *job, const struct block *block, bool se
 static void add_buckets(const struct conv *job, const struct block *block, unsigned group, ptrdiff_t ahead, double *z, size_t z_step,
 			size_t z_map)
 {
-	const struct gns_kernels *kernels = job->kernels;
+	const struct gns_sketch_kernels *kernels = job->kernels;
 	const bool from_input = job->b == &job->in;
 	char *made = from_input ? job->padded_map : job->dense_map;
 
@@ -640,7 +640,7 @@ static void add_image(const struct conv *job, const struct target *to)
  * of z's the part of z along v goes. */
 static double settle_sums(const struct conv *job, bool along)
 {
-	const struct gns_kernels *kernels = job->kernels;
+	const struct gns_sketch_kernels *kernels = job->kernels;
 	const size_t count = job->z->count;
 	double sum = 0, part = 0;
 
@@ -688,17 +688,17 @@ static double sketch_sample(struct conv *job, size_t sample, size_t group)
 /* To the uses: buckets along the outputs, signs common to all of them. */
 static void add_sample(struct conv *job, size_t sample, size_t group)
 {
-	struct gns_uses *uses = job->samples->uses;
-	const struct target to = {.g = gns_uses_g(uses, sample) + group * job->out.count, .z = gns_uses_z(uses, sample), .z_step = 1,
+	struct gns_shared *uses = job->samples->uses;
+	const struct target to = {.g = gns_shared_g(uses, sample) + group * job->out.count, .z = gns_shared_z(uses, sample), .z_step = 1,
 				  .z_map = uses->rest_ld, .z_group = GNS_BUCKETS * uses->rest_ld, .along = true};
 
 	if (!uses->has_v[sample]) {
 		direct_sample(job, sample, group);
 		memset(job->v, 0, job->in.count * sizeof *job->v);
 		settle_direction(job);
-		gns_uses_direct(uses, sample, job->v);
+		gns_shared_direct(uses, sample, job->v);
 	}
-	memcpy(job->v, gns_uses_v(uses, sample), uses->rest * sizeof *job->v);
+	memcpy(job->v, gns_shared_v(uses, sample), uses->rest * sizeof *job->v);
 	narrow_direction(job, job->v, uses->rest);
 	fill_lists(job, uses->seed, uses->stream, sample, group * job->out.count);
 	for (size_t k = 0; k < job->images; k++) {
@@ -735,7 +735,7 @@ static int set_up(struct conv *job, const struct gns_tensor *x, const struct gns
 	job->x = gns_conv_three_axes(conv->transposed ? y : x);
 	job->y = gns_conv_three_axes(conv->transposed ? x : y);
 	const int rc = measure(job, conv);
-	if (rc || !gns_uses_fit(job->samples, job->y.size[1], job->in.count))
+	if (rc || !gns_shared_fit(job->samples, job->y.size[1], job->in.count))
 		return rc ? rc : -EINVAL;
 	const struct gns_conv_axis *axis = job->axis;
 	job->positions = axis[0].out * axis[1].out * axis[2].out;
@@ -759,7 +759,7 @@ static void take_samples(struct conv *job, double *sum, double *bias_sum)
 				*sum += sketch_sample(job, i, g);
 		}
 		if (job->bias.samples)
-			*bias_sum += gns_reduction_norm2(&job->bias, i);
+			*bias_sum += gns_layer_reduction_norm2(&job->bias, i);
 	}
 }
 
@@ -775,13 +775,13 @@ int gns_layer_conv_bias(struct gns_layers *layers, struct gns_samples *samples, 
 	const size_t shape[GNS_CONV_DIMS + 1] = {y->size[1], 1, 1, 1};
 	job.kernels = layers->kernels;
 	if (!gns_tensor_is_empty(x) && !gns_tensor_is_empty(y)) {
-		rc = bias ? gns_reduction_sum(&job.bias, y, NULL, conv->dims + 1, shape) : 0;
+		rc = bias ? gns_layer_reduction_sum(&job.bias, y, NULL, conv->dims + 1, shape) : 0;
 		deal_roles(&job);
 		rc = rc ? rc : take_memory(&job);
 		if (rc)
 			return rc;
 		if (bias)
-			gns_reduction_start(&job.bias);
+			gns_layer_reduction_start(&job.bias);
 		take_samples(&job, &sum, &bias_sum);
 	} else if (bias && (rc = gns_layer_reduce(layers, bias, y, NULL, conv->dims + 1, shape)) == 0)
 		bias_sum = bias->sum;

@@ -37,7 +37,7 @@ static int set_up(struct embedding *job, const struct gns_tensor *ids, const str
 	job->t = gns_tensor_count(&job->ids);
 	if (job->samples->uses && job->samples->uses->rest != job->d)
 		return -EINVAL;
-	if (!gns_uses_fit(job->samples, job->samples->uses ? job->samples->uses->dim0 : 0, job->d))
+	if (!gns_shared_fit(job->samples, job->samples->uses ? job->samples->uses->dim0 : 0, job->d))
 		return -EINVAL;
 	return job->t < NONE / 4 ? 0 : -ENOMEM;
 }
@@ -131,7 +131,7 @@ static void sum_rows(struct embedding *job, uint32_t first)
 
 static double take_sample(struct embedding *job, size_t rows)
 {
-	const struct gns_kernels *kernels = job->layers->kernels;
+	const struct gns_sketch_kernels *kernels = job->layers->kernels;
 	const bool contiguous = job->y.stride[job->y.ndim - 1] == 1;
 	double total = 0;
 
@@ -151,7 +151,7 @@ static double take_sample(struct embedding *job, size_t rows)
 
 static int add_sample(struct embedding *job, size_t sample, size_t rows)
 {
-	struct gns_uses *uses = job->samples->uses;
+	struct gns_shared *uses = job->samples->uses;
 
 	for (size_t r = 0; r < rows; r++)
 		if (job->id[r] < 0 || (uint64_t)job->id[r] >= uses->dim0)
@@ -162,11 +162,11 @@ static int add_sample(struct embedding *job, size_t sample, size_t rows)
 			load_row(job, r, job->row);
 			job->layers->kernels->add(job->sum, job->row, job->d);
 		}
-		gns_uses_direct(uses, sample, job->sum);
+		gns_shared_direct(uses, sample, job->sum);
 	}
 	for (size_t r = 0; r < rows; r++) {
 		load_row(job, r, job->row);
-		gns_uses_add_row(uses, sample, (size_t)job->id[r], job->row);
+		gns_shared_add_row(uses, sample, (size_t)job->id[r], job->row);
 	}
 	return 0;
 }

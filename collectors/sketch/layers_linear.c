@@ -47,7 +47,7 @@ static int set_up(struct linear *job, const struct gns_tensor *x, const struct g
 			return -EINVAL;
 		job->cols[s] = operands[s]->size[x->ndim - 1];
 	}
-	if (!gns_uses_fit(job->samples, job->cols[1], job->cols[0]))
+	if (!gns_shared_fit(job->samples, job->cols[1], job->cols[0]))
 		return -EINVAL;
 	return job->one[0].ndim == job->one[1].ndim ? find_rows(job) : -EINVAL;
 }
@@ -129,7 +129,7 @@ static int take_sample(struct linear *job, size_t sample, double *value)
 		copy_sample(job, sample);
 	const struct gns_mat mat[2] = {mat_of(job, 0, sample), mat_of(job, 1, sample)};
 	if (samples->uses)
-		return gns_uses_add_product(samples->uses, job->layers->sketch, &mat[0], &mat[1], sample);
+		return gns_shared_add_product(samples->uses, job->layers->sketch, &mat[0], &mat[1], sample);
 	return gns_sketch_one(job->layers->sketch, &mat[0], &mat[1], samples->probes, samples->seed, samples->stream, sample, value);
 }
 
@@ -156,7 +156,7 @@ static int take_all(struct linear *job, double *sum)
 /* |sum of the sample's rows of y|^2, which has contiguous rows of float32 or float64. */
 static double bias_norm2(const struct linear *job, size_t sample)
 {
-	const struct gns_kernels *kernels = job->layers->kernels;
+	const struct gns_sketch_kernels *kernels = job->layers->kernels;
 	const struct gns_mat y = mat_of(job, 1, sample);
 	const int type = y.dtype == GNS_F64;
 

@@ -1,13 +1,13 @@
 /* What the files layers_*.c share: the scratch, one sample's part of a tensor, and the walk over several tensors at once. */
-#ifndef GNS_LAYERS_PRIVATE_H
-#define GNS_LAYERS_PRIVATE_H
+#ifndef GNS_COLLECTORS_SKETCH_LAYERS_PRIVATE_H
+#define GNS_COLLECTORS_SKETCH_LAYERS_PRIVATE_H
 
 #include "kernels.h"
 #include "layers.h"
 
 struct gns_layers {
 	enum gns_isa isa;
-	const struct gns_kernels *kernels;
+	const struct gns_sketch_kernels *kernels;
 	struct gns_sketch *sketch;
 	char *arena;
 	size_t sketch_cols, arena_bytes;
@@ -66,7 +66,7 @@ void gns_load(const struct gns_layers *layers, const struct gns_tensor *t, ptrdi
 /* A = sum of y * (x - mean) * rstd over what A has no dimension of; each of x, mean and rstd may be absent. */
 enum { GNS_OF_X, GNS_OF_Y, GNS_OF_MEAN, GNS_OF_RSTD, GNS_OF_A }; /* operands of the walk; Y is the output gradient */
 
-struct gns_reduction {
+struct gns_layer_reduction {
 	struct gns_layers *layers; /* not looked at by the two below, nor is a set by them */
 	struct gns_samples *samples;
 	const struct gns_tensor *tensor[4]; /* NULL: absent */
@@ -75,17 +75,17 @@ struct gns_reduction {
 	size_t count;                       /* of A */
 	bool empty;
 	double *a;                          /* count of them */
-	bool plain, by_rows;                /* as gns_reduction_start finds */
+	bool plain, by_rows;                /* as gns_layer_reduction_start finds */
 };
 
 /* Once what is summed is known, and a is there; then, sample by sample, |A|^2, or 0 where A goes to the samples' uses. */
-void gns_reduction_start(struct gns_reduction *job);
-double gns_reduction_norm2(const struct gns_reduction *job, size_t sample);
+void gns_layer_reduction_start(struct gns_layer_reduction *job);
+double gns_layer_reduction_norm2(const struct gns_layer_reduction *job, size_t sample);
 
 /* What gns_layer_reduce and gns_layer_gain sum over what; `samples` is set. 0 or -EINVAL. */
-int gns_reduction_sum(struct gns_reduction *job, const struct gns_tensor *g, const struct gns_tensor *other, unsigned dims,
+int gns_layer_reduction_sum(struct gns_layer_reduction *job, const struct gns_tensor *g, const struct gns_tensor *other, unsigned dims,
 		      const size_t *shape);
-int gns_reduction_gain(struct gns_reduction *job, const struct gns_tensor *x, const struct gns_tensor *mean,
+int gns_layer_reduction_gain(struct gns_layer_reduction *job, const struct gns_tensor *x, const struct gns_tensor *mean,
 		       const struct gns_tensor *rstd, const struct gns_tensor *y, enum gns_gain kind, size_t groups);
 
 /* One spatial dimension. Position m meets padded input t = m stride + k dilation: phase t % stride, at t / stride. */
@@ -100,31 +100,31 @@ int gns_conv_measure_axis(struct gns_conv_axis *axis, bool transposed);
 struct gns_tensor gns_conv_three_axes(const struct gns_tensor *t);
 
 /* Several uses of one parameter: of every sample the buckets z (8 a group, each of rest), the direction v (rest), and A v (dim0). */
-struct gns_uses {
+struct gns_shared {
 	size_t n, dim0, rest;
 	unsigned groups;
 	uint64_t seed, stream;
-	const struct gns_kernels *kernels;
+	const struct gns_sketch_kernels *kernels;
 	size_t rest_ld, dim0_ld, sample_doubles, bytes;
 	bool *has_v;
 	double *data;
 };
 
-static inline double *gns_uses_z(const struct gns_uses *u, size_t sample) { return u->data + sample * u->sample_doubles; }
-static inline double *gns_uses_v(const struct gns_uses *u, size_t sample)
+static inline double *gns_shared_z(const struct gns_shared *u, size_t sample) { return u->data + sample * u->sample_doubles; }
+static inline double *gns_shared_v(const struct gns_shared *u, size_t sample)
 {
-	return gns_uses_z(u, sample) + (size_t)u->groups * GNS_BUCKETS * u->rest_ld;
+	return gns_shared_z(u, sample) + (size_t)u->groups * GNS_BUCKETS * u->rest_ld;
 }
-static inline double *gns_uses_g(const struct gns_uses *u, size_t sample) { return gns_uses_v(u, sample) + u->rest_ld; }
+static inline double *gns_shared_g(const struct gns_shared *u, size_t sample) { return gns_shared_v(u, sample) + u->rest_ld; }
 
 /* The sample's direction from the first use's v (rest doubles); of no effect once there is one. */
-void gns_uses_direct(struct gns_uses *uses, size_t sample, const double *v);
+void gns_shared_direct(struct gns_shared *uses, size_t sample, const double *v);
 /* Row `row` of A (rest doubles); the direction must be known. */
-void gns_uses_add_row(struct gns_uses *uses, size_t sample, size_t row, const double *a);
+void gns_shared_add_row(struct gns_shared *uses, size_t sample, size_t row, const double *a);
 /* A whole, in the parameter's order: dim0 * rest doubles. */
-void gns_uses_add(struct gns_uses *uses, size_t sample, const double *a);
+void gns_shared_add(struct gns_shared *uses, size_t sample, const double *a);
 /* A = Y^T X: x has rest columns, y has dim0; the sketch's scratch knows as many. */
-int gns_uses_add_product(struct gns_uses *uses, struct gns_sketch *sketch, const struct gns_mat *x, const struct gns_mat *y,
+int gns_shared_add_product(struct gns_shared *uses, struct gns_sketch *sketch, const struct gns_mat *x, const struct gns_mat *y,
 			 size_t sample);
 
 /* One past the last sample that a call takes. */
@@ -135,6 +135,6 @@ static inline size_t gns_samples_end(const struct gns_samples *samples)
 
 /* n, the part of it, probes and the axis are possible; and where there are uses, that they are of n samples and dim0 x rest. */
 bool gns_samples_are_sound(const struct gns_samples *samples);
-bool gns_uses_fit(const struct gns_samples *samples, size_t dim0, size_t rest);
+bool gns_shared_fit(const struct gns_samples *samples, size_t dim0, size_t rest);
 
 #endif

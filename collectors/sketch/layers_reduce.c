@@ -7,7 +7,7 @@
 
 enum { X = GNS_OF_X, Y = GNS_OF_Y, MEAN = GNS_OF_MEAN, RSTD = GNS_OF_RSTD, A = GNS_OF_A };
 
-static void load(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk, int what, size_t at, size_t n, double *to)
+static void load(const struct gns_layer_reduction *job, size_t sample, const struct gns_walk *walk, int what, size_t at, size_t n, double *to)
 {
 	const ptrdiff_t stride = walk->stride[what][walk->ndim - 1];
 
@@ -16,7 +16,7 @@ static void load(const struct gns_reduction *job, size_t sample, const struct gn
 }
 
 /* y and what it is to be multiplied with, NULL where that is 1. */
-static const double *load_factor(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk, size_t at, size_t n,
+static const double *load_factor(const struct gns_layer_reduction *job, size_t sample, const struct gns_walk *walk, size_t at, size_t n,
 				 double *factor)
 {
 	double other[GNS_RUN_BLOCK];
@@ -38,7 +38,7 @@ static const double *load_factor(const struct gns_reduction *job, size_t sample,
 }
 
 /* Whether what a run needs lies side by side in one element type, and its statistics are one number each. */
-static bool is_plain(const struct gns_reduction *job, const struct gns_walk *walk)
+static bool is_plain(const struct gns_layer_reduction *job, const struct gns_walk *walk)
 {
 	const unsigned inner = walk->ndim - 1;
 	const struct gns_tensor *x = job->tensor[X], *y = job->tensor[Y];
@@ -49,7 +49,7 @@ static bool is_plain(const struct gns_reduction *job, const struct gns_walk *wal
 	       walk->stride[RSTD][inner] == 0;
 }
 
-static double statistic(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk, int what, double absent)
+static double statistic(const struct gns_layer_reduction *job, size_t sample, const struct gns_walk *walk, int what, double absent)
 {
 	if (job->tensor[what])
 		gns_load(job->layers, job->tensor[what], (ptrdiff_t)sample * job->step[what] + walk->offset[what], 1, 1, &absent);
@@ -57,7 +57,7 @@ static double statistic(const struct gns_reduction *job, size_t sample, const st
 }
 
 /* Whether the two inner dimensions are rows that add up to one run of the parameter. */
-static bool is_sum_of_rows(const struct gns_reduction *job, const struct gns_walk *walk)
+static bool is_sum_of_rows(const struct gns_layer_reduction *job, const struct gns_walk *walk)
 {
 	const unsigned inner = walk->ndim - 1;
 
@@ -65,9 +65,9 @@ static bool is_sum_of_rows(const struct gns_reduction *job, const struct gns_wal
 }
 
 /* `rows`: of the second inner dimension, or 1. */
-static void add_plain(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk, size_t rows)
+static void add_plain(const struct gns_layer_reduction *job, size_t sample, const struct gns_walk *walk, size_t rows)
 {
-	const struct gns_kernels *kernels = job->layers->kernels;
+	const struct gns_sketch_kernels *kernels = job->layers->kernels;
 	const unsigned inner = walk->ndim - 1, outer = inner ? inner - 1 : 0;
 	const int type = job->tensor[Y]->dtype == GNS_F64;
 	const size_t n = walk->size[inner];
@@ -89,9 +89,9 @@ static void add_plain(const struct gns_reduction *job, size_t sample, const stru
 		*a += rstd * kernels->sum_gain[type](x, y, mean, n);
 }
 
-static void add_run(const struct gns_reduction *job, size_t sample, const struct gns_walk *walk)
+static void add_run(const struct gns_layer_reduction *job, size_t sample, const struct gns_walk *walk)
 {
-	const struct gns_kernels *kernels = job->layers->kernels;
+	const struct gns_sketch_kernels *kernels = job->layers->kernels;
 	const unsigned inner = walk->ndim - 1;
 	const ptrdiff_t stride = walk->stride[A][inner];
 	double y[GNS_RUN_BLOCK], room[GNS_RUN_BLOCK];
@@ -113,14 +113,14 @@ static void add_run(const struct gns_reduction *job, size_t sample, const struct
 	}
 }
 
-void gns_reduction_start(struct gns_reduction *job)
+void gns_layer_reduction_start(struct gns_layer_reduction *job)
 {
 	gns_walk_start(&job->walk, false);
 	job->plain = is_plain(job, &job->walk);
 	job->by_rows = job->plain && is_sum_of_rows(job, &job->walk);
 }
 
-double gns_reduction_norm2(const struct gns_reduction *job, size_t sample)
+double gns_layer_reduction_norm2(const struct gns_layer_reduction *job, size_t sample)
 {
 	const size_t rows = job->by_rows ? job->walk.size[job->walk.ndim - 2] : 1;
 	struct gns_walk walk = job->walk;
@@ -134,12 +134,12 @@ double gns_reduction_norm2(const struct gns_reduction *job, size_t sample)
 	} while (gns_walk_next_piece(&walk, job->by_rows ? 2 : 1));
 	if (!job->samples->uses)
 		return job->layers->kernels->norm2[1](job->a, job->count);
-	gns_uses_add(job->samples->uses, sample, job->a);
+	gns_shared_add(job->samples->uses, sample, job->a);
 	return 0;
 }
 
 /* Of one or two parameters, a sample of both at a time. */
-static int reduce(struct gns_reduction *job, unsigned jobs)
+static int reduce(struct gns_layer_reduction *job, unsigned jobs)
 {
 	struct gns_arena arena = {.layers = job->layers};
 	const size_t first = job->samples->first, end = job->empty ? first : gns_samples_end(job->samples);
@@ -151,10 +151,10 @@ static int reduce(struct gns_reduction *job, unsigned jobs)
 	if (rc)
 		return rc;
 	for (unsigned k = 0; k < jobs; k++)
-		gns_reduction_start(&job[k]);
+		gns_layer_reduction_start(&job[k]);
 	for (size_t i = first; i < end; i++)
 		for (unsigned k = 0; k < jobs; k++)
-			sum[k] += gns_reduction_norm2(&job[k], i);
+			sum[k] += gns_layer_reduction_norm2(&job[k], i);
 	for (unsigned k = 0; k < jobs; k++)
 		if (!job[k].samples->uses)
 			job[k].samples->sum = sum[k];
@@ -163,12 +163,12 @@ static int reduce(struct gns_reduction *job, unsigned jobs)
 
 static bool uses_have_count(const struct gns_samples *samples, size_t count)
 {
-	const struct gns_uses *uses = samples->uses;
+	const struct gns_shared *uses = samples->uses;
 
 	return !uses || (uses->n == samples->n && uses->dim0 * uses->rest == count);
 }
 
-static void set_walk(struct gns_reduction *job, int what, unsigned dims, const size_t *size, const ptrdiff_t *stride)
+static void set_walk(struct gns_layer_reduction *job, int what, unsigned dims, const size_t *size, const ptrdiff_t *stride)
 {
 	job->walk.ndim = dims;
 	job->walk.operands = 5;
@@ -178,7 +178,7 @@ static void set_walk(struct gns_reduction *job, int what, unsigned dims, const s
 }
 
 /* Strides of a parameter's elements in their own order, for the dimensions that it shares with `one`: 0 for the others. */
-static int align_shape(struct gns_reduction *job, const struct gns_tensor *one, unsigned dims, const size_t *shape)
+static int align_shape(struct gns_layer_reduction *job, const struct gns_tensor *one, unsigned dims, const size_t *shape)
 {
 	ptrdiff_t stride[GNS_TENSOR_DIMS] = {0};
 
@@ -234,7 +234,7 @@ static int drop_samples(const struct gns_samples *samples, const struct gns_tens
 	return 0;
 }
 
-int gns_reduction_sum(struct gns_reduction *job, const struct gns_tensor *g, const struct gns_tensor *other, unsigned dims,
+int gns_layer_reduction_sum(struct gns_layer_reduction *job, const struct gns_tensor *g, const struct gns_tensor *other, unsigned dims,
 		      const size_t *shape)
 {
 	const struct gns_samples *samples = job->samples;
@@ -264,8 +264,8 @@ int gns_reduction_sum(struct gns_reduction *job, const struct gns_tensor *g, con
 int gns_layer_reduce(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *g,
 		     const struct gns_tensor *other, unsigned dims, const size_t *shape)
 {
-	struct gns_reduction job = {.layers = layers, .samples = samples};
-	const int rc = layers ? gns_reduction_sum(&job, g, other, dims, shape) : -EINVAL;
+	struct gns_layer_reduction job = {.layers = layers, .samples = samples};
+	const int rc = layers ? gns_layer_reduction_sum(&job, g, other, dims, shape) : -EINVAL;
 
 	return rc ? rc : reduce(&job, 1);
 }
@@ -348,7 +348,7 @@ static int lay_out_channels(struct layout *layout)
 }
 
 /* `t` laid out with these strides, split as x is. */
-static int set_operand(struct gns_reduction *job, int what, const struct gns_tensor *like, const ptrdiff_t *stride, ptrdiff_t scale)
+static int set_operand(struct gns_layer_reduction *job, int what, const struct gns_tensor *like, const ptrdiff_t *stride, ptrdiff_t scale)
 {
 	struct gns_tensor t = *like, one;
 	ptrdiff_t step;
@@ -365,7 +365,7 @@ static int set_operand(struct gns_reduction *job, int what, const struct gns_ten
 	return 0;
 }
 
-static int set_statistics(struct gns_reduction *job, int what, const struct gns_tensor *t, const struct layout *layout)
+static int set_statistics(struct gns_layer_reduction *job, int what, const struct gns_tensor *t, const struct layout *layout)
 {
 	ptrdiff_t stride;
 
@@ -385,7 +385,7 @@ static int lay_out_gain(struct layout *layout, const struct gns_tensor *rstd, en
 	return -EINVAL;
 }
 
-int gns_reduction_gain(struct gns_reduction *job, const struct gns_tensor *x, const struct gns_tensor *mean,
+int gns_layer_reduction_gain(struct gns_layer_reduction *job, const struct gns_tensor *x, const struct gns_tensor *mean,
 		       const struct gns_tensor *rstd, const struct gns_tensor *y, enum gns_gain kind, size_t groups)
 {
 	if (!gns_samples_are_sound(job->samples) || !gns_tensor_is_sound(x) || !gns_tensor_is_sound(y) || !gns_tensor_is_sound(rstd) ||
@@ -411,8 +411,8 @@ int gns_reduction_gain(struct gns_reduction *job, const struct gns_tensor *x, co
 int gns_layer_gain(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *mean,
 		   const struct gns_tensor *rstd, const struct gns_tensor *y, enum gns_gain kind, size_t groups)
 {
-	struct gns_reduction job = {.layers = layers, .samples = samples};
-	const int rc = layers ? gns_reduction_gain(&job, x, mean, rstd, y, kind, groups) : -EINVAL;
+	struct gns_layer_reduction job = {.layers = layers, .samples = samples};
+	const int rc = layers ? gns_layer_reduction_gain(&job, x, mean, rstd, y, kind, groups) : -EINVAL;
 
 	return rc ? rc : reduce(&job, 1);
 }
@@ -420,10 +420,10 @@ int gns_layer_gain(struct gns_layers *layers, struct gns_samples *samples, const
 int gns_layer_norm(struct gns_layers *layers, struct gns_samples *gain, struct gns_samples *shift, const struct gns_tensor *x,
 		   const struct gns_tensor *mean, const struct gns_tensor *rstd, const struct gns_tensor *y)
 {
-	struct gns_reduction job[2] = {{.layers = layers, .samples = gain}, {.layers = layers, .samples = shift}};
-	int rc = layers ? gns_reduction_gain(&job[0], x, mean, rstd, y, GNS_GAIN_LAYER, 0) : -EINVAL;
+	struct gns_layer_reduction job[2] = {{.layers = layers, .samples = gain}, {.layers = layers, .samples = shift}};
+	int rc = layers ? gns_layer_reduction_gain(&job[0], x, mean, rstd, y, GNS_GAIN_LAYER, 0) : -EINVAL;
 
 	if (!rc)
-		rc = gns_reduction_sum(&job[1], y, NULL, 1, &y->size[y->ndim - 1]);
+		rc = gns_layer_reduction_sum(&job[1], y, NULL, 1, &y->size[y->ndim - 1]);
 	return rc ? rc : reduce(job, 2);
 }

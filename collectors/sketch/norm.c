@@ -29,7 +29,7 @@ enum gns_isa gns_sketch_best_isa(void)
 	return best;
 }
 
-const struct gns_kernels *gns_sketch_kernels(enum gns_isa isa)
+const struct gns_sketch_kernels *gns_sketch_kernels(enum gns_isa isa)
 {
 #ifdef GNS_SKETCH_X86
 	const enum gns_isa hardware = hardware_isa();
@@ -41,7 +41,7 @@ const struct gns_kernels *gns_sketch_kernels(enum gns_isa isa)
 	return &gns_kernels_portable;
 }
 
-double gns_run_norm2(const struct gns_kernels *kernels, uint32_t dtype, const void *data, size_t n)
+double gns_run_norm2(const struct gns_sketch_kernels *kernels, uint32_t dtype, const void *data, size_t n)
 {
 	double wide[GNS_MAP / 2], sum = 0;
 
@@ -55,7 +55,7 @@ double gns_run_norm2(const struct gns_kernels *kernels, uint32_t dtype, const vo
 	return sum;
 }
 
-void gns_row_norms(const struct gns_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, double *out)
+void gns_row_norms(const struct gns_sketch_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, double *out)
 {
 	const int type = m->dtype == GNS_F64;
 
@@ -108,7 +108,7 @@ static bool is_gapless(const struct gns_mat *m, const struct runs *runs)
 
 double gns_norm2(const struct gns_mat *m, enum gns_isa isa)
 {
-	const struct gns_kernels *kernels = gns_sketch_kernels(isa);
+	const struct gns_sketch_kernels *kernels = gns_sketch_kernels(isa);
 	struct runs runs;
 	double sum = 0;
 
@@ -129,7 +129,7 @@ double gns_norm2(const struct gns_mat *m, enum gns_isa isa)
 
 double gns_diff_norm2(const struct gns_mat *m, const struct gns_mat *n, double scale, enum gns_isa isa)
 {
-	const struct gns_kernels *kernels = gns_sketch_kernels(isa);
+	const struct gns_sketch_kernels *kernels = gns_sketch_kernels(isa);
 	double sum = 0;
 
 	for (int by_rows = 1; by_rows >= 0; by_rows--) {

@@ -70,7 +70,7 @@ static void copy_elements(const struct gns_mat *m, size_t row, size_t rows, size
 }
 
 /* Half precision: rows, or columns of at most GNS_CHUNK_ROWS, converted whole. */
-static bool pack_half(const struct gns_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, float *out, size_t ld)
+static bool pack_half(const struct gns_sketch_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, float *out, size_t ld)
 {
 	float column[GNS_CHUNK_ROWS];
 
@@ -89,7 +89,7 @@ static bool pack_half(const struct gns_kernels *kernels, const struct gns_mat *m
 	return true;
 }
 
-size_t gns_pack(const struct gns_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, void *out)
+size_t gns_pack(const struct gns_sketch_kernels *kernels, const struct gns_mat *m, size_t row, size_t rows, void *out)
 {
 	const bool wide = m->dtype == GNS_F64;
 	const size_t item = wide ? 8 : 4, tile = wide ? 2 : 4;

@@ -17,7 +17,7 @@ static size_t round_up(size_t n)
 	return (n + 15) / 16 * 16;
 }
 
-size_t gns_uses_bytes(size_t n, size_t dim0, size_t rest, unsigned probes)
+size_t gns_shared_bytes(size_t n, size_t dim0, size_t rest, unsigned probes)
 {
 	const size_t limit = SIZE_MAX / 64 / GNS_PROBES_MAX;
 	size_t bytes;
@@ -27,20 +27,20 @@ size_t gns_uses_bytes(size_t n, size_t dim0, size_t rest, unsigned probes)
 	if (__builtin_mul_overflow(n, ((probes + 1) * round_up(rest) + round_up(dim0)) * sizeof(double) + 1, &bytes) ||
 	    bytes > SIZE_MAX - 4096)
 		return SIZE_MAX;
-	return bytes + (sizeof(struct gns_uses) + 63) / 64 * 64;
+	return bytes + (sizeof(struct gns_shared) + 63) / 64 * 64;
 }
 
-struct gns_uses *gns_uses_init(size_t n, size_t dim0, size_t rest, unsigned probes, uint64_t seed, uint64_t stream)
+struct gns_shared *gns_shared_init(size_t n, size_t dim0, size_t rest, unsigned probes, uint64_t seed, uint64_t stream)
 {
-	const size_t bytes = gns_uses_bytes(n, dim0, rest, probes);
-	struct gns_uses *uses;
+	const size_t bytes = gns_shared_bytes(n, dim0, rest, probes);
+	struct gns_shared *uses;
 
 	if (bytes == SIZE_MAX || !n || !dim0 || !rest)
 		return NULL;
 	uses = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (uses == MAP_FAILED)
 		return NULL;
-	*uses = (struct gns_uses){
+	*uses = (struct gns_shared){
 		.n = n, .dim0 = dim0, .rest = rest, .groups = probes / GNS_BUCKETS, .seed = seed, .stream = stream,
 		.kernels = gns_sketch_kernels(gns_sketch_best_isa()),
 		.rest_ld = round_up(rest), .dim0_ld = round_up(dim0), .bytes = bytes,
@@ -51,7 +51,7 @@ struct gns_uses *gns_uses_init(size_t n, size_t dim0, size_t rest, unsigned prob
 	return uses;
 }
 
-void gns_uses_free(struct gns_uses *uses)
+void gns_shared_free(struct gns_shared *uses)
 {
 	if (uses)
 		munmap(uses, uses->bytes);
@@ -59,9 +59,9 @@ void gns_uses_free(struct gns_uses *uses)
 
 /* Length about 1, entries that a float holds exactly; all ones where v is 0 or says nothing: any direction is right that no sign
  * had a part in. */
-void gns_uses_direct(struct gns_uses *uses, size_t sample, const double *v)
+void gns_shared_direct(struct gns_shared *uses, size_t sample, const double *v)
 {
-	double *to = gns_uses_v(uses, sample);
+	double *to = gns_shared_v(uses, sample);
 	const double length2 = uses->kernels->norm2[1](v, uses->rest);
 	const bool tells = isfinite(length2) && length2 > 0;
 	int exponent = 0;
@@ -76,11 +76,11 @@ void gns_uses_direct(struct gns_uses *uses, size_t sample, const double *v)
 	uses->has_v[sample] = true;
 }
 
-void gns_uses_add_row(struct gns_uses *uses, size_t sample, size_t row, const double *a)
+void gns_shared_add_row(struct gns_shared *uses, size_t sample, size_t row, const double *a)
 {
-	double *z = gns_uses_z(uses, sample);
+	double *z = gns_shared_z(uses, sample);
 
-	gns_uses_g(uses, sample)[row] += uses->kernels->dot[1](a, gns_uses_v(uses, sample), uses->rest);
+	gns_shared_g(uses, sample)[row] += uses->kernels->dot[1](a, gns_shared_v(uses, sample), uses->rest);
 	for (unsigned g = 0; g < uses->groups && uses->rest > 1; g++) {
 		const uint64_t bits = gns_sketch_bits(uses->seed, uses->stream, sample, ((uint64_t)g << 32) + row / 32);
 		const unsigned block = (unsigned)(row % 32) / 8;
@@ -90,20 +90,20 @@ void gns_uses_add_row(struct gns_uses *uses, size_t sample, size_t row, const do
 	}
 }
 
-void gns_uses_add(struct gns_uses *uses, size_t sample, const double *a)
+void gns_shared_add(struct gns_shared *uses, size_t sample, const double *a)
 {
 	if (!uses->has_v[sample]) {
-		double *v = gns_uses_v(uses, sample); /* becomes its own source: zero as it begins */
+		double *v = gns_shared_v(uses, sample); /* becomes its own source: zero as it begins */
 		for (size_t row = 0; row < uses->dim0 && uses->rest > 1; row++)
 			uses->kernels->add(v, a + row * uses->rest, uses->rest);
-		gns_uses_direct(uses, sample, v);
+		gns_shared_direct(uses, sample, v);
 	}
 	for (size_t row = 0; row < uses->dim0; row++)
-		gns_uses_add_row(uses, sample, row, a + row * uses->rest);
+		gns_shared_add_row(uses, sample, row, a + row * uses->rest);
 }
 
 /* The direction of the sample's rows of x, where there is none yet. */
-static void direct_by_rows(struct gns_uses *uses, const struct gns_sketch_job *job, size_t sample)
+static void direct_by_rows(struct gns_shared *uses, const struct gns_sketch_job *job, size_t sample)
 {
 	struct gns_sketch *scratch = job->scratch;
 	struct gns_chunk c = {0};
@@ -115,12 +115,12 @@ static void direct_by_rows(struct gns_uses *uses, const struct gns_sketch_job *j
 	const bool found = uses->rest > 1 && gns_sketch_find_direction(job, &c, 0);
 	for (size_t i = 0; i < uses->rest; i++)
 		scratch->v_wide[i] = !found ? 0 : job->type ? scratch->v[i] : (double)((const float *)scratch->v)[i];
-	gns_uses_direct(uses, sample, scratch->v_wide);
+	gns_shared_direct(uses, sample, scratch->v_wide);
 }
 
-static void load_direction(const struct gns_uses *uses, const struct gns_sketch_job *job, size_t sample)
+static void load_direction(const struct gns_shared *uses, const struct gns_sketch_job *job, size_t sample)
 {
-	const double *v = gns_uses_v(uses, sample);
+	const double *v = gns_shared_v(uses, sample);
 
 	for (size_t i = 0; i < uses->rest; i++) {
 		if (job->type)
@@ -130,11 +130,11 @@ static void load_direction(const struct gns_uses *uses, const struct gns_sketch_
 	}
 }
 
-static void add_chunk(struct gns_uses *uses, const struct gns_sketch_job *job, size_t row, size_t rows, size_t sample)
+static void add_chunk(struct gns_shared *uses, const struct gns_sketch_job *job, size_t row, size_t rows, size_t sample)
 {
 	struct gns_sketch *scratch = job->scratch;
-	const struct gns_kernels *kernels = scratch->kernels;
-	double *z = gns_uses_z(uses, sample), *g = gns_uses_g(uses, sample);
+	const struct gns_sketch_kernels *kernels = scratch->kernels;
+	double *z = gns_shared_z(uses, sample), *g = gns_shared_g(uses, sample);
 	const struct gns_chunk c = gns_sketch_z_chunk(job, row, rows, 1);
 
 	kernels->project[job->type](c.data, c.ld, c.rows, uses->rest, scratch->v, scratch->a);
@@ -146,7 +146,7 @@ static void add_chunk(struct gns_uses *uses, const struct gns_sketch_job *job, s
 		g[j] += job->type ? scratch->g[j] : (double)((const float *)scratch->g)[j];
 }
 
-int gns_uses_add_product(struct gns_uses *uses, struct gns_sketch *sketch, const struct gns_mat *x, const struct gns_mat *y,
+int gns_shared_add_product(struct gns_shared *uses, struct gns_sketch *sketch, const struct gns_mat *x, const struct gns_mat *y,
 			 size_t sample)
 {
 	const struct gns_sketch_job job = {
@@ -166,12 +166,12 @@ int gns_uses_add_product(struct gns_uses *uses, struct gns_sketch *sketch, const
 }
 
 /* As of one use: the part along v is exact, the rest sketched. */
-static double sample_sum(const struct gns_uses *uses, size_t sample)
+static double sample_sum(const struct gns_shared *uses, size_t sample)
 {
-	const struct gns_kernels *kernels = uses->kernels;
-	const double *z = gns_uses_z(uses, sample), *v = gns_uses_v(uses, sample);
+	const struct gns_sketch_kernels *kernels = uses->kernels;
+	const double *z = gns_shared_z(uses, sample), *v = gns_shared_v(uses, sample);
 	const double length2 = kernels->norm2[1](v, uses->rest);
-	const double exact = kernels->norm2[1](gns_uses_g(uses, sample), uses->dim0) / length2;
+	const double exact = kernels->norm2[1](gns_shared_g(uses, sample), uses->dim0) / length2;
 	double sum = 0, part = 0;
 
 	if (!uses->has_v[sample])
@@ -186,7 +186,7 @@ static double sample_sum(const struct gns_uses *uses, size_t sample)
 	return (sum - part / length2) / uses->groups + exact;
 }
 
-double gns_uses_sum(const struct gns_uses *uses)
+double gns_shared_sum(const struct gns_shared *uses)
 {
 	double sum = 0;
 
@@ -204,9 +204,9 @@ bool gns_samples_are_sound(const struct gns_samples *samples)
 	return samples->uses ? !samples->first && !samples->count : is_probes(samples->probes);
 }
 
-bool gns_uses_fit(const struct gns_samples *samples, size_t dim0, size_t rest)
+bool gns_shared_fit(const struct gns_samples *samples, size_t dim0, size_t rest)
 {
-	const struct gns_uses *uses = samples->uses;
+	const struct gns_shared *uses = samples->uses;
 
 	return !uses || (uses->n == samples->n && uses->dim0 == dim0 && uses->rest == rest);
 }

@@ -71,7 +71,7 @@ void gns_sketch_bucket_chunk(const struct gns_sketch_job *job, size_t row, size_
 {
 	const struct gns_mat *m = job->b;
 	struct gns_sketch *scratch = job->scratch;
-	const struct gns_kernels *kernels = scratch->kernels;
+	const struct gns_sketch_kernels *kernels = scratch->kernels;
 	const void *data = gns_mat_at(m, row, 0);
 	ptrdiff_t ld = m->row_stride;
 	const bool packed = gns_is_half(m->dtype) || (m->col_stride != 1 && m->row_stride != 1);
@@ -186,7 +186,7 @@ static double sum_kept(const struct gns_sketch_job *job, bool deflate, double (*
 static double exchange(const struct gns_sketch_job *job, double sum, double (*along)[GNS_BUCKETS], bool kept)
 {
 	const struct gns_sketch *scratch = job->scratch;
-	const struct gns_kernels *kernels = scratch->kernels;
+	const struct gns_sketch_kernels *kernels = scratch->kernels;
 	const double length2 = kernels->norm2[job->type](scratch->v, job->z->cols);
 	const double exact = kept ? kernels->norm2[1](scratch->g_acc, job->b->cols) :
 				    kernels->norm2[job->type](scratch->g, job->b->cols);

@@ -10,8 +10,8 @@
  * starts a thread. Inputs with inf or nan give inf or nan. Sums are float64; float32 sketches may sum runs of at
  * most 64 terms in float32 lanes before they are folded into float64. Results are the same on every
  * code path to rounding, and bit-identical from call to call on one path. */
-#ifndef GNS_SKETCH_H
-#define GNS_SKETCH_H
+#ifndef GNS_COLLECTORS_SKETCH_SKETCH_H
+#define GNS_COLLECTORS_SKETCH_SKETCH_H
 
 #include <stddef.h>
 #include <stdint.h>

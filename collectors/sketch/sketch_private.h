@@ -1,13 +1,13 @@
 /* The walk over samples and chunks, shared by the sketch of one product and of several that add up. Private to collectors/sketch. */
-#ifndef GNS_SKETCH_PRIVATE_H
-#define GNS_SKETCH_PRIVATE_H
+#ifndef GNS_COLLECTORS_SKETCH_SKETCH_PRIVATE_H
+#define GNS_COLLECTORS_SKETCH_SKETCH_PRIVATE_H
 
 #include "kernels.h"
 
 #define GNS_GROUPS_MAX (GNS_PROBES_MAX / GNS_BUCKETS)
 
 struct gns_sketch {
-	const struct gns_kernels *kernels;
+	const struct gns_sketch_kernels *kernels;
 	size_t max_cols; /* a multiple of 32 */
 	size_t bytes;
 	/* Pages of these are touched by the first product that needs them. */

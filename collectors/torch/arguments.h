@@ -1,6 +1,6 @@
 /* From Python's objects to C: the arguments of the functions of `_g`. Each returns false with a TypeError set, where it is not a tensor's. */
-#ifndef GNS_TORCH_ARGUMENTS_H
-#define GNS_TORCH_ARGUMENTS_H
+#ifndef GNS_COLLECTORS_TORCH_ARGUMENTS_H
+#define GNS_COLLECTORS_TORCH_ARGUMENTS_H
 
 #include "collectors/sketch/layers.h"
 #include "collectors/torch/python.h"

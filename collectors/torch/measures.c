@@ -35,18 +35,18 @@ static size_t numel(const struct gns_tensor *t)
 
 static int measure_here(struct job *job)
 {
-	struct gns_feeding_work work, bias;
-	int rc = gns_feeding_work_begin(job->id, (uint64_t)job->n, (unsigned)job->axis, &work);
+	struct gns_layer_feed_work work, bias;
+	int rc = gns_layer_feed_work_begin(job->id, (uint64_t)job->n, (unsigned)job->axis, &work);
 	if (rc)
 		return rc;
-	const bool with_bias = job->bias_id && !gns_feeding_work_join(&work, job->bias_id, &bias);
+	const bool with_bias = job->bias_id && !gns_layer_feed_work_join(&work, job->bias_id, &bias);
 	const size_t elements = numel(&job->first.t) + numel(&job->second.t);
 	PyThreadState *thread = elements >= LONG_WORK ? gns_py.PyEval_SaveThread() : NULL;
 	rc = gns_torch_run_parts(&work, with_bias ? &bias.samples : NULL, elements, threads, job->run, job);
 	if (with_bias)
-		gns_feeding_work_end(&bias, rc);
+		gns_layer_feed_work_end(&bias, rc);
 	job->bias_done = with_bias && !rc;
-	gns_feeding_work_end(&work, rc);
+	gns_layer_feed_work_end(&work, rc);
 	if (thread)
 		gns_py.PyEval_RestoreThread(thread);
 	return rc;
@@ -54,16 +54,16 @@ static int measure_here(struct job *job)
 
 static int measure_there(const struct job *job)
 {
-	struct gns_feeding_device work;
+	struct gns_layer_feed_device work;
 	void *stream;
 	int device = job->first.device;
 	if (!gns_torch_stream(device, &stream))
 		return -EINVAL;
-	int rc = gns_feeding_device_begin(job->id, GNS_FEED_SUM, (uint64_t)job->n, (unsigned)job->axis, device, stream, &work);
+	int rc = gns_layer_feed_device_begin(job->id, GNS_LAYER_SUMS_SUM, (uint64_t)job->n, (unsigned)job->axis, device, stream, &work);
 	if (rc)
 		return rc;
 	rc = job->run_there(&work.to, &work.samples, job);
-	gns_feeding_device_end(&work, rc);
+	gns_layer_feed_device_end(&work, rc);
 	return rc;
 }
 
@@ -91,13 +91,13 @@ static int take_two(PyObject *const *args, struct job *job)
 
 static PyObject *finish(int rc, struct job *job)
 {
-	struct gns_feeding_time time;
+	struct gns_layer_feed_time time;
 	if (rc == -EINTR)
 		return NULL;
-	gns_feeding_time_begin(&time);
+	gns_layer_feed_time_begin(&time);
 	if (!rc)
 		rc = measure(job);
-	gns_feeding_time_end(&time);
+	gns_layer_feed_time_end(&time);
 	return gns_number(job->bias_done ? 1 : rc);
 }
 
@@ -271,10 +271,10 @@ static PyObject *g_uses(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	if (rc || v[1] < 1 || v[1] > INT32_MAX || v[2] < 1 || v[3] < 1 || v[4] < 1)
 		return gns_number(-EINVAL);
 	if (p.device == GNS_TORCH_HOST)
-		return gns_number(gns_feeding_uses(v[0], (uint32_t)v[1], (uint64_t)v[2], (uint64_t)v[3], (uint64_t)v[4]));
+		return gns_number(gns_layer_feed_uses(v[0], (uint32_t)v[1], (uint64_t)v[2], (uint64_t)v[3], (uint64_t)v[4]));
 	if (!gns_torch_stream(p.device, &stream))
 		return gns_number(-EINVAL);
-	return gns_number(gns_feeding_device_uses(v[0], (uint32_t)v[1], (uint64_t)v[2], (uint64_t)v[3], (uint64_t)v[4], p.device, stream));
+	return gns_number(gns_layer_feed_device_uses(v[0], (uint32_t)v[1], (uint64_t)v[2], (uint64_t)v[3], (uint64_t)v[4], p.device, stream));
 }
 
 /* threads(n): that PyTorch's operations use in this thread */
@@ -289,7 +289,7 @@ static PyObject *g_threads(PyObject *self, PyObject *const *args, Py_ssize_t n)
 
 static PyObject *g_backward_done(PyObject *self, PyObject *unused)
 {
-	gns_feeding_backward_done();
+	gns_layer_feed_backward_done();
 	return gns_nothing();
 }
 
@@ -298,7 +298,7 @@ static PyObject *g_void(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	int64_t id;
 	if (!gns_take_count(n, 1, 1) || !gns_take_int(args[0], &id))
 		return NULL;
-	gns_feeding_void(id);
+	gns_layer_feed_void(id);
 	return gns_nothing();
 }
 
@@ -308,7 +308,7 @@ static PyObject *g_used(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	if (!gns_take_count(n, 2, 2) || !gns_take_int(args[0], &id) || !gns_take_int(args[1], &samples))
 		return NULL;
 	if (samples > 0)
-		gns_feeding_used(id, (uint64_t)samples);
+		gns_layer_feed_used(id, (uint64_t)samples);
 	return gns_nothing();
 }
 
@@ -335,17 +335,17 @@ static int run_norm(struct gns_layers *layers, struct gns_samples *slices, struc
 
 static int big(int64_t id, const struct gns_torch_tensor *t, uint32_t world)
 {
-	struct gns_feeding_work work;
+	struct gns_layer_feed_work work;
 	void *stream;
 	if (t->device != GNS_TORCH_HOST)
-		return gns_torch_stream(t->device, &stream) ? gns_feeding_device_big(id, &t->t, world, t->device, stream) : -EINVAL;
-	int rc = gns_feeding_work_begin(id, t->t.ndim && t->t.size[0] ? t->t.size[0] : 1, 0, &work);
+		return gns_torch_stream(t->device, &stream) ? gns_layer_feed_device_big(id, &t->t, world, t->device, stream) : -EINVAL;
+	int rc = gns_layer_feed_work_begin(id, t->t.ndim && t->t.size[0] ? t->t.size[0] : 1, 0, &work);
 	if (rc)
 		return rc == -ENODATA ? 0 : rc;
 	work.samples.uses = NULL;
 	PyThreadState *thread = numel(&t->t) >= 4 * LONG_WORK ? gns_py.PyEval_SaveThread() : NULL;
 	rc = gns_torch_run_parts(&work, NULL, numel(&t->t), threads, run_norm, &t->t);
-	gns_feeding_work_big(&work, rc, work.samples.sum, world);
+	gns_layer_feed_work_big(&work, rc, work.samples.sum, world);
 	if (thread)
 		gns_py.PyEval_RestoreThread(thread);
 	return rc;
@@ -354,7 +354,7 @@ static int big(int64_t id, const struct gns_torch_tensor *t, uint32_t world)
 /* grad(id, t, world) */
 static PyObject *g_grad(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
-	struct gns_feeding_time time;
+	struct gns_layer_feed_time time;
 	struct gns_torch_tensor t;
 	int64_t id, world;
 	if (!gns_take_count(n, 3, 3) || !gns_take_int(args[0], &id) || !gns_take_int(args[2], &world))
@@ -362,16 +362,16 @@ static PyObject *g_grad(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	int rc = gns_take_tensor(args[1], &t);
 	if (rc)
 		return rc == -EINTR ? NULL : gns_number(rc);
-	gns_feeding_time_begin(&time);
+	gns_layer_feed_time_begin(&time);
 	rc = big(id, &t, world > 0 && world <= INT32_MAX ? (uint32_t)world : 1);
-	gns_feeding_time_end(&time);
+	gns_layer_feed_time_end(&time);
 	return gns_number(rc);
 }
 
 /* Of a tensor on a device; one in host memory is -EINVAL. */
 static PyObject *one_there(PyObject *const *args, Py_ssize_t n, int (*run)(int64_t, const struct gns_tensor *, int, void *))
 {
-	struct gns_feeding_time time;
+	struct gns_layer_feed_time time;
 	struct gns_torch_tensor t;
 	void *stream;
 	int64_t id;
@@ -382,32 +382,32 @@ static PyObject *one_there(PyObject *const *args, Py_ssize_t n, int (*run)(int64
 		return NULL;
 	if (rc || t.device == GNS_TORCH_HOST || !gns_torch_stream(t.device, &stream))
 		return gns_number(-EINVAL);
-	gns_feeding_time_begin(&time);
+	gns_layer_feed_time_begin(&time);
 	rc = run(id, &t.t, t.device, stream);
-	gns_feeding_time_end(&time);
+	gns_layer_feed_time_end(&time);
 	return gns_number(rc);
 }
 
 /* before(id, gradient): it ought to be zero, which the device will tell */
 static PyObject *g_before(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
-	return one_there(args, n, gns_feeding_device_before);
+	return one_there(args, n, gns_layer_feed_device_before);
 }
 
 /* loss_there(stream, tensor), scale_there(stream, tensor): their first elements */
 static PyObject *g_loss_there(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
-	return one_there(args, n, gns_feeding_device_loss);
+	return one_there(args, n, gns_layer_feed_device_loss);
 }
 
 static PyObject *g_scale_there(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
-	return one_there(args, n, gns_feeding_device_scale);
+	return one_there(args, n, gns_layer_feed_device_scale);
 }
 
 static PyObject *g_device_ready(PyObject *self, PyObject *unused)
 {
-	return gns_py.PyBool_FromLong(gns_feeding_device_ready());
+	return gns_py.PyBool_FromLong(gns_layer_feed_device_ready());
 }
 
 struct gns_py_method gns_torch_measures[] = {

@@ -33,17 +33,17 @@ static PyObject *g_load(PyObject *self, PyObject *unused)
 
 static PyObject *g_state(PyObject *self, PyObject *unused)
 {
-	return gns_number(gns_feeding_on());
+	return gns_number(gns_layer_feed_on());
 }
 
 static PyObject *g_generation(PyObject *self, PyObject *unused)
 {
-	return gns_number(gns_feeding_generation());
+	return gns_number(gns_layer_feed_generation());
 }
 
 static PyObject *g_take_over(PyObject *self, PyObject *unused)
 {
-	gns_feeding_take_over();
+	gns_layer_feed_take_over();
 	gns_torch_parts_begin();
 	return gns_nothing();
 }
@@ -53,7 +53,7 @@ static PyObject *g_give_up(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	char reason[72];
 	if (!gns_take_count(n, 1, 1) || !gns_take_text(args[0], reason, sizeof reason))
 		return NULL;
-	gns_feeding_give_up(reason);
+	gns_layer_feed_give_up(reason);
 	return gns_nothing();
 }
 
@@ -63,7 +63,7 @@ static PyObject *g_world(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	if (!gns_take_count(n, 2, 2) || !gns_take_int(args[0], &rank) || !gns_take_int(args[1], &world))
 		return NULL;
 	if (rank >= 0 && rank < world && world <= INT32_MAX)
-		gns_feeding_world((int32_t)rank, (int32_t)world);
+		gns_layer_feed_world((int32_t)rank, (int32_t)world);
 	return gns_nothing();
 }
 
@@ -78,19 +78,19 @@ static PyObject *g_cost(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	if (!gns_take_count(n, 1, 1) || !gns_take_int(args[0], &ns))
 		return NULL;
 	if (ns > 0)
-		gns_feeding_cost((uint64_t)ns);
+		gns_layer_feed_cost((uint64_t)ns);
 	return gns_nothing();
 }
 
 static PyObject *g_samples_told(PyObject *self, PyObject *unused)
 {
-	return gns_number((long long)gns_feeding_samples_told());
+	return gns_number((long long)gns_layer_feed_samples_told());
 }
 
 /* As given; an enum gns_layout */
 static PyObject *g_layout_told(PyObject *self, PyObject *unused)
 {
-	return gns_number((long long)gns_feeding_layout_told());
+	return gns_number((long long)gns_layer_feed_layout_told());
 }
 
 #define TYPES 256
@@ -140,7 +140,7 @@ static PyObject *g_stream(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	char name[64];
 	if (!gns_take_count(n, 1, 1) || !gns_take_text(args[0], name, sizeof name))
 		return NULL;
-	return gns_number(gns_feeding_stream(name));
+	return gns_number(gns_layer_feed_stream(name));
 }
 
 static PyObject *g_param(PyObject *self, PyObject *const *args, Py_ssize_t n)
@@ -154,7 +154,7 @@ static PyObject *g_param(PyObject *self, PyObject *const *args, Py_ssize_t n)
 		return NULL;
 	if (dims < 0)
 		return gns_number(0);
-	return gns_number(gns_feeding_param(stream, name, (unsigned)dims, size, (uint32_t)dtype, (const void *)(uintptr_t)data));
+	return gns_number(gns_layer_feed_param(stream, name, (unsigned)dims, size, (uint32_t)dtype, (const void *)(uintptr_t)data));
 }
 
 static PyObject *g_rename(PyObject *self, PyObject *const *args, Py_ssize_t n)
@@ -163,7 +163,7 @@ static PyObject *g_rename(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	char name[80];
 	if (!gns_take_count(n, 2, 2) || !gns_take_int(args[0], &id) || !gns_take_text(args[1], name, sizeof name))
 		return NULL;
-	gns_feeding_rename(id, name);
+	gns_layer_feed_rename(id, name);
 	return gns_nothing();
 }
 
@@ -173,7 +173,7 @@ static PyObject *g_leave_out(PyObject *self, PyObject *const *args, Py_ssize_t n
 	char reason[32];
 	if (!gns_take_count(n, 2, 2) || !gns_take_int(args[0], &id) || !gns_take_text(args[1], reason, sizeof reason))
 		return NULL;
-	gns_feeding_leave_out(id, reason);
+	gns_layer_feed_leave_out(id, reason);
 	return gns_nothing();
 }
 
@@ -182,12 +182,12 @@ static PyObject *g_measuring(PyObject *self, PyObject *const *args, Py_ssize_t n
 	int64_t stream;
 	if (!gns_take_count(n, 1, 1) || !gns_take_int(args[0], &stream))
 		return NULL;
-	return gns_py.PyBool_FromLong(gns_feeding_measuring(stream));
+	return gns_py.PyBool_FromLong(gns_layer_feed_measuring(stream));
 }
 
 static PyObject *g_any_measuring(PyObject *self, PyObject *unused)
 {
-	return gns_py.PyBool_FromLong(gns_feeding_any());
+	return gns_py.PyBool_FromLong(gns_layer_feed_any());
 }
 
 static PyObject *g_phase(PyObject *self, PyObject *const *args, Py_ssize_t n)
@@ -195,7 +195,7 @@ static PyObject *g_phase(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	char name[16];
 	if (!gns_take_count(n, 1, 1) || !gns_take_text(args[0], name, sizeof name))
 		return NULL;
-	gns_feeding_phase(name);
+	gns_layer_feed_phase(name);
 	return gns_nothing();
 }
 
@@ -205,7 +205,7 @@ static PyObject *g_loss(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	double value;
 	if (!gns_take_count(n, 2, 2) || !gns_take_int(args[0], &stream) || !gns_take_double(args[1], &value))
 		return NULL;
-	gns_feeding_loss(stream, value);
+	gns_layer_feed_loss(stream, value);
 	return gns_nothing();
 }
 
@@ -215,7 +215,7 @@ static PyObject *g_scale(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	double scale;
 	if (!gns_take_count(n, 2, 2) || !gns_take_int(args[0], &stream) || !gns_take_double(args[1], &scale))
 		return NULL;
-	gns_feeding_scale(stream, scale);
+	gns_layer_feed_scale(stream, scale);
 	return gns_nothing();
 }
 
@@ -227,7 +227,7 @@ static PyObject *g_setting(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	if (!gns_take_count(n, 3, 4) || !gns_take_int(args[0], &stream) || !gns_take_text(args[1], name, sizeof name) ||
 	    !gns_take_double(args[2], &value) || (n == 4 && !gns_take_text(args[3], text, sizeof text)))
 		return NULL;
-	gns_feeding_setting(stream, name, value, text);
+	gns_layer_feed_setting(stream, name, value, text);
 	return gns_nothing();
 }
 
@@ -238,7 +238,7 @@ static PyObject *g_event(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	if (!gns_take_count(n, 3, 3) || !gns_take_int(args[0], &stream) || !gns_take_text(args[1], name, sizeof name) ||
 	    !gns_take_text(args[2], text, sizeof text))
 		return NULL;
-	gns_feeding_event(stream, name, text);
+	gns_layer_feed_event(stream, name, text);
 	return gns_nothing();
 }
 
@@ -247,7 +247,7 @@ static PyObject *g_count(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	char name[40];
 	if (!gns_take_count(n, 1, 1) || !gns_take_text(args[0], name, sizeof name))
 		return NULL;
-	gns_feeding_count(name);
+	gns_layer_feed_count(name);
 	return gns_nothing();
 }
 
@@ -257,7 +257,7 @@ static PyObject *g_measure_now(PyObject *self, PyObject *const *args, Py_ssize_t
 	int64_t stream;
 	if (!gns_take_count(n, 1, 1) || !gns_take_int(args[0], &stream))
 		return NULL;
-	gns_feeding_measure_now(stream);
+	gns_layer_feed_measure_now(stream);
 	return gns_nothing();
 }
 

@@ -75,13 +75,13 @@ static void deal(struct gns_samples *of, const struct gns_samples *all, unsigned
 	}
 }
 
-int gns_torch_run_parts(struct gns_feeding_work *work, struct gns_samples *bias, size_t elements, unsigned threads, gns_torch_run *run,
+int gns_torch_run_parts(struct gns_layer_feed_work *work, struct gns_samples *bias, size_t elements, unsigned threads, gns_torch_run *run,
 			const void *operands)
 {
 	struct parts p = { .run = run, .operands = operands, .with_bias = bias };
 	unsigned parts = count_parts(&work->samples, elements, threads);
 	if (parts > 1)
-		parts = gns_feeding_work_share(work, parts);
+		parts = gns_layer_feed_work_share(work, parts);
 	for (unsigned i = 0; i < parts; i++) {
 		p.layers[i] = i ? work->more[i - 1] : work->layers;
 		deal(&p.samples[i], &work->samples, i, parts);

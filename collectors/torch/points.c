@@ -39,16 +39,16 @@ static PyObject *around(const struct gns_torch_entry *e, PyObject *original, PyO
 
 static bool busy(void)
 {
-	return gns_torch_streams.pending || gns_feeding_any();
+	return gns_torch_streams.pending || gns_layer_feed_any();
 }
 
 /* A number, or a tensor of one in host memory: 1; anything else 0; -1: what was raised is not ours. Timed. */
 static int read_number(PyObject *o, double *out)
 {
-	struct gns_feeding_time time;
-	gns_feeding_time_begin(&time);
+	struct gns_layer_feed_time time;
+	gns_layer_feed_time_begin(&time);
 	int rc = gns_take_number(o, out);
-	gns_feeding_time_end(&time);
+	gns_layer_feed_time_end(&time);
 	return rc == -EINTR ? -1 : rc == 0;
 }
 
@@ -66,7 +66,7 @@ static PyObject *backward_with_loss(const struct gns_torch_entry *e, struct gns_
 		return NULL;
 	PyObject *result = gns_py.PyObject_Call(original, args, kwargs);
 	if (result)
-		gns_feeding_loss(id, loss);
+		gns_layer_feed_loss(id, loss);
 	return result;
 }
 
@@ -76,7 +76,7 @@ static PyObject *backward(const struct gns_torch_entry *e, PyObject *original, P
 	PyObject *gradients = argument(args, 1);
 	bool of_loss = !gradients || gradients == gns_py.none;
 	gns_torch_streams.passes += of_loss;
-	gns_feeding_pass_begins();
+	gns_layer_feed_pass_begins();
 	if (busy())
 		return around(e, original, args, kwargs);
 	struct gns_torch_stream *s = of_loss && argument(args, 0) ? gns_torch_stream_look() : NULL;
@@ -132,7 +132,7 @@ static PyObject *step_plain(const struct gns_torch_entry *e, struct gns_torch_st
 	PyObject *result = call_step(original, optimizer, args, kwargs);
 	s = gns_torch_stream_find(optimizer);
 	bool through = !closure || !result || !s || close_plain(s, optimizer);
-	if (through && gns_feeding_any())
+	if (through && gns_layer_feed_any())
 		through = gns_torch_after(e->after, gns_py.none, result); /* the next step is measured */
 	if (through)
 		return result;
@@ -160,7 +160,7 @@ static PyObject *step(const struct gns_torch_entry *e, PyObject *original, PyObj
 	struct gns_torch_stream *s = gns_torch_stream_find(argument(args, 0));
 	if (s && (s->stepping || s->id < 0))
 		return gns_py.PyObject_Call(original, args, kwargs);
-	if (s && !s->changed && !gns_feeding_any())
+	if (s && !s->changed && !gns_layer_feed_any())
 		return step_plain(e, s, original, args, kwargs);
 	return step_measured(e, original, args, kwargs);
 }
@@ -179,7 +179,7 @@ static PyObject *add_param_group(const struct gns_torch_entry *e, PyObject *orig
 static bool count_clipped(const struct gns_torch_entry *e, PyObject *args, PyObject *kwargs, PyObject *norm)
 {
 	if (seen.clipped) {
-		gns_feeding_count("clipped_steps");
+		gns_layer_feed_count("clipped_steps");
 		return true;
 	}
 	seen.clipped = true;

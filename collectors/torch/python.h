@@ -1,8 +1,8 @@
 /* The C API of the Python that this process runs, found by name at run time. The stable ABI (PEP 384), 3.9 and later, and a few
  * functions that are older than it; no layout of Python's is relied on but PyMethodDef, PyMemberDef, PyGetSetDef, PyType_Spec and
  * an object head of two words, which is checked (free-threaded and tracing builds have another). */
-#ifndef GNS_TORCH_PYTHON_H
-#define GNS_TORCH_PYTHON_H
+#ifndef GNS_COLLECTORS_TORCH_PYTHON_H
+#define GNS_COLLECTORS_TORCH_PYTHON_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -46,10 +46,10 @@ struct gns_torch_stream *gns_torch_stream_look(void)
 
 static int end_step(struct gns_torch_stream *s, int64_t id, uint32_t micro_steps, double lr)
 {
-	int measured = gns_feeding_step(id, micro_steps ? micro_steps : 1, lr);
+	int measured = gns_layer_feed_step(id, micro_steps ? micro_steps : 1, lr);
 	if (!s)
 		return measured;
-	uint64_t now = gns_feeding_began(id);
+	uint64_t now = gns_layer_feed_began(id);
 	s->steps++;
 	s->passes = gns_torch_streams.passes;
 	s->look = gns_torch_streams.every_loss || now - s->looked_ns >= GNS_TORCH_LOOK_NS;
@@ -168,7 +168,7 @@ static PyObject *g_skip(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	if (!gns_take_count(n, 1, 1) || !gns_take_int(args[0], &id))
 		return NULL;
 	struct gns_torch_stream *s = numbered(id);
-	gns_feeding_skip(id);
+	gns_layer_feed_skip(id);
 	if (s)
 		s->passes = gns_torch_streams.passes;
 	return gns_nothing();

@@ -1,7 +1,7 @@
 /* The optimizers that have a stream, found by address: what is counted of each step without Python, and the end of a step. All of it with the
  * GIL. A table of this process; a forked child forgets it (gns_torch_streams_forget) as it begins to train. */
-#ifndef GNS_TORCH_STREAMS_H
-#define GNS_TORCH_STREAMS_H
+#ifndef GNS_COLLECTORS_TORCH_STREAMS_H
+#define GNS_COLLECTORS_TORCH_STREAMS_H
 
 #include "collectors/torch/torch.h"
 
@@ -9,7 +9,7 @@
 
 struct gns_torch_stream {
 	const void *optimizer; /* its address; it is not kept alive. NULL: free */
-	int64_t id;            /* of profiler/shim/feeding.h; negative: there are no more, its steps are not recorded */
+	int64_t id;            /* of profiler/shim/core/layer_feed.h; negative: there are no more, its steps are not recorded */
 	uint64_t steps;        /* that have ended */
 	uint64_t passes;       /* backward passes of the process before this step */
 	uint64_t looked_ns;

@@ -2,6 +2,7 @@
  * met is known to autograd alone: so this collector is told by Python.
  *
  *     entry.c    initModule of libtorch_python.so: where `import torch` passes; execs the first embedded file
+ *     files.c    the embedded files and their namespace
  *     python.c   the C API of the Python in this process, by dlsym: nothing is linked, nothing needed at build
  *     wrap.c     callables in front of PyTorch's own, without a frame of ours in a traceback
  *     points.c   what runs in every step (backward, Optimizer.step, ...): decides in C whether our Python functions are wanted
@@ -9,10 +10,10 @@
  *                they are given
  *     py/        the embedded files: which node of the graph has which parameter's operands
  *
- * Behind it: collectors/sketch/layers.h measures, on a device collectors/cuda/layers_device.h; profiler/shim/feeding.h has streams, steps
+ * Behind it: collectors/sketch/layers.h measures, on a device collectors/gpu/layers_device.h; profiler/shim/core/layer_feed.h has streams, steps
  * and records. Everything here runs with the GIL held, but for long measurements in host memory. An error of ours never becomes the trainer's: the collector gives up and says so. */
-#ifndef GNS_TORCH_H
-#define GNS_TORCH_H
+#ifndef GNS_COLLECTORS_TORCH_TORCH_H
+#define GNS_COLLECTORS_TORCH_TORCH_H
 
 #include "collectors/torch/python.h"
 
@@ -33,7 +34,9 @@ extern const struct gns_torch_code gns_torch_code;
 
 /* The object `_g`; NULL with a Python error set. Its functions are in native.c, measures.c and docs/torch.md. */
 PyObject *gns_torch_native(void);
-PyObject *gns_torch_load(void);       /* execs the files after the first. None; NULL with an error set */
+/* files.c: makes the namespace, with `_g`, and runs the first file; false with a Python error set. Once. */
+bool gns_torch_begin(PyObject *native);
+PyObject *gns_torch_load(void);       /* runs the files after the first. None; NULL with an error set */
 
 /* wrap.c. A callable before(args, kwargs), original(*args, **kwargs), after(token, result or None, failed); before gives the token. original
  * NULL: a hook, which calls before(*args) and gives None. */

@@ -89,25 +89,25 @@ bool gns_torch_failed(void)
 	gns_py.Py_DecRef(type);
 	gns_py.Py_DecRef(value);
 	gns_py.Py_DecRef(trace);
-	gns_feeding_give_up(reason);
+	gns_layer_feed_give_up(reason);
 	return true;
 }
 
 PyObject *gns_torch_before(PyObject *before, PyObject *args, PyObject *kwargs)
 {
-	struct gns_feeding_time time;
+	struct gns_layer_feed_time time;
 	PyObject *none = NULL, *token = NULL;
 	if (!before) {
 		gns_py.Py_IncRef(gns_py.none);
 		return gns_py.none;
 	}
-	gns_feeding_time_begin(&time);
+	gns_layer_feed_time_begin(&time);
 	if (!kwargs)
 		kwargs = none = gns_py.PyDict_New();
 	if (kwargs)
 		token = gns_py.PyObject_CallFunctionObjArgs(before, args, kwargs, NULL);
 	gns_py.Py_DecRef(none);
-	gns_feeding_time_end(&time);
+	gns_layer_feed_time_end(&time);
 	if (!token)
 		gns_torch_failed();
 	return token;
@@ -115,17 +115,17 @@ PyObject *gns_torch_before(PyObject *before, PyObject *args, PyObject *kwargs)
 
 bool gns_torch_after(PyObject *after, PyObject *token, PyObject *result)
 {
-	struct gns_feeding_time time;
+	struct gns_layer_feed_time time;
 	PyObject *type = NULL, *value = NULL, *trace = NULL;
-	if (!after || gns_feeding_given_up())
+	if (!after || gns_layer_feed_given_up())
 		return true;
 	if (!result)
 		gns_py.PyErr_Fetch(&type, &value, &trace);
-	gns_feeding_time_begin(&time);
+	gns_layer_feed_time_begin(&time);
 	PyObject *failed = gns_py.PyBool_FromLong(!result);
 	PyObject *nothing = gns_py.PyObject_CallFunctionObjArgs(after, token, result ? result : gns_py.none, failed, NULL);
 	gns_py.Py_DecRef(failed);
-	gns_feeding_time_end(&time);
+	gns_layer_feed_time_end(&time);
 	if (!nothing && !gns_torch_failed()) {
 		gns_py.Py_DecRef(type);
 		gns_py.Py_DecRef(value);
@@ -154,10 +154,10 @@ PyObject *gns_torch_around(PyObject *original, PyObject *before, PyObject *after
 
 static PyObject *call_hook(const struct wrap *w, PyObject *args)
 {
-	struct gns_feeding_time time;
-	gns_feeding_time_begin(&time);
+	struct gns_layer_feed_time time;
+	gns_layer_feed_time_begin(&time);
 	PyObject *nothing = gns_py.PyObject_Call(w->before, args, NULL);
-	gns_feeding_time_end(&time);
+	gns_layer_feed_time_end(&time);
 	if (!nothing && !gns_torch_failed())
 		return NULL;
 	gns_py.Py_DecRef(nothing);
@@ -168,7 +168,7 @@ static PyObject *call_hook(const struct wrap *w, PyObject *args)
 static PyObject *call(PyObject *self, PyObject *args, PyObject *kwargs)
 {
 	const struct wrap *w = (const struct wrap *)self;
-	bool off = gns_feeding_given_up();
+	bool off = gns_layer_feed_given_up();
 	if (w->original && off)
 		return gns_py.PyObject_Call(w->original, args, kwargs);
 	if (w->entry)

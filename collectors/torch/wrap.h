@@ -1,7 +1,7 @@
 /* Callables in front of PyTorch's own, and how our Python functions are run around a call: timed, and so that an error of ours is never the
  * training program's. All of it with the GIL. */
-#ifndef GNS_TORCH_WRAP_H
-#define GNS_TORCH_WRAP_H
+#ifndef GNS_COLLECTORS_TORCH_WRAP_H
+#define GNS_COLLECTORS_TORCH_WRAP_H
 
 #include "collectors/torch/python.h"
 

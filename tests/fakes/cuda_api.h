@@ -1,7 +1,7 @@
 /* The driver's functions that the fake libcuda.so.1 has, as cuda.h declares them: for programs that are built without CUDA's headers and
- * run on the fake and on the real driver alike. Types are those of collectors/cuda/driver.h. */
-#ifndef GNS_CUDA_API_H
-#define GNS_CUDA_API_H
+ * run on the fake and on the real driver alike. Types are those of collectors/gpu/driver.h. */
+#ifndef GNS_TESTS_FAKES_CUDA_API_H
+#define GNS_TESTS_FAKES_CUDA_API_H
 
 #include <stdint.h>
 

@@ -2,7 +2,7 @@
  *
  * Device memory is host memory: NaN when allocated (0xff in every byte of the first 16 MiB), a page that cannot be touched behind it, and all of it
  * untouchable once freed. Every stream has a thread of its own that runs what is enqueued, in order, after delays at random; the
- * legacy stream and blocking streams wait for each other as on a device. Kernels are those of collectors/cuda/kernels.cu run by emulate.h, and those
+ * legacy stream and blocking streams wait for each other as on a device. Kernels are those of collectors/gpu/kernels.cu run by emulate.h, and those
  * that are registered here. A graph's nodes run one after another in the order in which they were captured.
  *
  * What the real driver forbids ends the process with a sentence on stderr: allocation or synchronisation beside a capture (where the
@@ -11,8 +11,8 @@
  *
  * Environment: GNS_FAKE_DEVICES=n (1); GNS_FAKE_SYNC=1: everything runs in the caller at once; GNS_FAKE_ANY=1: every host address
  * counts as device memory; GNS_FAKE_DELAY_US=n: the longest delay (100, 0: none), at random by GNS_FAKE_SEED. */
-#ifndef GNS_CUDA_FAKE_H
-#define GNS_CUDA_FAKE_H
+#ifndef GNS_TESTS_FAKES_CUDA_FAKE_H
+#define GNS_TESTS_FAKES_CUDA_FAKE_H
 
 #include <stddef.h>
 #include <stdint.h>

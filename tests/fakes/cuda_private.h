@@ -1,6 +1,6 @@
 /* What the files of the fake libcuda share. All of it under fake.lock, but for what a thread has for itself. */
-#ifndef GNS_CUDA_PRIVATE_H
-#define GNS_CUDA_PRIVATE_H
+#ifndef GNS_TESTS_FAKES_CUDA_PRIVATE_H
+#define GNS_TESTS_FAKES_CUDA_PRIVATE_H
 
 #include <pthread.h>
 #include <stdbool.h>

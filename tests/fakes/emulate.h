@@ -3,10 +3,10 @@
  * as a wrong result (the order in which fibers run is turned from block to block), one that not all reach as a message and an abort.
  * Shared memory is not cleared: a kernel must write it before it reads it, as on a device.
  *
- * Only what collectors/cuda/kernels.cu needs of the language is here. Included by that file when GNS_EMULATE is defined; the C side
+ * Only what collectors/gpu/kernels.cu needs of the language is here. Included by that file when GNS_EMULATE is defined; the C side
  * is at the end. */
-#ifndef GNS_EMULATE_H
-#define GNS_EMULATE_H
+#ifndef GNS_TESTS_FAKES_EMULATE_H
+#define GNS_TESTS_FAKES_EMULATE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
  *
  * float32 sums (float64 for float64), each element's terms in order. Operands are checked when the product is enqueued and when it
  * runs: they must be live device memory of the context that is current, as the real library wants it; otherwise the process ends with a sentence. */
-#ifndef GNS_GEMM_FAKE_H
-#define GNS_GEMM_FAKE_H
+#ifndef GNS_TESTS_FAKES_GEMM_FAKE_H
+#define GNS_TESTS_FAKES_GEMM_FAKE_H
 
 #include <stdbool.h>
 #include <stdint.h>

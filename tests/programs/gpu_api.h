@@ -1,7 +1,7 @@
 /* cuBLAS, and by way of cuda_api.h the driver, as trainers in C call them, declared here so that no CUDA header is needed. The programs are linked with the
  * fakes (tests/fakes), whose sonames are the real ones: which are used is a matter of LD_LIBRARY_PATH. */
-#ifndef GPU_API_H
-#define GPU_API_H
+#ifndef GNS_TESTS_PROGRAMS_GPU_API_H
+#define GNS_TESTS_PROGRAMS_GPU_API_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* What the kernels of gpu_mlp.c are called with: each takes one struct by value. Plain C and CUDA C alike. Matrices are row-major and dense; one
  * thread does one element, or one row where it says so; element types are enum mlp_type. */
-#ifndef GPU_MLP_KERNELS_H
-#define GPU_MLP_KERNELS_H
+#ifndef GNS_TESTS_PROGRAMS_GPU_MLP_KERNELS_H
+#define GNS_TESTS_PROGRAMS_GPU_MLP_KERNELS_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* What gpu_mlp can be asked for; gpu_mlp --help says what it means. */
-#ifndef GPU_MLP_OPTIONS_H
-#define GPU_MLP_OPTIONS_H
+#ifndef GNS_TESTS_PROGRAMS_GPU_MLP_OPTIONS_H
+#define GNS_TESTS_PROGRAMS_GPU_MLP_OPTIONS_H
 
 #include "gpu_product.h"
 

@@ -1,7 +1,7 @@
 /* The matrix products of a trainer on a GPU by one of cuBLAS's interfaces. Matrices are row-major and dense in device memory; the call goes
  * to `stream` of the device whose context is current. A refusal of the library ends the program with a sentence. */
-#ifndef GPU_PRODUCT_H
-#define GPU_PRODUCT_H
+#ifndef GNS_TESTS_PROGRAMS_GPU_PRODUCT_H
+#define GNS_TESTS_PROGRAMS_GPU_PRODUCT_H
 
 #include <stdbool.h>
 

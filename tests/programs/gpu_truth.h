@@ -1,6 +1,6 @@
 /* Every sample's own weight gradient, materialised in float64 on the host from a layer's operands. */
-#ifndef GPU_TRUTH_H
-#define GPU_TRUTH_H
+#ifndef GNS_TESTS_PROGRAMS_GPU_TRUTH_H
+#define GNS_TESTS_PROGRAMS_GPU_TRUTH_H
 
 #include <stddef.h>
 

@@ -14,8 +14,8 @@ SHOWN int drive_gain(struct gns_samples *s, const struct gns_tensor *x, const st
 		     const struct gns_tensor *y, int kind, size_t groups);
 SHOWN int drive_reduce(struct gns_samples *s, const struct gns_tensor *g, const struct gns_tensor *other, unsigned dims,
 		       const size_t *shape);
-SHOWN struct gns_uses *drive_uses(size_t n, size_t dim0, size_t rest, unsigned probes, uint64_t seed, uint64_t stream);
-SHOWN double drive_uses_sum(struct gns_uses *uses);
+SHOWN struct gns_shared *drive_uses(size_t n, size_t dim0, size_t rest, unsigned probes, uint64_t seed, uint64_t stream);
+SHOWN double drive_uses_sum(struct gns_shared *uses);
 SHOWN double drive_norm2(const struct gns_tensor *t);
 SHOWN int drive_is_zero(const struct gns_tensor *t);
 
@@ -58,16 +58,16 @@ int drive_reduce(struct gns_samples *s, const struct gns_tensor *g, const struct
 	GROWING(gns_layer_reduce(scratch(), s, g, other, dims, shape))
 }
 
-struct gns_uses *drive_uses(size_t n, size_t dim0, size_t rest, unsigned probes, uint64_t seed, uint64_t stream)
+struct gns_shared *drive_uses(size_t n, size_t dim0, size_t rest, unsigned probes, uint64_t seed, uint64_t stream)
 {
-	return gns_uses_init(n, dim0, rest, probes, seed, stream);
+	return gns_shared_init(n, dim0, rest, probes, seed, stream);
 }
 
-double drive_uses_sum(struct gns_uses *uses)
+double drive_uses_sum(struct gns_shared *uses)
 {
-	const double sum = gns_uses_sum(uses);
+	const double sum = gns_shared_sum(uses);
 
-	gns_uses_free(uses);
+	gns_shared_free(uses);
 	return sum;
 }
 

@@ -1,6 +1,6 @@
 /* Sets of a device that tests deliver by hand. */
-#ifndef GNS_DEVICE_STAND_IN_H
-#define GNS_DEVICE_STAND_IN_H
+#ifndef GNS_TESTS_UNIT_DEVICE_STAND_IN_H
+#define GNS_TESTS_UNIT_DEVICE_STAND_IN_H
 
 #include "collectors/gpu/device.h"
 

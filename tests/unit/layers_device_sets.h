@@ -3,8 +3,8 @@
  *
  * The emulator's set has scratch of exactly the bytes that a test says, full of NaN, and behind it a page that cannot be touched; its
  * slots hold what a test puts there. */
-#ifndef LAYERS_DEVICE_SETS_H
-#define LAYERS_DEVICE_SETS_H
+#ifndef GNS_TESTS_UNIT_LAYERS_DEVICE_SETS_H
+#define GNS_TESTS_UNIT_LAYERS_DEVICE_SETS_H
 
 #include <stddef.h>
 #include <stdint.h>

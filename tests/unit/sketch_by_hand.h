@@ -1,6 +1,6 @@
 /* The estimate of a product on a device, computed again in double from the generator's bits, as docs/sketch.md tells it. */
-#ifndef SKETCH_BY_HAND_H
-#define SKETCH_BY_HAND_H
+#ifndef GNS_TESTS_UNIT_SKETCH_BY_HAND_H
+#define GNS_TESTS_UNIT_SKETCH_BY_HAND_H
 
 #include <stdlib.h>
 

@@ -103,7 +103,7 @@ Test(account, random_timelines_agree_with_a_count_of_every_nanosecond)
 
 Test(account, the_longest_call_tells_its_shape)
 {
-	struct gns_kernel_use use = { 0 };
+	struct gns_kernel_time use = { 0 };
 	struct gns_activity a = kernel(0, 10, MATMUL), b = kernel(20, 50, MATMUL), c = kernel(60, 65, MATMUL);
 	a.grid = 1, b.grid = 2, c.grid = 3;
 	b.block = 256, b.registers = 40, b.shared = 1024;

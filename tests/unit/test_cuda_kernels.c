@@ -321,14 +321,14 @@ Test(cuda_kernels, fingerprints_are_those_of_the_cpu)
 		for (size_t rows = 1; rows < 60; rows += 29) {
 			struct held_tensor m = hold_tensor(GAPPED, dtypes[type], 2, (size_t[]){rows, 77}, 0.5);
 			const struct gns_key key = {m.t.data, rows, 77 * 3 - 2, m.t.stride[0], dtypes[type]};
-			struct gns_print truth, bits;
+			struct gns_fingerprint truth, bits;
 			struct gns_cu_plan plan;
 			uint64_t hash[2], other[2];
-			gns_print_take(&key, &truth);
+			gns_fingerprint_take(&key, &truth);
 			cr_assert_eq(gns_cu_plan_print(&plan, &(struct gns_cu_ground){0}, key.data, key.dtype, key.slow_n, key.fast_n, key.ld, hash, bits.bits), 0);
 			run(&plan);
-			cr_assert(gns_print_same(&truth, &bits));
-			cr_assert_eq(hash[0], gns_print_hash(&key));
+			cr_assert(gns_fingerprint_same(&truth, &bits));
+			cr_assert_eq(hash[0], gns_fingerprint_hash(&key));
 			memset((char *)m.t.data, 0x3c, 2);
 			for (size_t i = 0; i < rows * 77; i++)
 				store(dtypes[type], place(&m.t, (size_t[GNS_TENSOR_DIMS]){i / 77, i % 77}), 1.75);

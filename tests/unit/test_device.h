@@ -1,8 +1,8 @@
 /* What the tests of the device layer share: a device, memory on it, a measurement. On whatever driver the program finds: the fake one of
  * tests/fakes, or a real one. Memory is taken, filled and read by the driver's own functions; what only the fake can do is found by
  * name. */
-#ifndef GNS_TEST_DEVICE_H
-#define GNS_TEST_DEVICE_H
+#ifndef GNS_TESTS_UNIT_TEST_DEVICE_H
+#define GNS_TESTS_UNIT_TEST_DEVICE_H
 
 #include <criterion/criterion.h>
 #include <dlfcn.h>

@@ -59,10 +59,10 @@ int gns_device_print(struct gns_set *set, void *stream, uint32_t slot, const voi
 		     ptrdiff_t ld, bool elements)
 {
 	struct gns_key key = { data, slow_n, fast_n, ld, dtype };
-	struct gns_print now;
+	struct gns_fingerprint now;
 	(void)stream;
 	cr_assert(elements);
-	gns_print_take(&key, &now);
+	gns_fingerprint_take(&key, &now);
 	memcpy(&set->value[slot + 2], &now, sizeof now);
 	printed++;
 	return 0;
@@ -93,7 +93,7 @@ void gns_set_release(struct gns_set *set)
 	set->taken = false;
 }
 
-void gns_tally(struct gns_tally *tally)
+void gns_count(struct gns_live_counter *tally)
 {
 	tally->value++;
 }
@@ -103,7 +103,7 @@ void gns_tally(struct gns_tally *tally)
 static struct trainer {
 	float w1[HIDDEN * IN], w2[OUT * HIDDEN], x[ROWS * IN], h[ROWS * HIDDEN], y[ROWS * OUT], dy[ROWS * OUT], dh[ROWS * HIDDEN];
 	float dw1[HIDDEN * IN], dw2[OUT * HIDDEN];
-	struct gns_device_log log;
+	struct gns_product_log log;
 	uint64_t random;
 	int steps, learned_at;
 	bool full_batch, evaluates;
@@ -140,15 +140,15 @@ static void seen(const struct gns_product *p)
 {
 	uint32_t first = 0;
 	if (!t->learned_at) {
-		if (gns_device_log_turn(&t->log)) {
+		if (gns_product_log_turn(&t->log)) {
 			t->learned_at = t->steps;
-			gns_device_log_stop(&t->log);
+			gns_product_log_stop(&t->log);
 		}
-		gns_device_log_add(&t->log, p, &first);
+		gns_product_log_add(&t->log, p, &first);
 	}
-	gns_device_log_sweep(&t->log);
+	gns_product_log_sweep(&t->log);
 	if (first)
-		gns_device_log_enqueue(&t->log, first);
+		gns_product_log_enqueue(&t->log, first);
 	deliver();
 }
 
@@ -199,7 +199,7 @@ static void begin(void)
 	fill(t->w2, OUT * HIDDEN);
 	fill(t->x, ROWS * IN);
 	fill(t->dy, ROWS * OUT);
-	cr_assert(gns_device_log_init(&t->log));
+	cr_assert(gns_product_log_init(&t->log));
 }
 
 static void knows_both(void)
@@ -214,12 +214,12 @@ static void knows_both(void)
 static void end(void)
 {
 	hold_back = false;
-	gns_device_log_stop(&t->log);
-	gns_device_log_sweep(&t->log);
+	gns_product_log_stop(&t->log);
+	gns_product_log_sweep(&t->log);
 	deliver();
-	cr_expect(gns_device_log_at_rest(&t->log), "something is still under way");
+	cr_expect(gns_product_log_at_rest(&t->log), "something is still under way");
 	cr_expect_eq(begun, released, "%d sets begun, %d given back", begun, released);
-	gns_device_log_free(&t->log);
+	gns_product_log_free(&t->log);
 	free(t);
 }
 
@@ -320,10 +320,10 @@ Test(device_log, batch)
 				 .c_col_stride = 1, .left = { t->x, ROWS, IN, IN, true }, .right = { t->w1, HIDDEN, IN, IN, true } };
 	uint32_t first = 0, n = t->log.n;
 	for (int i = 0; i < 100; i++)
-		gns_device_log_add(&t->log, &p, &first);
+		gns_product_log_add(&t->log, &p, &first);
 	cr_expect_eq(t->log.n - n, GNS_LOG_BATCH);
 	cr_expect_eq(t->log.working, 1);
-	gns_device_log_enqueue(&t->log, first);
+	gns_product_log_enqueue(&t->log, first);
 	cr_expect_eq(t->log.working, 0);
 	for (uint32_t i = n; i < t->log.n; i++)
 		cr_expect_neq(t->log.where[i].chunk, 0u);

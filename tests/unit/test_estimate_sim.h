@@ -1,6 +1,6 @@
 /* Random numbers and simulated training steps for the tests of the estimator: the same on every machine. */
-#ifndef GNS_TEST_ESTIMATE_SIM_H
-#define GNS_TEST_ESTIMATE_SIM_H
+#ifndef GNS_TESTS_UNIT_TEST_ESTIMATE_SIM_H
+#define GNS_TESTS_UNIT_TEST_ESTIMATE_SIM_H
 
 #include <math.h>
 #include <stdint.h>

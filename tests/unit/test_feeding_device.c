@@ -82,9 +82,9 @@ static struct layer new_layer(int stream, size_t n, size_t in, size_t out)
 {
 	struct layer l = { .n = n, .in = in, .out = out, .x = new_floats(n * in, 1), .y = new_floats(n * out, 1),
 			   .gradient = new_floats(in * out, 1) };
-	l.id = gns_feeding_param(stream, "w", 2, (uint64_t[]){ out, in }, GNS_F32, NULL);
+	l.id = gns_layer_feed_param(stream, "w", 2, (uint64_t[]){ out, in }, GNS_F32, NULL);
 	cr_assert_neq(l.id, 0);
-	gns_feeding_leave_out(l.id, "");
+	gns_layer_feed_leave_out(l.id, "");
 	refill(&l);
 	return l;
 }
@@ -98,22 +98,22 @@ static struct gns_tensor matrix(const struct floats *f, size_t rows)
 /* As the hook of a linear layer's node and the end of a backward pass do. */
 static void backward(const struct layer *l, CUstream stream)
 {
-	struct gns_feeding_device work;
+	struct gns_layer_feed_device work;
 	const struct gns_tensor x = matrix(&l->x, l->n), y = matrix(&l->y, l->n), gradient = matrix(&l->gradient, l->out);
-	OK(gns_feeding_device_begin(l->id, GNS_FEED_SUM, l->n, 0, 0, stream, &work));
+	OK(gns_layer_feed_device_begin(l->id, GNS_LAYER_SUMS_SUM, l->n, 0, 0, stream, &work));
 	int rc = gns_device_linear(&work.to, &work.samples, &x, &y);
-	gns_feeding_device_end(&work, rc);
+	gns_layer_feed_device_end(&work, rc);
 	OK(rc);
-	gns_feeding_backward_done();
-	gns_feeding_used(l->id, l->n);
-	OK(gns_feeding_device_big(l->id, &gradient, 1, 0, stream));
+	gns_layer_feed_backward_done();
+	gns_layer_feed_used(l->id, l->n);
+	OK(gns_layer_feed_device_big(l->id, &gradient, 1, 0, stream));
 }
 
 static void poll_until_there(CUstream stream)
 {
 	OK(cuStreamSynchronize(stream));
 	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL); /* deliveries are on a stream of their own */
-	gns_late_poll(&gns_core.publish);
+	gns_deferred_poll(&gns_core.publish);
 	arrived();
 }
 
@@ -131,14 +131,14 @@ Test(feeding_device, a_step_and_two_micro_steps)
 {
 	set_up("1");
 	CUstream stream = new_stream();
-	cr_assert(gns_feeding_device_ready());
-	int of = gns_feeding_stream("SGD");
+	cr_assert(gns_layer_feed_device_ready());
+	int of = gns_layer_feed_stream("SGD");
 	struct layer l = new_layer(of, 16, 40, 24);
 	for (int micro = 1; micro <= 2; micro++) {
 		for (int i = 0; i < micro; i++)
 			backward(&l, stream);
-		OK(gns_feeding_device_loss(of, &(struct gns_tensor){ .data = (const void *)(uintptr_t)l.x.at, .dtype = GNS_F32 }, 0, stream));
-		cr_assert_eq(gns_feeding_step(of, 1, 0.1), 1);
+		OK(gns_layer_feed_device_loss(of, &(struct gns_tensor){ .data = (const void *)(uintptr_t)l.x.at, .dtype = GNS_F32 }, 0, stream));
+		cr_assert_eq(gns_layer_feed_step(of, 1, 0.1), 1);
 		poll_until_there(stream);
 		const struct gns_record *step = find(GNS_REC_STEP, 0);
 		expect(find(GNS_REC_GRAD, 0), &l, (uint64_t)micro);
@@ -156,31 +156,31 @@ Test(feeding_device, a_step_and_two_micro_steps)
 Test(feeding_device, another_device_than_the_current_is_not_measured_on)
 {
 	set_up("1");
-	struct gns_feeding_device work;
-	int of = gns_feeding_stream("SGD");
+	struct gns_layer_feed_device work;
+	int of = gns_layer_feed_stream("SGD");
 	struct layer l = new_layer(of, 16, 40, 24);
-	cr_expect_eq(gns_feeding_device_begin(l.id, GNS_FEED_SUM, l.n, 0, 1, NULL, &work), -ENODEV);
+	cr_expect_eq(gns_layer_feed_device_begin(l.id, GNS_LAYER_SUMS_SUM, l.n, 0, 1, NULL, &work), -ENODEV);
 }
 
 Test(feeding_device, two_uses_are_added_before_they_are_squared)
 {
 	set_up("1");
 	CUstream stream = new_stream();
-	int of = gns_feeding_stream("SGD");
+	int of = gns_layer_feed_stream("SGD");
 	struct layer l = new_layer(of, 16, 40, 4); /* few rows: exact */
-	OK(gns_feeding_device_uses(l.id, 2, l.n, 4, 40, 0, stream));
-	struct gns_feeding_device work;
+	OK(gns_layer_feed_device_uses(l.id, 2, l.n, 4, 40, 0, stream));
+	struct gns_layer_feed_device work;
 	const struct gns_tensor x = matrix(&l.x, l.n), y = matrix(&l.y, l.n), gradient = matrix(&l.gradient, l.out);
 	for (int i = 0; i < 2; i++) {
-		OK(gns_feeding_device_begin(l.id, GNS_FEED_SUM, l.n, 0, 0, stream, &work));
+		OK(gns_layer_feed_device_begin(l.id, GNS_LAYER_SUMS_SUM, l.n, 0, 0, stream, &work));
 		int rc = gns_device_linear(&work.to, &work.samples, &x, &y);
-		gns_feeding_device_end(&work, rc);
+		gns_layer_feed_device_end(&work, rc);
 		OK(rc);
 	}
-	gns_feeding_backward_done();
-	gns_feeding_used(l.id, l.n);
-	OK(gns_feeding_device_big(l.id, &gradient, 1, 0, stream));
-	gns_feeding_step(of, 1, 0.1);
+	gns_layer_feed_backward_done();
+	gns_layer_feed_used(l.id, l.n);
+	OK(gns_layer_feed_device_big(l.id, &gradient, 1, 0, stream));
+	gns_layer_feed_step(of, 1, 0.1);
 	poll_until_there(stream);
 	const struct gns_record *grad = find(GNS_REC_GRAD, 0);
 	cr_assert_not_null(grad);
@@ -193,9 +193,9 @@ static CUgraphExec captured(const struct layer *l, int of, CUstream stream)
 	CUgraph graph;
 	CUgraphExec exec;
 	OK(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
-	gns_feeding_measure_now(of);
+	gns_layer_feed_measure_now(of);
 	backward(l, stream);
-	gns_feeding_step(of, 1, 0.1);
+	gns_layer_feed_step(of, 1, 0.1);
 	OK(cuStreamEndCapture(stream, &graph));
 	OK(cuGraphInstantiateWithFlags(&exec, graph, 0));
 	return exec;
@@ -205,11 +205,11 @@ Test(feeding_device, each_replay_of_a_captured_step_is_a_step)
 {
 	set_up("1");
 	CUstream stream = new_stream();
-	cr_assert(gns_feeding_device_ready());
-	int of = gns_feeding_stream("SGD");
+	cr_assert(gns_layer_feed_device_ready());
+	int of = gns_layer_feed_stream("SGD");
 	struct layer l = new_layer(of, 16, 40, 24);
 	backward(&l, stream);
-	gns_feeding_step(of, 1, 0.1);
+	gns_layer_feed_step(of, 1, 0.1);
 	CUgraphExec exec = captured(&l, of, stream);
 	poll_until_there(stream);
 	cr_assert_not_null(find(GNS_REC_STEP, 0));
@@ -224,7 +224,7 @@ Test(feeding_device, each_replay_of_a_captured_step_is_a_step)
 		cr_expect_eq(find(GNS_REC_GRAD, 0)->u.grad.step, step);
 	}
 	backward(&l, stream);
-	gns_feeding_step(of, 1, 0.1);
+	gns_layer_feed_step(of, 1, 0.1);
 	poll_until_there(stream);
 	cr_assert_not_null(find(GNS_REC_STEP, 0));
 	cr_expect_eq(find(GNS_REC_STEP, 0)->u.step.step, 8, "steps without the graph go on behind its");
@@ -234,10 +234,10 @@ Test(feeding_device, replays_are_measured_at_the_interval)
 {
 	set_up("5");
 	CUstream stream = new_stream();
-	cr_assert(gns_feeding_device_ready());
-	int of = gns_feeding_stream("SGD"), measured = 0, steps = 0;
+	cr_assert(gns_layer_feed_device_ready());
+	int of = gns_layer_feed_stream("SGD"), measured = 0, steps = 0;
 	struct layer l = new_layer(of, 16, 40, 24);
-	gns_feeding_step(of, 1, 0.1);
+	gns_layer_feed_step(of, 1, 0.1);
 	CUgraphExec exec = captured(&l, of, stream);
 	for (int i = 0; i < 30; i++) {
 		OK(cuGraphLaunch(exec, stream));

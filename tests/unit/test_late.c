@@ -16,7 +16,7 @@ static struct gns_ring reader;
 static char name[GNS_NAME_MAX];
 static uint64_t tail;
 static struct gns_set set[8];
-static struct gns_late_counts counts;
+static struct gns_deferred_counts counts;
 
 static void set_up(void)
 {
@@ -58,8 +58,8 @@ static bool measured_step(uint64_t step, struct gns_set *s)
 {
 	struct gns_record *r = grad(step, 1);
 	r->u.grad.q_big = 2;
-	gns_publish_late(&publish, r, Q_BIG, GNS_LATE_ADD, s, 0, 1);
-	gns_publish_late(&publish, r, Q_SMALL, GNS_LATE_ADD, s, 1, 3);
+	gns_publish_deferred(&publish, r, Q_BIG, GNS_DEFERRED_ADD, s, 0, 1);
+	gns_publish_deferred(&publish, r, Q_SMALL, GNS_DEFERRED_ADD, s, 1, 3);
 	return end_step(step, GNS_STEP_MEASURED, 1);
 }
 
@@ -85,8 +85,8 @@ static int64_t arrived(void)
 
 static void poll_late(void)
 {
-	gns_late_poll(&publish);
-	gns_late_counts(&publish, &counts);
+	gns_deferred_poll(&publish);
+	gns_deferred_counts(&publish, &counts);
 }
 
 #define EXPECT_STEP(at, number, flag)                                                                                                      \
@@ -101,8 +101,8 @@ Test(late, without_items_all_is_sent_at_once)
 	grad(1, 1);
 	cr_expect(end_step(1, GNS_STEP_MEASURED, 1));
 	cr_assert_eq(arrived(), 2);
-	cr_expect_null(publish.late, "nothing was taken for it");
-	cr_expect_not(gns_late_waiting(&publish));
+	cr_expect_null(publish.deferred, "nothing was taken for it");
+	cr_expect_not(gns_deferred_waiting(&publish));
 }
 
 Test(late, waits_for_the_values_and_keeps_the_order)
@@ -111,7 +111,7 @@ Test(late, waits_for_the_values_and_keeps_the_order)
 	cr_expect(measured_step(2, &set[1]));
 	cr_expect(end_step(3, 0, 0));
 	cr_expect(end_step(4, 0, 0));
-	cr_expect(gns_late_waiting(&publish));
+	cr_expect(gns_deferred_waiting(&publish));
 	deliver(&set[1], 10, 20);
 	poll_late();
 	cr_assert_eq(arrived(), 0, "step 2 is ready, step 1 is not");
@@ -128,7 +128,7 @@ Test(late, waits_for_the_values_and_keeps_the_order)
 	EXPECT_STEP(5, 4, 0);
 	cr_expect_eq(set[0].released, 1);
 	cr_expect_eq(set[1].released, 1);
-	cr_expect_not(gns_late_waiting(&publish));
+	cr_expect_not(gns_deferred_waiting(&publish));
 	cr_expect(end_step(5, 0, 0));
 	cr_expect_eq(arrived(), 1, "the queue is empty: at once again");
 }
@@ -143,8 +143,8 @@ Test(late, a_step_polls_by_itself)
 
 Test(late, waits_for_every_set_also_without_items)
 {
-	gns_publish_late_set(&publish, &set[2]);
-	gns_publish_late_set(&publish, &set[2]);
+	gns_publish_deferred_set(&publish, &set[2]);
+	gns_publish_deferred_set(&publish, &set[2]);
 	measured_step(1, &set[0]);
 	deliver(&set[0], 1, 1);
 	poll_late();
@@ -158,10 +158,10 @@ Test(late, waits_for_every_set_also_without_items)
 Test(late, not_zeroed_leaves_the_record_out)
 {
 	struct gns_record *a = grad(1, 1), *b = grad(1, 2);
-	gns_publish_late(&publish, a, Q_BIG, GNS_LATE_ADD, &set[0], 0, 1);
-	gns_publish_late(&publish, a, 0, GNS_LATE_ZERO, &set[0], 5, 0);
-	gns_publish_late(&publish, b, Q_BIG, GNS_LATE_ADD, &set[0], 0, 1);
-	gns_publish_late(&publish, b, 0, GNS_LATE_ZERO, &set[0], 6, 0);
+	gns_publish_deferred(&publish, a, Q_BIG, GNS_DEFERRED_ADD, &set[0], 0, 1);
+	gns_publish_deferred(&publish, a, 0, GNS_DEFERRED_ZERO, &set[0], 5, 0);
+	gns_publish_deferred(&publish, b, Q_BIG, GNS_DEFERRED_ADD, &set[0], 0, 1);
+	gns_publish_deferred(&publish, b, 0, GNS_DEFERRED_ZERO, &set[0], 6, 0);
 	end_step(1, GNS_STEP_MEASURED, 2);
 	set[0].value[0][5] = 1e-300;
 	deliver(&set[0], 7, 0);
@@ -175,7 +175,7 @@ Test(late, not_zeroed_leaves_the_record_out)
 
 Test(late, nothing_left_is_neither_measured_nor_refused)
 {
-	gns_publish_late(&publish, grad(1, 1), 0, GNS_LATE_ZERO, &set[0], 0, 0);
+	gns_publish_deferred(&publish, grad(1, 1), 0, GNS_DEFERRED_ZERO, &set[0], 0, 0);
 	end_step(1, GNS_STEP_MEASURED, 1);
 	deliver(&set[0], NAN, 0);
 	poll_late();
@@ -184,12 +184,13 @@ Test(late, nothing_left_is_neither_measured_nor_refused)
 	cr_expect_eq(got[0].u.step.params, 0);
 }
 
-Test(late, same_looks_at_all_bits_of_both)
+Test(late, a_pair_is_compared_in_all_bits)
 {
 	const uint64_t expect[2] = { 0x7ff8000000000001ull, 0x8000000000000000ull };
 	for (uint32_t i = 0; i < 3; i++)
-		gns_publish_late_same(&publish, grad(1, i + 1), &set[0], 10 + 2 * i, expect);
+		gns_publish_deferred_pair(&publish, grad(1, i + 1), &set[0], 10 + 2 * i, 20);
 	end_step(1, GNS_STEP_MEASURED, 3);
+	memcpy(&set[0].value[0][20], expect, sizeof expect);
 	memcpy(&set[0].value[0][10], expect, sizeof expect); /* a NaN and -0: no value compares equal */
 	memcpy(&set[0].value[0][12], expect, sizeof expect);
 	memcpy(&set[0].value[0][14], expect, sizeof expect);
@@ -205,8 +206,8 @@ Test(late, same_looks_at_all_bits_of_both)
 
 Test(late, a_pair_is_compared_within_the_delivery)
 {
-	gns_publish_late_pair(&publish, grad(1, 1), &set[0], 10, 20);
-	gns_publish_late_pair(&publish, grad(1, 2), &set[0], 10, 30);
+	gns_publish_deferred_pair(&publish, grad(1, 1), &set[0], 10, 20);
+	gns_publish_deferred_pair(&publish, grad(1, 2), &set[0], 10, 30);
 	end_step(1, GNS_STEP_MEASURED, 2);
 	double *v = set[0].value[0];
 	v[10] = v[20] = v[30] = NAN;
@@ -218,7 +219,7 @@ Test(late, a_pair_is_compared_within_the_delivery)
 	cr_expect_eq(got[0].u.grad.param_id, 1);
 	cr_expect_eq(counts.not_same_run, 1);
 	for (uint64_t step = 2; step < 5; step++) {
-		gns_publish_late_pair(&publish, grad(step, 1), &set[step], 10, 20);
+		gns_publish_deferred_pair(&publish, grad(step, 1), &set[step], 10, 20);
 		set[step].value[0][20] = step == 4 ? 0 : 1;
 		end_step(step, GNS_STEP_MEASURED, 1);
 		deliver(&set[step], 1, 1);
@@ -230,10 +231,10 @@ Test(late, a_pair_is_compared_within_the_delivery)
 Test(late, scaled_back_after_what_was_added)
 {
 	struct gns_record *r = grad(1, 1), *loss = gns_publish_stage(&publish, GNS_REC_LOSS, 0);
-	gns_publish_late(&publish, r, Q_BIG, GNS_LATE_ADD, &set[0], 0, 1);
-	gns_publish_late(&publish, r, Q_BIG, GNS_LATE_SCALE, &set[0], 1, -2);
-	gns_publish_late(&publish, loss, LOSS, GNS_LATE_ADD, &set[0], 0, 1);
-	gns_publish_late(&publish, loss, LOSS, GNS_LATE_SCALE, &set[0], 1, -1);
+	gns_publish_deferred(&publish, r, Q_BIG, GNS_DEFERRED_ADD, &set[0], 0, 1);
+	gns_publish_deferred(&publish, r, Q_BIG, GNS_DEFERRED_SCALE, &set[0], 1, -2);
+	gns_publish_deferred(&publish, loss, LOSS, GNS_DEFERRED_ADD, &set[0], 0, 1);
+	gns_publish_deferred(&publish, loss, LOSS, GNS_DEFERRED_SCALE, &set[0], 1, -1);
 	end_step(1, GNS_STEP_MEASURED, 1);
 	deliver(&set[0], 64, 4);
 	poll_late();
@@ -245,7 +246,7 @@ Test(late, scaled_back_after_what_was_added)
 Test(late, not_finite_refuses_the_whole_step)
 {
 	struct gns_record *loss = gns_publish_stage(&publish, GNS_REC_LOSS, 0);
-	gns_publish_late(&publish, loss, LOSS, GNS_LATE_ADD, &set[0], 2, 0.5);
+	gns_publish_deferred(&publish, loss, LOSS, GNS_DEFERRED_ADD, &set[0], 2, 0.5);
 	grad(1, 7);
 	measured_step(1, &set[0]);
 	set[0].value[0][2] = 6;
@@ -261,7 +262,7 @@ Test(late, not_finite_refuses_the_whole_step)
 Test(late, a_refused_step_of_start_up_is_still_one)
 {
 	struct gns_record *r = grad(1, 7);
-	gns_publish_late(&publish, r, Q_BIG, GNS_LATE_ADD, &set[0], 0, 1);
+	gns_publish_deferred(&publish, r, Q_BIG, GNS_DEFERRED_ADD, &set[0], 0, 1);
 	end_step(1, GNS_STEP_MEASURED | GNS_STEP_STARTUP, 1);
 	deliver(&set[0], INFINITY, 1);
 	poll_late();
@@ -271,19 +272,19 @@ Test(late, a_refused_step_of_start_up_is_still_one)
 
 Test(late, a_full_queue_refuses_the_newest)
 {
-	struct gns_set more[GNS_LATE_STEPS + 1];
+	struct gns_set more[GNS_DEFERRED_STEPS + 1];
 	memset(more, 0, sizeof more);
-	for (uint32_t i = 0; i < GNS_LATE_STEPS; i++)
+	for (uint32_t i = 0; i < GNS_DEFERRED_STEPS; i++)
 		cr_expect(measured_step(i + 1, &more[i]));
 	gns_publish_stage(&publish, GNS_REC_PARAM, 0);
-	cr_expect(measured_step(GNS_LATE_STEPS + 1, &more[GNS_LATE_STEPS]));
-	cr_expect_eq(more[GNS_LATE_STEPS].released, 1, "a refused step's set is given back at once");
-	for (uint32_t i = 0; i < GNS_LATE_STEPS; i++)
+	cr_expect(measured_step(GNS_DEFERRED_STEPS + 1, &more[GNS_DEFERRED_STEPS]));
+	cr_expect_eq(more[GNS_DEFERRED_STEPS].released, 1, "a refused step's set is given back at once");
+	for (uint32_t i = 0; i < GNS_DEFERRED_STEPS; i++)
 		deliver(&more[i], 1, 1);
 	poll_late();
-	cr_assert_eq(arrived(), 2 * GNS_LATE_STEPS + 2);
-	cr_expect_eq(got[2 * GNS_LATE_STEPS].kind, GNS_REC_PARAM);
-	EXPECT_STEP(2 * GNS_LATE_STEPS + 1, GNS_LATE_STEPS + 1, GNS_STEP_REFUSED);
+	cr_assert_eq(arrived(), 2 * GNS_DEFERRED_STEPS + 2);
+	cr_expect_eq(got[2 * GNS_DEFERRED_STEPS].kind, GNS_REC_PARAM);
+	EXPECT_STEP(2 * GNS_DEFERRED_STEPS + 1, GNS_DEFERRED_STEPS + 1, GNS_STEP_REFUSED);
 	cr_expect_eq(counts.device_behind, 1);
 }
 
@@ -327,8 +328,8 @@ Test(late, items_of_a_step_that_waits_are_not_written_over)
 	poll_late();
 	cr_assert_eq(arrived(), 2);
 	struct gns_record *r = grad(3, 1);
-	for (uint32_t i = 0; i < GNS_LATE_ITEMS - 1; i++) /* one too many beside the two of step 2 */
-		gns_publish_late(&publish, r, Q_BIG, GNS_LATE_ADD, &set[2], 5, 1);
+	for (uint32_t i = 0; i < GNS_DEFERRED_ITEMS - 1; i++) /* one too many beside the two of step 2 */
+		gns_publish_deferred(&publish, r, Q_BIG, GNS_DEFERRED_ADD, &set[2], 5, 1);
 	end_step(3, GNS_STEP_MEASURED, 1);
 	deliver(&set[1], 10, 20);
 	poll_late();
@@ -345,7 +346,7 @@ Test(late, what_never_came_is_counted_at_the_end)
 	end_step(2, 0, 0);
 	measured_step(3, &set[1]);
 	deliver(&set[1], 1, 1);
-	gns_late_end(&publish);
+	gns_deferred_end(&publish);
 	cr_assert_eq(arrived(), 1 + 2, "step 2; and step 3 is there, too");
 	EXPECT_STEP(0, 2, 0);
 	EXPECT_STEP(2, 3, GNS_STEP_MEASURED);
@@ -366,7 +367,7 @@ Test(late, every_delivery_of_a_graph_is_a_step)
 	end_step(1, 0, 0);
 	capture(2, &set[0]);
 	cr_assert_eq(arrived(), 2, "step 1 and PARAM; the capture itself is no step");
-	cr_expect(gns_late_waiting(&publish));
+	cr_expect(gns_deferred_waiting(&publish));
 	deliver(&set[0], 1, 1);
 	poll_late();
 	deliver(&set[0], 2, 2);
@@ -382,7 +383,6 @@ Test(late, every_delivery_of_a_graph_is_a_step)
 	end_step(3, 0, 0); /* as the clock counts, which has seen one capture */
 	cr_assert_eq(arrived(), 1);
 	EXPECT_STEP(0, 5, 0);
-	cr_expect_eq(gns_late_newest(&publish, 0), 5);
 	cr_expect_eq(set[0].released, 0, "a graph keeps its memory");
 }
 
@@ -406,7 +406,7 @@ Test(late, the_gate_of_a_graph_keeps_to_the_interval)
 	int measured = 0;
 	capture(1, &set[0]);
 	arrived();
-	gns_late_every(&publish, 4);
+	gns_deferred_every(&publish, 4);
 	for (int i = 0; i < 40; i++) {
 		set[0].closed[set[0].delivered % GNS_SET_RING] = !set[0].gate;
 		deliver(&set[0], 0, 0); /* a gradient may be 0 */
@@ -418,7 +418,7 @@ Test(late, the_gate_of_a_graph_keeps_to_the_interval)
 		EXPECT_STEP(n - 1, i + 1, n == 2 ? GNS_STEP_MEASURED : 0);
 	}
 	cr_expect_eq(measured, 10);
-	gns_late_every(&publish, 0);
+	gns_deferred_every(&publish, 0);
 	for (int i = 0; i < 8; i++)
 		poll_late();
 	cr_expect_not(set[0].gate);
@@ -427,7 +427,7 @@ Test(late, the_gate_of_a_graph_keeps_to_the_interval)
 Test(late, two_sets_of_one_graph_deliver_together)
 {
 	set[1].captured = true;
-	gns_publish_late_set(&publish, &set[1]);
+	gns_publish_deferred_set(&publish, &set[1]);
 	capture(1, &set[0]);
 	arrived();
 	deliver(&set[0], 1, 1);
@@ -440,7 +440,7 @@ Test(late, two_sets_of_one_graph_deliver_together)
 
 Test(late, a_capture_beside_other_work_is_refused)
 {
-	gns_publish_late_set(&publish, &set[1]);
+	gns_publish_deferred_set(&publish, &set[1]);
 	capture(1, &set[0]);
 	cr_assert_eq(arrived(), 2);
 	EXPECT_STEP(1, 1, GNS_STEP_REFUSED);

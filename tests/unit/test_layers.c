@@ -377,7 +377,7 @@ static void check_uses(size_t dim0, size_t rest, unsigned probes, bool exact, in
 	double mean = 0, squares = 0;
 
 	for (int k = 0; k < trials; k++) {
-		struct gns_uses *uses = gns_uses_init(N, dim0, rest, probes, (uint64_t)k, 11);
+		struct gns_shared *uses = gns_shared_init(N, dim0, rest, probes, (uint64_t)k, 11);
 		struct gns_samples s = samples_of(N, 0);
 		s.uses = uses;
 		for (int use = first; use < first + 3; use++)
@@ -387,10 +387,10 @@ static void check_uses(size_t dim0, size_t rest, unsigned probes, bool exact, in
 			case 2: cr_assert_eq(WITH_ROOM(layers, gns_layer_reduce(layers, &s, &g.t, NULL, 2, (size_t[]){dim0, rest})), 0); break;
 			}
 		cr_assert(isnan(s.sum));
-		const double sum = gns_uses_sum(uses);
+		const double sum = gns_shared_sum(uses);
 		mean += sum / trials;
 		squares += sum * sum / trials;
-		gns_uses_free(uses);
+		gns_shared_free(uses);
 	}
 	const double spread = sqrt(fmax(0, squares - mean * mean));
 	if (exact)
@@ -416,13 +416,13 @@ Test(layers, uses_add_up_before_they_are_squared)
 	struct held_tensor x = hold_tensor(PLAIN, GNS_F32, 3, (size_t[]){N, 100, D}, 0.5), y = hold_tensor(PLAIN, GNS_F32, 3, (size_t[]){N, 100, E}, 0);
 	double sums[2];
 	for (int times = 1; times <= 2; times++) {
-		struct gns_uses *uses = gns_uses_init(N, E, D, 8, 1, 2);
+		struct gns_shared *uses = gns_shared_init(N, E, D, 8, 1, 2);
 		struct gns_samples s = samples_of(N, 0);
 		s.uses = uses;
 		for (int k = 0; k < times; k++)
 			cr_assert_eq(WITH_ROOM(layers, gns_layer_linear(layers, &s, &x.t, &y.t)), 0);
-		sums[times - 1] = gns_uses_sum(uses);
-		gns_uses_free(uses);
+		sums[times - 1] = gns_shared_sum(uses);
+		gns_shared_free(uses);
 	}
 	cr_expect(near(sums[1], 4 * sums[0], 1e-6));
 	drop(&x), drop(&y);
@@ -431,13 +431,13 @@ Test(layers, uses_add_up_before_they_are_squared)
 
 Test(layers, uses_tell_their_memory)
 {
-	cr_expect_eq(gns_uses_bytes(32, 50257, 768, 8) / 8 / 32, 9 * 768 + 50272);
-	cr_expect_eq(gns_uses_bytes(32, SIZE_MAX / 2, 768, 8), SIZE_MAX);
-	cr_expect_eq(gns_uses_bytes(SIZE_MAX / 64, 100, 768, 8), SIZE_MAX);
-	cr_expect_eq(gns_uses_bytes(32, 10, 10, 9), SIZE_MAX);
-	cr_expect_null(gns_uses_init(32, 10, 10, 9, 1, 1));
-	cr_expect_null(gns_uses_init(0, 10, 10, 8, 1, 1));
-	gns_uses_free(NULL);
+	cr_expect_eq(gns_shared_bytes(32, 50257, 768, 8) / 8 / 32, 9 * 768 + 50272);
+	cr_expect_eq(gns_shared_bytes(32, SIZE_MAX / 2, 768, 8), SIZE_MAX);
+	cr_expect_eq(gns_shared_bytes(SIZE_MAX / 64, 100, 768, 8), SIZE_MAX);
+	cr_expect_eq(gns_shared_bytes(32, 10, 10, 9), SIZE_MAX);
+	cr_expect_null(gns_shared_init(32, 10, 10, 9, 1, 1));
+	cr_expect_null(gns_shared_init(0, 10, 10, 8, 1, 1));
+	gns_shared_free(NULL);
 }
 
 Test(layers, refuses_what_disagrees)
@@ -478,17 +478,17 @@ Test(layers, refuses_what_disagrees)
 	cr_expect_eq(gns_layer_reduce(layers, &s, &y.t, NULL, 3, (size_t[]){N, T, E}), -EINVAL);
 	cr_expect_eq(gns_layer_reduce(layers, &s, &y.t, &x.t, 1, (size_t[]){E}), -EINVAL);
 	cr_expect_eq(gns_tensor_norm2(layers, &ids.t, &norm), -EINVAL);
-	struct gns_uses *uses = gns_uses_init(N, E, D + 1, 8, 1, 1);
+	struct gns_shared *uses = gns_shared_init(N, E, D + 1, 8, 1, 1);
 	bad = s;
 	bad.uses = uses;
 	cr_expect_eq(gns_layer_linear(layers, &bad, &x.t, &y.t), -EINVAL);
 	cr_expect_eq(gns_layer_embedding(layers, &bad, &ids.t, &y.t, -1), -EINVAL);
 	cr_expect_eq(gns_layer_reduce(layers, &bad, &y.t, NULL, 1, (size_t[]){E}), -EINVAL);
-	gns_uses_free(uses);
-	uses = gns_uses_init(N, 2, E, 8, 1, 1); /* ids reach beyond the table */
+	gns_shared_free(uses);
+	uses = gns_shared_init(N, 2, E, 8, 1, 1); /* ids reach beyond the table */
 	bad.uses = uses;
 	cr_expect_eq(WITH_ROOM(layers, gns_layer_embedding(layers, &bad, &ids.t, &y.t, -1)), -EINVAL);
-	gns_uses_free(uses);
+	gns_shared_free(uses);
 	drop(&x), drop(&y), drop(&ids), drop(&rows);
 	gns_layers_free(layers);
 	gns_layers_free(NULL);
@@ -550,11 +550,11 @@ Test(layers, inf_and_nan_are_not_hidden)
 		cr_expect_not(isfinite(s.sum));
 		cr_assert_eq(gns_tensor_norm2(layers, &x.t, &norm), 0);
 		cr_expect_not(isfinite(norm));
-		struct gns_uses *uses = gns_uses_init(N, E, D, 8, 1, 1);
+		struct gns_shared *uses = gns_shared_init(N, E, D, 8, 1, 1);
 		s.uses = uses;
 		cr_assert_eq(WITH_ROOM(layers, gns_layer_linear(layers, &s, &x.t, &y.t)), 0);
-		cr_expect_not(isfinite(gns_uses_sum(uses)));
-		gns_uses_free(uses);
+		cr_expect_not(isfinite(gns_shared_sum(uses)));
+		gns_shared_free(uses);
 		drop(&x), drop(&y), drop(&ids);
 	}
 	gns_layers_free(layers);

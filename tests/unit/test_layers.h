@@ -1,7 +1,7 @@
 /* Tensors for the tests of the layers: any element type and order of dimensions, NaN in every gap, pages that cannot be read around
  * them, values that every element type holds exactly. */
-#ifndef TEST_LAYERS_H
-#define TEST_LAYERS_H
+#ifndef GNS_TESTS_UNIT_TEST_LAYERS_H
+#define GNS_TESTS_UNIT_TEST_LAYERS_H
 
 #include <criterion/criterion.h>
 #include <math.h>

@@ -396,13 +396,13 @@ Test(layers_conv, uses_add_up)
 				truth += pow(a[0][j] + a[1][j], 2);
 		}
 	for (int i = 0; i < trials; i++) {
-		struct gns_samples s = {.n = 2, .uses = gns_uses_init(2, 18, cols, 8, (uint64_t)i, 1)};
+		struct gns_samples s = {.n = 2, .uses = gns_shared_init(2, 18, cols, 8, (uint64_t)i, 1)};
 		cr_assert_eq(run(layers, &s, &p[0]), 0);
 		cr_assert_eq(run(layers, &s, &p[1]), 0);
-		const double sum = gns_uses_sum(s.uses);
+		const double sum = gns_shared_sum(s.uses);
 		mean += sum / trials;
 		squares += sum * sum / trials;
-		gns_uses_free(s.uses);
+		gns_shared_free(s.uses);
 	}
 	const double error = sqrt((squares - mean * mean) / trials);
 	cr_expect_leq(fabs(mean - truth), 3 * error, "%.9g, truth %.9g, SE %.3g", mean, truth, error);
@@ -441,9 +441,9 @@ Test(layers_conv, refuses_what_disagrees)
 	}
 	struct gns_samples s = good;
 	cr_expect_eq(gns_layer_conv(layers, &s, &p.x.t, &p.y.t, NULL), -EINVAL);
-	s.uses = gns_uses_init(2, 8, 53, 8, 1, 1);
+	s.uses = gns_shared_init(2, 8, 53, 8, 1, 1);
 	cr_expect_eq(run(layers, &s, &p), -EINVAL);
-	gns_uses_free(s.uses);
+	gns_shared_free(s.uses);
 	drop(&p.x), drop(&p.y);
 	gns_layers_free(layers);
 }

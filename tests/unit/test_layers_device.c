@@ -343,11 +343,11 @@ Test(layers_device, prints_are_those_of_the_cpu)
 	for (int type = 0; type < 4; type++) {
 		struct held_tensor m = hold_tensor(PLAIN, dtypes[type], 2, (size_t[]){60, 77}, 0.5);
 		const struct gns_key key = {m.t.data, 60, 77, 77, dtypes[type]};
-		struct gns_print truth;
+		struct gns_fingerprint truth;
 		struct held_set held = sets_hold(PLENTY);
-		gns_print_take(&key, &truth);
+		gns_fingerprint_take(&key, &truth);
 		cr_assert_eq(gns_device_print(held.set, held.stream, held.first + 3, D(&m)->data, key.dtype, key.slow_n, key.fast_n, key.ld, true), 0);
-		const uint64_t hash = gns_print_hash(&key);
+		const uint64_t hash = gns_fingerprint_hash(&key);
 		const double first = sets_value(&held, 3);
 		cr_assert_arr_eq(&first, &hash, sizeof hash);
 		for (uint32_t i = 0; i < 16; i++) {

@@ -46,7 +46,7 @@ static struct sim {
 	uint32_t n, began[64]; /* log; its length where each step began */
 	struct gns_logged *log;
 	signed char *truth, now; /* whose gradient a product is, -1 nobody's */
-	struct gns_learn_log learn;
+	struct gns_find_in_log learn;
 } *sim;
 
 static uint64_t draw(void)
@@ -98,7 +98,7 @@ static uint16_t to_bf16(float f)
 	return (uint16_t)((b + 0x7fff + (b >> 16 & 1)) >> 16);
 }
 
-static void print_of(const struct gns_operand *o, uint32_t dtype, struct gns_print *out)
+static void print_of(const struct gns_operand *o, uint32_t dtype, struct gns_fingerprint *out)
 {
 	static uint16_t half[BLOCK_MAX];
 	struct gns_key key = gns_operand_key(o, dtype);
@@ -107,7 +107,7 @@ static void print_of(const struct gns_operand *o, uint32_t dtype, struct gns_pri
 			half[i] = to_bf16(((const float *)o->data)[i]);
 		key.data = half;
 	}
-	gns_print_take(&key, out);
+	gns_fingerprint_take(&key, out);
 }
 
 static struct gns_operand operand(struct mat m, bool summed_by_column)
@@ -533,7 +533,7 @@ static void begin(const struct setup *set, uint64_t seed)
 	sim->log = calloc(GNS_LOG_MAX, sizeof *sim->log);
 	sim->truth = calloc(GNS_LOG_MAX, 1);
 	sim->now = -1;
-	cr_assert(gns_learn_log_init(&sim->learn));
+	cr_assert(gns_find_in_log_init(&sim->learn));
 	make_weights();
 	for (int w = 0; w < sim->n_weights; w++)
 		memset(sim->grad[w].p, 0, (size_t)(sim->grad[w].r * sim->grad[w].c) * sizeof(float));
@@ -542,7 +542,7 @@ static void begin(const struct setup *set, uint64_t seed)
 
 static void end(void)
 {
-	gns_learn_log_free(&sim->learn);
+	gns_find_in_log_free(&sim->learn);
 	free(sim->log);
 	free(sim->truth);
 	free(sim);
@@ -638,7 +638,7 @@ static void learns(const struct setup *set, uint64_t seed, int by)
 	bool known = false;
 	while (sim->step <= by && !known) {
 		train_step();
-		known = gns_learn_log(&sim->learn, sim->log, sim->n);
+		known = gns_find_in_log(&sim->learn, sim->log, sim->n);
 		if (known)
 			right(seed);
 	}
@@ -718,7 +718,7 @@ Test(learn_log, full_batch)
 			begin(&s, seed);
 			for (int step = 0; step < 20; step++) {
 				train_step();
-				cr_expect(!gns_learn_log(&sim->learn, sim->log, sim->n), "%s, seed %d: learned from full batches", s.name, (int)seed);
+				cr_expect(!gns_find_in_log(&sim->learn, sim->log, sim->n), "%s, seed %d: learned from full batches", s.name, (int)seed);
 			}
 			cr_expect(sim->learn.found.changes >= 18, "%s: %u changes", s.name, sim->learn.found.changes);
 			end();

@@ -6,7 +6,7 @@
 
 #include "profiler/shim/steps/reduction_sequence.h"
 
-static struct gns_reduce *r;
+static struct gns_reduction_sequence *r;
 static uint64_t clock_ns;
 
 static void init(void)
@@ -32,15 +32,15 @@ static struct gns_reduction call(uintptr_t comm, uint64_t count, double factor, 
 
 static int see(struct gns_reduction n, bool forward)
 {
-	struct gns_reduce_track *t = gns_reduce_track(r, &n);
+	struct gns_reduction_track *t = gns_reduction_track(r, &n);
 	cr_assert(t);
-	int place = gns_reduce_see(r, t, &n, forward, ++clock_ns);
-	if (r->inferring && place >= 0 && gns_reduce_complete(t))
-		gns_reduce_next(t);
+	int place = gns_reduction_see(r, t, &n, forward, ++clock_ns);
+	if (r->inferring && place >= 0 && gns_reduction_complete(t))
+		gns_reduction_next(t);
 	return place;
 }
 
-static struct gns_reduce_track *track(uintptr_t comm)
+static struct gns_reduction_track *track(uintptr_t comm)
 {
 	for (uint32_t i = 0; i < r->n_tracks; i++)
 		if (r->track[i].comm == (const void *)comm)
@@ -49,9 +49,9 @@ static struct gns_reduce_track *track(uintptr_t comm)
 	return NULL;
 }
 
-static enum gns_reduce_why what(uintptr_t comm)
+static enum gns_reduction_why what(uintptr_t comm)
 {
-	return gns_reduce_what(r, track(comm));
+	return gns_reduction_what(r, track(comm));
 }
 
 /* Three buckets of a step, each at a place of its own. */
@@ -128,23 +128,23 @@ Test(reduce, new_buckets_are_learned_anew)
 
 Test(reduce, told_steps_are_compared_with_one_another)
 {
-	gns_reduce_infer(r, false);
+	gns_reduction_infer(r, false);
 	three(A, 1, false); /* the first step of PyTorch has other buckets */
 	see(call(A, 7000, 1, 300), false);
-	gns_reduce_boundary(r);
+	gns_reduction_boundary(r);
 	for (int step = 0; step < 2; step++) {
 		three(A, 1, false);
 		cr_expect_not(track(A)->learned);
-		gns_reduce_boundary(r);
+		gns_reduction_boundary(r);
 	}
 	cr_expect(track(A)->learned);
 	cr_expect_eq(track(A)->n_last, 3);
-	gns_reduce_boundary(r); /* a step without a reduction */
+	gns_reduction_boundary(r); /* a step without a reduction */
 	cr_expect(track(A)->learned);
 	three(A, 1, false);
-	cr_expect(gns_reduce_complete(track(A)));
-	gns_reduce_boundary(r);
-	cr_expect_not(gns_reduce_complete(track(A)));
+	cr_expect(gns_reduction_complete(track(A)));
+	gns_reduction_boundary(r);
+	cr_expect_not(gns_reduction_complete(track(A)));
 }
 
 Test(reduce, what_takes_the_mean_is_a_gradient)
@@ -159,8 +159,8 @@ Test(reduce, what_takes_the_mean_is_a_gradient)
 
 Test(reduce, sums_are_gradients_where_the_parameters_were_broadcast)
 {
-	gns_reduce_broadcast(r, (const void *)(uintptr_t)A, 4, 0, 15003);
-	gns_reduce_broadcast(r, (const void *)(uintptr_t)B, 4, 0, 20000);
+	gns_reduction_broadcast(r, (const void *)(uintptr_t)A, 4, 0, 15003);
+	gns_reduction_broadcast(r, (const void *)(uintptr_t)B, 4, 0, 20000);
 	for (int step = 0; step < 2; step++) {
 		three(A, 1, false);
 		three(B, 1, false);
@@ -171,16 +171,16 @@ Test(reduce, sums_are_gradients_where_the_parameters_were_broadcast)
 
 Test(reduce, with_told_steps_a_single_communicator_is_enough)
 {
-	gns_reduce_infer(r, false);
+	gns_reduction_infer(r, false);
 	for (int step = 0; step < 3; step++) {
 		three(A, 1, false);
-		gns_reduce_boundary(r);
+		gns_reduction_boundary(r);
 	}
 	cr_expect_eq(what(A), GNS_REDUCE_IS);
 	for (int step = 0; step < 3; step++) {
 		three(A, 1, false);
 		see(call(B, 6000, 1, 400), false);
-		gns_reduce_boundary(r);
+		gns_reduction_boundary(r);
 	}
 	cr_expect_eq(what(A), GNS_REDUCE_SEVERAL);
 	cr_expect_eq(what(B), GNS_REDUCE_SEVERAL);
@@ -188,12 +188,12 @@ Test(reduce, with_told_steps_a_single_communicator_is_enough)
 
 Test(reduce, what_is_reduced_in_forward_is_no_gradient)
 {
-	gns_reduce_infer(r, false);
+	gns_reduction_infer(r, false);
 	for (int step = 0; step < 3; step++) {
 		see(call(B, 6000, 1, 400), true);
 		three(A, 1, false);
 		see(call(B, 6000, 1, 400), false);
-		gns_reduce_boundary(r);
+		gns_reduction_boundary(r);
 	}
 	cr_expect_eq(what(B), GNS_REDUCE_FORWARD);
 	cr_expect_eq(what(A), GNS_REDUCE_IS);
@@ -201,11 +201,11 @@ Test(reduce, what_is_reduced_in_forward_is_no_gradient)
 
 Test(reduce, devices_of_one_process_share_buckets)
 {
-	gns_reduce_infer(r, false);
+	gns_reduction_infer(r, false);
 	for (int step = 0; step < 3; step++) {
 		three(A, 1, false);
 		three(B, 1, false);
-		gns_reduce_boundary(r);
+		gns_reduction_boundary(r);
 	}
 	cr_expect_eq(r->n_buckets, 3);
 	cr_expect_eq(r->bucket[0].tracks, 2);
@@ -216,7 +216,7 @@ Test(reduce, devices_of_one_process_share_buckets)
 /* Gradients and activations of one size: a split model on one device. */
 Test(reduce, communicators_of_one_device_share_nothing)
 {
-	gns_reduce_infer(r, false);
+	gns_reduction_infer(r, false);
 	for (int step = 0; step < 3; step++) {
 		three(A, 0.25, false);
 		for (uintptr_t i = 0; i < 3; i++) {
@@ -224,7 +224,7 @@ Test(reduce, communicators_of_one_device_share_nothing)
 			n.device = A;
 			see(n, false);
 		}
-		gns_reduce_boundary(r);
+		gns_reduction_boundary(r);
 	}
 	cr_expect_eq(r->n_buckets, 6);
 	cr_expect_eq(r->bucket[0].tracks, 1);
@@ -233,11 +233,11 @@ Test(reduce, communicators_of_one_device_share_nothing)
 
 Test(reduce, a_part_of_another_sequence_is_not_shared)
 {
-	gns_reduce_infer(r, false);
+	gns_reduction_infer(r, false);
 	for (int step = 0; step < 3; step++) {
 		three(A, 0.25, false);
 		see(call(B, 5001, 0.25, 900), false);
-		gns_reduce_boundary(r);
+		gns_reduction_boundary(r);
 	}
 	cr_expect_eq(r->n_buckets, 4);
 	for (uint32_t i = 0; i < 4; i++)
@@ -252,7 +252,7 @@ Test(reduce, the_same_sequence_again_has_the_same_buckets)
 	cr_expect_not(track(A)->learned);
 	for (int step = 0; step < 200 && !track(A)->learned; step++)
 		three(A, 0.25, false);
-	gns_reduce_forget(r, (const void *)(uintptr_t)A);
+	gns_reduction_forget(r, (const void *)(uintptr_t)A);
 	for (int step = 0; step < 3; step++)
 		three(A, 0.25, false);
 	cr_expect_eq(r->n_buckets, track(A)->bucket[0] + 3);
@@ -262,19 +262,19 @@ Test(reduce, the_same_sequence_again_has_the_same_buckets)
 Test(reduce, what_cannot_be_one)
 {
 	struct gns_reduction n = call(A, 5000, 1, 100);
-	cr_expect_eq(gns_reduce_refuse(r, &n), GNS_REDUCE_IS);
+	cr_expect_eq(gns_reduction_refuse(r, &n), GNS_REDUCE_IS);
 	n.count = GNS_REDUCE_SMALL - 1;
-	cr_expect_eq(gns_reduce_refuse(r, &n), GNS_REDUCE_FEW);
+	cr_expect_eq(gns_reduction_refuse(r, &n), GNS_REDUCE_FEW);
 	n = call(A, 5000, 0, 100);
-	cr_expect_eq(gns_reduce_refuse(r, &n), GNS_REDUCE_OPERATION);
+	cr_expect_eq(gns_reduction_refuse(r, &n), GNS_REDUCE_OPERATION);
 	n = call(A, 5000, NAN, 100);
-	cr_expect_eq(gns_reduce_refuse(r, &n), GNS_REDUCE_FACTOR);
+	cr_expect_eq(gns_reduction_refuse(r, &n), GNS_REDUCE_FACTOR);
 	n = call(A, 5000, 1, 100);
 	n.dtype = 0;
-	cr_expect_eq(gns_reduce_refuse(r, &n), GNS_REDUCE_TYPE);
+	cr_expect_eq(gns_reduction_refuse(r, &n), GNS_REDUCE_TYPE);
 	n = call(A, 5000, 1, 100);
 	n.world = 1;
-	cr_expect_eq(gns_reduce_refuse(r, &n), GNS_REDUCE_ONE_RANK);
+	cr_expect_eq(gns_reduction_refuse(r, &n), GNS_REDUCE_ONE_RANK);
 }
 
 Test(reduce, a_shard_that_is_reduced_further_is_not_counted_again)
@@ -282,49 +282,49 @@ Test(reduce, a_shard_that_is_reduced_further_is_not_counted_again)
 	struct gns_reduction scatter = call(A, 8000, 0.25, 100), further = call(B, 2000, 0.5, 777);
 	scatter.kind = GNS_REDUCE_SCATTER;
 	scatter.received = (const void *)777;
-	cr_expect_eq(gns_reduce_refuse(r, &scatter), GNS_REDUCE_IS);
-	cr_expect_eq(gns_reduce_refuse(r, &further), GNS_REDUCE_CHAINED);
+	cr_expect_eq(gns_reduction_refuse(r, &scatter), GNS_REDUCE_IS);
+	cr_expect_eq(gns_reduction_refuse(r, &further), GNS_REDUCE_CHAINED);
 	further.count = 2001;
-	cr_expect_eq(gns_reduce_refuse(r, &further), GNS_REDUCE_IS);
+	cr_expect_eq(gns_reduction_refuse(r, &further), GNS_REDUCE_IS);
 }
 
 Test(reduce, a_communicator_that_ends_makes_room)
 {
 	for (uintptr_t i = 1; i <= 100; i++) {
 		struct gns_reduction n = call(i, 5000, 1, 100);
-		cr_assert(gns_reduce_track(r, &n));
-		gns_reduce_forget(r, n.comm);
+		cr_assert(gns_reduction_track(r, &n));
+		gns_reduction_forget(r, n.comm);
 	}
 	cr_expect_eq(r->n_tracks, 1);
 	for (uintptr_t i = 1; i <= GNS_REDUCE_TRACKS; i++) {
 		struct gns_reduction n = call(i, 5000, 1, 100);
-		cr_assert(gns_reduce_track(r, &n));
+		cr_assert(gns_reduction_track(r, &n));
 	}
 	struct gns_reduction n = call(99, 5000, 1, 100);
-	cr_expect_null(gns_reduce_track(r, &n));
+	cr_expect_null(gns_reduction_track(r, &n));
 }
 
 /* q_big of what is received, by hand: four ranks send 1, 2, 3, 6, whose mean is 3. */
 Test(reduce, norms_are_those_of_the_mean)
 {
 	double sum = 12, mean2 = 9;
-	struct gns_reduce_bucket b = { .world = 4, .call = { .kind = GNS_REDUCE_ALL, .factor = 1 } };
-	cr_expect_float_eq(gns_reduce_scale_big(&b) * sum * sum, mean2, 1e-12);
+	struct gns_reduction_bucket b = { .world = 4, .call = { .kind = GNS_REDUCE_ALL, .factor = 1 } };
+	cr_expect_float_eq(gns_reduction_scale_big(&b) * sum * sum, mean2, 1e-12);
 	b.call.factor = 0.25;
-	cr_expect_float_eq(gns_reduce_scale_big(&b) * sum * sum / 16, mean2, 1e-12);
+	cr_expect_float_eq(gns_reduction_scale_big(&b) * sum * sum / 16, mean2, 1e-12);
 	b.call.factor = 0.375;
-	cr_expect_float_eq(gns_reduce_scale_big(&b) * 0.375 * sum * 0.375 * sum, mean2, 1e-12);
+	cr_expect_float_eq(gns_reduction_scale_big(&b) * 0.375 * sum * 0.375 * sum, mean2, 1e-12);
 	b.call.kind = GNS_REDUCE_SCATTER;
-	cr_expect_float_eq(gns_reduce_scale_big(&b) * 0.375 * sum * 0.375 * sum, 4 * mean2, 1e-12, "a shard counts for all ranks");
+	cr_expect_float_eq(gns_reduction_scale_big(&b) * 0.375 * sum * 0.375 * sum, 4 * mean2, 1e-12, "a shard counts for all ranks");
 }
 
 Test(reduce, a_long_history_does_not_overflow)
 {
 	for (uintptr_t i = 0; i < 5 * GNS_REDUCE_CALLS; i++)
 		see(call(A, 5000 + i % 397 * (i % 401), 0.25, i), false);
-	gns_reduce_infer(r, false);
+	gns_reduction_infer(r, false);
 	for (uintptr_t i = 0; i < 3 * GNS_REDUCE_CALLS; i++)
 		see(call(A, 5000 + i, 0.25, i), false);
-	gns_reduce_boundary(r);
+	gns_reduction_boundary(r);
 	cr_expect_not(track(A)->learned);
 }

@@ -1,6 +1,6 @@
 /* Matrices for the tests of the sketch: any layout, random values, NaN in every gap. */
-#ifndef TEST_SKETCH_MATS_H
-#define TEST_SKETCH_MATS_H
+#ifndef GNS_TESTS_UNIT_TEST_SKETCH_MATS_H
+#define GNS_TESTS_UNIT_TEST_SKETCH_MATS_H
 
 #include <math.h>
 #include <stdint.h>

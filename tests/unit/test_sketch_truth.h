@@ -1,6 +1,6 @@
 /* The sketch by loops in double that share no code with the kernels. */
-#ifndef TEST_SKETCH_TRUTH_H
-#define TEST_SKETCH_TRUTH_H
+#ifndef GNS_TESTS_UNIT_TEST_SKETCH_TRUTH_H
+#define GNS_TESTS_UNIT_TEST_SKETCH_TRUTH_H
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* Which steps are measured and what that costs, by a simulated clock. The limits are those that steps.h states. */
+/* Which steps are measured and what that costs, by a simulated clock. The limits are those that step_clock.h states. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -50,12 +50,12 @@ static double cost(const struct program *p, const struct run *r, uint64_t step, 
 static struct run run(const struct gns_config *config, const struct program *p, uint64_t steps)
 {
 	struct run r = { .steps = steps, .measured = calloc(steps + 1, 1), .interval = calloc(steps + 1, sizeof(double)) };
-	struct gns_steps s;
+	struct gns_step_clock s;
 	uint64_t now = 1, state = (uint64_t)p->measured_ns;
-	gns_steps_init(&s, now);
+	gns_step_clock_init(&s, now);
 	s.began_ns = now;
 	for (uint64_t step = p->first ? p->first : 1; step <= steps; step++) {
-		gns_steps_begin(&s, config, 0, step);
+		gns_step_clock_begin(&s, config, 0, step);
 		r.measured[step] = s.measured;
 		r.interval[step] = s.interval;
 		r.n += s.measured;
@@ -66,7 +66,7 @@ static struct run run(const struct gns_config *config, const struct program *p, 
 			r.overhead_ns += (double)s.overhead_ns;
 			r.wall_ns += p->step_ns + (double)s.overhead_ns;
 		}
-		gns_steps_close(&s, now, now);
+		gns_step_clock_close(&s, now, now);
 	}
 	return r;
 }
@@ -219,13 +219,13 @@ Test(steps, slow_outliers_do_not_move_the_interval)
 /* One measured step of `outlier_ns`, the nth; returns the longest interval of the 500 steps from there. */
 static double longest_after(unsigned nth, uint64_t outlier_ns, double *before)
 {
-	struct gns_steps s;
+	struct gns_step_clock s;
 	uint64_t now = 1, n = 0, left = 500;
 	double longest = 0;
-	gns_steps_init(&s, now);
+	gns_step_clock_init(&s, now);
 	s.began_ns = now;
 	for (uint64_t step = 1; left; step++) {
-		gns_steps_begin(&s, &by_default, 0, step);
+		gns_step_clock_begin(&s, &by_default, 0, step);
 		if (n <= nth)
 			*before = s.planned;
 		else if (left--)
@@ -233,7 +233,7 @@ static double longest_after(unsigned nth, uint64_t outlier_ns, double *before)
 		n += s.measured;
 		s.overhead_ns = s.measured ? n == nth + 1 ? outlier_ns : 500000 : 3000;
 		now += 5000000 + s.overhead_ns;
-		gns_steps_close(&s, now, now);
+		gns_step_clock_close(&s, now, now);
 	}
 	return longest;
 }
@@ -384,18 +384,18 @@ Test(steps, every_nth_step_is_every_nth)
 
 Test(steps, the_control_word)
 {
-	struct gns_steps s;
+	struct gns_step_clock s;
 	uint64_t now = 1, n[3] = { 0 };
-	gns_steps_init(&s, now);
+	gns_step_clock_init(&s, now);
 	for (uint64_t step = 1; step <= 3000; step++) {
 		uint32_t control = step <= 1000 ? GNS_CONTROL_PAUSED : step <= 2000 ? 7 : 0;
-		gns_steps_begin(&s, &by_default, control, step);
+		gns_step_clock_begin(&s, &by_default, control, step);
 		n[(step - 1) / 1000] += s.measured;
 		cr_assert(control != 7 || s.measured == ((step - 1001) % 7 == 0));
 		cr_assert(control != 7 || s.interval == 7);
 		s.overhead_ns = s.measured ? 500000 : 3000;
 		now += 5000000;
-		gns_steps_close(&s, now, now);
+		gns_step_clock_close(&s, now, now);
 	}
 	cr_expect_eq(n[0], 0);
 	cr_expect_eq(n[1], 143);

@@ -39,7 +39,7 @@ static void add_boundary(uint64_t step, uint64_t host_ns, uint32_t marked, bool 
 	cr_assert(gns_boundaries_add(&bounds, &b));
 }
 
-static const struct gns_kernel_use *use_of(const char *name)
+static const struct gns_kernel_time *use_of(const char *name)
 {
 	for (uint32_t row = 0; row < all.n_rows; row++) {
 		gns_activities_resolve(&all, row, NULL, free);
@@ -71,7 +71,7 @@ Test(told, a_step_is_what_lies_between_its_marks, .init = begin)
 	cr_expect_eq(told.device[0].account.wall_ns, 100);
 	cr_expect_eq(told.device[0].account.compute_ns, 2 + 30 + 10);
 	cr_expect_eq(told.device[0].account.own_ns, 2);
-	const struct gns_kernel_use *use = use_of("ampere_sgemm_64x32");
+	const struct gns_kernel_time *use = use_of("ampere_sgemm_64x32");
 	cr_assert(use != NULL);
 	cr_expect_eq(use->calls, 2);
 	cr_expect_eq(use->total_ns, 40);

@@ -2,13 +2,13 @@
 #include "core.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "profiler/shim/process/clock.h"
-#include "collectors/cupti/cupti.h"
 #include "profiler/shim/process/fpu.h"
 #include "guard.h"
 #include "products_device.h"
-#include "reductions.h"
+#include "profiler/shim/steps/step_hooks.h"
 #include "state.h"
 
 #define TIME_ONE_IN 16
@@ -18,16 +18,16 @@ static __thread uint32_t tick __attribute__((tls_model("initial-exec")));
 bool gns_core_enter(struct gns_call *call, const char *api)
 {
 	if (gns_inside) {
-		gns_life_notice_left(__builtin_frame_address(0));
+		gns_lifecycle_notice_left(__builtin_frame_address(0));
 		return false;
 	}
 	int saved = errno;
-	int state = gns_life_state();
+	int state = gns_lifecycle_state();
 	if (__builtin_expect(state != GNS_AWAKE, 0)) {
 		if (state == GNS_OFF)
 			return false;
 		gns_inside = 1;
-		gns_life_wake();
+		gns_lifecycle_wake();
 		gns_inside = 0;
 		errno = saved;
 		if (gns_core.state != GNS_AWAKE)
@@ -57,7 +57,7 @@ bool gns_core_enter(struct gns_call *call, const char *api)
 bool gns_core_enter_host(struct gns_call *call, const char *api)
 {
 	if (atomic_load_explicit(&gns_core.aside, memory_order_relaxed) && !atomic_load_explicit(&gns_core.measured, memory_order_relaxed) &&
-	    gns_life_state() == GNS_AWAKE)
+	    gns_lifecycle_state() == GNS_AWAKE)
 		return false;
 	return gns_core_enter(call, api);
 }
@@ -83,10 +83,10 @@ static void on_weight(const struct gns_verdict *v, const struct gns_product *p)
 {
 	const struct gns_weight *w = &gns_core.roles.weights[v->weight[0]];
 	if (v->role == GNS_ROLE_FORWARD)
-		gns_measure_weight(gns_core.measure, w, v->input);
+		gns_product_sums_weight(gns_core.product_sums, w, v->input);
 	else
 		/* The operand that is not the weight is dY. */
-		gns_measure_settle(gns_core.measure, p->left.data == w->key.data ? p->right.data : p->left.data, w->id);
+		gns_product_sums_settle(gns_core.product_sums, p->left.data == w->key.data ? p->right.data : p->left.data, w->id);
 }
 
 /* Of an unmeasured step nobody asks what its products were, only where they run. */
@@ -110,7 +110,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 	if (!product->m || !product->n || !product->k)
 		return;
 	if (product->device)
-		gns_cupti_stream(product->device, product->stream, false);
+		gns_hooks_work(product->device, product->stream, false);
 	if (atomic_load_explicit(&gns_core.aside, memory_order_relaxed)) {
 		keep(call, product, atomic_load_explicit(&gns_core.part, memory_order_relaxed));
 		return;
@@ -129,13 +129,13 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 	gns_roles_see(&gns_core.roles, product, &v);
 	atomic_store_explicit(&gns_core.learning, gns_core.roles.learning, memory_order_relaxed);
 	if (v.forward_after_backward)
-		gns_stepping_note_time();
+		gns_step_boundary_note_time();
 	if (v.boundary) {
 		/* Rare and dear: timed for itself, not by sample. */
 		call->scale = 1;
 		if (!call->entered_ns)
 			call->entered_ns = gns_now();
-		gns_stepping_boundary(&v);
+		gns_step_boundary_boundary(&v);
 	}
 	count(product, &v);
 	if (gns_core.steps.measured && (v.role == GNS_ROLE_FORWARD || v.role == GNS_ROLE_DGRAD))
@@ -143,7 +143,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 	if (v.role == GNS_ROLE_WGRAD && gns_core.steps.step) {
 		call->n_wgrads++;
 		if (gns_core.steps.measured && !gns_core.steps.published && product->alpha != 0) {
-			struct gns_pending *e = gns_measure_before(gns_core.measure, product, &v, &gns_core.roles);
+			struct gns_pending *e = gns_product_sums_before(gns_core.product_sums, product, &v, &gns_core.roles);
 			if (e) {
 				e->next = call->pending;
 				call->step = gns_core.steps.step;
@@ -158,7 +158,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 
 void gns_core_calling(struct gns_call *call)
 {
-	uint64_t turn_ns = gns_cupti_turn(call->n_products ? call->product.device : NULL, call->product.stream);
+	uint64_t turn_ns = gns_hooks_turn(call->n_products ? call->product.device : NULL, call->product.stream);
 	if (call->entered_ns)
 		call->entered_ns += turn_ns;
 	if (call->n_products && call->product.device)
@@ -175,7 +175,7 @@ static void account(struct gns_call *call, uint64_t returned)
 		return;
 	uint64_t cost = gns_now() - returned + (call->called_ns - call->entered_ns);
 	if (gns_core.aside)
-		gns_feed_charge(gns_core.feed, -1, cost * call->scale);
+		gns_layer_sums_charge(gns_core.layer_sums, -1, cost * call->scale);
 	else
 		gns_core.steps.overhead_ns += cost * call->scale;
 }
@@ -192,16 +192,16 @@ static void record(struct gns_call *call, uint64_t returned)
 	for (struct gns_pending *e = call->pending, *next; e; e = next) {
 		next = e->next;
 		if (call->step == gns_core.steps.step)
-			gns_measure_after(gns_core.measure, e);
+			gns_product_sums_after(gns_core.product_sums, e);
 		else /* another thread has begun the next step meanwhile */
-			gns_measure_drop(e);
+			gns_product_sums_drop(e);
 	}
 	while (call->n_wgrads--)
-		last |= gns_steps_gradient(&gns_core.steps);
+		last |= gns_step_clock_gradient(&gns_core.steps);
 	account(call, returned);
-	if (last && !gns_core.aside && !gns_reducing_expects()) {
+	if (last && !gns_core.aside && !gns_hooks_expect()) {
 		uint64_t from = gns_now();
-		gns_stepping_close(false);
+		gns_step_boundary_close(false);
 		gns_core.steps.overhead_ns += gns_now() - from;
 	}
 }
@@ -212,7 +212,7 @@ void gns_core_after(struct gns_call *call)
 	unsigned fpu = gns_fpu_begin();
 	uint64_t returned = call->called_ns ? gns_now() : 0;
 	for (struct gns_pending *e = call->pending; e; e = e->next)
-		gns_measure_run(gns_core.measure, e, call->step);
+		gns_product_sums_run(gns_core.product_sums, e, call->step);
 	if (call->jobs)
 		gns_products_device_run(call);
 	if ((call->jobs || call->n_wgrads || call->measured || call->scale) && gns_core_lock()) {
@@ -222,8 +222,30 @@ void gns_core_after(struct gns_call *call)
 	gns_fpu_end(fpu);
 	if (call->n_products && call->product.device)
 		gns_products_device_finish();
-	gns_cupti_turn(call->n_products ? call->product.device : NULL, call->product.stream);
+	gns_hooks_turn(call->n_products ? call->product.device : NULL, call->product.stream);
 	gns_inside = 0;
 	gns_entered_at = NULL;
 	errno = saved;
 }
+
+#define SHIM_COUNTERS 2u
+_Static_assert(GNS_COUNTS + GNS_WHYS + SHIM_COUNTERS <= GNS_GEMM_COUNTERS, "room for all counters of GEMMs");
+
+static size_t counters(struct gns_counter *out)
+{
+	static const char *const names[GNS_COUNTS] = { "products", "forward", "dgrad", "wgrad", "other" };
+	size_t n = 0;
+	for (unsigned i = 0; i < GNS_COUNTS; i++)
+		out[n++] = (struct gns_counter){ .collector = "blas", .name = names[i], .value = gns_core.counts[i] };
+	for (unsigned i = 1; i < GNS_WHYS; i++) {
+		struct gns_counter *c = &out[n++];
+		*c = (struct gns_counter){ .collector = "blas", .name = gns_reason_name(i), .value = gns_core.roles.why[i] };
+		if (gns_core.last_why[i].k)
+			snprintf(c->text, sizeof c->text, "%ux%u over %u", gns_core.last_why[i].m, gns_core.last_why[i].n, gns_core.last_why[i].k);
+	}
+	out[n++] = (struct gns_counter){ .collector = "shim", .name = "uses_forgotten", .value = gns_core.roles.uses.lost };
+	out[n++] = (struct gns_counter){ .collector = "shim", .name = "scan_not_permitted", .value = !gns_core.roles.scan_works };
+	return n;
+}
+
+const struct gns_step_hooks gns_gemm_hooks = { .name = "GEMMs", .count = counters };

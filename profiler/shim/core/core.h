@@ -10,11 +10,13 @@
  *
  * Any thread may call; the state is guarded by one mutex that is never held while the trainer's own call runs. errno is kept.
  * Nothing here prints or aborts. */
-#ifndef GNS_CORE_H
-#define GNS_CORE_H
+#ifndef GNS_PROFILER_SHIM_CORE_CORE_H
+#define GNS_PROFILER_SHIM_CORE_CORE_H
 
+#include "profiler/shim/steps/step_hooks.h"
 #include "profiler/shim/weights/product.h"
 
+#define GNS_GEMM_COUNTERS 32u /* at most */
 #define GNS_BATCH_MAX 4096 /* products of one batched call that are looked at */
 
 struct gns_device_job;
@@ -48,14 +50,13 @@ void gns_core_after(struct gns_call *call);   /* right after it */
 /* A collector that knows the layers is at work: products need not be described. One load. */
 bool gns_core_stands_aside(void);
 
-/* A graph is about to be launched, by whatever API: steps of earlier launches are sent, and gates moved. Next to nothing where no graph
- * was measured. Any thread. */
-void gns_core_replayed(void);
-
 /* Marks from gnscope.h. */
 void gns_core_mark_step(void);
 void gns_core_mark_samples(uint64_t samples);
 void gns_core_mark_loss(double loss);
 void gns_core_mark_param(const char *name, const void *data, uint64_t rows, uint64_t cols);
+
+/* Rows of the table of hooks: GEMMs, and GEMMs on devices (products_device.c). */
+extern const struct gns_step_hooks gns_gemm_hooks, gns_device_gemm_hooks;
 
 #endif

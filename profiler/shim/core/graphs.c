@@ -1,8 +1,8 @@
 /* Steps that the trainer takes by launching a graph: nobody is called but by the launch. */
 #include "profiler/shim/process/clock.h"
-#include "collectors/cupti/cupti.h"
-#include "core.h"
+#include "graphs.h"
 #include "guard.h"
+#include "products_device.h"
 #include "state.h"
 
 /* Where a budget decides and not the user: what a measured replay costs its device is not known to this processor. */
@@ -23,14 +23,14 @@ static void tell_counters(void)
 {
 	struct gns_counter *list = gns_core.counter;
 	bool aside = gns_core.aside;
-	gns_publish_rest(&gns_core.publish, &gns_core.config, aside ? gns_core.measure->samples : 0, aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS,
-			 list, gns_stepping_counters(list));
+	gns_publish_rest(&gns_core.publish, &gns_core.config, aside ? gns_core.product_sums->samples : 0, aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS,
+			 list, gns_step_boundary_counters(list));
 }
 
 static bool anything_to_do(void)
 {
 	const struct gns_publish *p = &gns_core.publish;
-	return gns_late_waiting(p) || (p->link == GNS_LINK_OPEN && gns_publish_counters_due(p, gns_now()));
+	return gns_deferred_waiting(p) || (p->link == GNS_LINK_OPEN && gns_publish_counters_due(p, gns_now()));
 }
 
 void gns_core_replayed(void)
@@ -38,10 +38,15 @@ void gns_core_replayed(void)
 	struct gns_guard guard;
 	if (!anything_to_do() || !gns_guard_enter(&guard, GNS_GUARD_AWAKE))
 		return;
-	gns_late_every(&gns_core.publish, every_in_force());
-	gns_late_poll(&gns_core.publish);
+	gns_deferred_every(&gns_core.publish, every_in_force());
+	gns_deferred_poll(&gns_core.publish);
 	if (gns_publish_counters_due(&gns_core.publish, gns_now()))
 		tell_counters();
 	gns_publish_revive(&gns_core.publish, &gns_core.config, false);
 	gns_guard_leave(&guard);
+}
+
+void gns_core_capture_ends(void *stream)
+{
+	gns_products_device_capture_ends(stream);
 }

@@ -6,36 +6,19 @@
 #include "profiler/shim/process/fpu.h"
 #include "state.h"
 
-bool gns_core_lock(void)
-{
-	if (!gns_lock_take(&gns_core.lock)) {
-		gns_life_off();
-		return false;
-	}
-	if (__builtin_expect(gns_core.state == GNS_AWAKE, 1))
-		return true;
-	gns_lock_release(&gns_core.lock);
-	return false;
-}
-
-void gns_core_unlock(void)
-{
-	gns_lock_release(&gns_core.lock);
-}
-
 bool gns_guard_enter(struct gns_guard *g, int how)
 {
 	int saved = errno;
 	if (gns_inside && !(how & GNS_GUARD_NESTED))
 		return false;
-	int state = gns_life_state();
+	int state = gns_lifecycle_state();
 	if (state == GNS_OFF || (state != GNS_AWAKE && !(how & GNS_GUARD_WAKE)))
 		return false;
 	g->inside = gns_inside;
 	g->saved_errno = saved;
 	gns_inside = 1;
 	if (state != GNS_AWAKE)
-		gns_life_wake();
+		gns_lifecycle_wake();
 	g->fpu = gns_fpu_begin();
 	if (gns_core_lock())
 		return true;

@@ -6,8 +6,8 @@
  *     ... gns_core is ours ...
  *     gns_guard_leave(&guard);
  */
-#ifndef GNS_GUARD_H
-#define GNS_GUARD_H
+#ifndef GNS_PROFILER_SHIM_CORE_GUARD_H
+#define GNS_PROFILER_SHIM_CORE_GUARD_H
 
 #include <stdbool.h>
 
@@ -27,9 +27,5 @@ bool gns_guard_enter(struct gns_guard *guard, int how);
 /* Restores errno as it was on entry. */
 void gns_guard_leave(const struct gns_guard *guard);
 void gns_guard_drop(const struct gns_guard *guard); /* the same, without the lock: it was let go, or could not be had again */
-
-/* The lock alone, for who is inside already. False: the shim is off (perhaps since now) or this is a child; not held. */
-bool gns_core_lock(void);
-void gns_core_unlock(void);
 
 #endif

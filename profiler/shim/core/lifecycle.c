@@ -6,67 +6,31 @@
 #include <sys/mman.h>
 
 #include "profiler/shim/process/pages.h"
-#include "collectors/gpu/device.h"
 #include "profiler/shim/process/clock.h"
-#include "products_device.h"
-#include "collectors/cupti/cupti.h"
 #include "guard.h"
-#include "reductions.h"
+#include "profiler/shim/steps/step_hooks.h"
 #include "state.h"
 #include "profiler/shim/publish/counters.h"
 
 #define PAGE 4096
 
-struct gns_core gns_core;
-__thread int gns_inside __attribute__((tls_model("initial-exec")));
-__thread const char *gns_entered_at __attribute__((tls_model("initial-exec")));
-
-static void after_fork(void)
-{
-	/* The ring is the parent's: the child lets go of it and is asleep until it multiplies matrices itself. */
-	bool half_done = gns_core.state == GNS_AWAKE && gns_lock_is_mine(&gns_core.lock); /* a handler in the middle of our work */
-	gns_lock_forked();
-	gns_core.lock = (struct gns_lock){ 0 };
-	if (gns_core.state == GNS_AWAKE) {
-		gns_core.state = half_done ? GNS_OFF : GNS_FORKED;
-		gns_core.generation++;
-		gns_device_forget();
-	}
-}
-
-int gns_life_state(void)
-{
-	int state = atomic_load_explicit(&gns_core.state, memory_order_acquire);
-	if (state == GNS_AWAKE && !atomic_load_explicit(gns_core.ours, memory_order_relaxed)) {
-		after_fork();
-		state = GNS_FORKED;
-	}
-	return state;
-}
-
 static void forget_parent(void)
 {
-	gns_cupti_forget();
-	gns_products_device_free();
+	gns_hooks_forget();
 	if (gns_core.publish.link == GNS_LINK_OPEN)
 		gns_ring_detach(&gns_core.publish.ring);
 	if (gns_core.publish.session)
 		gns_session_detach(gns_core.publish.session);
 	gns_publish_free(&gns_core.publish);
 	gns_roles_free(&gns_core.roles);
-	if (gns_core.measure)
-		gns_measure_free(gns_core.measure);
-	if (gns_core.feed)
-		gns_feed_free(gns_core.feed);
-	gns_pages_free(gns_core.feed, sizeof *gns_core.feed);
-	gns_core.feed = NULL;
-	gns_reducing_free();
-	gns_tallies_clear();
+	if (gns_core.product_sums)
+		gns_product_sums_free(gns_core.product_sums);
+	gns_live_counters_clear();
 	gns_core.aside = gns_core.feeding = false;
-	gns_pages_free(gns_core.measure, sizeof *gns_core.measure);
+	gns_pages_free(gns_core.product_sums, sizeof *gns_core.product_sums);
 	gns_pages_free(gns_core.kernels, sizeof *gns_core.kernels);
 	gns_pages_free((void *)gns_core.ours, PAGE);
-	gns_core.measure = NULL;
+	gns_core.product_sums = NULL;
 	gns_core.kernels = NULL;
 	gns_core.ours = NULL;
 	gns_core.told_bad = false;
@@ -77,41 +41,35 @@ static void forget_parent(void)
 	gns_core.steps_base = 0;
 }
 
-/* Not the time: the same training gives the same numbers. Ranks draw apart. */
-uint64_t gns_core_seed(int32_t rank)
-{
-	return 0x676e7363ull ^ (uint64_t)rank << 40;
-}
-
 static bool set_up(void)
 {
 	gns_config_read(&gns_core.config);
 	if (gns_core.config.off)
 		return false;
-	gns_core.measure = gns_pages(sizeof *gns_core.measure);
+	gns_core.product_sums = gns_pages(sizeof *gns_core.product_sums);
 	gns_core.kernels = gns_pages(sizeof *gns_core.kernels);
 	gns_core.ours = gns_pages(PAGE);
-	if (!gns_core.ours || !gns_core.measure || !gns_core.kernels || !gns_roles_init(&gns_core.roles) || !gns_measure_init(gns_core.measure) ||
+	if (!gns_core.ours || !gns_core.product_sums || !gns_core.kernels || !gns_roles_init(&gns_core.roles) || !gns_product_sums_init(gns_core.product_sums) ||
 	    !gns_publish_init(&gns_core.publish))
 		return false;
 	madvise((void *)gns_core.ours, PAGE, MADV_WIPEONFORK);
 	*gns_core.ours = 1;
-	gns_core.measure->samples = gns_core.config.samples;
-	gns_core.measure->probes = gns_core.config.probes;
+	gns_core.product_sums->samples = gns_core.config.samples;
+	gns_core.product_sums->probes = gns_core.config.probes;
 	gns_core.first_ns = gns_now();
-	gns_core.measure->seed = gns_core_seed(gns_core.config.rank);
-	gns_steps_init(&gns_core.steps, gns_core.first_ns);
+	gns_core.product_sums->seed = gns_core_seed(gns_core.config.rank);
+	gns_step_clock_init(&gns_core.steps, gns_core.first_ns);
 	gns_core.learning = true;
 	gns_core.measured = false;
 	return true;
 }
 
-void gns_life_wake(void)
+void gns_lifecycle_wake(void)
 {
 	static bool fork_watched;
 	sigset_t signals;
 	if (!gns_lock_take(&gns_core.lock)) {
-		gns_life_off();
+		gns_lifecycle_off();
 		return;
 	}
 	gns_undisturbed_begin(&signals);
@@ -121,7 +79,7 @@ void gns_life_wake(void)
 	}
 	if (gns_core.state == GNS_ASLEEP) {
 		if (!fork_watched)
-			pthread_atfork(NULL, NULL, after_fork);
+			pthread_atfork(NULL, NULL, gns_core_after_fork);
 		fork_watched = true;
 		bool up = set_up();
 		if (!up)
@@ -130,11 +88,6 @@ void gns_life_wake(void)
 	}
 	gns_undisturbed_end(&signals);
 	gns_lock_release(&gns_core.lock);
-}
-
-void gns_life_off(void)
-{
-	atomic_store(&gns_core.state, GNS_OFF);
 }
 
 /* Of a program that ends in the middle of our work, or whose work we have given up: what it has published is whole. */
@@ -153,14 +106,14 @@ static void tell_rest(void)
 	struct gns_publish *p = &gns_core.publish;
 	if (p->link != GNS_LINK_OPEN && !(gns_core.config.session && gns_publish_open(p, &gns_core.config)))
 		return;
-	gns_cupti_tell(p, true);
-	gns_publish_rest(p, &gns_core.config, gns_core.aside ? gns_core.measure->samples : 0,
-			 gns_reducing_unit(gns_core.aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS), list, gns_stepping_counters(list));
+	gns_hooks_publish(p, true);
+	gns_publish_rest(p, &gns_core.config, gns_core.aside ? gns_core.product_sums->samples : 0,
+			 gns_hooks_unit(gns_core.aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS), list, gns_step_boundary_counters(list));
 	gns_ring_close(&p->ring);
 	gns_publish_revive(p, &gns_core.config, true);
 }
 
-void gns_life_notice_left(const void *frame)
+void gns_lifecycle_notice_left(const void *frame)
 {
 	if (!gns_entered_at || (const char *)frame < gns_entered_at)
 		return;
@@ -173,7 +126,7 @@ void gns_life_notice_left(const void *frame)
 		gns_core.state = GNS_OFF;
 		gns_lock_release(&gns_core.lock);
 	}
-	gns_life_off();
+	gns_lifecycle_off();
 	gns_lock_left();
 	gns_inside = 0;
 	errno = saved;
@@ -182,15 +135,15 @@ void gns_life_notice_left(const void *frame)
 __attribute__((destructor)) static void at_exit(void)
 {
 	bool in_a_call = gns_inside; /* exit() in a signal handler: that call will not come back, nor its step be whole */
-	if (gns_life_state() != GNS_AWAKE || !gns_core_lock()) {
+	if (gns_lifecycle_state() != GNS_AWAKE || !gns_core_lock()) {
 		close_slot();
 		return;
 	}
 	gns_inside = 1;
-	struct gns_steps *s = &gns_core.steps;
+	struct gns_step_clock *s = &gns_core.steps;
 	if (!in_a_call && s->step && !s->published && s->gradients && (s->unsure || s->gradients == s->expected))
-		gns_stepping_close(true);
-	gns_late_end(&gns_core.publish);
+		gns_step_boundary_close(true);
+	gns_deferred_end(&gns_core.publish);
 	tell_rest();
 	gns_core.publish.link = GNS_LINK_OFF; /* a thread that is in a product now may still come to the end of its step */
 	gns_core.state = GNS_OFF;

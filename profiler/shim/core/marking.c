@@ -1,9 +1,9 @@
-/* What the trainer tells by its marks (gnscope.h). */
-#include "collectors/cupti/cupti.h"
+/* The marks of gnscope.h: what the training program reports of itself. */
+#include "gnscope/gnscope.h"
+
 #include "core.h"
 #include "guard.h"
-#include "products_device.h"
-#include "reductions.h"
+#include "profiler/shim/steps/step_hooks.h"
 #include "state.h"
 
 static bool mark_begin(struct gns_guard *g)
@@ -14,7 +14,7 @@ static bool mark_begin(struct gns_guard *g)
 static void mark_end(const struct gns_guard *g)
 {
 	gns_core_unlock();
-	gns_cupti_turn(NULL, NULL);
+	gns_hooks_turn(NULL, NULL);
 	gns_guard_drop(g);
 }
 
@@ -28,11 +28,11 @@ void gns_core_mark_step(void)
 		/* The optimizer's own steps are known. */
 	} else if (!gns_core.steps.step) {
 		gns_core.early_marks++;
-		gns_reducing_mark(gns_core.steps_base + gns_core.early_marks + 1);
+		gns_hooks_mark(gns_core.steps_base + gns_core.early_marks + 1);
 	} else {
 		if (!gns_core.steps.published)
-			gns_stepping_close(false);
-		gns_stepping_begin(gns_core.steps.step + 1);
+			gns_step_boundary_close(false);
+		gns_step_boundary_begin(gns_core.steps.step + 1);
 	}
 	mark_end(&guard);
 }
@@ -43,9 +43,9 @@ void gns_core_mark_samples(uint64_t samples)
 	if (!mark_begin(&guard))
 		return;
 	/* What the user said on the command line wins. */
-	gns_core.measure->samples_marked = !gns_core.config.samples;
-	if (!gns_core.config.samples && samples && samples <= 1u << 30 && gns_core.measure->samples != samples) {
-		gns_core.measure->samples = samples;
+	gns_core.product_sums->samples_marked = !gns_core.config.samples;
+	if (!gns_core.config.samples && samples && samples <= 1u << 30 && gns_core.product_sums->samples != samples) {
+		gns_core.product_sums->samples = samples;
 		gns_core.publish.hello = true;
 	}
 	mark_end(&guard);
@@ -56,8 +56,8 @@ void gns_core_mark_loss(double loss)
 	struct gns_guard guard;
 	if (!mark_begin(&guard))
 		return;
-	if (gns_core.aside && gns_core.feed->n_streams) {
-		gns_publish_loss(&gns_core.publish, 0, gns_feed_mark_loss(gns_core.feed), loss);
+	if (gns_core.aside && gns_core.layer_sums->n_streams) {
+		gns_publish_loss(&gns_core.publish, 0, gns_layer_sums_mark_loss(gns_core.layer_sums), loss);
 		mark_end(&guard);
 		return;
 	}
@@ -72,8 +72,22 @@ void gns_core_mark_param(const char *name, const void *data, uint64_t rows, uint
 	struct gns_guard guard;
 	if (!name || !mark_begin(&guard))
 		return;
-	gns_measure_name(gns_core.measure, name, data, rows, cols);
-	if (gns_core.feed)
-		gns_feed_given(gns_core.feed, name, data, rows, cols);
+	gns_product_sums_name(gns_core.product_sums, name, data, rows, cols);
+	if (gns_core.layer_sums)
+		gns_layer_sums_given(gns_core.layer_sums, name, data, rows, cols);
 	mark_end(&guard);
+}
+
+__attribute__((visibility("default"))) void gnscope_mark_v1(int what, const char *name, const void *data, uint64_t a, uint64_t b,
+							    double value);
+
+void gnscope_mark_v1(int what, const char *name, const void *data, uint64_t a, uint64_t b, double value)
+{
+	switch (what) {
+	case GNS_MARK_STEP: gns_core_mark_step(); break;
+	case GNS_MARK_SAMPLES: gns_core_mark_samples(a); break;
+	case GNS_MARK_LOSS: gns_core_mark_loss(value); break;
+	case GNS_MARK_PARAM: gns_core_mark_param(name, data, a, b); break;
+	default: break;
+	}
 }

@@ -12,6 +12,7 @@
 #include "profiler/shim/steps/product_sums_device.h"
 #include "profiler/shim/process/fpu.h"
 #include "guard.h"
+#include "profiler/shim/publish/device_counters.h"
 #include "state.h"
 #include "profiler/shim/publish/counters.h"
 
@@ -51,19 +52,19 @@ struct gns_products_device {
 	bool captured;           /* the present step is */
 	bool at_rest;            /* nothing of the log is under way any more */
 	uint32_t run;            /* of mismatches, at the newest learning */
-	struct gns_device_log log;
-	struct gns_device_step step;
+	struct gns_product_log log;
+	struct gns_product_sums_device step;
 	struct part part[GNS_DEVICES_MAX];
 	struct gns_device_job job[JOBS_MAX];
 };
 
 static struct gns_products_device *_Atomic state;
 
-static struct gns_tally scalars = { .collector = "shim", .name = "scalars_on_device" };
-static struct gns_tally altered = { .collector = "shim", .name = "product_altered" };
-static struct gns_tally failed = { .collector = "shim", .name = "device_measurement_failed" };
-static struct gns_tally relearned = { .collector = "shim", .name = "device_learned_anew" };
-static struct gns_tally learned = { .collector = "shim", .name = "device_learned" };
+static struct gns_live_counter scalars = { .collector = "shim", .name = "scalars_on_device" };
+static struct gns_live_counter altered = { .collector = "shim", .name = "product_altered" };
+static struct gns_live_counter failed = { .collector = "shim", .name = "device_measurement_failed" };
+static struct gns_live_counter relearned = { .collector = "shim", .name = "device_learned_anew" };
+static struct gns_live_counter learned = { .collector = "shim", .name = "device_learned" };
 
 static struct gns_products_device *get(void)
 {
@@ -84,7 +85,7 @@ static struct gns_products_device *made(void)
 	if (d || refused)
 		return d;
 	d = gns_pages(sizeof *d);
-	refused = !d || !gns_device_log_init(&d->log) || !gns_device_step_init(&d->step);
+	refused = !d || !gns_product_log_init(&d->log) || !gns_product_sums_device_init(&d->step);
 	if (refused)
 		return NULL; /* what could be had is not given back: this happens once */
 	for (unsigned i = 0; i < GNS_DEVICES_MAX; i++)
@@ -93,14 +94,14 @@ static struct gns_products_device *made(void)
 	return d;
 }
 
-void gns_products_device_free(void)
+static void forget(void)
 {
 	struct gns_products_device *d = get();
 	if (!d)
 		return;
 	atomic_store(&state, NULL);
-	gns_device_log_free(&d->log);
-	gns_device_step_free(&d->step);
+	gns_product_log_free(&d->log);
+	gns_product_sums_device_free(&d->step);
 	gns_pages_free(d, sizeof *d);
 }
 
@@ -125,7 +126,7 @@ static struct gns_device_job *new_job(struct gns_products_device *d, struct gns_
 		call->step = j->step;
 		return j;
 	}
-	gns_measure_refuse(gns_core.measure, GNS_REFUSED_TOO_MANY);
+	gns_product_sums_refuse(gns_core.product_sums, GNS_REFUSED_TOO_MANY);
 	return NULL;
 }
 
@@ -145,7 +146,7 @@ static void check_weight(struct gns_products_device *d, struct gns_call *call, c
 	const struct gns_weight *w = &gns_core.roles.weights[v->weight[0]];
 	bool is_left = p->left.data == w->key.data, forward = v->role == GNS_ROLE_FORWARD;
 	const struct gns_operand *o = is_left ? &p->left : &p->right, *other = is_left ? &p->right : &p->left;
-	struct gns_device_weight *now = gns_device_step_weight(&d->step, w->id);
+	struct gns_device_weight *now = gns_product_sums_device_weight(&d->step, w->id);
 	if (!now)
 		return;
 	bool last_pass = w->gradients + 1 >= w->per_step;
@@ -161,13 +162,13 @@ static void check_weight(struct gns_products_device *d, struct gns_call *call, c
 static void on_weight(struct gns_products_device *d, struct gns_call *call, const struct gns_product *p, const struct gns_verdict *v)
 {
 	const struct gns_weight *w = &gns_core.roles.weights[v->weight[0]];
-	struct gns_measure *m = gns_core.measure;
+	struct gns_product_sums *m = gns_core.product_sums;
 	if (v->role == GNS_ROLE_FORWARD) {
-		gns_measure_weight(m, w, 0);
+		gns_product_sums_weight(m, w, 0);
 		if (w->per_step != w->passes && w->id <= GNS_PARAMS_MAX && !m->param[w->id - 1].excluded)
 			m->param[w->id - 1].excluded = m->param[w->id - 1].newly_excluded = true;
 	} else if (gns_core.steps.measured) {
-		gns_device_step_settle(&d->step, p->left.data == w->key.data ? p->right.data : p->left.data, w->id);
+		gns_product_sums_device_settle(&d->step, p->left.data == w->key.data ? p->right.data : p->left.data, w->id);
 	}
 	if (gns_core.steps.measured && !gns_core.steps.published && w->id <= GNS_PARAMS_MAX && !m->param[w->id - 1].excluded)
 		check_weight(d, call, p, v);
@@ -177,7 +178,7 @@ static void compare_x(struct gns_products_device *d, struct gns_device_job *j)
 {
 	const struct gns_admitted *of = &j->grad.of;
 	const struct gns_product *p = &j->product;
-	const struct gns_device_weight *now = of->n_id == 1 ? gns_device_step_weight(&d->step, of->id[0]) : NULL;
+	const struct gns_device_weight *now = of->n_id == 1 ? gns_product_sums_device_weight(&d->step, of->id[0]) : NULL;
 	const struct gns_operand *x = of->dy[0] == p->left.data ? &p->right : &p->left;
 	if (!now || !now->any_x || now->x_data != x->data)
 		return;
@@ -190,21 +191,21 @@ static void want_gradient(struct gns_products_device *d, struct gns_call *call, 
 	const struct gns_weight *w = &gns_core.roles.weights[v->weight[0]];
 	struct gns_admitted of;
 	if (p->altered)
-		gns_tally(&altered);
+		gns_count(&altered);
 	else if (isnan(p->alpha) || isnan(p->beta))
-		gns_tally(&scalars);
-	if (p->altered || isnan(p->alpha) || isnan(p->beta) || p->alpha == 0 || !gns_measure_admit(gns_core.measure, p, v, &gns_core.roles, &of))
+		gns_count(&scalars);
+	if (p->altered || isnan(p->alpha) || isnan(p->beta) || p->alpha == 0 || !gns_product_sums_admit(gns_core.product_sums, p, v, &gns_core.roles, &of))
 		return;
 	struct gns_device_job *j = new_job(d, call, GRADIENT, p);
 	if (!j)
 		return;
-	bool into = p->beta == 1, more = into && gns_device_step_met(&d->step, p->c);
+	bool into = p->beta == 1, more = into && gns_product_sums_device_met(&d->step, p->c);
 	j->grad = (struct gns_device_grad){ .of = of, .factor = p->alpha * p->alpha, .c = p->c, .rows = p->k,
 					    .into = more ? GNS_INTO_MORE : into ? GNS_INTO_ZERO : GNS_INTO_NEW };
 	/* What is added to is only looked at when all is in. */
 	j->grad.any_big = j->grad.into == GNS_INTO_NEW || v->n > 1 || w->gradients >= w->per_step;
 	for (unsigned i = 0; i < of.n_id; i++) {
-		struct gns_device_weight *now = gns_device_step_weight(&d->step, of.id[i]);
+		struct gns_device_weight *now = gns_product_sums_device_weight(&d->step, of.id[i]);
 		for (unsigned k = 0; now && k < v->n; k++)
 			if (gns_core.roles.weights[v->weight[k]].id == of.id[i])
 				now->per_step = gns_core.roles.weights[v->weight[k]].per_step;
@@ -221,22 +222,22 @@ static void count(const struct gns_verdict *v)
 
 static void learn_anew(struct gns_products_device *d)
 {
-	gns_tally(&relearned);
+	gns_count(&relearned);
 	gns_roles_restart(&gns_core.roles);
 	gns_core.roles.learning = false;
 	d->won = d->at_rest = false;
-	gns_device_log_again(&d->log);
+	gns_product_log_again(&d->log);
 }
 
 /* Weights have moved, or are others than they were taken for. */
 static bool gone_astray(struct gns_products_device *d, bool boundary)
 {
-	struct gns_late_counts late;
+	struct gns_deferred_counts late;
 	if (gns_roles_lost(&gns_core.roles))
 		return true;
 	if (!boundary)
 		return false;
-	gns_late_counts(&gns_core.publish, &late);
+	gns_deferred_counts(&gns_core.publish, &late);
 	if (late.not_same_run < d->run)
 		d->run = 0;
 	if (late.not_same_run < d->run + MISMATCHES_MAX)
@@ -250,14 +251,14 @@ static void follow(struct gns_products_device *d, struct gns_call *call, const s
 	struct gns_verdict v;
 	gns_roles_follow(&gns_core.roles, p, &v);
 	if (v.forward_after_backward)
-		gns_stepping_note_time();
+		gns_step_boundary_note_time();
 	if (v.boundary) {
 		gns_core.roles.adopted = false;
 		call->scale = 1;
 		if (!call->entered_ns)
 			call->entered_ns = gns_now();
 		d->captured = false;
-		gns_stepping_boundary(&v);
+		gns_step_boundary_boundary(&v);
 		call->began = true;
 	}
 	count(&v);
@@ -278,7 +279,7 @@ static void follow(struct gns_products_device *d, struct gns_call *call, const s
  * which the weights were met for the first time. */
 static bool first_boundary_unseen(const struct gns_products_device *d)
 {
-	const struct gns_learn_log *l = &d->log.learn;
+	const struct gns_find_in_log *l = &d->log.learn;
 	uint32_t expected = 0, seen = 0;
 	for (uint32_t i = 0; i < l->found.n; i++) {
 		const struct gns_log_candidate *c = &l->candidate[l->found.order[i]];
@@ -298,9 +299,9 @@ static void adopt(struct gns_products_device *d)
 	gns_core.roles.steps_before += first_boundary_unseen(d);
 	for (uint32_t i = f->point[f->points - 1]; i < d->log.n; i++)
 		gns_roles_follow(&gns_core.roles, &d->log.entry[i].product, &v);
-	gns_device_log_stop(&d->log);
-	gns_core.measure->late = &d->step;
-	gns_tally(&learned);
+	gns_product_log_stop(&d->log);
+	gns_core.product_sums->late = &d->step;
+	gns_count(&learned);
 	d->won = true;
 }
 
@@ -309,18 +310,18 @@ static void not_known_yet(struct gns_products_device *d, struct gns_call *call, 
 	const struct gns_verdict other = { .role = GNS_ROLE_OTHER };
 	count(&other);
 	if (!capturing)
-		gns_device_log_add(&d->log, p, &call->logged);
+		gns_product_log_add(&d->log, p, &call->logged);
 }
 
 static void see(struct gns_products_device *d, struct gns_call *call, const struct gns_product *p, bool capturing)
 {
-	bool host_first = gns_core.steps.step && !gns_core.measure->late;
+	bool host_first = gns_core.steps.step && !gns_core.product_sums->late;
 	if (host_first && !d->at_rest)
-		gns_device_log_stop(&d->log);
-	if (!d->won && !host_first && gns_device_log_turn(&d->log))
+		gns_product_log_stop(&d->log);
+	if (!d->won && !host_first && gns_product_log_turn(&d->log))
 		adopt(d);
 	if ((d->won || host_first) && !d->at_rest)
-		d->at_rest = gns_device_log_at_rest(&d->log);
+		d->at_rest = gns_product_log_at_rest(&d->log);
 	if (d->won)
 		follow(d, call, p);
 	else
@@ -446,7 +447,7 @@ static bool measure_output(struct gns_device_job *j)
 
 static bool measure_gradient(struct gns_device_job *j)
 {
-	const struct gns_measure *m = gns_core.measure;
+	const struct gns_product_sums *m = gns_core.product_sums;
 	const struct gns_product *p = &j->product;
 	struct gns_tensor x = by_rows(&p->left, p->dtype), y = by_rows(&p->right, p->dtype);
 	struct gns_samples samples = { .n = j->grad.of.n, .probes = m->probes, .seed = m->seed + j->step, .stream = j->grad.of.id[0] };
@@ -483,7 +484,7 @@ static void note_capture(struct gns_products_device *d)
 {
 	if (!gns_core_lock())
 		return;
-	struct gns_steps *s = &gns_core.steps;
+	struct gns_step_clock *s = &gns_core.steps;
 	if (s->step && !s->published && gns_publish_open(&gns_core.publish, &gns_core.config)) {
 		d->captured = true;
 		s->measured = true;
@@ -499,7 +500,7 @@ void gns_products_device_calling(struct gns_call *call)
 		return;
 	gns_products_device_finish();
 	if (call->logged)
-		gns_device_log_enqueue(&d->log, call->logged);
+		gns_product_log_enqueue(&d->log, call->logged);
 	if (call->began && gns_device_capturing(call->product.stream))
 		note_capture(d);
 	for (struct gns_device_job *j = call->jobs; j; j = j->next)
@@ -519,7 +520,7 @@ void gns_products_device_run(struct gns_call *call)
 
 static void note_print(struct gns_products_device *d, const struct gns_device_job *j)
 {
-	struct gns_device_weight *w = gns_device_step_weight(&d->step, j->id);
+	struct gns_device_weight *w = gns_product_sums_device_weight(&d->step, j->id);
 	if (!w)
 		return;
 	if (j->what == PRINT_X) {
@@ -539,32 +540,32 @@ static void note_print(struct gns_products_device *d, const struct gns_device_jo
 void gns_products_device_record(struct gns_call *call)
 {
 	struct gns_products_device *d = get();
-	struct gns_measure *m = gns_core.measure;
+	struct gns_product_sums *m = gns_core.product_sums;
 	for (struct gns_device_job *j = call->jobs, *next; j; j = next) {
 		next = j->next;
 		bool ours = j->step == gns_core.steps.step && !gns_core.steps.published;
 		if (ours && j->behind)
-			gns_measure_refuse(m, GNS_REFUSED_DEVICE_BEHIND);
+			gns_product_sums_refuse(m, GNS_REFUSED_DEVICE_BEHIND);
 		if (ours && j->failed && !j->behind && !call->failed)
-			gns_tally(&failed);
+			gns_count(&failed);
 		if (ours && j->set)
-			gns_device_step_used(&d->step, j->set);
+			gns_product_sums_device_used(&d->step, j->set);
 		if (ours && !j->failed && j->what != GRADIENT)
 			note_print(d, j);
-		else if (ours && !j->failed && !gns_device_step_add(&d->step, &j->grad))
-			gns_measure_refuse(m, GNS_REFUSED_TOO_MANY);
+		else if (ours && !j->failed && !gns_product_sums_device_add(&d->step, &j->grad))
+			gns_product_sums_refuse(m, GNS_REFUSED_TOO_MANY);
 		atomic_store(&j->busy, 0);
 	}
 	call->jobs = NULL;
 }
 
-void gns_products_device_over(uint64_t step)
+static void over(uint64_t step)
 {
 	struct gns_products_device *d = get();
 	if (!d || d->over >= step)
 		return;
 	for (unsigned i = 0; i < GNS_DEVICES_MAX && d->part[i].device; i++)
-		if (d->part[i].step == step && gns_device_step_handed(&d->step, d->part[i].set))
+		if (d->part[i].step == step && gns_product_sums_device_handed(&d->step, d->part[i].set))
 			d->part[i].given = step;
 	d->over = step;
 }
@@ -574,7 +575,7 @@ void gns_products_device_finish(void)
 	struct gns_products_device *d = get();
 	if (!d)
 		return;
-	gns_device_log_sweep(&d->log);
+	gns_product_log_sweep(&d->log);
 	for (unsigned i = 0; i < GNS_DEVICES_MAX && d->part[i].device; i++) {
 		struct part *part = &d->part[i];
 		if (!part->open || part->step > d->over || !gns_lock_try(&part->lock))
@@ -593,9 +594,11 @@ void gns_products_device_capture_ends(void *stream)
 	if (!d || !d->won || !gns_guard_enter(&guard, GNS_GUARD_AWAKE))
 		return;
 	if (d->captured && gns_core.steps.measured && !gns_core.steps.published)
-		gns_stepping_close(false);
+		gns_step_boundary_close(false);
 	d->captured = false;
 	gns_core_unlock();
 	gns_products_device_finish();
 	gns_guard_drop(&guard);
 }
+
+const struct gns_step_hooks gns_device_gemm_hooks = { .name = "GEMMs on devices", .over = over, .count = gns_device_counters, .forget = forget };

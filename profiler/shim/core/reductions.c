@@ -9,36 +9,24 @@
 #include "guard.h"
 #include "reductions_state.h"
 #include "state.h"
-#include "profiler/shim/publish/counters.h"
-
-static struct gns_tally whys[GNS_REDUCE_WHYS];
-
-void gns_reducing_count(enum gns_reduce_why why)
-{
-	if (!why)
-		return;
-	whys[why].collector = "nccl";
-	whys[why].name = gns_reduce_why_name(why);
-	gns_tally(&whys[why]);
-}
 
 /* Nothing is woken by a reduction that could not be one of gradients. */
 static bool begin(struct gns_guard *h, bool wake)
 {
 	if (!gns_guard_enter(h, GNS_GUARD_NESTED | (wake ? GNS_GUARD_WAKE : GNS_GUARD_AWAKE)))
 		return false;
-	if (!gns_core.reducing && wake)
-		gns_core.reducing = gns_pages(sizeof *gns_core.reducing);
-	if (gns_core.reducing)
+	if (!gns_core.reductions && wake)
+		gns_core.reductions = gns_pages(sizeof *gns_core.reductions);
+	if (gns_core.reductions)
 		return true;
 	gns_guard_leave(h);
 	return false;
 }
 
-static void charge(struct gns_reducing *r, uint64_t ns)
+static void charge(struct gns_reductions *r, uint64_t ns)
 {
 	if (r->clock == GNS_CLOCK_FEED)
-		gns_feed_charge(gns_core.feed, -1, ns);
+		gns_layer_sums_charge(gns_core.layer_sums, -1, ns);
 	else if (r->clock == GNS_CLOCK_PRODUCTS)
 		gns_core.steps.overhead_ns += ns;
 	else
@@ -46,14 +34,14 @@ static void charge(struct gns_reducing *r, uint64_t ns)
 }
 
 /* The model is known to run forward: no gradient can be there yet. */
-static bool in_forward(const struct gns_reducing *r)
+static bool in_forward(const struct gns_reductions *r)
 {
 	if (r->clock == GNS_CLOCK_FEED)
 		return gns_core.feeding && gns_core.part == GNS_ROLE_FORWARD && !r->backward;
 	return r->clock == GNS_CLOCK_PRODUCTS && !gns_core.steps.published && !gns_core.steps.gradients;
 }
 
-static struct gns_reducing_entry *entry_at(struct gns_reducing_step *m, const struct gns_reducing_use *use)
+static struct gns_reductions_entry *entry_at(struct gns_reductions_step *m, const struct gns_reductions_use *use)
 {
 	for (uint32_t i = 0; m && i < m->n; i++)
 		if (m->entry[i].track == use->track && m->entry[i].bucket == use->place)
@@ -62,10 +50,10 @@ static struct gns_reducing_entry *entry_at(struct gns_reducing_step *m, const st
 }
 
 /* In the sequence, in a measured step: an entry for it. */
-static void enter_step(struct gns_reducing *r, const struct gns_reduce_track *t, uint32_t place, struct gns_reducing_use *use)
+static void enter_step(struct gns_reductions *r, const struct gns_reduction_track *t, uint32_t place, struct gns_reductions_use *use)
 {
-	struct gns_reducing_step *m = gns_reducing_step_for(r, t);
-	enum gns_reduce_why why = m && m->measured ? gns_reduce_what(&r->reduce, t) : GNS_REDUCE_IS;
+	struct gns_reductions_step *m = gns_reductions_step_for(r, t);
+	enum gns_reduction_why why = m && m->measured ? gns_reduction_what(&r->reduce, t) : GNS_REDUCE_IS;
 	if (!m || !m->measured || m->refused || why)
 		return;
 	if (m->n == GNS_ENTRIES) {
@@ -74,26 +62,26 @@ static void enter_step(struct gns_reducing *r, const struct gns_reduce_track *t,
 	}
 	use->place = t->bucket[place];
 	use->serial = m->serial;
-	m->entry[m->n++] = (struct gns_reducing_entry){ .bucket = use->place, .track = use->track };
+	m->entry[m->n++] = (struct gns_reductions_entry){ .bucket = use->place, .track = use->track };
 	m->users++;
 }
 
-static void see(struct gns_reducing *r, struct gns_reducing_use *use, uint64_t now)
+static void see(struct gns_reductions *r, struct gns_reductions_use *use, uint64_t now)
 {
-	gns_reducing_look_at_clock(r);
-	struct gns_reduce_track *t = gns_reduce_track(&r->reduce, &use->of);
+	gns_reductions_look_at_clock(r);
+	struct gns_reduction_track *t = gns_reduction_track(&r->reduce, &use->of);
 	if (!t) {
-		gns_reducing_count(GNS_REDUCE_TOO_MANY);
+		gns_reductions_count(GNS_REDUCE_TOO_MANY);
 		return;
 	}
 	bool before = t->learned;
 	use->track = (uint16_t)(t - r->reduce.track);
-	int place = gns_reduce_see(&r->reduce, t, &use->of, in_forward(r), now);
+	int place = gns_reduction_see(&r->reduce, t, &use->of, in_forward(r), now);
 	if (before && !t->learned) {
-		gns_reducing_count(GNS_REDUCE_CHANGED);
-		gns_reducing_learned(r);
+		gns_reductions_count(GNS_REDUCE_CHANGED);
+		gns_reductions_learned(r);
 	} else if (!before && t->learned) {
-		gns_reducing_learned(r);
+		gns_reductions_learned(r);
 	}
 	if (place < 0)
 		return;
@@ -108,7 +96,7 @@ static struct gns_tensor tensor(const void *data, const struct gns_reduction *n,
 }
 
 /* The track's set of this step, begun at its first reduction. */
-static struct gns_set *set_of(struct gns_reducing_step *m, struct gns_reducing_use *use)
+static struct gns_set *set_of(struct gns_reductions_step *m, struct gns_reductions_use *use)
 {
 	struct gns_set **set = &m->set[use->track];
 	if (!*set && gns_set_begin(gns_device_current(NULL), use->stream, set))
@@ -116,7 +104,7 @@ static struct gns_set *set_of(struct gns_reducing_step *m, struct gns_reducing_u
 	return *set;
 }
 
-static enum gns_reduce_why norm_of(struct gns_reducing_step *m, struct gns_reducing_use *use, bool sent)
+static enum gns_reduction_why norm_of(struct gns_reductions_step *m, struct gns_reductions_use *use, bool sent)
 {
 	struct gns_set *set = set_of(m, use);
 	if (!set)
@@ -137,9 +125,9 @@ static bool on_device(const struct gns_reduction *n)
 }
 
 /* With the context of the stream: a thread may reduce for several devices. */
-static enum gns_reduce_why launch(struct gns_reducing *r, struct gns_reducing_step *m, struct gns_reducing_use *use, bool sent)
+static enum gns_reduction_why launch(struct gns_reductions *r, struct gns_reductions_step *m, struct gns_reductions_use *use, bool sent)
 {
-	enum gns_reduce_why why = GNS_REDUCE_NOT_DEVICE;
+	enum gns_reduction_why why = GNS_REDUCE_NOT_DEVICE;
 	void *token;
 	if (!gns_device_enter(use->stream, &token))
 		return why;
@@ -152,29 +140,29 @@ static enum gns_reduce_why launch(struct gns_reducing *r, struct gns_reducing_st
 	return why;
 }
 
-static void refuse(struct gns_reducing_step *m, enum gns_reduce_why why)
+static void refuse(struct gns_reductions_step *m, enum gns_reduction_why why)
 {
 	if (m && why && !m->refused)
 		m->refused = why;
 }
 
-bool gns_reducing_before(struct gns_reducing_use *use, const struct gns_reduction *reduction, void *stream)
+bool gns_reductions_before(struct gns_reductions_use *use, const struct gns_reduction *reduction, void *stream)
 {
 	struct gns_guard h;
 	uint64_t from = gns_now();
-	*use = (struct gns_reducing_use){ .of = *reduction, .stream = stream };
+	*use = (struct gns_reductions_use){ .of = *reduction, .stream = stream };
 	if (gns_device_capturing(stream)) { /* replays are not seen: they are no steps of this sequence */
-		gns_reducing_count(GNS_REDUCE_CAPTURED);
+		gns_reductions_count(GNS_REDUCE_CAPTURED);
 		return false;
 	}
 	if (!begin(&h, true))
 		return false;
-	struct gns_reducing *r = gns_core.reducing;
-	enum gns_reduce_why why = gns_reduce_refuse(&r->reduce, reduction);
-	gns_reducing_count(why);
+	struct gns_reductions *r = gns_core.reductions;
+	enum gns_reduction_why why = gns_reduction_refuse(&r->reduce, reduction);
+	gns_reductions_count(why);
 	if (!why)
 		see(r, use, from);
-	struct gns_reducing_step *m = gns_reducing_step_at(r, use->serial);
+	struct gns_reductions_step *m = gns_reductions_step_at(r, use->serial);
 	if (m) { /* stays while it has users */
 		gns_core_unlock();
 		why = launch(r, m, use, true);
@@ -190,17 +178,17 @@ bool gns_reducing_before(struct gns_reducing_use *use, const struct gns_reductio
 	return use->seen;
 }
 
-void gns_reducing_after(struct gns_reducing_use *use, enum gns_reduce_why failed)
+void gns_reductions_after(struct gns_reductions_use *use, enum gns_reduction_why failed)
 {
 	struct gns_guard h;
 	uint64_t from = gns_now();
-	gns_reducing_count(failed);
+	gns_reductions_count(failed);
 	if (!use->seen || !begin(&h, false))
 		return;
-	struct gns_reducing *r = gns_core.reducing;
-	struct gns_reducing_step *m = gns_reducing_step_at(r, use->serial);
+	struct gns_reductions *r = gns_core.reductions;
+	struct gns_reductions_step *m = gns_reductions_step_at(r, use->serial);
 	if (m) {
-		enum gns_reduce_why why = failed;
+		enum gns_reduction_why why = failed;
 		gns_core_unlock();
 		if (!why && use->small)
 			why = launch(r, m, use, false);
@@ -208,7 +196,7 @@ void gns_reducing_after(struct gns_reducing_use *use, enum gns_reduce_why failed
 			gns_guard_drop(&h);
 			return;
 		}
-		struct gns_reducing_entry *e = entry_at(m, use);
+		struct gns_reductions_entry *e = entry_at(m, use);
 		if (!why && use->small && e) {
 			e->slot = use->slot;
 			e->done = true;
@@ -216,29 +204,29 @@ void gns_reducing_after(struct gns_reducing_use *use, enum gns_reduce_why failed
 		refuse(m, why);
 		charge(r, gns_now() - from);
 		if (--m->users == 0 && m->over)
-			gns_reducing_drop(m);
+			gns_reductions_drop(m);
 	}
-	struct gns_reduce_track *t = &r->reduce.track[use->track];
+	struct gns_reduction_track *t = &r->reduce.track[use->track];
 	if (r->users[use->track] && --r->users[use->track] == 0 && t->comm == use->of.comm)
-		gns_reducing_progress(r, t);
+		gns_reductions_progress(r, t);
 	gns_guard_leave(&h);
 }
 
-void gns_reducing_broadcast(const void *comm, uint32_t world, uint32_t rank, uint64_t count)
+void gns_reductions_broadcast(const void *comm, uint32_t world, uint32_t rank, uint64_t count)
 {
 	struct gns_guard h;
 	if (world < 2 || !begin(&h, true))
 		return;
-	gns_reduce_broadcast(&gns_core.reducing->reduce, comm, world, rank, count);
+	gns_reduction_broadcast(&gns_core.reductions->reduce, comm, world, rank, count);
 	gns_guard_leave(&h);
 }
 
-void gns_reducing_forget(const void *comm)
+void gns_reductions_forget(const void *comm)
 {
 	struct gns_guard h;
 	if (!begin(&h, false))
 		return;
-	gns_reduce_forget(&gns_core.reducing->reduce, comm);
-	gns_reducing_learned(gns_core.reducing);
+	gns_reduction_forget(&gns_core.reductions->reduce, comm);
+	gns_reductions_learned(gns_core.reductions);
 	gns_guard_leave(&h);
 }

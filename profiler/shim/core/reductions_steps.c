@@ -8,27 +8,27 @@
 #define WAIT_FOR_PRODUCTS 16u /* steps, where there are products whose weights are not known yet */
 #define WAIT_FOR_OTHERS 8u    /* steps, where some communicator has not recurred */
 
-static enum gns_reducing_clock clock_now(void)
+static enum gns_reductions_clock clock_now(void)
 {
 	if (gns_core.aside)
-		return gns_core.feed && gns_core.feed->n_streams == 1 ? GNS_CLOCK_FEED : GNS_CLOCK_WAIT;
+		return gns_core.layer_sums && gns_core.layer_sums->n_streams == 1 ? GNS_CLOCK_FEED : GNS_CLOCK_WAIT;
 	if (gns_core.steps.step)
 		return GNS_CLOCK_PRODUCTS;
 	return gns_core.steps.marked ? GNS_CLOCK_MARKS : GNS_CLOCK_SEQUENCE;
 }
 
-static void give_up_steps(struct gns_reducing *r)
+static void give_up_steps(struct gns_reductions *r)
 {
 	for (uint32_t i = 0; i < GNS_MAKINGS; i++)
 		if (r->making[i].serial)
-			gns_reducing_drop(&r->making[i]);
+			gns_reductions_drop(&r->making[i]);
 	r->current = 0;
 	r->running = false;
 }
 
-void gns_reducing_look_at_clock(struct gns_reducing *r)
+void gns_reductions_look_at_clock(struct gns_reductions *r)
 {
-	enum gns_reducing_clock now = clock_now();
+	enum gns_reductions_clock now = clock_now();
 	if (now == r->clock)
 		return;
 	give_up_steps(r);
@@ -37,10 +37,10 @@ void gns_reducing_look_at_clock(struct gns_reducing *r)
 		r->unit_told = r->rank_batches = false; /* who tells the steps now tells the unit, too */
 		gns_core.publish.hello = true;
 	}
-	gns_reduce_infer(&r->reduce, now == GNS_CLOCK_SEQUENCE);
+	gns_reduction_infer(&r->reduce, now == GNS_CLOCK_SEQUENCE);
 }
 
-struct gns_reducing_step *gns_reducing_step_at(struct gns_reducing *r, uint64_t serial)
+struct gns_reductions_step *gns_reductions_step_at(struct gns_reductions *r, uint64_t serial)
 {
 	for (uint32_t i = 0; i < GNS_MAKINGS && serial; i++)
 		if (r->making[i].serial == serial)
@@ -48,7 +48,7 @@ struct gns_reducing_step *gns_reducing_step_at(struct gns_reducing *r, uint64_t 
 	return NULL;
 }
 
-void gns_reducing_drop(struct gns_reducing_step *m)
+void gns_reductions_drop(struct gns_reductions_step *m)
 {
 	m->over = true;
 	if (m->users)
@@ -62,10 +62,10 @@ void gns_reducing_drop(struct gns_reducing_step *m)
 	m->serial = 0;
 }
 
-static struct gns_reducing_step *new_step(struct gns_reducing *r, uint64_t step, bool measured)
+static struct gns_reductions_step *new_step(struct gns_reductions *r, uint64_t step, bool measured)
 {
 	for (uint32_t i = 0; i < GNS_MAKINGS; i++) {
-		struct gns_reducing_step *m = &r->making[i];
+		struct gns_reductions_step *m = &r->making[i];
 		if (m->serial)
 			continue;
 		m->serial = ++r->serials;
@@ -79,23 +79,23 @@ static struct gns_reducing_step *new_step(struct gns_reducing *r, uint64_t step,
 	return NULL;
 }
 
-uint32_t gns_reducing_gradient_tracks(const struct gns_reducing *r)
+uint32_t gns_reductions_gradient_tracks(const struct gns_reductions *r)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < r->reduce.n_tracks; i++)
-		n += !gns_reduce_what(&r->reduce, &r->reduce.track[i]);
+		n += !gns_reduction_what(&r->reduce, &r->reduce.track[i]);
 	return n;
 }
 
-static bool counts(const struct gns_reducing *r, uint32_t i, bool gradients)
+static bool counts(const struct gns_reductions *r, uint32_t i, bool gradients)
 {
-	const struct gns_reduce_track *t = &r->reduce.track[i];
-	return t->comm && t->calls && !(gradients && gns_reduce_what(&r->reduce, t));
+	const struct gns_reduction_track *t = &r->reduce.track[i];
+	return t->comm && t->calls && !(gradients && gns_reduction_what(&r->reduce, t));
 }
 
-static bool another_device(const struct gns_reducing *r, uint32_t at, bool gradients)
+static bool another_device(const struct gns_reductions *r, uint32_t at, bool gradients)
 {
-	const struct gns_reduce_track *t = r->reduce.track;
+	const struct gns_reduction_track *t = r->reduce.track;
 	for (uint32_t i = 0; i < at; i++)
 		if (counts(r, i, gradients) && t[i].world == t[at].world && t[i].device == t[at].device)
 			return false;
@@ -103,12 +103,12 @@ static bool another_device(const struct gns_reducing *r, uint32_t at, bool gradi
 }
 
 /* Communicators of gradients; while none is known to be one, the largest. */
-void gns_reducing_know_ranks(struct gns_reducing *r)
+void gns_reductions_know_ranks(struct gns_reductions *r)
 {
 	uint32_t world = 0, rank = UINT32_MAX, devices = 0;
-	bool known = gns_reducing_gradient_tracks(r) > 0;
+	bool known = gns_reductions_gradient_tracks(r) > 0;
 	for (uint32_t i = 0; i < r->reduce.n_tracks; i++) {
-		const struct gns_reduce_track *t = &r->reduce.track[i];
+		const struct gns_reduction_track *t = &r->reduce.track[i];
 		if (!counts(r, i, known) || t->world < world)
 			continue;
 		if (t->world > world) {
@@ -127,65 +127,65 @@ void gns_reducing_know_ranks(struct gns_reducing *r)
 	r->ranks_ours = true;
 	gns_core.config.world = (int32_t)(world / devices);
 	gns_core.config.rank = (int32_t)(rank / devices);
-	gns_core.measure->seed = gns_core_seed(gns_core.config.rank);
+	gns_core.product_sums->seed = gns_core_seed(gns_core.config.rank);
 	gns_core.publish.hello = true;
 }
 
 /* Recurring, and not taken for gradients: somebody may wonder why. */
-static void count_doubts(const struct gns_reducing *r)
+static void count_doubts(const struct gns_reductions *r)
 {
 	for (uint32_t i = 0; i < r->reduce.n_tracks; i++) {
-		enum gns_reduce_why why = gns_reduce_what(&r->reduce, &r->reduce.track[i]);
+		enum gns_reduction_why why = gns_reduction_what(&r->reduce, &r->reduce.track[i]);
 		if (why == GNS_REDUCE_UNSURE || why == GNS_REDUCE_SEVERAL || why == GNS_REDUCE_FORWARD)
-			gns_reducing_count(why);
+			gns_reductions_count(why);
 	}
 }
 
-void gns_reducing_hello(void)
+static void hello(void)
 {
-	if (gns_core.reducing && gns_core.publish.hello)
-		gns_reducing_know_ranks(gns_core.reducing);
+	if (gns_core.reductions && gns_core.publish.hello)
+		gns_reductions_know_ranks(gns_core.reductions);
 }
 
 /* Steps that others tell. */
 
-void gns_reducing_begin(uint64_t step, bool measured)
+static void begin(uint64_t step, bool measured)
 {
-	struct gns_reducing *r = gns_core.reducing;
+	struct gns_reductions *r = gns_core.reductions;
 	if (!r)
 		return;
-	gns_reducing_look_at_clock(r);
+	gns_reductions_look_at_clock(r);
 	r->backward = false;
-	struct gns_reducing_step *m = gns_reducing_step_at(r, r->current);
+	struct gns_reductions_step *m = gns_reductions_step_at(r, r->current);
 	if (m)
-		gns_reducing_drop(m);
-	gns_reduce_boundary(&r->reduce);
-	gns_reducing_know_ranks(r);
+		gns_reductions_drop(m);
+	gns_reduction_boundary(&r->reduce);
+	gns_reductions_know_ranks(r);
 	count_doubts(r);
-	m = measured && gns_reducing_gradient_tracks(r) ? new_step(r, step, true) : NULL;
+	m = measured && gns_reductions_gradient_tracks(r) ? new_step(r, step, true) : NULL;
 	r->current = m ? m->serial : 0;
 }
 
-void gns_reducing_backward(void)
+static void backward(void)
 {
-	if (gns_core.reducing)
-		gns_core.reducing->backward = true;
+	if (gns_core.reductions)
+		gns_core.reductions->backward = true;
 }
 
-bool gns_reducing_expects(void)
+bool gns_reductions_expects(void)
 {
-	const struct gns_reducing *r = gns_core.reducing;
+	const struct gns_reductions *r = gns_core.reductions;
 	if (!r || r->clock != GNS_CLOCK_PRODUCTS)
 		return false;
 	for (uint32_t i = 0; i < r->reduce.n_tracks; i++) {
-		const struct gns_reduce_track *t = &r->reduce.track[i];
-		if (!gns_reduce_what(&r->reduce, t) && (!gns_reduce_complete(t) || r->users[i]))
+		const struct gns_reduction_track *t = &r->reduce.track[i];
+		if (!gns_reduction_what(&r->reduce, t) && (!gns_reduction_complete(t) || r->users[i]))
 			return true;
 	}
 	return false;
 }
 
-static bool every_micro_step(const struct gns_reduce_track *t, uint32_t micro)
+static bool every_micro_step(const struct gns_reduction_track *t, uint32_t micro)
 {
 	uint32_t each = micro > 1 && t->n_last % micro == 0 ? t->n_last / micro : 0;
 	for (uint32_t i = each; i < t->n_last && each; i++)
@@ -195,7 +195,7 @@ static bool every_micro_step(const struct gns_reduce_track *t, uint32_t micro)
 }
 
 /* The sum over some of a step's reductions would pass for that over all. */
-static bool divides(const struct gns_reducing *r, const struct gns_reducing_step *m, uint64_t n)
+static bool divides(const struct gns_reductions *r, const struct gns_reductions_step *m, uint64_t n)
 {
 	for (uint32_t i = 0; i < m->n; i++)
 		if (!n || n % r->reduce.bucket[m->entry[i].bucket].tracks)
@@ -203,7 +203,7 @@ static bool divides(const struct gns_reducing *r, const struct gns_reducing_step
 	return true;
 }
 
-static enum gns_reduce_why ready(const struct gns_reducing *r, const struct gns_reducing_step *m, const struct gns_reducing_step_of *of)
+static enum gns_reduction_why ready(const struct gns_reductions *r, const struct gns_reductions_step *m, const struct gns_step_facts *of)
 {
 	if (m->refused)
 		return m->refused;
@@ -213,8 +213,8 @@ static enum gns_reduce_why ready(const struct gns_reducing *r, const struct gns_
 		if (!m->entry[i].done)
 			return GNS_REDUCE_INCOMPLETE;
 	for (uint32_t i = 0; i < r->reduce.n_tracks; i++) {
-		const struct gns_reduce_track *t = &r->reduce.track[i];
-		if (gns_reduce_what(&r->reduce, t))
+		const struct gns_reduction_track *t = &r->reduce.track[i];
+		if (gns_reduction_what(&r->reduce, t))
 			continue;
 		uint32_t have = 0;
 		for (uint32_t k = 0; k < m->n; k++)
@@ -229,99 +229,99 @@ static enum gns_reduce_why ready(const struct gns_reducing *r, const struct gns_
 	return r->rank_batches || divides(r, m, of->n) ? GNS_REDUCE_IS : GNS_REDUCE_BATCH;
 }
 
-uint32_t gns_reducing_stage(struct gns_publish *p, const struct gns_reducing_step_of *of)
+static uint32_t stage(struct gns_publish *p, const struct gns_step_facts *of)
 {
-	struct gns_reducing *r = gns_core.reducing;
-	struct gns_reducing_step *m = r ? gns_reducing_step_at(r, r->current) : NULL;
+	struct gns_reductions *r = gns_core.reductions;
+	struct gns_reductions_step *m = r ? gns_reductions_step_at(r, r->current) : NULL;
 	if (!m || m->step != of->step || !m->n)
 		return 0; /* nothing was reduced in this step */
-	enum gns_reduce_why why = ready(r, m, of);
+	enum gns_reduction_why why = ready(r, m, of);
 	uint32_t grads = why ? 0 : gns_publish_rank_stage(p, r, m, of);
-	gns_reducing_count(why);
-	gns_reducing_drop(m); /* the sets that were handed over are not its own any more */
+	gns_reductions_count(why);
+	gns_reductions_drop(m); /* the sets that were handed over are not its own any more */
 	r->current = 0;
 	return grads;
 }
 
 /* Steps of our own. */
 
-enum gns_unit gns_reducing_unit(enum gns_unit other)
+static enum gns_unit unit(enum gns_unit other)
 {
-	const struct gns_reducing *r = gns_core.reducing;
+	const struct gns_reductions *r = gns_core.reductions;
 	return !r || !r->unit_told ? other : r->rank_batches ? GNS_UNIT_RANK_BATCHES : GNS_UNIT_SAMPLES;
 }
 
-uint64_t gns_reducing_told(void)
+static uint64_t last(void)
 {
-	return gns_core.reducing ? gns_core.reducing->told : 0;
+	return gns_core.reductions ? gns_core.reductions->told : 0;
 }
 
 /* Once for the process: numbers of two units would be pooled. */
-static void choose_unit(struct gns_reducing *r)
+static void choose_unit(struct gns_reductions *r)
 {
 	if (!r->unit_told)
-		r->rank_batches = !gns_core.measure->samples;
+		r->rank_batches = !gns_core.product_sums->samples;
 	r->unit_told = true;
 }
 
-static void open_step(struct gns_reducing *r, uint64_t step)
+static void open_step(struct gns_reductions *r, uint64_t step)
 {
-	gns_steps_begin(&r->steps, &gns_core.config, gns_publish_control(&gns_core.publish), step);
+	gns_step_clock_begin(&r->steps, &gns_core.config, gns_publish_control(&gns_core.publish), step);
 }
 
-static void close_step(struct gns_reducing *r, uint64_t step, struct gns_reducing_step *m)
+static void close_step(struct gns_reductions *r, uint64_t step, struct gns_reductions_step *m)
 {
 	struct gns_step_report report = { .step = step, .start_ns = r->steps.began_real_ns, .overhead_ns = r->steps.overhead_ns,
 					  .every = r->steps.interval, .flags = r->steps.startup ? GNS_STEP_STARTUP : 0 };
-	struct gns_reducing_step_of of = { .step = step, .n = gns_core.measure->samples, .micro = 1, .scale = 1 };
+	struct gns_step_facts of = { .step = step, .n = gns_core.product_sums->samples, .micro = 1, .scale = 1 };
 	choose_unit(r);
-	enum gns_reduce_why why = m && m->n ? ready(r, m, &of) : GNS_REDUCE_IS;
-	report.dur_ns = gns_steps_close(&r->steps, gns_now(), gns_realtime());
+	enum gns_reduction_why why = m && m->n ? ready(r, m, &of) : GNS_REDUCE_IS;
+	report.dur_ns = gns_step_clock_close(&r->steps, gns_now(), gns_realtime());
 	if (why)
 		report.flags |= GNS_STEP_REFUSED;
-	gns_reducing_count(why);
+	gns_reductions_count(why);
 	gns_publish_rank_step(&gns_core.publish, r, &report, why || !m || !m->n ? NULL : m);
 	if (m)
-		gns_reducing_drop(m);
+		gns_reductions_drop(m);
 	r->told = step;
 }
 
 /* Marks. */
 
-void gns_reducing_mark(uint64_t next)
+static void mark(uint64_t next)
 {
-	struct gns_reducing *r = gns_core.reducing;
+	struct gns_reductions *r = gns_core.reductions;
 	if (!r)
 		return;
-	gns_reducing_look_at_clock(r);
+	gns_reductions_look_at_clock(r);
 	if (r->clock != GNS_CLOCK_MARKS)
 		return;
 	uint64_t from = gns_now();
 	if (r->running) {
-		struct gns_reducing_step *m = gns_reducing_step_at(r, r->current);
+		struct gns_reductions_step *m = gns_reductions_step_at(r, r->current);
 		r->current = 0;
 		close_step(r, next - 1, m);
 		open_step(r, next);
 	} else {
-		gns_steps_init(&r->steps, from);
+		gns_step_clock_init(&r->steps, from);
 	}
-	gns_reduce_boundary(&r->reduce);
-	gns_reducing_know_ranks(r);
+	gns_reduction_boundary(&r->reduce);
+	gns_reductions_know_ranks(r);
 	count_doubts(r);
-	if (!r->running && gns_reducing_gradient_tracks(r)) {
+	if (!r->running && gns_reductions_gradient_tracks(r)) {
 		r->running = true;
 		r->steps.began_ns = gns_now();
 		r->steps.began_real_ns = gns_realtime();
 		open_step(r, next);
 	}
-	struct gns_reducing_step *m = r->running && r->steps.measured ? new_step(r, next, true) : NULL;
+	struct gns_reductions_step *m = r->running && r->steps.measured ? new_step(r, next, true) : NULL;
 	r->current = m ? m->serial : 0;
 	r->steps.overhead_ns += gns_now() - from;
 }
 
 /* The sequence. */
 
-static struct gns_reducing_step *numbered(struct gns_reducing *r, uint64_t step)
+static struct gns_reductions_step *numbered(struct gns_reductions *r, uint64_t step)
 {
 	for (uint32_t i = 0; i < GNS_MAKINGS; i++)
 		if (r->making[i].serial && !r->making[i].over && r->making[i].step == step)
@@ -330,19 +330,19 @@ static struct gns_reducing_step *numbered(struct gns_reducing *r, uint64_t step)
 }
 
 /* A track that is so far ahead of another does not step with it. */
-static void lose(struct gns_reducing *r)
+static void lose(struct gns_reductions *r)
 {
 	give_up_steps(r);
 	r->reduce.inferring = false;
-	gns_reduce_infer(&r->reduce, true);
+	gns_reduction_infer(&r->reduce, true);
 }
 
-static struct gns_reducing_step *sequence_step(struct gns_reducing *r, const struct gns_reduce_track *t)
+static struct gns_reductions_step *sequence_step(struct gns_reductions *r, const struct gns_reduction_track *t)
 {
 	uint64_t step = gns_core.steps_base + t->steps + 1;
 	if (!r->running || step < r->first)
 		return NULL;
-	struct gns_reducing_step *m = numbered(r, step);
+	struct gns_reductions_step *m = numbered(r, step);
 	if (m)
 		return m;
 	m = new_step(r, step, false);
@@ -353,14 +353,14 @@ static struct gns_reducing_step *sequence_step(struct gns_reducing *r, const str
 	return m;
 }
 
-struct gns_reducing_step *gns_reducing_step_for(struct gns_reducing *r, const struct gns_reduce_track *t)
+struct gns_reductions_step *gns_reductions_step_for(struct gns_reductions *r, const struct gns_reduction_track *t)
 {
 	if (r->clock != GNS_CLOCK_SEQUENCE)
-		return gns_reducing_step_at(r, r->current);
-	return gns_reduce_what(&r->reduce, t) ? NULL : sequence_step(r, t);
+		return gns_reductions_step_at(r, r->current);
+	return gns_reduction_what(&r->reduce, t) ? NULL : sequence_step(r, t);
 }
 
-static bool others_learned(const struct gns_reducing *r, uint64_t steps)
+static bool others_learned(const struct gns_reductions *r, uint64_t steps)
 {
 	for (uint32_t i = 0; i < r->reduce.n_tracks && steps < WAIT_FOR_OTHERS; i++)
 		if (r->reduce.track[i].comm && r->reduce.track[i].calls && !r->reduce.track[i].learned)
@@ -369,7 +369,7 @@ static bool others_learned(const struct gns_reducing *r, uint64_t steps)
 }
 
 /* Whoever is not in the same step as the others, or in the middle of one, begins to count with the next but one. */
-void gns_reducing_learned(struct gns_reducing *r)
+void gns_reductions_learned(struct gns_reductions *r)
 {
 	uint64_t steps = 0;
 	bool level = true;
@@ -378,8 +378,8 @@ void gns_reducing_learned(struct gns_reducing *r)
 	give_up_steps(r);
 	count_doubts(r);
 	for (uint32_t i = 0, n = 0; i < r->reduce.n_tracks; i++) {
-		const struct gns_reduce_track *t = &r->reduce.track[i];
-		enum gns_reduce_why why = gns_reduce_what(&r->reduce, t);
+		const struct gns_reduction_track *t = &r->reduce.track[i];
+		enum gns_reduction_why why = gns_reduction_what(&r->reduce, t);
 		if (why)
 			continue;
 		level &= (!n++ || steps == t->steps) && !t->n_filled;
@@ -388,44 +388,44 @@ void gns_reducing_learned(struct gns_reducing *r)
 	bool products = gns_core.counts[GNS_COUNT_PRODUCTS] && gns_core.roles.learning;
 	if (!steps || !others_learned(r, steps) || (products && steps < WAIT_FOR_PRODUCTS))
 		return;
-	gns_reducing_know_ranks(r);
+	gns_reductions_know_ranks(r);
 	r->running = true;
 	r->first = gns_core.steps_base + steps + (level ? 1 : 2);
 	uint64_t overhead = r->steps.overhead_ns;
 	if (!r->told)
-		gns_steps_init(&r->steps, gns_now());
+		gns_step_clock_init(&r->steps, gns_now());
 	r->steps.overhead_ns = overhead;
 	r->steps.startup = true;
 	r->steps.began_ns = gns_now();
 	r->steps.began_real_ns = gns_realtime();
 }
 
-static void sequence_progress(struct gns_reducing *r, struct gns_reduce_track *t)
+static void sequence_progress(struct gns_reductions *r, struct gns_reduction_track *t)
 {
-	if (!gns_reduce_complete(t))
+	if (!gns_reduction_complete(t))
 		return;
 	uint64_t step = gns_core.steps_base + t->steps + 1;
-	struct gns_reducing_step *m = gns_reduce_what(&r->reduce, t) ? NULL : sequence_step(r, t);
-	gns_reduce_next(t);
+	struct gns_reductions_step *m = gns_reduction_what(&r->reduce, t) ? NULL : sequence_step(r, t);
+	gns_reduction_next(t);
 	if (!r->running) {
-		gns_reducing_learned(r); /* it may have waited for others */
+		gns_reductions_learned(r); /* it may have waited for others */
 		return;
 	}
-	if (m && ++m->tracks_done == gns_reducing_gradient_tracks(r))
+	if (m && ++m->tracks_done == gns_reductions_gradient_tracks(r))
 		close_step(r, step, m);
-	else if (!m && step >= r->first && !gns_reduce_what(&r->reduce, t))
+	else if (!m && step >= r->first && !gns_reduction_what(&r->reduce, t))
 		lose(r);
 }
 
 /* Products tell the steps, and their last one has come already: the step ends with its last reduction. */
 static void products_progress(void)
 {
-	const struct gns_steps *s = &gns_core.steps;
-	if (!s->published && !s->unsure && !s->marked && s->expected && s->gradients == s->expected && !gns_reducing_expects())
-		gns_stepping_close(false);
+	const struct gns_step_clock *s = &gns_core.steps;
+	if (!s->published && !s->unsure && !s->marked && s->expected && s->gradients == s->expected && !gns_reductions_expects())
+		gns_step_boundary_close(false);
 }
 
-void gns_reducing_progress(struct gns_reducing *r, struct gns_reduce_track *t)
+void gns_reductions_progress(struct gns_reductions *r, struct gns_reduction_track *t)
 {
 	if (r->clock == GNS_CLOCK_SEQUENCE)
 		sequence_progress(r, t);
@@ -433,8 +433,22 @@ void gns_reducing_progress(struct gns_reducing *r, struct gns_reduce_track *t)
 		products_progress();
 }
 
-void gns_reducing_free(void)
+static void forget(void)
 {
-	gns_pages_free(gns_core.reducing, sizeof *gns_core.reducing);
-	gns_core.reducing = NULL;
+	gns_pages_free(gns_core.reductions, sizeof *gns_core.reductions);
+	gns_core.reductions = NULL;
 }
+
+const struct gns_step_hooks gns_reduction_hooks = {
+	.name = "collective calls",
+	.begin = begin,
+	.stage = stage,
+	.sent = gns_reductions_sent,
+	.forget = forget,
+	.hello = hello,
+	.backward = backward,
+	.mark = mark,
+	.expects = gns_reductions_expects,
+	.last = last,
+	.unit = unit,
+};

@@ -1,6 +1,6 @@
-/* The shim's one static context, shared by core.c, life.c, stepping.c, marking.c and feeding.c and by nobody else. */
-#ifndef GNS_STATE_H
-#define GNS_STATE_H
+/* The shim's one static context, for the files of this room. */
+#ifndef GNS_PROFILER_SHIM_CORE_STATE_H
+#define GNS_PROFILER_SHIM_CORE_STATE_H
 
 #include "profiler/shim/process/config.h"
 #include "profiler/shim/steps/layer_sums.h"
@@ -12,6 +12,7 @@
 #include "profiler/shim/steps/step_clock.h"
 
 #define GNS_BOUNDARY_TIMES 8
+#define GNS_CORE_COUNTERS 128u /* at most, beside those of the sources in the table of hooks */
 
 enum gns_state { GNS_ASLEEP = 0, GNS_AWAKE, GNS_OFF, GNS_FORKED };
 
@@ -28,13 +29,13 @@ struct gns_core {
 	struct gns_lock lock;
 	struct gns_config config;
 	struct gns_roles roles;
-	struct gns_measure *measure;
+	struct gns_product_sums *product_sums;
 	struct gns_kernels *kernels;
 	struct gns_publish publish;
-	struct gns_steps steps;
+	struct gns_step_clock steps;
 	uint64_t steps_base;             /* steps of stream 0 that another collector has counted before */
-	struct gns_feed *feed;           /* NULL until a collector feeds */
-	struct gns_reducing *reducing;   /* NULL until ranks reduce (reducing.h) */
+	struct gns_layer_sums *layer_sums;           /* NULL until a collector feeds */
+	struct gns_reductions *reductions;   /* NULL until ranks reduce (reductions.h) */
 	uint64_t first_ns, counts[GNS_COUNTS], refused[GNS_REFUSALS];
 	struct { uint32_t m, n, k; } last_why[GNS_WHYS];
 	uint64_t boundary_ns[GNS_BOUNDARY_TIMES], boundary_real[GNS_BOUNDARY_TIMES];
@@ -51,20 +52,25 @@ extern __thread int gns_inside __attribute__((tls_model("initial-exec")));
 /* The frame of the gns_core_enter that has set gns_inside, NULL: another call of ours has. */
 extern __thread const char *gns_entered_at __attribute__((tls_model("initial-exec")));
 
-/* life.c */
+/* The lock alone, for who is inside already. False: the shim is off (perhaps since now) or this is a child; not held. */
+bool gns_core_lock(void);
+void gns_core_unlock(void);
+uint64_t gns_core_seed(int32_t rank);
+void gns_core_after_fork(void); /* in a child */
+int gns_lifecycle_state(void); /* enum gns_state; notices that this process is a child */
+void gns_lifecycle_off(void);  /* for good; what is held stays as it is, for who may still be using it */
+
+/* lifecycle.c */
 /* A call that is made while another is not over. From no deeper in the stack than that: it was left by siglongjmp, its step will never
  * be whole, and the shim turns itself off. */
-void gns_life_notice_left(const void *frame);
-uint64_t gns_core_seed(int32_t rank);
-int gns_life_state(void); /* enum gns_state; notices that this process is a child */
-void gns_life_wake(void); /* afterwards gns_core.state is GNS_AWAKE or GNS_OFF */
-void gns_life_off(void);  /* for good; what is held stays as it is, for who may still be using it */
+void gns_lifecycle_notice_left(const void *frame);
+void gns_lifecycle_wake(void); /* afterwards gns_core.state is GNS_AWAKE or GNS_OFF */
 
-/* stepping.c; under the lock */
-size_t gns_stepping_counters(struct gns_counter *out);
-void gns_stepping_close(bool all_counters); /* ends the present step and hands it over */
-void gns_stepping_begin(uint64_t step);
-void gns_stepping_boundary(const struct gns_verdict *verdict);
-void gns_stepping_note_time(void); /* a forward product after a backward pass */
+/* step_boundary.c; under the lock */
+size_t gns_step_boundary_counters(struct gns_counter *out);
+void gns_step_boundary_close(bool all_counters); /* ends the present step and hands it over */
+void gns_step_boundary_begin(uint64_t step);
+void gns_step_boundary_boundary(const struct gns_verdict *verdict);
+void gns_step_boundary_note_time(void); /* a forward product after a backward pass */
 
 #endif

@@ -1,27 +1,23 @@
 /* Where a step begins and ends: what is measured in it, and handing it over. */
-#include <stdio.h>
 #include <string.h>
 
 #include "profiler/shim/process/clock.h"
 #include "profiler/shim/steps/product_sums_device.h"
-#include "products_device.h"
-#include "collectors/cupti/cupti.h"
 #include "profiler/shim/publish/device_counters.h"
 #include "profiler/shim/steps/product_records.h"
-#include "profiler/shim/steps/layer_records.h"
-#include "reductions.h"
+#include "profiler/shim/steps/step_hooks.h"
 #include "state.h"
 #include "profiler/shim/publish/counters.h"
 
 #define LATE_COUNTERS 6
 
-static uint64_t late_refused(const struct gns_late_counts *late, unsigned why)
+static uint64_t late_refused(const struct gns_deferred_counts *late, unsigned why)
 {
 	return why == GNS_REFUSED_NOT_FINITE ? late->not_finite : why == GNS_REFUSED_DEVICE_BEHIND ? late->device_behind : 0;
 }
 
 /* Of steps whose values come late. */
-static size_t late_counters(struct gns_counter *out, const struct gns_late_counts *late)
+static size_t late_counters(struct gns_counter *out, const struct gns_deferred_counts *late)
 {
 	const struct gns_counter list[LATE_COUNTERS] = {
 		{ .collector = "cuda", .name = "steps_late", .value = late->steps },
@@ -35,68 +31,53 @@ static size_t late_counters(struct gns_counter *out, const struct gns_late_count
 	return LATE_COUNTERS;
 }
 
-size_t gns_stepping_counters(struct gns_counter *out)
+size_t gns_step_boundary_counters(struct gns_counter *out)
 {
-	static const char *const names[GNS_COUNTS] = { "products", "forward", "dgrad", "wgrad", "other" };
-	struct gns_late_counts late;
+	struct gns_deferred_counts late;
 	size_t n = 0;
-	gns_late_counts(&gns_core.publish, &late);
-	for (unsigned i = 0; i < GNS_COUNTS; i++)
-		out[n++] = (struct gns_counter){ .collector = "blas", .name = names[i], .value = gns_core.counts[i] };
-	for (unsigned i = 1; i < GNS_WHYS; i++) {
-		struct gns_counter *c = &out[n++];
-		*c = (struct gns_counter){ .collector = "blas", .name = gns_reason_name(i), .value = gns_core.roles.why[i] };
-		if (gns_core.last_why[i].k)
-			snprintf(c->text, sizeof c->text, "%ux%u over %u", gns_core.last_why[i].m, gns_core.last_why[i].n, gns_core.last_why[i].k);
-	}
+	gns_deferred_counts(&gns_core.publish, &late);
 	for (unsigned i = 1; i < GNS_REFUSALS; i++)
 		out[n++] = (struct gns_counter){ .collector = "step_refused", .name = gns_refusal_name(i), .value = gns_core.refused[i] + late_refused(&late, i) };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "late_gradients", .value = gns_core.steps.late };
 	out[n++] = (struct gns_counter){ .collector = "shim", .name = "kernels_not_listed", .value = gns_core.kernels->overflow };
-	out[n++] = (struct gns_counter){ .collector = "shim", .name = "uses_forgotten", .value = gns_core.roles.uses.lost };
-	out[n++] = (struct gns_counter){ .collector = "shim", .name = "scan_not_permitted", .value = !gns_core.roles.scan_works };
 	n += late_counters(out + n, &late);
-	n += gns_tallies(out + n);
-	n += gns_device_counters(out + n);
-	if (gns_core.feed)
-		n += gns_feed_counters(gns_core.feed, out + n);
-	return n;
+	n += gns_live_counters(out + n);
+	return n + gns_hooks_count(out + n);
 }
 
-_Static_assert(GNS_COUNTS + GNS_WHYS + GNS_REFUSALS + 4 + LATE_COUNTERS + GNS_TALLIES_MAX + GNS_DEVICE_COUNTERS + GNS_FEED_COUNTS <= GNS_COUNTERS_MAX,
-	       "room for all gns_stepping_counters");
+_Static_assert(GNS_REFUSALS + 2 + LATE_COUNTERS + GNS_LIVE_COUNTERS_MAX <= GNS_CORE_COUNTERS, "room for all gns_step_boundary_counters but the sources'");
 
 /* Ends the present step and hands it over. */
-void gns_stepping_close(bool all_counters)
+void gns_step_boundary_close(bool all_counters)
 {
-	struct gns_steps *s = &gns_core.steps;
+	struct gns_step_clock *s = &gns_core.steps;
 	struct gns_counter *list = gns_core.counter;
-	s->overhead_ns += gns_cupti_closed(s->step);
+	s->overhead_ns += gns_hooks_close(s->step);
 	struct gns_step_report report = { .step = s->step, .start_ns = s->began_real_ns, .overhead_ns = s->overhead_ns, .every = s->interval };
 	s->startup = gns_core.roles.learning;
 	report.flags = s->startup ? GNS_STEP_STARTUP : 0;
 	if (gns_core.state != GNS_AWAKE)
 		return; /* the process ends; this thread was in a product */
 	if (s->measured) {
-		enum gns_refusal why = s->gradients ? gns_measure_close(gns_core.measure) : GNS_REFUSED_NOT;
-		if (gns_core.measure->late && !why)
-			gns_device_step_close(gns_core.measure->late, gns_core.measure);
+		enum gns_refusal why = s->gradients ? gns_product_sums_close(gns_core.product_sums) : GNS_REFUSED_NOT;
+		if (gns_core.product_sums->late && !why)
+			gns_product_sums_device_close(gns_core.product_sums->late, gns_core.product_sums);
 		if (why)
 			gns_core.refused[why]++;
 		report.flags |= why ? GNS_STEP_REFUSED : s->gradients ? GNS_STEP_MEASURED : 0;
 	}
-	report.dur_ns = gns_steps_close(s, gns_now(), gns_realtime());
+	report.dur_ns = gns_step_clock_close(s, gns_now(), gns_realtime());
 	if (gns_publish_open(&gns_core.publish, &gns_core.config)) {
 		if (gns_core.config.bad[0] && !gns_core.told_bad)
 			gns_publish_event(&gns_core.publish, 0, s->step, "bad_setting", gns_core.config.bad);
 		gns_core.told_bad = true;
 		gns_device_events(&gns_core.publish, 0, s->step);
-		size_t n = all_counters || gns_publish_counters_due(&gns_core.publish, gns_now()) ? gns_stepping_counters(list) : 0;
-		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.measure, gns_core.kernels, list, n);
-		gns_cupti_tell(&gns_core.publish, false);
+		size_t n = all_counters || gns_publish_counters_due(&gns_core.publish, gns_now()) ? gns_step_boundary_counters(list) : 0;
+		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.product_sums, gns_core.kernels, list, n);
+		gns_hooks_publish(&gns_core.publish, false);
 		gns_publish_revive(&gns_core.publish, &gns_core.config, false);
 	}
-	gns_products_device_over(s->step);
+	gns_hooks_over(s->step);
 }
 
 /* A step that is not measured is only counted: operands are then known by their addresses alone. */
@@ -106,19 +87,20 @@ static void look_closely(void)
 	atomic_store_explicit(&gns_core.measured, gns_core.steps.measured, memory_order_relaxed);
 }
 
-void gns_stepping_begin(uint64_t step)
+void gns_step_boundary_begin(uint64_t step)
 {
-	bool was_measured = gns_core.steps.measured;
-	gns_steps_begin(&gns_core.steps, &gns_core.config, gns_publish_control(&gns_core.publish), step);
+	bool was_measured = gns_core.steps.measured, closed = gns_core.steps.published && gns_core.steps.step == step - 1;
+	gns_step_clock_begin(&gns_core.steps, &gns_core.config, gns_publish_control(&gns_core.publish), step);
 	look_closely();
-	gns_products_device_over(step - 1);
+	if (!closed)
+		gns_hooks_over(step - 1);
 	if (was_measured || gns_core.steps.measured) { /* between two others there is nothing to clear */
-		gns_measure_clear(gns_core.measure);
-		if (gns_core.measure->late)
-			gns_device_step_clear(gns_core.measure->late);
+		gns_product_sums_clear(gns_core.product_sums);
+		if (gns_core.product_sums->late)
+			gns_product_sums_device_clear(gns_core.product_sums->late);
 		gns_kernels_clear(gns_core.kernels);
 	}
-	gns_reducing_begin(step, gns_core.steps.measured);
+	gns_hooks_begin(step, gns_core.steps.measured);
 }
 
 static uint32_t steps_before(void)
@@ -129,14 +111,14 @@ static uint32_t steps_before(void)
 /* The steps that went by while weights were being found: unmeasured, with their times where every boundary was seen. */
 static void report_learned_steps(void)
 {
-	gns_reducing_hello();
+	gns_hooks_hello();
 	uint32_t steps = steps_before();
 	bool times = gns_core.n_boundaries == steps && steps <= GNS_BOUNDARY_TIMES;
 	uint64_t spent = gns_core.steps.overhead_ns;
 	if (!gns_publish_open(&gns_core.publish, &gns_core.config))
 		return;
 	for (uint32_t i = 0; i < steps; i++) {
-		if (gns_core.steps_base + i + 1 <= gns_reducing_told())
+		if (gns_core.steps_base + i + 1 <= gns_hooks_last())
 			continue;
 		uint64_t from = i ? gns_core.boundary_ns[i - 1] : gns_core.first_ns;
 		struct gns_step_report report = { .step = gns_core.steps_base + i + 1, .overhead_ns = i + 1 == steps ? spent : 0,
@@ -145,13 +127,13 @@ static void report_learned_steps(void)
 			report.dur_ns = gns_core.boundary_ns[i] - from;
 			report.start_ns = gns_core.boundary_real[i] - report.dur_ns;
 		}
-		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.measure, gns_core.kernels, NULL, 0);
+		gns_publish_step(&gns_core.publish, &gns_core.config, &report, gns_core.product_sums, gns_core.kernels, NULL, 0);
 	}
 }
 
-void gns_stepping_boundary(const struct gns_verdict *v)
+void gns_step_boundary_boundary(const struct gns_verdict *v)
 {
-	struct gns_steps *s = &gns_core.steps;
+	struct gns_step_clock *s = &gns_core.steps;
 	if (v->learned && !s->step) {
 		report_learned_steps();
 		s->overhead_ns = 0;
@@ -159,8 +141,8 @@ void gns_stepping_boundary(const struct gns_verdict *v)
 		s->began_real_ns = gns_realtime();
 		s->expected = gns_core.roles.expected_gradients;
 		s->unsure = s->expected == 0;
-		uint64_t before = gns_core.steps_base + steps_before(), told = gns_reducing_told();
-		gns_stepping_begin((before > told ? before : told) + 1);
+		uint64_t before = gns_core.steps_base + steps_before(), told = gns_hooks_last();
+		gns_step_boundary_begin((before > told ? before : told) + 1);
 		return;
 	}
 	if (v->learned)
@@ -169,11 +151,11 @@ void gns_stepping_boundary(const struct gns_verdict *v)
 	if (s->marked || !s->step)
 		return;
 	if (!s->published)
-		gns_stepping_close(false);
-	gns_stepping_begin(s->step + 1);
+		gns_step_boundary_close(false);
+	gns_step_boundary_begin(s->step + 1);
 }
 
-void gns_stepping_note_time(void)
+void gns_step_boundary_note_time(void)
 {
 	if (!gns_core.steps.step && gns_core.n_boundaries < GNS_BOUNDARY_TIMES) {
 		gns_core.boundary_ns[gns_core.n_boundaries] = gns_now();

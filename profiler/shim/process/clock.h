@@ -1,5 +1,5 @@
-#ifndef GNS_CLOCK_H
-#define GNS_CLOCK_H
+#ifndef GNS_PROFILER_SHIM_PROCESS_CLOCK_H
+#define GNS_PROFILER_SHIM_PROCESS_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>

@@ -3,7 +3,7 @@
  *   GNSCOPE_SAMPLES=N   samples in one micro-step of one process (default: unknown, a row counts as a sample)
  *   GNSCOPE_LAYOUT=L    whose the rows of a PyTorch model's input are (enum gns_layout), where its graph does not say it
  *   GNSCOPE_EVERY=K     measure every K-th step
- *   GNSCOPE_BUDGET=PCT  or keep the shim's own cost near PCT percent of the time (default 1; steps.h)
+ *   GNSCOPE_BUDGET=PCT  or keep the shim's own cost near PCT percent of the time (default 1; step_clock.h)
  *   GNSCOPE_PROBES=N    sign probes of a sketch, a multiple of 8 up to 32 (default 8)
  *   GNSCOPE_SESSION     shared memory of a recorder that runs already (set by `gnscope run`)
  *   GNSCOPE_STORE, GNSCOPE_NAME   handed to the recorder that the shim starts
@@ -14,8 +14,8 @@
  *   GNSCOPE_KERNELS=auto|on|off   kernel times by CUPTI: in windows of a few steps (default), in every step, never
  *   GNSCOPE_OFF=1       do nothing at all
  * A value that makes no sense is ignored, and told to the recorder as the event "bad_setting". */
-#ifndef GNS_CONFIG_H
-#define GNS_CONFIG_H
+#ifndef GNS_PROFILER_SHIM_PROCESS_CONFIG_H
+#define GNS_PROFILER_SHIM_PROCESS_CONFIG_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* The trainer's floating-point state around our own arithmetic: its traps must not fire on it, its sticky flags must not show it
  * (numpy warns of what it finds there), its rounding and flushing must not bend it. Nothing here links the mathematics library. */
-#ifndef GNS_FPU_H
-#define GNS_FPU_H
+#ifndef GNS_PROFILER_SHIM_PROCESS_FPU_H
+#define GNS_PROFILER_SHIM_PROCESS_FPU_H
 
 #if defined(__x86_64__)
 

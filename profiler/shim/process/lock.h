@@ -5,8 +5,8 @@
  * that was only slow is not disturbed: nobody else ever gets a lock that was given up.
  *
  * Not recursive. No memory is taken, nothing is printed, and errno is kept. */
-#ifndef GNS_LOCK_H
-#define GNS_LOCK_H
+#ifndef GNS_PROFILER_SHIM_PROCESS_LOCK_H
+#define GNS_PROFILER_SHIM_PROCESS_LOCK_H
 
 #include <signal.h>
 #include <stdatomic.h>

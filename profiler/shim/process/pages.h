@@ -1,6 +1,6 @@
 /* Memory of the shim: whole mappings, taken at warm-up, never malloc (the trainer's allocator is not ours to enter). */
-#ifndef GNS_ARENA_H
-#define GNS_ARENA_H
+#ifndef GNS_PROFILER_SHIM_PROCESS_PAGES_H
+#define GNS_PROFILER_SHIM_PROCESS_PAGES_H
 
 #include <stddef.h>
 #include <sys/mman.h>

@@ -4,8 +4,8 @@
  * libraries), then the scope of the object that called (Python loads libraries RTLD_LOCAL: the global scope does not have
  * them), then any loaded object. Two copies of one library are kept apart by remembering the answer per call site; the library that
  * has answered stays loaded from then on. */
-#ifndef GNS_REAL_H
-#define GNS_REAL_H
+#ifndef GNS_PROFILER_SHIM_PROCESS_REAL_FUNCTION_H
+#define GNS_PROFILER_SHIM_PROCESS_REAL_FUNCTION_H
 
 #include <stdatomic.h>
 

@@ -1,7 +1,7 @@
 /* Starts the recorder from inside a trainer without the trainer noticing: no SIGCHLD, nothing for its wait() to find, no
  * signal mask or handler changed, no descriptor inherited. */
-#ifndef GNS_SPAWN_H
-#define GNS_SPAWN_H
+#ifndef GNS_PROFILER_SHIM_PROCESS_SPAWN_H
+#define GNS_PROFILER_SHIM_PROCESS_SPAWN_H
 
 /* 0, or a negative errno (-ENOENT: the program gnscope is not found). Blocks for an exec's time, once a run. */
 int gns_spawn_recorder(const char *session_name);

@@ -3,8 +3,8 @@
  * not start.
  *
  * A region has as many threads as the program's own: asked for another number, GNU's OpenMP ends threads and starts them again. */
-#ifndef GNS_TEAM_H
-#define GNS_TEAM_H
+#ifndef GNS_PROFILER_SHIM_PROCESS_TEAM_H
+#define GNS_PROFILER_SHIM_PROCESS_TEAM_H
 
 #define GNS_TEAM_MAX 16u /* parts */
 

@@ -17,18 +17,18 @@ static const struct gns_record *staged_step(const struct gns_publish *p)
 	return NULL;
 }
 
-static bool all_captured(const struct gns_late *late)
+static bool all_captured(const struct gns_deferred *deferred)
 {
-	for (uint32_t i = 0; i < late->n_new; i++)
-		if (!gns_set_captured(late->new_set[i]))
+	for (uint32_t i = 0; i < deferred->n_new; i++)
+		if (!gns_set_captured(deferred->new_set[i]))
 			return false;
 	return true;
 }
 
 /* Records of the step go to the template's store, with the items' indices made those there. */
-static void take_records(struct gns_publish *p, struct gns_late_graph *g)
+static void take_records(struct gns_publish *p, struct gns_deferred_graph *g)
 {
-	struct gns_late *late = p->late;
+	struct gns_deferred *deferred = p->deferred;
 	uint32_t kept = 0;
 	for (uint32_t i = 0; i < p->staged; i++) {
 		const struct gns_record *r = &p->stage[i];
@@ -36,41 +36,41 @@ static void take_records(struct gns_publish *p, struct gns_late_graph *g)
 			p->stage[kept++] = *r;
 			continue;
 		}
-		for (uint32_t j = 0; j < late->new_items; j++) {
-			const struct gns_late_item *item = gns_late_item(late, late->item_head + j);
+		for (uint32_t j = 0; j < deferred->new_items; j++) {
+			const struct gns_deferred_item *item = gns_deferred_item(deferred, deferred->item_head + j);
 			if (item->record != i)
 				continue;
-			late->template_item[g->item + g->items] = *item;
-			late->template_item[g->item + g->items++].record = g->records;
+			deferred->template_item[g->item + g->items] = *item;
+			deferred->template_item[g->item + g->items++].record = g->records;
 		}
-		late->template_record[g->first + g->records++] = *r;
+		deferred->template_record[g->first + g->records++] = *r;
 	}
 	p->staged = kept;
 }
 
-bool gns_late_graph_add(struct gns_publish *p)
+bool gns_deferred_graph_add(struct gns_publish *p)
 {
-	struct gns_late *late = p->late;
+	struct gns_deferred *deferred = p->deferred;
 	const struct gns_record *step = staged_step(p);
-	if (!step || !all_captured(late) || late->too_many || late->graphs == GNS_LATE_GRAPHS ||
-	    late->template_records + p->staged > GNS_LATE_TEMPLATES || late->template_items + late->new_items > GNS_LATE_TEMPLATES)
+	if (!step || !all_captured(deferred) || deferred->too_many || deferred->graphs == GNS_DEFERRED_GRAPHS ||
+	    deferred->template_records + p->staged > GNS_DEFERRED_TEMPLATES || deferred->template_items + deferred->new_items > GNS_DEFERRED_TEMPLATES)
 		return false;
 	uint32_t stream = step->stream;
-	struct gns_late_graph *g = &late->graph[late->graphs++];
-	if (!late->newest[stream])
-		late->newest[stream] = step->u.step.step + (uint64_t)late->shift[stream] - 1;
-	late->shift[stream]--; /* a step that has not happened */
-	*g = (struct gns_late_graph){ .first = late->template_records, .item = late->template_items, .stream = stream, .n_sets = late->n_new,
+	struct gns_deferred_graph *g = &deferred->graph[deferred->graphs++];
+	if (!deferred->newest[stream])
+		deferred->newest[stream] = step->u.step.step + (uint64_t)deferred->shift[stream] - 1;
+	deferred->shift[stream]--; /* a step that has not happened */
+	*g = (struct gns_deferred_graph){ .first = deferred->template_records, .item = deferred->template_items, .stream = stream, .n_sets = deferred->n_new,
 				      .seen_ns = gns_now(), .seen_real_ns = gns_realtime() };
-	memcpy(g->set, late->new_set, sizeof g->set);
+	memcpy(g->set, deferred->new_set, sizeof g->set);
 	take_records(p, g);
-	late->template_records += g->records;
-	late->template_items += g->items;
-	late->counts.graphs++;
+	deferred->template_records += g->records;
+	deferred->template_items += g->items;
+	deferred->counts.graphs++;
 	return true;
 }
 
-static uint64_t delivered(const struct gns_late_graph *g)
+static uint64_t delivered(const struct gns_deferred_graph *g)
 {
 	uint64_t least = UINT64_MAX;
 	for (uint32_t i = 0; i < g->n_sets; i++) {
@@ -80,7 +80,7 @@ static uint64_t delivered(const struct gns_late_graph *g)
 	return g->n_sets ? least : 0;
 }
 
-static bool there(const struct gns_late_graph *g, uint64_t which)
+static bool there(const struct gns_deferred_graph *g, uint64_t which)
 {
 	for (uint32_t i = 0; i < g->n_sets; i++)
 		if (!gns_set_values(g->set[i], which))
@@ -88,7 +88,7 @@ static bool there(const struct gns_late_graph *g, uint64_t which)
 	return true;
 }
 
-static bool open(const struct gns_late_graph *g, uint64_t which)
+static bool open(const struct gns_deferred_graph *g, uint64_t which)
 {
 	for (uint32_t i = 0; i < g->n_sets; i++)
 		if (!gns_set_was_open(g->set[i], which))
@@ -97,49 +97,49 @@ static bool open(const struct gns_late_graph *g, uint64_t which)
 }
 
 /* Writes the step's records at record_head with the values of this delivery. False: made with the gate closed, or overwritten. */
-static bool fill(struct gns_late *late, const struct gns_late_graph *g, uint64_t which)
+static bool fill(struct gns_deferred *deferred, const struct gns_deferred_graph *g, uint64_t which)
 {
 	if (!there(g, which) || !open(g, which))
 		return false;
 	for (uint32_t i = 0; i < g->records; i++)
-		*gns_late_record(late, late->record_head + i) = late->template_record[g->first + i];
+		*gns_deferred_record(deferred, deferred->record_head + i) = deferred->template_record[g->first + i];
 	for (uint32_t i = 0; i < g->items; i++) {
-		const struct gns_late_item *item = &late->template_item[g->item + i];
-		struct gns_record *r = gns_late_record(late, late->record_head + item->record);
+		const struct gns_deferred_item *item = &deferred->template_item[g->item + i];
+		struct gns_record *r = gns_deferred_record(deferred, deferred->record_head + item->record);
 		const double *values = gns_set_values(item->set, which);
 		if (!values)
 			return false;
-		if (r->kind != GNS_REC_NONE && !gns_late_apply(late, item, r, values))
+		if (r->kind != GNS_REC_NONE && !gns_deferred_apply(deferred, item, r, values))
 			r->kind = GNS_REC_NONE;
 	}
 	return there(g, which);
 }
 
-static const struct gns_record *template_step(const struct gns_late *late, const struct gns_late_graph *g)
+static const struct gns_record *template_step(const struct gns_deferred *deferred, const struct gns_deferred_graph *g)
 {
-	const struct gns_record *r = &late->template_record[g->first + g->records - 1];
+	const struct gns_record *r = &deferred->template_record[g->first + g->records - 1];
 	while (r->kind != GNS_REC_STEP)
 		r--;
 	return r;
 }
 
-static void make_step(struct gns_late *late, struct gns_late_graph *g, uint64_t which, uint64_t start_ns, uint64_t dur_ns)
+static void make_step(struct gns_deferred *deferred, struct gns_deferred_graph *g, uint64_t which, uint64_t start_ns, uint64_t dur_ns)
 {
-	uint64_t number = ++late->newest[g->stream];
+	uint64_t number = ++deferred->newest[g->stream];
 	uint32_t n = g->records;
-	bool seen = there(g, which), measured = fill(late, g, which);
-	late->shift[g->stream]++;
-	late->counts.replayed++;
-	late->counts.unseen += !seen;
+	bool seen = there(g, which), measured = fill(deferred, g, which);
+	deferred->shift[g->stream]++;
+	deferred->counts.replayed++;
+	deferred->counts.unseen += !seen;
 	if (!measured) {
-		struct gns_record *r = gns_late_record(late, late->record_head);
-		*r = *template_step(late, g);
+		struct gns_record *r = gns_deferred_record(deferred, deferred->record_head);
+		*r = *template_step(deferred, g);
 		r->u.step.flags = r->u.step.params = 0;
 		n = 1;
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		struct gns_record *r = gns_late_record(late, late->record_head + i);
-		uint64_t *step = gns_late_step_of(r);
+		struct gns_record *r = gns_deferred_record(deferred, deferred->record_head + i);
+		uint64_t *step = gns_deferred_step_of(r);
 		if (step)
 			*step = number;
 		if (r->kind != GNS_REC_STEP)
@@ -147,20 +147,20 @@ static void make_step(struct gns_late *late, struct gns_late_graph *g, uint64_t 
 		r->u.step.start_ns = start_ns;
 		r->u.step.dur_ns = dur_ns;
 		r->u.step.overhead_ns = 0;
-		r->u.step.every = late->every;
+		r->u.step.every = deferred->every;
 	}
 	if (measured) {
-		gns_late_settle(late, gns_late_record, late->record_head, n);
+		gns_deferred_settle(deferred, gns_deferred_record, deferred->record_head, n);
 		g->measured = which;
 	}
-	gns_late_append(late, n);
+	gns_deferred_append(deferred, n);
 }
 
 /* Kernels behind a closed gate cost their launch alone. A gate is opened for one replay; those that are enqueued before its numbers
  * have come are measured with it. */
-static void move_gate(struct gns_late *late, struct gns_late_graph *g)
+static void move_gate(struct gns_deferred *deferred, struct gns_deferred_graph *g)
 {
-	bool due = late->every == 1 || (late->every && (!g->measured || g->taken + 1 >= g->measured + late->every));
+	bool due = deferred->every == 1 || (deferred->every && (!g->measured || g->taken + 1 >= g->measured + deferred->every));
 	if (due != g->closed)
 		return;
 	for (uint32_t i = 0; i < g->n_sets; i++)
@@ -168,20 +168,20 @@ static void move_gate(struct gns_late *late, struct gns_late_graph *g)
 	g->closed = !due;
 }
 
-void gns_late_graph_poll(struct gns_publish *p)
+void gns_deferred_graph_poll(struct gns_publish *p)
 {
-	struct gns_late *late = p->late;
-	for (uint32_t i = 0; i < late->graphs; i++) {
-		struct gns_late_graph *g = &late->graph[i];
+	struct gns_deferred *deferred = p->deferred;
+	for (uint32_t i = 0; i < deferred->graphs; i++) {
+		struct gns_deferred_graph *g = &deferred->graph[i];
 		uint64_t n = delivered(g) - g->taken, now = gns_now(), real = gns_realtime();
 		uint64_t dur = n ? (now - g->seen_ns) / n : 0;
-		for (uint64_t k = 0; k < n && gns_late_room(late, g->records); k++) {
-			make_step(late, g, ++g->taken, g->seen_real_ns + k * dur, dur);
+		for (uint64_t k = 0; k < n && gns_deferred_room(deferred, g->records); k++) {
+			make_step(deferred, g, ++g->taken, g->seen_real_ns + k * dur, dur);
 		}
 		if (n) {
 			g->seen_ns = now;
 			g->seen_real_ns = real;
 		}
-		move_gate(late, g);
+		move_gate(deferred, g);
 	}
 }

@@ -1,6 +1,6 @@
 /* What is told of devices beside the results: counters, and events when something changes. */
-#ifndef GNS_DEVICE_TOLD_H
-#define GNS_DEVICE_TOLD_H
+#ifndef GNS_PROFILER_SHIM_PUBLISH_DEVICE_COUNTERS_H
+#define GNS_PROFILER_SHIM_PUBLISH_DEVICE_COUNTERS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* The measured steps' products, and parts of steps, by kind: how often, how long. A bounded table; what does not fit is counted. */
-#ifndef GNS_KERNELS_H
-#define GNS_KERNELS_H
+#ifndef GNS_PROFILER_SHIM_PUBLISH_KERNEL_TABLE_H
+#define GNS_PROFILER_SHIM_PUBLISH_KERNEL_TABLE_H
 
 #include "profiler/shim/weights/product.h"
 
@@ -11,7 +11,7 @@ enum gns_family { GNS_FAMILY_BACKWARD = GNS_ROLES, GNS_FAMILY_PHASE, GNS_FAMILIE
 
 struct gns_kernel {
 	const char *api;
-	uint32_t family, m, n, k; /* enum gns_role or gns_family */
+	uint32_t family, m, n, k; /* enum gns_product_role or gns_family */
 	char form[3]; /* "NT": how the operands are stored */
 	bool told;    /* its KERNEL record has been published */
 	uint32_t calls;

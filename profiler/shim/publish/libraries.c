@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gnscope/record.h"
 #include "profiler/shim/process/lock.h"
-#include "publish.h"
+#include "record_text.h"
 
 struct library {
 	_Atomic bool ready;
@@ -40,11 +41,19 @@ static bool known(const char *name, const void *base, const char *version)
 	return false;
 }
 
-void gns_library_met(const char *name, const void *address, const char *version)
+/* Up to cuDNN 8 and NCCL 2.8, thousands are the major version: 8907. */
+static void write_version(char *text, size_t size, uint64_t number)
+{
+	unsigned unit = number < 10000 ? 1000 : 10000;
+	snprintf(text, size, "%u.%u.%u", (unsigned)(number / unit), (unsigned)(number % unit / 100), (unsigned)(number % 100));
+}
+
+void gns_library_met(const char *name, const void *address, uint64_t number)
 {
 	Dl_info from;
-	if (!version)
-		version = "";
+	char version[16] = "";
+	if (number)
+		write_version(version, sizeof version, number);
 	sigset_t signals;
 	gns_undisturbed_begin(&signals);
 	bool there = dladdr(address, &from) != 0;
@@ -64,17 +73,12 @@ void gns_library_met(const char *name, const void *address, const char *version)
 	atomic_store_explicit(&l->ready, true, memory_order_release);
 }
 
-void gns_library_version(char *text, unsigned size, uint64_t number)
+uint32_t gns_library_count(void)
 {
-	snprintf(text, size, "%u.%u.%u", (unsigned)(number / 10000), (unsigned)(number / 100 % 100), (unsigned)(number % 100));
+	return atomic_load_explicit(&taken, memory_order_relaxed);
 }
 
-void gns_libraries_stage(struct gns_publish *p)
+const struct gns_rec_library *gns_library_at(uint32_t i)
 {
-	uint32_t n = atomic_load_explicit(&taken, memory_order_relaxed);
-	for (uint32_t i = 0; i < n; i++)
-		if (!(p->libraries_told >> i & 1) && atomic_load_explicit(&table[i].ready, memory_order_acquire)) {
-			gns_publish_stage(p, GNS_REC_LIBRARY, 0)->u.library = table[i].record;
-			p->libraries_staged |= 1u << i;
-		}
+	return atomic_load_explicit(&table[i].ready, memory_order_acquire) ? &table[i].record : NULL;
 }

@@ -33,7 +33,7 @@ bool gns_publish_init(struct gns_publish *p)
 void gns_publish_free(struct gns_publish *p)
 {
 	gns_pages_free(p->stage, STAGE_MAX * sizeof *p->stage);
-	gns_late_free(p->late);
+	gns_deferred_free(p->deferred);
 	memset(p, 0, sizeof *p);
 }
 
@@ -183,13 +183,6 @@ struct gns_record *gns_publish_stage(struct gns_publish *p, uint16_t kind, uint3
 	return r;
 }
 
-void gns_publish_text(char *dst, size_t size, const char *src)
-{
-	size_t n = strnlen(src, size);
-	memcpy(dst, src, n);
-	memset(dst + n, 0, size - n);
-}
-
 static void stage_proc(struct gns_publish *p, const struct gns_config *config, uint64_t samples, enum gns_unit unit)
 {
 	struct gns_rec_proc *r = &gns_publish_stage(p, GNS_REC_PROC, 0)->u.proc;
@@ -204,11 +197,23 @@ static void stage_proc(struct gns_publish *p, const struct gns_config *config, u
 	gethostname(r->host, sizeof r->host);
 }
 
+static void stage_libraries(struct gns_publish *p)
+{
+	uint32_t n = gns_library_count();
+	for (uint32_t i = 0; i < n; i++) {
+		const struct gns_rec_library *library = p->libraries_told >> i & 1 ? NULL : gns_library_at(i);
+		if (!library)
+			continue;
+		gns_publish_stage(p, GNS_REC_LIBRARY, 0)->u.library = *library;
+		p->libraries_staged |= 1u << i;
+	}
+}
+
 void gns_publish_proc(struct gns_publish *p, const struct gns_config *config, uint64_t samples, enum gns_unit unit)
 {
 	if (p->hello)
 		stage_proc(p, config, samples, unit);
-	gns_libraries_stage(p);
+	stage_libraries(p);
 }
 
 void gns_publish_kernels(struct gns_publish *p, const struct gns_kernels *kernels, uint64_t step)
@@ -282,8 +287,8 @@ static bool send_now(struct gns_publish *p)
 
 bool gns_publish_send(struct gns_publish *p, uint32_t steps)
 {
-	enum gns_late_verdict late = p->late ? gns_late_push(p) : GNS_LATE_PASS;
-	bool sent = late == GNS_LATE_PASS ? send_now(p) : late == GNS_LATE_TAKEN;
+	enum gns_deferred_verdict deferred = p->deferred ? gns_deferred_push(p) : GNS_DEFERRED_PASS;
+	bool sent = deferred == GNS_DEFERRED_PASS ? send_now(p) : deferred == GNS_DEFERRED_TAKEN;
 	if (sent) {
 		p->hello = false;
 		p->libraries_told |= p->libraries_staged;

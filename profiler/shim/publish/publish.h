@@ -1,14 +1,15 @@
 /* The way from the shim to the ring: the session, the recorder, and the records of one step, staged one by one and sent together.
  *
- * What goes into a step's records is known by publish_blas.c (matrix products) and publish_feed.c (collectors that know the layers).
+ * What goes into a step's records is known by product_records.c (GEMMs), layer_records.c (collectors that know the layers) and the sources of step_hooks.h.
  * All calls under the core's lock, at step boundaries only. What cannot be delivered is counted in the session, never waited for. */
-#ifndef GNS_PUBLISH_H
-#define GNS_PUBLISH_H
+#ifndef GNS_PROFILER_SHIM_PUBLISH_PUBLISH_H
+#define GNS_PROFILER_SHIM_PUBLISH_PUBLISH_H
 
 #include "profiler/shim/process/config.h"
 #include "kernel_table.h"
 #include "deferred.h"
 #include "profiler/shim/ring/ring.h"
+#include "record_text.h"
 
 #define GNS_COUNTERS_MAX 256
 #define GNS_EVENTS_MAX 16
@@ -23,7 +24,7 @@ struct gns_publish {
 	struct gns_ring ring;
 	struct gns_record *stage; /* one step's records */
 	uint32_t staged;
-	struct gns_late *late;    /* steps whose values are still on a device; NULL where there was none */
+	struct gns_deferred *deferred;    /* steps whose values are still on a device; NULL where there was none */
 	bool hello;           /* PROC is to be sent */
 	uint64_t counters_ns; /* when counters were last sent */
 	uint64_t watched_ns;  /* when the recorder was last looked at */
@@ -72,14 +73,12 @@ bool gns_publish_counters_due(const struct gns_publish *publish, uint64_t now);
 
 /* Staging. A record of this kind and stream, zeroed but for its header. */
 struct gns_record *gns_publish_stage(struct gns_publish *publish, uint16_t kind, uint32_t stream);
-/* Record strings are filled without a terminator when full; readers know. */
-void gns_publish_text(char *dst, size_t size, const char *src);
 /* Who we are, where that has not been told or has changed (publish->hello). First of all. */
 void gns_publish_proc(struct gns_publish *publish, const struct gns_config *config, uint64_t samples, enum gns_unit unit);
 void gns_publish_kernels(struct gns_publish *publish, const struct gns_kernels *kernels, uint64_t step); /* of stream 0 */
 void gns_publish_counters(struct gns_publish *publish, const struct gns_counter *counters, size_t n_counters);
 void gns_publish_notes(struct gns_publish *publish); /* losses and events */
-/* All that is staged, at once (with items of late.h, or behind steps that have such: when their values are there); `steps`: of them, for the account of what is dropped. False when it was dropped: what is told once is then to
+/* All that is staged, at once (with items of deferred.h, or behind steps that have such: when their values are there); `steps`: of them, for the account of what is dropped. False when it was dropped: what is told once is then to
  * be told again. */
 bool gns_publish_send(struct gns_publish *publish, uint32_t steps);
 /* Counters and events alone, at the end. */

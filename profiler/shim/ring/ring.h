@@ -19,8 +19,8 @@
  * with one release store, so a writer killed at any instruction leaves only whole steps. The reader
  * moves `tail` only after its transaction is committed, so a reader killed at any instruction loses
  * nothing; the database keeps the committed tail, so nothing is stored twice. */
-#ifndef GNS_RING_H
-#define GNS_RING_H
+#ifndef GNS_PROFILER_SHIM_RING_RING_H
+#define GNS_PROFILER_SHIM_RING_RING_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

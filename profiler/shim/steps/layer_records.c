@@ -4,19 +4,19 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "profiler/shim/core/reductions.h"
+#include "step_hooks.h"
 
-size_t gns_feed_counters(const struct gns_feed *feed, struct gns_counter *out)
+size_t gns_layer_sums_counters(const struct gns_layer_sums *feed, struct gns_counter *out)
 {
 	for (uint32_t i = 0; i < feed->n_counts; i++)
 		out[i] = (struct gns_counter){ .collector = "torch", .name = feed->count[i].name, .value = feed->count[i].value };
 	return feed->n_counts;
 }
 
-static void stage_settings(struct gns_publish *p, const struct gns_feed_stream *s, uint32_t stream)
+static void stage_settings(struct gns_publish *p, const struct gns_layer_sums_stream *s, uint32_t stream)
 {
 	for (uint32_t i = 0; i < s->n_settings; i++) {
-		const struct gns_feed_setting *setting = &s->setting[i];
+		const struct gns_layer_sums_setting *setting = &s->setting[i];
 		if (setting->told)
 			continue;
 		struct gns_rec_setting *r = &gns_publish_stage(p, GNS_REC_SETTING, stream)->u.setting;
@@ -27,10 +27,10 @@ static void stage_settings(struct gns_publish *p, const struct gns_feed_stream *
 	}
 }
 
-static void stage_params(struct gns_publish *p, const struct gns_feed *feed, uint32_t stream)
+static void stage_params(struct gns_publish *p, const struct gns_layer_sums *feed, uint32_t stream)
 {
 	for (uint32_t i = 0; i < feed->n_params; i++) {
-		const struct gns_feed_param *param = &feed->param[i];
+		const struct gns_layer_sums_param *param = &feed->param[i];
 		if (param->stream != stream || param->told)
 			continue;
 		struct gns_rec_param *r = &gns_publish_stage(p, GNS_REC_PARAM, stream)->u.param;
@@ -49,34 +49,34 @@ static void stage_params(struct gns_publish *p, const struct gns_feed *feed, uin
 #define LOSS offsetof(struct gns_record, u.loss.loss)
 
 /* What a device will deliver of a parameter; factors as those of the numbers that are there. */
-static void name_grad(struct gns_publish *p, const struct gns_record *r, const struct gns_feed_term *term, double n, double scale)
+static void name_grad(struct gns_publish *p, const struct gns_record *r, const struct gns_layer_sums_term *term, double n, double scale)
 {
-	for (unsigned i = 0; i < GNS_FEED_TERMS; i++) {
-		const struct gns_feed_term *t = &term[i];
+	for (unsigned i = 0; i < GNS_LAYER_SUMS_TERMS; i++) {
+		const struct gns_layer_sums_term *t = &term[i];
 		if (!t->live)
 			continue;
-		if (t->what == GNS_FEED_SUM)
-			gns_publish_late(p, r, Q_SMALL, GNS_LATE_ADD, t->set, t->slot, n / scale / scale);
-		else if (t->what == GNS_FEED_BIG)
-			gns_publish_late(p, r, Q_BIG, GNS_LATE_ADD, t->set, t->slot, 1 / scale / scale);
-		else if (t->what == GNS_FEED_ZERO)
-			gns_publish_late(p, r, Q_BIG, GNS_LATE_ZERO, t->set, t->slot, 0);
+		if (t->what == GNS_LAYER_SUMS_SUM)
+			gns_publish_deferred(p, r, Q_SMALL, GNS_DEFERRED_ADD, t->set, t->slot, n / scale / scale);
+		else if (t->what == GNS_LAYER_SUMS_BIG)
+			gns_publish_deferred(p, r, Q_BIG, GNS_DEFERRED_ADD, t->set, t->slot, 1 / scale / scale);
+		else if (t->what == GNS_LAYER_SUMS_ZERO)
+			gns_publish_deferred(p, r, Q_BIG, GNS_DEFERRED_ZERO, t->set, t->slot, 0);
 	}
 }
 
 /* The trainer's own scale, where only the device knows it: behind all that is added. */
-static void name_scale(struct gns_publish *p, const struct gns_record *r, size_t offset, const struct gns_feed_stream *s, double power)
+static void name_scale(struct gns_publish *p, const struct gns_record *r, size_t offset, const struct gns_layer_sums_stream *s, double power)
 {
-	for (unsigned i = 0; i < GNS_FEED_TERMS; i++)
-		if (s->term[i].live && s->term[i].what == GNS_FEED_SCALE)
-			gns_publish_late(p, r, offset, GNS_LATE_SCALE, s->term[i].set, s->term[i].slot, power);
+	for (unsigned i = 0; i < GNS_LAYER_SUMS_TERMS; i++)
+		if (s->term[i].live && s->term[i].what == GNS_LAYER_SUMS_SCALE)
+			gns_publish_deferred(p, r, offset, GNS_DEFERRED_SCALE, s->term[i].set, s->term[i].slot, power);
 }
 
-static void stage_grads(struct gns_publish *p, const struct gns_feed *feed, uint32_t stream, const struct gns_feed_report *report)
+static void stage_grads(struct gns_publish *p, const struct gns_layer_sums *feed, uint32_t stream, const struct gns_layer_sums_report *report)
 {
 	double scale = feed->stream[stream].scale;
 	for (uint32_t i = 0; i < feed->n_params; i++) {
-		const struct gns_feed_param *param = &feed->param[i];
+		const struct gns_layer_sums_param *param = &feed->param[i];
 		if (param->stream != stream || param->left_out || !param->any_sum || !param->any_big)
 			continue;
 		struct gns_record *record = gns_publish_stage(p, GNS_REC_GRAD, stream);
@@ -95,40 +95,40 @@ static void stage_grads(struct gns_publish *p, const struct gns_feed *feed, uint
 	}
 }
 
-static void stage_loss(struct gns_publish *p, const struct gns_feed *feed, uint32_t stream, uint64_t step)
+static void stage_loss(struct gns_publish *p, const struct gns_layer_sums *feed, uint32_t stream, uint64_t step)
 {
-	const struct gns_feed_stream *s = &feed->stream[stream];
+	const struct gns_layer_sums_stream *s = &feed->stream[stream];
 	if (!s->any_loss || (stream == 0 && feed->losses_marked))
 		return;
 	struct gns_record *r = gns_publish_stage(p, GNS_REC_LOSS, stream);
 	r->u.loss.step = step;
 	r->u.loss.loss = s->loss;
-	for (unsigned i = 0; i < GNS_FEED_TERMS; i++)
-		if (s->term[i].live && s->term[i].what == GNS_FEED_LOSS)
-			gns_publish_late(p, r, LOSS, GNS_LATE_ADD, s->term[i].set, s->term[i].slot, 1);
+	for (unsigned i = 0; i < GNS_LAYER_SUMS_TERMS; i++)
+		if (s->term[i].live && s->term[i].what == GNS_LAYER_SUMS_LOSS)
+			gns_publish_deferred(p, r, LOSS, GNS_DEFERRED_ADD, s->term[i].set, s->term[i].slot, 1);
 	name_scale(p, r, LOSS, s, -1);
 }
 
 /* They are the queue's from now on. */
-static void hand_over_sets(struct gns_publish *p, struct gns_feed_stream *s)
+static void hand_over_sets(struct gns_publish *p, struct gns_layer_sums_stream *s)
 {
 	for (uint32_t i = 0; i < s->sets.n; i++)
-		gns_publish_late_set(p, s->sets.of[i].set);
+		gns_publish_deferred_set(p, s->sets.of[i].set);
 	s->sets.n = 0;
 }
 
-static uint64_t samples_of(const struct gns_feed_report *report)
+static uint64_t samples_of(const struct gns_layer_sums_report *report)
 {
 	return report->n ? report->n : report->samples * (report->micro_steps ? report->micro_steps : 1);
 }
 
 /* What was measured around reductions over ranks. */
-static uint32_t stage_reduced(struct gns_publish *p, const struct gns_feed *feed, uint32_t stream, const struct gns_feed_report *report)
+static uint32_t stage_reduced(struct gns_publish *p, const struct gns_layer_sums *feed, uint32_t stream, const struct gns_layer_sums_report *report)
 {
-	const struct gns_feed_stream *s = &feed->stream[stream];
-	struct gns_reducing_step_of of = { .step = report->step.step, .stream = stream, .n = samples_of(report), .scale = s->scale,
+	const struct gns_layer_sums_stream *s = &feed->stream[stream];
+	struct gns_step_facts of = { .step = report->step.step, .stream = stream, .n = samples_of(report), .scale = s->scale,
 					   .micro = report->micro_steps ? report->micro_steps : 1, .numel = s->numel };
-	uint32_t n = gns_reducing_stage(p, &of);
+	uint32_t n = gns_hooks_stage(p, &of);
 	for (uint32_t i = 0; i < n; i++) {
 		name_scale(p, &p->stage[p->staged - 1 - i], Q_SMALL, s, -2);
 		name_scale(p, &p->stage[p->staged - 1 - i], Q_BIG, s, -2);
@@ -136,7 +136,7 @@ static uint32_t stage_reduced(struct gns_publish *p, const struct gns_feed *feed
 	return n;
 }
 
-static void stage_step(struct gns_publish *p, uint32_t stream, const struct gns_feed_report *report, uint32_t reduced)
+static void stage_step(struct gns_publish *p, uint32_t stream, const struct gns_layer_sums_report *report, uint32_t reduced)
 {
 	uint32_t micro = report->micro_steps ? report->micro_steps : 1;
 	uint64_t samples = samples_of(report);
@@ -148,9 +148,9 @@ static void stage_step(struct gns_publish *p, uint32_t stream, const struct gns_
 	};
 }
 
-static void told(struct gns_feed *feed, uint32_t stream)
+static void told(struct gns_layer_sums *feed, uint32_t stream)
 {
-	struct gns_feed_stream *s = &feed->stream[stream];
+	struct gns_layer_sums_stream *s = &feed->stream[stream];
 	for (uint32_t i = 0; s->settings_new && i < s->n_settings; i++)
 		s->setting[i].told = true;
 	s->settings_new = false;
@@ -159,8 +159,8 @@ static void told(struct gns_feed *feed, uint32_t stream)
 	s->params_new = false;
 }
 
-bool gns_publish_feed(struct gns_publish *p, const struct gns_config *config, struct gns_feed *feed, uint32_t stream,
-		      const struct gns_feed_report *report, struct gns_kernels *kernels, const struct gns_counter *counters, size_t n_counters)
+bool gns_publish_feed(struct gns_publish *p, const struct gns_config *config, struct gns_layer_sums *feed, uint32_t stream,
+		      const struct gns_layer_sums_report *report, struct gns_kernels *kernels, const struct gns_counter *counters, size_t n_counters)
 {
 	bool measured = report->step.flags & GNS_STEP_MEASURED;
 	if (p->link != GNS_LINK_OPEN)
@@ -181,7 +181,7 @@ bool gns_publish_feed(struct gns_publish *p, const struct gns_config *config, st
 	stage_step(p, stream, report, reduced);
 	hand_over_sets(p, &feed->stream[stream]);
 	bool sent = gns_publish_send(p, 1);
-	gns_reducing_sent(sent);
+	gns_hooks_sent(sent);
 	if (!sent)
 		return false;
 	told(feed, stream);

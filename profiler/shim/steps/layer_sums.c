@@ -16,7 +16,7 @@ static void copy(char *dst, size_t size, const char *src)
 	snprintf(dst, size, "%s", src ? src : "");
 }
 
-bool gns_feed_init(struct gns_feed *feed, uint32_t first_id, uint64_t first_step)
+bool gns_layer_sums_init(struct gns_layer_sums *feed, uint32_t first_id, uint64_t first_step)
 {
 	memset(feed, 0, sizeof *feed);
 	feed->first_id = first_id;
@@ -28,75 +28,75 @@ bool gns_feed_init(struct gns_feed *feed, uint32_t first_id, uint64_t first_step
 	return feed->param != NULL;
 }
 
-void gns_feed_free(struct gns_feed *feed)
+void gns_layer_sums_free(struct gns_layer_sums *feed)
 {
 	for (uint32_t i = 0; i < feed->n_params; i++)
-		gns_uses_free(feed->param[i].uses);
-	for (unsigned i = 0; i < GNS_FEED_POOL; i++)
+		gns_shared_free(feed->param[i].uses);
+	for (unsigned i = 0; i < GNS_LAYER_SUMS_POOL; i++)
 		gns_layers_free(feed->pool[i].layers);
 	gns_pages_free(feed->param, GNS_PARAMS_MAX * sizeof *feed->param);
 	memset(feed, 0, sizeof *feed);
 }
 
 /* Streams that step in turns: those that have done so within this one's last steps. An optimizer that has come and gone is none. */
-static uint32_t in_turns(const struct gns_feed *feed, const struct gns_feed_stream *s)
+static uint32_t in_turns(const struct gns_layer_sums *feed, const struct gns_layer_sums_stream *s)
 {
 	const struct gns_recent *wall = &s->clock.wall;
 	double span = wall->n ? TURNS * wall->value[(wall->n - 1) % GNS_RECENT] : 0;
 	uint32_t n = 1;
 	for (uint32_t i = 0; i < feed->n_streams; i++) {
-		const struct gns_steps *other = &feed->stream[i].clock;
+		const struct gns_step_clock *other = &feed->stream[i].clock;
 		n += other != &s->clock && other->began_ns && (double)s->clock.began_ns - (double)other->began_ns < span;
 	}
 	return n;
 }
 
 /* Streams share the budget. */
-static void begin_step(struct gns_feed *feed, struct gns_feed_stream *s, const struct gns_config *config, uint32_t control, uint64_t step)
+static void begin_step(struct gns_layer_sums *feed, struct gns_layer_sums_stream *s, const struct gns_config *config, uint32_t control, uint64_t step)
 {
 	struct gns_config share = *config;
 	share.budget_pct /= in_turns(feed, s);
-	gns_steps_begin(&s->clock, &share, control, step);
+	gns_step_clock_begin(&s->clock, &share, control, step);
 	s->loss = 0;
 	s->any_loss = s->touched = false;
 	s->marked_before = s->marked;
 	s->marked = false;
 }
 
-int gns_feed_stream(struct gns_feed *feed, const char *optimizer, const struct gns_config *config, uint32_t control)
+int gns_layer_sums_stream(struct gns_layer_sums *feed, const char *optimizer, const struct gns_config *config, uint32_t control)
 {
 	if (feed->n_streams == GNS_STREAMS_MAX)
 		return -1;
 	int stream = (int)feed->n_streams++;
-	struct gns_feed_stream *s = &feed->stream[stream];
-	gns_steps_init(&s->clock, 0);
+	struct gns_layer_sums_stream *s = &feed->stream[stream];
+	gns_step_clock_init(&s->clock, 0);
 	s->clock.began_ns = stream ? gns_now() : feed->began_ns;
 	s->clock.began_real_ns = stream ? gns_realtime() : feed->began_real_ns;
 	s->scale = 1;
 	begin_step(feed, s, config, control, stream == 0 && feed->first_step ? feed->first_step : 1);
-	gns_feed_setting(feed, stream, "optimizer", (double)NAN, optimizer);
+	gns_layer_sums_setting(feed, stream, "optimizer", (double)NAN, optimizer);
 	return stream;
 }
 
-struct gns_feed_stream *gns_feed_stream_at(struct gns_feed *feed, int64_t stream)
+struct gns_layer_sums_stream *gns_layer_sums_stream_at(struct gns_layer_sums *feed, int64_t stream)
 {
 	return stream >= 0 && stream < (int64_t)feed->n_streams ? &feed->stream[stream] : NULL;
 }
 
-struct gns_feed_param *gns_feed_param_at(struct gns_feed *feed, int64_t id)
+struct gns_layer_sums_param *gns_layer_sums_param_at(struct gns_layer_sums *feed, int64_t id)
 {
 	int64_t at = id - (int64_t)feed->first_id;
 	return id > 0 && at >= 0 && at < (int64_t)feed->n_params ? &feed->param[at] : NULL;
 }
 
-static void to_be_told(struct gns_feed *feed, struct gns_feed_param *p)
+static void to_be_told(struct gns_layer_sums *feed, struct gns_layer_sums_param *p)
 {
 	p->told = false;
 	feed->stream[p->stream].params_new = true;
 }
 
 /* record.h: rows x cols, and what cols is the product of where there is more than one factor. */
-static void set_shape(struct gns_feed_param *p, unsigned dims, const uint64_t *size)
+static void set_shape(struct gns_layer_sums_param *p, unsigned dims, const uint64_t *size)
 {
 	p->rows = dims ? size[0] : 1;
 	p->cols = 1;
@@ -112,12 +112,12 @@ static void set_shape(struct gns_feed_param *p, unsigned dims, const uint64_t *s
 		p->dims[i - 1] = (uint16_t)size[i];
 }
 
-uint32_t gns_feed_param(struct gns_feed *feed, int64_t stream, const char *name, unsigned dims, const uint64_t *size, uint32_t dtype,
+uint32_t gns_layer_sums_param(struct gns_layer_sums *feed, int64_t stream, const char *name, unsigned dims, const uint64_t *size, uint32_t dtype,
 			const void *data)
 {
-	if (!gns_feed_stream_at(feed, stream) || feed->n_params == GNS_PARAMS_MAX)
+	if (!gns_layer_sums_stream_at(feed, stream) || feed->n_params == GNS_PARAMS_MAX)
 		return 0;
-	struct gns_feed_param *p = &feed->param[feed->n_params];
+	struct gns_layer_sums_param *p = &feed->param[feed->n_params];
 	memset(p, 0, sizeof *p);
 	p->stream = (uint32_t)stream;
 	p->dtype = dtype;
@@ -129,7 +129,7 @@ uint32_t gns_feed_param(struct gns_feed *feed, int64_t stream, const char *name,
 	return feed->first_id + feed->n_params++;
 }
 
-void gns_feed_rename(struct gns_feed *feed, struct gns_feed_param *p, const char *name)
+void gns_layer_sums_rename(struct gns_layer_sums *feed, struct gns_layer_sums_param *p, const char *name)
 {
 	if (p->given || strncmp(p->name, name, sizeof p->name - 1) == 0)
 		return;
@@ -137,19 +137,19 @@ void gns_feed_rename(struct gns_feed *feed, struct gns_feed_param *p, const char
 	to_be_told(feed, p);
 }
 
-void gns_feed_given(struct gns_feed *feed, const char *name, const void *data, uint64_t rows, uint64_t cols)
+void gns_layer_sums_given(struct gns_layer_sums *feed, const char *name, const void *data, uint64_t rows, uint64_t cols)
 {
 	for (uint32_t i = 0; data && i < feed->n_params; i++) {
-		struct gns_feed_param *p = &feed->param[i];
+		struct gns_layer_sums_param *p = &feed->param[i];
 		if (p->data != data || (rows && cols && rows * cols != p->rows * p->cols))
 			continue;
 		p->given = false;
-		gns_feed_rename(feed, p, name);
+		gns_layer_sums_rename(feed, p, name);
 		p->given = true;
 	}
 }
 
-void gns_feed_leave_out(struct gns_feed *feed, struct gns_feed_param *p, const char *reason)
+void gns_layer_sums_leave_out(struct gns_layer_sums *feed, struct gns_layer_sums_param *p, const char *reason)
 {
 	static const char *const words[] = GNS_LEFT_OUT_NAMES;
 	enum gns_left_out why = GNS_LEFT_OPERATION;
@@ -160,21 +160,21 @@ void gns_feed_leave_out(struct gns_feed *feed, struct gns_feed_param *p, const c
 		return;
 	p->left_out = why;
 	to_be_told(feed, p);
-	if (gns_feed_closed(p))
-		gns_feed_void(feed, p);
+	if (gns_layer_sums_closed(p))
+		gns_layer_sums_void(feed, p);
 }
 
-bool gns_feed_closed(const struct gns_feed_param *p)
+bool gns_layer_sums_closed(const struct gns_layer_sums_param *p)
 {
 	return p->left_out && p->left_out != GNS_LEFT_UNUSED;
 }
 
-bool gns_feed_measuring(const struct gns_feed *feed, int64_t stream)
+bool gns_layer_sums_measuring(const struct gns_layer_sums *feed, int64_t stream)
 {
 	return stream >= 0 && stream < (int64_t)feed->n_streams && feed->stream[stream].clock.measured;
 }
 
-bool gns_feed_any_measuring(const struct gns_feed *feed)
+bool gns_layer_sums_any_measuring(const struct gns_layer_sums *feed)
 {
 	bool any = false;
 	for (uint32_t i = 0; i < feed->n_streams; i++)
@@ -182,13 +182,13 @@ bool gns_feed_any_measuring(const struct gns_feed *feed)
 	return any;
 }
 
-static void refuse(struct gns_feed_param *p, enum gns_refusal why)
+static void refuse(struct gns_layer_sums_param *p, enum gns_refusal why)
 {
 	if (!p->refused)
 		p->refused = why;
 }
 
-void gns_feed_sum(struct gns_feed_param *p, double sum)
+void gns_layer_sums_sum(struct gns_layer_sums_param *p, double sum)
 {
 	if (!isfinite(sum))
 		refuse(p, GNS_REFUSED_NOT_FINITE);
@@ -196,12 +196,12 @@ void gns_feed_sum(struct gns_feed_param *p, double sum)
 	p->any_sum = true;
 }
 
-void gns_feed_used(struct gns_feed_param *p, uint64_t n)
+void gns_layer_sums_used(struct gns_layer_sums_param *p, uint64_t n)
 {
 	p->n += n;
 }
 
-void gns_feed_big(struct gns_feed_param *p, double q_big, uint32_t world)
+void gns_layer_sums_big(struct gns_layer_sums_param *p, double q_big, uint32_t world)
 {
 	if (!isfinite(q_big))
 		refuse(p, GNS_REFUSED_NOT_FINITE);
@@ -210,7 +210,7 @@ void gns_feed_big(struct gns_feed_param *p, double q_big, uint32_t world)
 	p->any_big = true;
 }
 
-void gns_feed_uses_drop(struct gns_feed *feed, struct gns_feed_param *p)
+void gns_layer_sums_uses_drop(struct gns_layer_sums *feed, struct gns_layer_sums_param *p)
 {
 	if (p->device_uses) {
 		gns_device_uses_drop(p->device_uses);
@@ -223,53 +223,53 @@ void gns_feed_uses_drop(struct gns_feed *feed, struct gns_feed_param *p)
 		p->uses_dropped = true;
 		return;
 	}
-	gns_uses_free(p->uses);
+	gns_shared_free(p->uses);
 	feed->uses_bytes -= p->uses_bytes;
 	p->uses = NULL;
 	p->uses_left = 0;
 	p->uses_dropped = false;
 }
 
-void gns_feed_void(struct gns_feed *feed, struct gns_feed_param *p)
+void gns_layer_sums_void(struct gns_layer_sums *feed, struct gns_layer_sums_param *p)
 {
 	p->sum = p->q_big = 0;
 	p->n = 0;
 	p->world = 0;
 	p->any_sum = p->any_big = false;
 	p->refused = GNS_REFUSED_NOT;
-	gns_feed_terms_forget(p->term);
-	gns_feed_uses_drop(feed, p);
+	gns_layer_sums_terms_forget(p->term);
+	gns_layer_sums_uses_drop(feed, p);
 }
 
-static void void_all(struct gns_feed *feed, uint32_t stream)
+static void void_all(struct gns_layer_sums *feed, uint32_t stream)
 {
 	for (uint32_t i = 0; i < feed->n_params; i++)
 		if (feed->param[i].stream == stream)
-			gns_feed_void(feed, &feed->param[i]);
+			gns_layer_sums_void(feed, &feed->param[i]);
 }
 
-void gns_feed_skip(struct gns_feed *feed, int64_t stream)
+void gns_layer_sums_skip(struct gns_layer_sums *feed, int64_t stream)
 {
-	struct gns_feed_stream *s = gns_feed_stream_at(feed, stream);
+	struct gns_layer_sums_stream *s = gns_layer_sums_stream_at(feed, stream);
 	if (!s)
 		return;
 	if (s->clock.measured)
 		void_all(feed, (uint32_t)stream);
-	gns_feed_terms_forget(s->term);
+	gns_layer_sums_terms_forget(s->term);
 	s->loss = 0;
 	s->any_loss = false;
 }
 
-int gns_feed_uses(struct gns_feed *feed, struct gns_feed_param *p, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest,
+int gns_layer_sums_uses(struct gns_layer_sums *feed, struct gns_layer_sums_param *p, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest,
 		  unsigned probes, uint64_t seed, uint64_t stream)
 {
-	gns_feed_uses_drop(feed, p);
+	gns_layer_sums_uses_drop(feed, p);
 	if (p->uses || !count)
 		return -EINVAL;
-	size_t bytes = gns_uses_bytes(n, dim0, rest, probes);
-	if (bytes > GNS_FEED_USES_MAX - feed->uses_bytes)
+	size_t bytes = gns_shared_bytes(n, dim0, rest, probes);
+	if (bytes > GNS_LAYER_SUMS_USES_MAX - feed->uses_bytes)
 		return -ENOMEM;
-	p->uses = gns_uses_init(n, dim0, rest, probes, seed, stream);
+	p->uses = gns_shared_init(n, dim0, rest, probes, seed, stream);
 	if (!p->uses)
 		return -ENOMEM;
 	p->uses_left = count;
@@ -278,40 +278,40 @@ int gns_feed_uses(struct gns_feed *feed, struct gns_feed_param *p, uint32_t coun
 	return 0;
 }
 
-static void take_uses(struct gns_feed *feed, struct gns_feed_param *p)
+static void take_uses(struct gns_layer_sums *feed, struct gns_layer_sums_param *p)
 {
 	if (!p->uses_dropped && !p->working)
-		gns_feed_sum(p, gns_uses_sum(p->uses));
-	gns_feed_uses_drop(feed, p);
+		gns_layer_sums_sum(p, gns_shared_sum(p->uses));
+	gns_layer_sums_uses_drop(feed, p);
 }
 
-void gns_feed_uses_done(struct gns_feed *feed, struct gns_feed_param *p)
+void gns_layer_sums_uses_done(struct gns_layer_sums *feed, struct gns_layer_sums_param *p)
 {
 	if (p->uses_dropped)
-		gns_feed_uses_drop(feed, p);
+		gns_layer_sums_uses_drop(feed, p);
 	else if (p->uses && p->uses_left && !--p->uses_left && !p->working)
 		take_uses(feed, p);
 }
 
-void gns_feed_backward_done(struct gns_feed *feed)
+void gns_layer_sums_backward_done(struct gns_layer_sums *feed)
 {
 	for (uint32_t i = 0; feed->uses_bytes && i < feed->n_params; i++)
 		if (feed->param[i].uses)
 			take_uses(feed, &feed->param[i]);
 }
 
-void gns_feed_loss(struct gns_feed *feed, int64_t stream, double value)
+void gns_layer_sums_loss(struct gns_layer_sums *feed, int64_t stream, double value)
 {
-	struct gns_feed_stream *s = gns_feed_stream_at(feed, stream);
+	struct gns_layer_sums_stream *s = gns_layer_sums_stream_at(feed, stream);
 	if (!s)
 		return;
 	s->loss += value;
 	s->any_loss = true;
 }
 
-uint64_t gns_feed_mark_loss(struct gns_feed *feed)
+uint64_t gns_layer_sums_mark_loss(struct gns_layer_sums *feed)
 {
-	struct gns_feed_stream *s = &feed->stream[0];
+	struct gns_layer_sums_stream *s = &feed->stream[0];
 	feed->losses_marked = true;
 	bool late = !s->touched && s->clock.step > 1 && !s->marked_before;
 	*(late ? &s->marked_before : &s->marked) = true;
@@ -323,10 +323,10 @@ static bool same_value(double a, double b)
 	return a == b || (isnan(a) && isnan(b));
 }
 
-void gns_feed_setting(struct gns_feed *feed, int64_t stream, const char *name, double value, const char *text)
+void gns_layer_sums_setting(struct gns_layer_sums *feed, int64_t stream, const char *name, double value, const char *text)
 {
-	struct gns_feed_stream *s = gns_feed_stream_at(feed, stream);
-	struct gns_feed_setting now = { .value = value };
+	struct gns_layer_sums_stream *s = gns_layer_sums_stream_at(feed, stream);
+	struct gns_layer_sums_setting now = { .value = value };
 	uint32_t i = 0;
 	if (!s)
 		return;
@@ -334,7 +334,7 @@ void gns_feed_setting(struct gns_feed *feed, int64_t stream, const char *name, d
 	copy(now.text, sizeof now.text, text);
 	while (i < s->n_settings && strcmp(s->setting[i].name, now.name) != 0)
 		i++;
-	if (i == GNS_FEED_SETTINGS)
+	if (i == GNS_LAYER_SUMS_SETTINGS)
 		return;
 	if (i == s->n_settings)
 		s->n_settings++;
@@ -345,25 +345,25 @@ void gns_feed_setting(struct gns_feed *feed, int64_t stream, const char *name, d
 	s->settings_new = true;
 }
 
-bool gns_feed_event_new(struct gns_feed *feed, uint32_t stream, const char *name)
+bool gns_layer_sums_event_new(struct gns_layer_sums *feed, uint32_t stream, const char *name)
 {
 	char key[32];
 	snprintf(key, sizeof key, "%u%.30s", stream, name);
 	for (uint32_t i = 0; i < feed->n_events; i++)
 		if (strcmp(feed->event[i], key) == 0)
 			return false;
-	if (feed->n_events == GNS_FEED_EVENTS)
+	if (feed->n_events == GNS_LAYER_SUMS_EVENTS)
 		return false;
 	copy(feed->event[feed->n_events++], sizeof key, key);
 	return true;
 }
 
-void gns_feed_count(struct gns_feed *feed, const char *name)
+void gns_layer_sums_count(struct gns_layer_sums *feed, const char *name)
 {
 	uint32_t i = 0;
 	while (i < feed->n_counts && strncmp(feed->count[i].name, name, sizeof feed->count->name - 1) != 0)
 		i++;
-	if (i == GNS_FEED_COUNTS)
+	if (i == GNS_LAYER_SUMS_COUNTS)
 		return;
 	if (i == feed->n_counts)
 		copy(feed->count[feed->n_counts++].name, sizeof feed->count->name, name);
@@ -380,40 +380,40 @@ static const char *phase_name(const char *name)
 	return "other";
 }
 
-void gns_feed_phase(struct gns_feed *feed, struct gns_kernels *kernels, const char *name, uint64_t now)
+void gns_layer_sums_phase(struct gns_layer_sums *feed, struct gns_kernels *kernels, const char *name, uint64_t now)
 {
 	uint64_t ours = feed->spent_ns - feed->phase_spent_ns;
-	if (gns_feed_measuring(feed, 0) && feed->phase_ns && now > feed->phase_ns + ours)
+	if (gns_layer_sums_measuring(feed, 0) && feed->phase_ns && now > feed->phase_ns + ours)
 		gns_kernels_add_phase(kernels, phase_name(feed->phase), now - feed->phase_ns - ours);
 	copy(feed->phase, sizeof feed->phase, name);
 	feed->phase_ns = now;
 	feed->phase_spent_ns = feed->spent_ns;
 }
 
-void gns_feed_charge(struct gns_feed *feed, int64_t stream, uint64_t ns)
+void gns_layer_sums_charge(struct gns_layer_sums *feed, int64_t stream, uint64_t ns)
 {
 	feed->spent_ns += ns;
 	for (uint32_t i = 0; stream < 0 && i < feed->n_streams; i++)
 		if (feed->stream[i].clock.measured)
 			stream = i;
-	struct gns_feed_stream *s = gns_feed_stream_at(feed, stream);
+	struct gns_layer_sums_stream *s = gns_layer_sums_stream_at(feed, stream);
 	*(s ? &s->clock.overhead_ns : &feed->pool_ns) += ns;
 }
 
-enum gns_refusal gns_feed_close(struct gns_feed *feed, uint32_t stream, uint64_t *n, uint32_t *measured)
+enum gns_refusal gns_layer_sums_close(struct gns_layer_sums *feed, uint32_t stream, uint64_t *n, uint32_t *measured)
 {
 	enum gns_refusal why = GNS_REFUSED_NOT;
 	bool lone = false;
 	*n = 0;
 	*measured = 0;
-	gns_feed_backward_done(feed);
+	gns_layer_sums_backward_done(feed);
 	for (uint32_t i = 0; i < feed->n_params; i++) {
-		const struct gns_feed_param *p = &feed->param[i];
+		const struct gns_layer_sums_param *p = &feed->param[i];
 		if (p->stream == stream && p->n > *n)
 			*n = p->n;
 	}
 	for (uint32_t i = 0; i < feed->n_params; i++) {
-		const struct gns_feed_param *p = &feed->param[i];
+		const struct gns_layer_sums_param *p = &feed->param[i];
 		if (p->stream != stream || p->left_out)
 			continue;
 		if (!why)
@@ -429,7 +429,7 @@ enum gns_refusal gns_feed_close(struct gns_feed *feed, uint32_t stream, uint64_t
 }
 
 /* Slots are of the step's sets, which are gone. */
-static void forget_terms(struct gns_feed *feed, uint32_t stream)
+static void forget_terms(struct gns_layer_sums *feed, uint32_t stream)
 {
 	memset(feed->stream[stream].term, 0, sizeof feed->stream[stream].term);
 	for (uint32_t i = 0; i < feed->n_params; i++)
@@ -437,18 +437,18 @@ static void forget_terms(struct gns_feed *feed, uint32_t stream)
 			memset(feed->param[i].term, 0, sizeof feed->param[i].term);
 }
 
-void gns_feed_measure_now(struct gns_feed *feed, int64_t stream)
+void gns_layer_sums_measure_now(struct gns_layer_sums *feed, int64_t stream)
 {
-	struct gns_feed_stream *s = gns_feed_stream_at(feed, stream);
+	struct gns_layer_sums_stream *s = gns_layer_sums_stream_at(feed, stream);
 	if (!s || s->clock.measured)
 		return;
 	s->clock.measured = true;
 	s->clock.last_measured = s->clock.step;
 }
 
-void gns_feed_next(struct gns_feed *feed, uint32_t stream, const struct gns_config *config, uint32_t control, bool link)
+void gns_layer_sums_next(struct gns_layer_sums *feed, uint32_t stream, const struct gns_config *config, uint32_t control, bool link)
 {
-	struct gns_feed_stream *s = &feed->stream[stream];
+	struct gns_layer_sums_stream *s = &feed->stream[stream];
 	if (s->clock.measured)
 		void_all(feed, stream);
 	if (s->clock.measured)

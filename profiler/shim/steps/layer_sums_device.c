@@ -3,14 +3,14 @@
 
 #include <errno.h>
 
-int gns_feed_set(struct gns_feed_sets *sets, struct gns_device *device, void *stream, struct gns_set **set)
+int gns_layer_sums_set(struct gns_layer_sums_sets *sets, struct gns_device *device, void *stream, struct gns_set **set)
 {
 	for (uint32_t i = 0; i < sets->n; i++) {
 		*set = sets->of[i].set;
 		if (sets->of[i].device == device)
 			return 0;
 	}
-	if (sets->n == GNS_FEED_DEVICES)
+	if (sets->n == GNS_LAYER_SUMS_DEVICES)
 		return -ENOSPC;
 	int rc = gns_set_begin(device, stream, set);
 	if (rc)
@@ -22,30 +22,30 @@ int gns_feed_set(struct gns_feed_sets *sets, struct gns_device *device, void *st
 }
 
 /* Of the same kind and stream in this set, or a free one. */
-static struct gns_feed_term *term_for(struct gns_feed_term *terms, enum gns_feed_what what, const struct gns_set *set, const void *stream)
+static struct gns_layer_sums_term *term_for(struct gns_layer_sums_term *terms, enum gns_layer_sums_what what, const struct gns_set *set, const void *stream)
 {
-	struct gns_feed_term *idle = NULL;
-	for (unsigned i = 0; i < GNS_FEED_TERMS; i++) {
-		struct gns_feed_term *t = &terms[i];
+	struct gns_layer_sums_term *idle = NULL;
+	for (unsigned i = 0; i < GNS_LAYER_SUMS_TERMS; i++) {
+		struct gns_layer_sums_term *t = &terms[i];
 		if (t->set == set && t->stream == stream && t->what == what)
 			return t;
 		if (!t->set || (!idle && !t->live))
 			idle = idle && !idle->set ? idle : t;
 	}
 	if (idle)
-		*idle = (struct gns_feed_term){ 0 };
+		*idle = (struct gns_layer_sums_term){ 0 };
 	return idle;
 }
 
-int gns_feed_term(struct gns_feed_sets *sets, struct gns_feed_term *terms, enum gns_feed_what what, struct gns_device *device, void *stream,
+int gns_layer_sums_term(struct gns_layer_sums_sets *sets, struct gns_layer_sums_term *terms, enum gns_layer_sums_what what, struct gns_device *device, void *stream,
 		  struct gns_device_target *to)
 {
 	struct gns_set *set;
-	bool sums = what == GNS_FEED_SUM || what == GNS_FEED_LOSS;
-	int rc = gns_feed_set(sets, device, stream, &set);
+	bool sums = what == GNS_LAYER_SUMS_SUM || what == GNS_LAYER_SUMS_LOSS;
+	int rc = gns_layer_sums_set(sets, device, stream, &set);
 	if (rc)
 		return rc;
-	struct gns_feed_term *t = term_for(terms, what, set, stream);
+	struct gns_layer_sums_term *t = term_for(terms, what, set, stream);
 	if (!t)
 		return -ENOSPC;
 	if (!t->set) {
@@ -57,27 +57,27 @@ int gns_feed_term(struct gns_feed_sets *sets, struct gns_feed_term *terms, enum 
 		t->what = (uint8_t)what;
 	}
 	if (!sums)
-		for (unsigned i = 0; i < GNS_FEED_TERMS; i++)
+		for (unsigned i = 0; i < GNS_LAYER_SUMS_TERMS; i++)
 			terms[i].live &= terms[i].what != what;
 	*to = (struct gns_device_target){ .set = set, .stream = stream, .slot = t->slot, .add = sums && t->live };
 	t->live = true;
 	return 0;
 }
 
-void gns_feed_terms_forget(struct gns_feed_term *terms)
+void gns_layer_sums_terms_forget(struct gns_layer_sums_term *terms)
 {
-	for (unsigned i = 0; i < GNS_FEED_TERMS; i++)
+	for (unsigned i = 0; i < GNS_LAYER_SUMS_TERMS; i++)
 		terms[i].live = false;
 }
 
-void gns_feed_term_kill(struct gns_feed_term *terms, const struct gns_device_target *to)
+void gns_layer_sums_term_kill(struct gns_layer_sums_term *terms, const struct gns_device_target *to)
 {
-	for (unsigned i = 0; i < GNS_FEED_TERMS; i++)
+	for (unsigned i = 0; i < GNS_LAYER_SUMS_TERMS; i++)
 		if (terms[i].set == to->set && terms[i].slot == to->slot)
 			terms[i].live = false;
 }
 
-int gns_feed_sets_finish(struct gns_feed_sets *sets)
+int gns_layer_sums_sets_finish(struct gns_layer_sums_sets *sets)
 {
 	int rc = 0;
 	for (uint32_t i = 0; i < sets->n; i++) {
@@ -88,7 +88,7 @@ int gns_feed_sets_finish(struct gns_feed_sets *sets)
 	return rc;
 }
 
-void gns_feed_sets_release(struct gns_feed_sets *sets)
+void gns_layer_sums_sets_release(struct gns_layer_sums_sets *sets)
 {
 	for (uint32_t i = 0; i < sets->n; i++) {
 		if (gns_set_captured(sets->of[i].set))

@@ -18,11 +18,11 @@
 #define PAUSE 4096u         /* products, doubled each time */
 #define PAUSES_MAX 20u
 
-static struct gns_tally gaps = { .collector = "shim", .name = "device_log_gaps" };
-static struct gns_tally given_up = { .collector = "shim", .name = "device_log_given_up" };
-static struct gns_tally batches_cut = { .collector = "shim", .name = "device_batches_cut" };
+static struct gns_live_counter gaps = { .collector = "shim", .name = "device_log_gaps" };
+static struct gns_live_counter given_up = { .collector = "shim", .name = "device_log_given_up" };
+static struct gns_live_counter batches_cut = { .collector = "shim", .name = "device_batches_cut" };
 
-bool gns_device_log_init(struct gns_device_log *g)
+bool gns_product_log_init(struct gns_product_log *g)
 {
 	memset(g, 0, sizeof *g);
 	g->entry = gns_pages(GNS_LOG_MAX * sizeof *g->entry);
@@ -31,51 +31,51 @@ bool gns_device_log_init(struct gns_device_log *g)
 	for (unsigned i = 0; i < GNS_DEVICES_MAX; i++)
 		g->place[i].lock.slow = true;
 	g->next_try = FIRST_TRY;
-	if (g->entry && g->where && g->chunk && gns_use_table_init(&g->uses) && gns_learn_log_init(&g->learn)) {
+	if (g->entry && g->where && g->chunk && gns_operand_uses_init(&g->uses) && gns_find_in_log_init(&g->learn)) {
 		g->uses.no_prints = true;
 		return true;
 	}
-	gns_device_log_free(g);
+	gns_product_log_free(g);
 	return false;
 }
 
-void gns_device_log_free(struct gns_device_log *g)
+void gns_product_log_free(struct gns_product_log *g)
 {
 	gns_pages_free(g->entry, GNS_LOG_MAX * sizeof *g->entry);
 	gns_pages_free(g->where, GNS_LOG_MAX * sizeof *g->where);
 	gns_pages_free(g->chunk, GNS_LOG_CHUNKS * sizeof *g->chunk);
 	if (g->uses.slots)
-		gns_use_table_free(&g->uses);
-	gns_learn_log_free(&g->learn);
+		gns_operand_uses_free(&g->uses);
+	gns_find_in_log_free(&g->learn);
 	g->entry = NULL;
 	g->where = NULL;
 	g->chunk = NULL;
 }
 
-static void set_state(struct gns_device_log *g, enum gns_log_state state)
+static void set_state(struct gns_product_log *g, enum gns_log_state state)
 {
 	atomic_store_explicit(&g->state, state, memory_order_release);
 }
 
-static enum gns_log_state state_of(const struct gns_device_log *g)
+static enum gns_log_state state_of(const struct gns_product_log *g)
 {
 	return (enum gns_log_state)atomic_load_explicit(&g->state, memory_order_acquire);
 }
 
 /* By address and shape alone, in either order of storage. */
-static void watch(struct gns_device_log *g, const struct gns_product *p)
+static void watch(struct gns_product_log *g, const struct gns_product *p)
 {
-	struct gns_use *met[GNS_USES_FOUND];
-	if (p->left.sum_fast == p->right.sum_fast && (gns_use_table_find(&g->uses, &p->left, p->n, p->dtype, met) ||
-						      gns_use_table_find(&g->uses, &p->right, p->m, p->dtype, met)))
+	struct gns_operand_use *met[GNS_OPERAND_USES_FOUND];
+	if (p->left.sum_fast == p->right.sum_fast && (gns_operand_uses_find(&g->uses, &p->left, p->n, p->dtype, met) ||
+						      gns_operand_uses_find(&g->uses, &p->right, p->m, p->dtype, met)))
 		g->hits++;
-	gns_use_table_add(&g->uses, &p->left, &p->right, p->dtype);
-	gns_use_table_add(&g->uses, &p->right, &p->left, p->dtype);
+	gns_operand_uses_add(&g->uses, &p->left, &p->right, p->dtype);
+	gns_operand_uses_add(&g->uses, &p->right, &p->left, p->dtype);
 	if (g->hits >= HITS)
 		set_state(g, GNS_LOG_ON);
 }
 
-static void begin(struct gns_device_log *g)
+static void begin(struct gns_product_log *g)
 {
 	g->n = g->ready = 0;
 	g->next_try = FIRST_TRY;
@@ -89,24 +89,24 @@ static void begin(struct gns_device_log *g)
 	set_state(g, GNS_LOG_ON);
 }
 
-void gns_device_log_stop(struct gns_device_log *g)
+void gns_product_log_stop(struct gns_product_log *g)
 {
 	set_state(g, GNS_LOG_DONE);
 }
 
-void gns_device_log_again(struct gns_device_log *g)
+void gns_product_log_again(struct gns_product_log *g)
 {
 	set_state(g, GNS_LOG_DRAIN);
 }
 
-static void pause_for_a_while(struct gns_device_log *g)
+static void pause_for_a_while(struct gns_product_log *g)
 {
-	gns_tally(&given_up);
+	gns_count(&given_up);
 	g->resume_at = g->products + ((uint64_t)PAUSE << (g->pauses < PAUSES_MAX ? g->pauses++ : PAUSES_MAX));
 	set_state(g, GNS_LOG_PAUSE);
 }
 
-static void copy_prints(struct gns_device_log *g, uint32_t chunk, const double *values)
+static void copy_prints(struct gns_product_log *g, uint32_t chunk, const double *values)
 {
 	for (uint32_t i = g->ready; i < g->n && g->chunk[chunk].left; i++) {
 		if (g->where[i].chunk != chunk + 1 || g->where[i].come)
@@ -119,7 +119,7 @@ static void copy_prints(struct gns_device_log *g, uint32_t chunk, const double *
 }
 
 /* What has come back goes to the log, and its sets to others. True when none is under way any more. */
-static bool collect(struct gns_device_log *g)
+static bool collect(struct gns_product_log *g)
 {
 	uint32_t n = g->n_chunks < GNS_LOG_CHUNKS ? g->n_chunks : GNS_LOG_CHUNKS;
 	bool all = true;
@@ -145,16 +145,16 @@ static bool collect(struct gns_device_log *g)
 	return all;
 }
 
-bool gns_device_log_at_rest(struct gns_device_log *g)
+bool gns_product_log_at_rest(struct gns_product_log *g)
 {
 	return collect(g) && !g->working;
 }
 
 /* The same weights twice, a step or more apart: those that showed up late are there, too. */
-static bool look(struct gns_device_log *g)
+static bool look(struct gns_product_log *g)
 {
 	struct gns_found *f = &g->learn.found;
-	bool known = gns_learn_log(&g->learn, g->entry, g->ready), first = known && !g->found, again;
+	bool known = gns_find_in_log(&g->learn, g->entry, g->ready), first = known && !g->found, again;
 	g->next_try = g->ready + (g->ready / 8 > FIRST_TRY ? g->ready / 8 : FIRST_TRY);
 	again = known && f->n == g->found && f->boundaries > g->boundaries;
 	if (!known || f->n != g->found)
@@ -166,7 +166,7 @@ static bool look(struct gns_device_log *g)
 	return again;
 }
 
-bool gns_device_log_turn(struct gns_device_log *g)
+bool gns_product_log_turn(struct gns_product_log *g)
 {
 	enum gns_log_state state = state_of(g);
 	g->products++;
@@ -174,7 +174,7 @@ bool gns_device_log_turn(struct gns_device_log *g)
 		return false;
 	bool all = collect(g);
 	if (state == GNS_LOG_ON && g->gap) {
-		gns_tally(&gaps);
+		gns_count(&gaps);
 		g->resume_at = g->products + (HOLE << g->holes);
 		g->holes += g->holes < HOLES_MAX;
 		set_state(g, GNS_LOG_DRAIN);
@@ -188,7 +188,7 @@ bool gns_device_log_turn(struct gns_device_log *g)
 	return false;
 }
 
-void gns_device_log_add(struct gns_device_log *g, const struct gns_product *p, uint32_t *first)
+void gns_product_log_add(struct gns_product_log *g, const struct gns_product *p, uint32_t *first)
 {
 	enum gns_log_state state = state_of(g);
 	if (state == GNS_LOG_WATCH)
@@ -199,7 +199,7 @@ void gns_device_log_add(struct gns_device_log *g, const struct gns_product *p, u
 	for (uint32_t i = *first; i && of_call < GNS_LOG_BATCH; i = g->where[i - 1].next)
 		of_call++;
 	if (of_call == GNS_LOG_BATCH) {
-		gns_tally(&batches_cut);
+		gns_count(&batches_cut);
 		return;
 	}
 	if (g->n == GNS_LOG_MAX) {
@@ -215,14 +215,14 @@ void gns_device_log_add(struct gns_device_log *g, const struct gns_product *p, u
 }
 
 /* So that a small part of the log is behind for want of company; but a device that is far behind must not have all sets. */
-static uint32_t per_chunk(const struct gns_device_log *g, const struct gns_log_place *place)
+static uint32_t per_chunk(const struct gns_product_log *g, const struct gns_log_place *place)
 {
 	uint32_t of_log = g->printed / 4, of_behind = place->behind / 3 * 2, per = of_log > of_behind ? of_log : of_behind;
 	return per < FIRST_CHUNK ? FIRST_CHUNK : per < CHUNK_MAX ? per : CHUNK_MAX;
 }
 
 /* Under the place's lock. */
-static void finish(struct gns_device_log *g, struct gns_log_place *place)
+static void finish(struct gns_product_log *g, struct gns_log_place *place)
 {
 	if (!place->chunk)
 		return;
@@ -235,7 +235,7 @@ static void finish(struct gns_device_log *g, struct gns_log_place *place)
 	atomic_store_explicit(&c->finished, true, memory_order_release);
 }
 
-static struct gns_log_chunk *open_chunk(struct gns_device_log *g, struct gns_log_place *place, void *stream)
+static struct gns_log_chunk *open_chunk(struct gns_product_log *g, struct gns_log_place *place, void *stream)
 {
 	struct gns_set *set;
 	if (place->chunk)
@@ -261,7 +261,7 @@ static bool print_operand(struct gns_log_chunk *c, const struct gns_product *p, 
 	       !gns_device_print(c->set, p->stream, *slot, key.data, key.dtype, key.slow_n, key.fast_n, key.ld, true);
 }
 
-static bool print_both(struct gns_device_log *g, struct gns_log_place *place, uint32_t i)
+static bool print_both(struct gns_product_log *g, struct gns_log_place *place, uint32_t i)
 {
 	const struct gns_product *p = &g->entry[i].product;
 	for (int attempt = 0; attempt < 2; attempt++) {
@@ -279,7 +279,7 @@ static bool print_both(struct gns_device_log *g, struct gns_log_place *place, ui
 }
 
 /* A context has a place for good; there are as many as contexts. */
-static struct gns_log_place *place_of(struct gns_device_log *g, struct gns_device *device)
+static struct gns_log_place *place_of(struct gns_product_log *g, struct gns_device *device)
 {
 	for (unsigned i = 0; i < GNS_DEVICES_MAX; i++) {
 		struct gns_device *there = NULL;
@@ -289,7 +289,7 @@ static struct gns_log_place *place_of(struct gns_device_log *g, struct gns_devic
 	return NULL;
 }
 
-void gns_device_log_enqueue(struct gns_device_log *g, uint32_t first)
+void gns_product_log_enqueue(struct gns_product_log *g, uint32_t first)
 {
 	uint32_t list[GNS_LOG_BATCH], n = 0;
 	/* Listed newest first. */
@@ -316,13 +316,13 @@ void gns_device_log_enqueue(struct gns_device_log *g, uint32_t first)
 		g->working--;
 }
 
-static bool stale(const struct gns_device_log *g, const struct gns_log_place *place, bool on)
+static bool stale(const struct gns_product_log *g, const struct gns_log_place *place, bool on)
 {
 	uint32_t chunk = place->chunk;
 	return chunk && (!on || g->n - g->chunk[chunk - 1].began > 2 * per_chunk(g, place));
 }
 
-void gns_device_log_sweep(struct gns_device_log *g)
+void gns_product_log_sweep(struct gns_product_log *g)
 {
 	bool on = state_of(g) == GNS_LOG_ON && !g->gap;
 	for (unsigned i = 0; i < GNS_DEVICES_MAX && g->place[i].device; i++) {

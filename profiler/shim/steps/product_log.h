@@ -1,4 +1,4 @@
-/* The log of products on devices from which weights are learned (learn_log.h), and how what their operands held gets into it: two
+/* The log of products on devices from which weights are learned (find_in_log.h), and how what their operands held gets into it: two
  * prints of each product are enqueued on the call's own stream, before the call, and come back by sets (device.h) when the device gets there.
  *
  * The log is one unbroken stretch of the program: where a product's prints cannot be had (all sets are under way) it is given up, and
@@ -9,8 +9,8 @@
  *
  * Threads: _turn, _add, _stop, _again and _at_rest under the core's lock; _enqueue and _sweep without it, for they may wait for a full queue of
  * the driver: a thread that holds the core's lock must never do so. */
-#ifndef GNS_DEVICE_LOG_H
-#define GNS_DEVICE_LOG_H
+#ifndef GNS_PROFILER_SHIM_STEPS_PRODUCT_LOG_H
+#define GNS_PROFILER_SHIM_STEPS_PRODUCT_LOG_H
 
 #include <stdatomic.h>
 
@@ -46,7 +46,7 @@ struct gns_log_place { /* a device */
 	_Atomic uint32_t behind; /* products of finished chunks that have not come back */
 };
 
-struct gns_device_log {
+struct gns_product_log {
 	_Atomic uint32_t state;
 	_Atomic bool gap;        /* some product's prints could not be had */
 	_Atomic uint32_t working; /* calls with products in the log, between their _add and _enqueue */
@@ -62,25 +62,25 @@ struct gns_device_log {
 	uint64_t products, resume_at;
 	uint32_t pauses, holes, hits;
 	struct gns_log_place place[GNS_DEVICES_MAX];
-	struct gns_use_table uses;   /* while watching */
-	struct gns_learn_log learn;
+	struct gns_operand_uses uses;   /* while watching */
+	struct gns_find_in_log learn;
 };
 
-bool gns_device_log_init(struct gns_device_log *log);
-void gns_device_log_free(struct gns_device_log *log);
+bool gns_product_log_init(struct gns_product_log *log);
+void gns_product_log_free(struct gns_product_log *log);
 
 /* At each product: true when the weights have become known: log->learn.found. */
-bool gns_device_log_turn(struct gns_device_log *log);
+bool gns_product_log_turn(struct gns_product_log *log);
 /* The product goes into the log, if one is kept. *first: of this call's products there, +1; 0 none. */
-void gns_device_log_add(struct gns_device_log *log, const struct gns_product *product, uint32_t *first);
+void gns_product_log_add(struct gns_product_log *log, const struct gns_product *product, uint32_t *first);
 /* Right before the call of the trainer's: of all its products. */
-void gns_device_log_enqueue(struct gns_device_log *log, uint32_t first);
+void gns_product_log_enqueue(struct gns_product_log *log, uint32_t first);
 /* Lets go of what is open and not wanted any more, or has waited long for company (another device's). Cheap where there is none. */
-void gns_device_log_sweep(struct gns_device_log *log);
+void gns_product_log_sweep(struct gns_product_log *log);
 /* No more (it is known what is to be known), or once more. */
-void gns_device_log_stop(struct gns_device_log *log);
-void gns_device_log_again(struct gns_device_log *log);
+void gns_product_log_stop(struct gns_product_log *log);
+void gns_product_log_again(struct gns_product_log *log);
 /* After a stop: has all that was under way come back? To be asked until it has. */
-bool gns_device_log_at_rest(struct gns_device_log *log);
+bool gns_product_log_at_rest(struct gns_product_log *log);
 
 #endif

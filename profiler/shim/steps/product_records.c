@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "product_sums_device.h"
-#include "profiler/shim/core/reductions.h"
+#include "step_hooks.h"
 
 static void stage_param(struct gns_publish *p, const struct gns_param_sum *param, uint32_t id)
 {
@@ -20,7 +20,7 @@ static void stage_param(struct gns_publish *p, const struct gns_param_sum *param
 	gns_publish_text(r->name, sizeof r->name, param->name[0] ? param->name : name);
 }
 
-static uint32_t stage_params(struct gns_publish *p, struct gns_measure *m, uint64_t step)
+static uint32_t stage_params(struct gns_publish *p, struct gns_product_sums *m, uint64_t step)
 {
 	uint32_t measured = 0;
 	for (uint32_t id = 1; id <= m->n_params; id++) {
@@ -40,7 +40,7 @@ static uint32_t stage_params(struct gns_publish *p, struct gns_measure *m, uint6
 	return measured;
 }
 
-static void stage_grads(struct gns_publish *p, const struct gns_measure *m, uint64_t step)
+static void stage_grads(struct gns_publish *p, const struct gns_product_sums *m, uint64_t step)
 {
 	for (uint32_t id = 1; id <= m->n_params; id++) {
 		const struct gns_param_sum *param = &m->param[id - 1];
@@ -57,11 +57,11 @@ static void stage_grads(struct gns_publish *p, const struct gns_measure *m, uint
 		r->q_small = param->q_small / param->micro;
 		r->q_big = param->q_big / param->micro;
 		if (m->late)
-			gns_device_step_name(m->late, p, staged, m);
+			gns_product_sums_device_name(m->late, p, staged, m);
 	}
 }
 
-static uint32_t micro_steps(const struct gns_measure *m)
+static uint32_t micro_steps(const struct gns_product_sums *m)
 {
 	uint32_t most = 1;
 	for (uint32_t id = 1; id <= m->n_params; id++)
@@ -70,7 +70,7 @@ static uint32_t micro_steps(const struct gns_measure *m)
 	return most;
 }
 
-bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, const struct gns_step_report *report, struct gns_measure *m,
+bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, const struct gns_step_report *report, struct gns_product_sums *m,
 		      struct gns_kernels *kernels, const struct gns_counter *counters, size_t n_counters)
 {
 	bool chosen = report->flags & (GNS_STEP_MEASURED | GNS_STEP_REFUSED);
@@ -83,7 +83,7 @@ bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, co
 		stage_grads(p, m, report->step);
 		gns_publish_kernels(p, kernels, report->step);
 	}
-	uint32_t reduced = gns_reducing_stage(p, &(struct gns_reducing_step_of){
+	uint32_t reduced = gns_hooks_stage(p, &(struct gns_step_facts){
 		.step = report->step, .n = (m->n ? m->n : m->samples) * micro, .micro = micro, .scale = 1 });
 	gns_publish_counters(p, counters, n_counters);
 	gns_publish_notes(p);
@@ -93,9 +93,9 @@ bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, co
 				    .micro_steps = micro, .flags = reduced ? gns_publish_outcome(report->flags, GNS_STEP_MEASURED) : report->flags,
 				    .params = measured + reduced, .every = report->every, .lr = NAN };
 	if (m->late && chosen)
-		gns_device_step_hand_over(m->late, p);
+		gns_product_sums_device_hand_over(m->late, p);
 	bool sent = gns_publish_send(p, 1);
-	gns_reducing_sent(sent);
+	gns_hooks_sent(sent);
 	if (!sent)
 		return false;
 	if (report->flags & GNS_STEP_MEASURED) {

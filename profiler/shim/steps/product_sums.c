@@ -19,7 +19,7 @@ const char *gns_refusal_name(enum gns_refusal why)
 	return why < GNS_REFUSALS ? names[why] : "unknown";
 }
 
-bool gns_measure_init(struct gns_measure *m)
+bool gns_product_sums_init(struct gns_product_sums *m)
 {
 	memset(m, 0, sizeof *m);
 	m->param = gns_pages(GNS_PARAMS_MAX * sizeof *m->param);
@@ -28,7 +28,7 @@ bool gns_measure_init(struct gns_measure *m)
 	return m->param && m->given;
 }
 
-void gns_measure_free(struct gns_measure *m)
+void gns_product_sums_free(struct gns_product_sums *m)
 {
 	for (unsigned i = 0; i < GNS_POOL; i++)
 		if (m->pool[i].sketch)
@@ -40,7 +40,7 @@ void gns_measure_free(struct gns_measure *m)
 	memset(m, 0, sizeof *m);
 }
 
-static void refuse(struct gns_measure *m, enum gns_refusal why)
+static void refuse(struct gns_product_sums *m, enum gns_refusal why)
 {
 	if (m->refused == GNS_REFUSED_NOT)
 		m->refused = why;
@@ -52,7 +52,7 @@ static bool is_given(const struct gns_given_name *g, const struct gns_key *key)
 	return g->data == key->data && (!g->rows || !g->cols || g->rows * g->cols == numel);
 }
 
-void gns_measure_name(struct gns_measure *m, const char *name, const void *data, uint64_t rows, uint64_t cols)
+void gns_product_sums_name(struct gns_product_sums *m, const char *name, const void *data, uint64_t rows, uint64_t cols)
 {
 	uint32_t i = 0;
 	while (i < m->n_given && m->given[i].data != data)
@@ -82,7 +82,7 @@ static bool repeats(struct gns_param_sum *p, uint64_t input)
 	return false;
 }
 
-void gns_measure_weight(struct gns_measure *m, const struct gns_weight *w, uint64_t input)
+void gns_product_sums_weight(struct gns_product_sums *m, const struct gns_weight *w, uint64_t input)
 {
 	if (w->id > GNS_PARAMS_MAX) {
 		refuse(m, GNS_REFUSED_TOO_MANY);
@@ -107,7 +107,7 @@ void gns_measure_weight(struct gns_measure *m, const struct gns_weight *w, uint6
 		p->in_micro = 0;
 }
 
-void gns_measure_clear(struct gns_measure *m)
+void gns_product_sums_clear(struct gns_product_sums *m)
 {
 	for (uint32_t i = 0; i < m->n_params; i++) {
 		struct gns_param_sum *p = &m->param[i];
@@ -121,7 +121,7 @@ void gns_measure_clear(struct gns_measure *m)
 	m->refused = GNS_REFUSED_NOT;
 }
 
-static uint64_t samples_of(struct gns_measure *m, const struct gns_product *p)
+static uint64_t samples_of(struct gns_product_sums *m, const struct gns_product *p)
 {
 	uint64_t n = m->samples ? m->samples : p->k;
 	if (p->k % n)
@@ -180,7 +180,7 @@ static bool keep_output(struct gns_pending *e)
 	return true;
 }
 
-static struct gns_pending *free_entry(struct gns_measure *m)
+static struct gns_pending *free_entry(struct gns_product_sums *m)
 {
 	for (unsigned i = 0; i < GNS_PENDING_MAX; i++) {
 		int idle = 0;
@@ -190,12 +190,12 @@ static struct gns_pending *free_entry(struct gns_measure *m)
 	return NULL;
 }
 
-void gns_measure_refuse(struct gns_measure *m, enum gns_refusal why)
+void gns_product_sums_refuse(struct gns_product_sums *m, enum gns_refusal why)
 {
 	refuse(m, why);
 }
 
-bool gns_measure_admit(struct gns_measure *m, const struct gns_product *product, const struct gns_verdict *verdict,
+bool gns_product_sums_admit(struct gns_product_sums *m, const struct gns_product *product, const struct gns_verdict *verdict,
 		       const struct gns_roles *roles, struct gns_admitted *out)
 {
 	out->n_id = 0;
@@ -214,13 +214,13 @@ bool gns_measure_admit(struct gns_measure *m, const struct gns_product *product,
 	return !m->refused;
 }
 
-struct gns_pending *gns_measure_before(struct gns_measure *m, const struct gns_product *product, const struct gns_verdict *verdict,
+struct gns_pending *gns_product_sums_before(struct gns_product_sums *m, const struct gns_product *product, const struct gns_verdict *verdict,
 				       const struct gns_roles *roles)
 {
 	struct gns_admitted a;
 	if (product->dtype != GNS_F32 && product->dtype != GNS_F64)
 		refuse(m, GNS_REFUSED_TYPE);
-	if (!gns_measure_admit(m, product, verdict, roles, &a))
+	if (!gns_product_sums_admit(m, product, verdict, roles, &a))
 		return NULL;
 	struct gns_pending *e = free_entry(m);
 	if (!e) {
@@ -238,7 +238,7 @@ struct gns_pending *gns_measure_before(struct gns_measure *m, const struct gns_p
 	return e;
 }
 
-static struct gns_sketch *borrow(struct gns_measure *m, size_t cols, unsigned *which)
+static struct gns_sketch *borrow(struct gns_product_sums *m, size_t cols, unsigned *which)
 {
 	for (unsigned i = 0; i < GNS_POOL; i++) {
 		int idle = 0;
@@ -280,7 +280,7 @@ static double output_norm2(const struct gns_pending *e, enum gns_isa isa)
 	return gns_diff_norm2(&now, &before, p->beta, isa);
 }
 
-void gns_measure_run(struct gns_measure *m, struct gns_pending *e, uint64_t step)
+void gns_product_sums_run(struct gns_product_sums *m, struct gns_pending *e, uint64_t step)
 {
 	const struct gns_product *p = &e->product;
 	if (e->refused)
@@ -302,7 +302,7 @@ void gns_measure_run(struct gns_measure *m, struct gns_pending *e, uint64_t step
 		e->refused = GNS_REFUSED_NOT_FINITE;
 }
 
-static void add(struct gns_measure *m, uint32_t id, double q_small, double q_big, uint64_t n, uint64_t rows)
+static void add(struct gns_product_sums *m, uint32_t id, double q_small, double q_big, uint64_t n, uint64_t rows)
 {
 	struct gns_param_sum *p = &m->param[id - 1];
 	if (p->excluded)
@@ -318,7 +318,7 @@ static void add(struct gns_measure *m, uint32_t id, double q_small, double q_big
 	p->rows = rows;
 }
 
-void gns_measure_after(struct gns_measure *m, struct gns_pending *e)
+void gns_product_sums_after(struct gns_product_sums *m, struct gns_pending *e)
 {
 	if (e->refused)
 		refuse(m, e->refused);
@@ -335,19 +335,19 @@ void gns_measure_after(struct gns_measure *m, struct gns_pending *e)
 	atomic_store(&e->busy, 0);
 }
 
-void gns_measure_drop(struct gns_pending *e)
+void gns_product_sums_drop(struct gns_pending *e)
 {
 	atomic_store(&e->busy, 0);
 }
 
-static void take_open(struct gns_measure *m, uint32_t i, uint32_t id)
+static void take_open(struct gns_product_sums *m, uint32_t i, uint32_t id)
 {
 	struct gns_open o = m->open[i];
 	m->open[i] = m->open[--m->n_open];
 	add(m, id, o.q_small, o.q_big, o.n, o.rows);
 }
 
-void gns_measure_settle(struct gns_measure *m, const void *dy, uint32_t id)
+void gns_product_sums_settle(struct gns_product_sums *m, const void *dy, uint32_t id)
 {
 	for (uint32_t i = m->n_open; i-- > 0;)
 		for (unsigned j = 0; j < m->open[i].n_id; j++)
@@ -359,7 +359,7 @@ void gns_measure_settle(struct gns_measure *m, const void *dy, uint32_t id)
 
 /* What no data-gradient product settled (first layers that share their input) is given out in the reverse order of the forward
  * pass; the layers' sums are right either way, only their names could be exchanged. */
-static void settle_rest(struct gns_measure *m)
+static void settle_rest(struct gns_product_sums *m)
 {
 	while (m->n_open) {
 		struct gns_open *o = &m->open[0];
@@ -371,7 +371,7 @@ static void settle_rest(struct gns_measure *m)
 	}
 }
 
-enum gns_refusal gns_measure_close(struct gns_measure *m)
+enum gns_refusal gns_product_sums_close(struct gns_product_sums *m)
 {
 	settle_rest(m);
 	return m->refused;

@@ -3,8 +3,8 @@
  * A weight-gradient product P = X^T Y of n samples is taken as the mean gradient (mean loss); then sample i's own gradient is
  * n A_i, q_big = |P|^2 and q_small = mean_i |n A_i|^2 = n sum_i |A_i|^2 (SCIENCE.md, "Per-sample norms"). A summed loss
  * scales both by n^2 and leaves B_noise alone. */
-#ifndef GNS_MEASURE_H
-#define GNS_MEASURE_H
+#ifndef GNS_PROFILER_SHIM_STEPS_PRODUCT_SUMS_H
+#define GNS_PROFILER_SHIM_STEPS_PRODUCT_SUMS_H
 
 #include <stdatomic.h>
 
@@ -53,8 +53,8 @@ struct gns_pending {
 	_Atomic int busy;
 	struct gns_pending *next; /* of the same call */
 	struct gns_product product;
-	uint32_t id[GNS_USES_FOUND];
-	const void *dy[GNS_USES_FOUND];
+	uint32_t id[GNS_OPERAND_USES_FOUND];
+	const void *dy[GNS_OPERAND_USES_FOUND];
 	unsigned n_id;
 	void *copy; /* of the output before, when beta != 0 */
 	size_t copy_size;
@@ -64,8 +64,8 @@ struct gns_pending {
 };
 
 struct gns_open {
-	uint32_t id[GNS_USES_FOUND];
-	const void *dy[GNS_USES_FOUND];
+	uint32_t id[GNS_OPERAND_USES_FOUND];
+	const void *dy[GNS_OPERAND_USES_FOUND];
 	unsigned n_id;
 	double q_small, q_big;
 	uint64_t n, rows;
@@ -78,7 +78,7 @@ struct gns_given_name {
 	char name[80];
 };
 
-struct gns_measure {
+struct gns_product_sums {
 	struct gns_given_name *given; /* GNS_NAMES_MAX */
 	uint32_t n_given;
 	struct gns_param_sum *param; /* by weight id - 1 */
@@ -99,41 +99,41 @@ struct gns_measure {
 	size_t max_cols;             /* widest operand of any weight seen */
 	uint64_t seed;
 	enum gns_isa isa;
-	struct gns_device_step *late; /* what the step has measured on devices; NULL where there are none */
+	struct gns_product_sums_device *late; /* what the step has measured on devices; NULL where there are none */
 };
 
-bool gns_measure_init(struct gns_measure *measure);
-void gns_measure_free(struct gns_measure *measure);
+bool gns_product_sums_init(struct gns_product_sums *measure);
+void gns_product_sums_free(struct gns_product_sums *measure);
 
 /* Under the lock. */
 /* A forward use: its key, its micro-step. input: fingerprint of what it is multiplied with, 0 where the step is not measured. */
-void gns_measure_weight(struct gns_measure *measure, const struct gns_weight *weight, uint64_t input);
+void gns_product_sums_weight(struct gns_product_sums *measure, const struct gns_weight *weight, uint64_t input);
 /* A name given by the trainer, for the weight at this address now or later. */
-void gns_measure_name(struct gns_measure *measure, const char *name, const void *data, uint64_t rows, uint64_t cols);
-void gns_measure_clear(struct gns_measure *measure); /* a new step */
+void gns_product_sums_name(struct gns_product_sums *measure, const char *name, const void *data, uint64_t rows, uint64_t cols);
+void gns_product_sums_clear(struct gns_product_sums *measure); /* a new step */
 /* Before the product: a pending entry, or NULL (all its weights are left out, or the step is refused). */
-struct gns_pending *gns_measure_before(struct gns_measure *measure, const struct gns_product *product,
+struct gns_pending *gns_product_sums_before(struct gns_product_sums *measure, const struct gns_product *product,
 				       const struct gns_verdict *verdict, const struct gns_roles *roles);
 /* The first half of it, for products whose values come late: which weights, how many samples. False: none, or refused. */
 struct gns_admitted {
-	uint32_t id[GNS_USES_FOUND];
-	const void *dy[GNS_USES_FOUND]; /* if it is that one's */
+	uint32_t id[GNS_OPERAND_USES_FOUND];
+	const void *dy[GNS_OPERAND_USES_FOUND]; /* if it is that one's */
 	unsigned n_id;
 	uint64_t n;
 };
-bool gns_measure_admit(struct gns_measure *measure, const struct gns_product *product, const struct gns_verdict *verdict,
+bool gns_product_sums_admit(struct gns_product_sums *measure, const struct gns_product *product, const struct gns_verdict *verdict,
 		       const struct gns_roles *roles, struct gns_admitted *out);
-void gns_measure_refuse(struct gns_measure *measure, enum gns_refusal why); /* the step */
+void gns_product_sums_refuse(struct gns_product_sums *measure, enum gns_refusal why); /* the step */
 /* A data-gradient product met this weight with this dY: settles what is open. */
-void gns_measure_settle(struct gns_measure *measure, const void *dy, uint32_t id);
+void gns_product_sums_settle(struct gns_product_sums *measure, const void *dy, uint32_t id);
 /* After the product has been measured. */
-void gns_measure_after(struct gns_measure *measure, struct gns_pending *pending);
+void gns_product_sums_after(struct gns_product_sums *measure, struct gns_pending *pending);
 /* Or else: it belongs to a step that is over. */
-void gns_measure_drop(struct gns_pending *pending);
+void gns_product_sums_drop(struct gns_pending *pending);
 /* All is in: settles the rest, checks. The refusal of the step, or GNS_REFUSED_NOT. */
-enum gns_refusal gns_measure_close(struct gns_measure *measure);
+enum gns_refusal gns_product_sums_close(struct gns_product_sums *measure);
 
 /* Outside the lock, between the two: reads the operands and the output. */
-void gns_measure_run(struct gns_measure *measure, struct gns_pending *pending, uint64_t step);
+void gns_product_sums_run(struct gns_product_sums *measure, struct gns_pending *pending, uint64_t step);
 
 #endif

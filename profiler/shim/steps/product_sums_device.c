@@ -7,9 +7,9 @@
 #include "profiler/shim/process/pages.h"
 #include "profiler/shim/publish/counters.h"
 
-static struct gns_tally incomplete = { .collector = "shim", .name = "gradients_incomplete" };
+static struct gns_live_counter incomplete = { .collector = "shim", .name = "gradients_incomplete" };
 
-bool gns_device_step_init(struct gns_device_step *s)
+bool gns_product_sums_device_init(struct gns_product_sums_device *s)
 {
 	memset(s, 0, sizeof *s);
 	s->grad = gns_pages(GNS_DEVICE_GRADS * sizeof *s->grad);
@@ -17,11 +17,11 @@ bool gns_device_step_init(struct gns_device_step *s)
 	s->weight = gns_pages(GNS_PARAMS_MAX * sizeof *s->weight);
 	if (s->grad && s->next && s->weight)
 		return true;
-	gns_device_step_free(s);
+	gns_product_sums_device_free(s);
 	return false;
 }
 
-void gns_device_step_free(struct gns_device_step *s)
+void gns_product_sums_device_free(struct gns_product_sums_device *s)
 {
 	gns_pages_free(s->grad, GNS_DEVICE_GRADS * sizeof *s->grad);
 	gns_pages_free(s->next, GNS_DEVICE_GRADS * sizeof *s->next);
@@ -29,14 +29,14 @@ void gns_device_step_free(struct gns_device_step *s)
 	memset(s, 0, sizeof *s);
 }
 
-void gns_device_step_clear(struct gns_device_step *s)
+void gns_product_sums_device_clear(struct gns_product_sums_device *s)
 {
 	memset(s->weight, 0, s->n_weights * sizeof *s->weight);
 	s->n_grads = s->n_weights = s->n_sets = 0;
 	s->closed = s->handed = false;
 }
 
-struct gns_device_weight *gns_device_step_weight(struct gns_device_step *s, uint32_t id)
+struct gns_device_weight *gns_product_sums_device_weight(struct gns_product_sums_device *s, uint32_t id)
 {
 	if (!id || id > GNS_PARAMS_MAX)
 		return NULL;
@@ -45,7 +45,7 @@ struct gns_device_weight *gns_device_step_weight(struct gns_device_step *s, uint
 	return &s->weight[id - 1];
 }
 
-void gns_device_step_used(struct gns_device_step *s, struct gns_set *set)
+void gns_product_sums_device_used(struct gns_product_sums_device *s, struct gns_set *set)
 {
 	for (uint32_t i = 0; i < s->n_sets; i++)
 		if (s->set[i] == set)
@@ -54,9 +54,9 @@ void gns_device_step_used(struct gns_device_step *s, struct gns_set *set)
 		s->set[s->n_sets++] = set;
 }
 
-static void give_to(struct gns_device_step *s, uint32_t i, uint32_t id)
+static void give_to(struct gns_product_sums_device *s, uint32_t i, uint32_t id)
 {
-	struct gns_device_weight *w = gns_device_step_weight(s, id);
+	struct gns_device_weight *w = gns_product_sums_device_weight(s, id);
 	s->grad[i].of.id[0] = id;
 	s->grad[i].of.n_id = 1;
 	if (!w)
@@ -67,7 +67,7 @@ static void give_to(struct gns_device_step *s, uint32_t i, uint32_t id)
 	w->whole |= s->grad[i].into != GNS_INTO_NEW;
 }
 
-bool gns_device_step_add(struct gns_device_step *s, const struct gns_device_grad *grad)
+bool gns_product_sums_device_add(struct gns_product_sums_device *s, const struct gns_device_grad *grad)
 {
 	if (s->n_grads == GNS_DEVICE_GRADS)
 		return false;
@@ -77,7 +77,7 @@ bool gns_device_step_add(struct gns_device_step *s, const struct gns_device_grad
 	return true;
 }
 
-bool gns_device_step_met(const struct gns_device_step *s, const void *c)
+bool gns_product_sums_device_met(const struct gns_product_sums_device *s, const void *c)
 {
 	for (uint32_t i = s->n_grads; i-- > 0;)
 		if (s->grad[i].c == c)
@@ -85,7 +85,7 @@ bool gns_device_step_met(const struct gns_device_step *s, const void *c)
 	return false;
 }
 
-void gns_device_step_settle(struct gns_device_step *s, const void *dy, uint32_t id)
+void gns_product_sums_device_settle(struct gns_product_sums_device *s, const void *dy, uint32_t id)
 {
 	for (uint32_t i = s->n_grads; i-- > 0;)
 		for (unsigned j = 0; s->grad[i].of.n_id > 1 && j < s->grad[i].of.n_id; j++)
@@ -95,14 +95,14 @@ void gns_device_step_settle(struct gns_device_step *s, const void *dy, uint32_t 
 			}
 }
 
-/* As in measure.c: in the reverse order of the forward pass; the layers' sums are right either way. */
-static void settle_rest(struct gns_device_step *s)
+/* As in product_sums.c: in the reverse order of the forward pass; the layers' sums are right either way. */
+static void settle_rest(struct gns_product_sums_device *s)
 {
 	for (uint32_t i = 0; i < s->n_grads; i++) {
 		const struct gns_admitted *of = &s->grad[i].of;
 		uint32_t best = of->id[0];
 		for (unsigned j = 1; of->n_id > 1 && j < of->n_id; j++) {
-			const struct gns_device_weight *w = gns_device_step_weight(s, of->id[j]), *b = gns_device_step_weight(s, best);
+			const struct gns_device_weight *w = gns_product_sums_device_weight(s, of->id[j]), *b = gns_product_sums_device_weight(s, best);
 			if (w && b && (w->grads < b->grads || (w->grads == b->grads && of->id[j] > best)))
 				best = of->id[j];
 		}
@@ -112,7 +112,7 @@ static void settle_rest(struct gns_device_step *s)
 }
 
 /* Its gradients in the order in which they came have the newest last in the list, that is first. */
-static bool adds_up(const struct gns_device_step *s, const struct gns_device_weight *w)
+static bool adds_up(const struct gns_product_sums_device *s, const struct gns_device_weight *w)
 {
 	const struct gns_device_grad *newest = &s->grad[w->in_all - 1], *g = newest;
 	if (w->grads != w->per_step || !newest->any_big)
@@ -128,7 +128,7 @@ static bool adds_up(const struct gns_device_step *s, const struct gns_device_wei
 	return true;
 }
 
-void gns_device_step_close(struct gns_device_step *s, struct gns_measure *m)
+void gns_product_sums_device_close(struct gns_product_sums_device *s, struct gns_product_sums *m)
 {
 	settle_rest(s);
 	s->closed = true;
@@ -137,7 +137,7 @@ void gns_device_step_close(struct gns_device_step *s, struct gns_measure *m)
 		if (!w->in_all)
 			continue;
 		if (!adds_up(s, w)) {
-			gns_tally(&incomplete);
+			gns_count(&incomplete);
 			w->in_all = 0;
 			continue;
 		}
@@ -150,16 +150,16 @@ void gns_device_step_close(struct gns_device_step *s, struct gns_measure *m)
 static void name_gradient(const struct gns_device_grad *g, struct gns_publish *p, struct gns_record *staged, double small, double big, bool whole)
 {
 	const size_t q_small = offsetof(struct gns_record, u.grad.q_small), q_big = offsetof(struct gns_record, u.grad.q_big);
-	gns_publish_late(p, staged, q_small, GNS_LATE_ADD, g->set, g->small, small * g->factor);
+	gns_publish_deferred(p, staged, q_small, GNS_DEFERRED_ADD, g->set, g->small, small * g->factor);
 	if (big != 0)
-		gns_publish_late(p, staged, q_big, GNS_LATE_ADD, g->set, g->big, big);
+		gns_publish_deferred(p, staged, q_big, GNS_DEFERRED_ADD, g->set, g->big, big);
 	if (whole && g->into == GNS_INTO_ZERO)
-		gns_publish_late(p, staged, q_big, GNS_LATE_ZERO, g->set, g->zero, 1);
+		gns_publish_deferred(p, staged, q_big, GNS_DEFERRED_ZERO, g->set, g->zero, 1);
 	if (g->any_x)
-		gns_publish_late_pair(p, staged, g->set, g->x_now, g->x_then);
+		gns_publish_deferred_pair(p, staged, g->set, g->x_now, g->x_then);
 }
 
-void gns_device_step_name(const struct gns_device_step *s, struct gns_publish *p, struct gns_record *staged, const struct gns_measure *m)
+void gns_product_sums_device_name(const struct gns_product_sums_device *s, struct gns_publish *p, struct gns_record *staged, const struct gns_product_sums *m)
 {
 	struct gns_rec_grad *r = &staged->u.grad;
 	if (!s->closed || r->param_id > s->n_weights || !s->weight[r->param_id - 1].in_all)
@@ -172,17 +172,17 @@ void gns_device_step_name(const struct gns_device_step *s, struct gns_publish *p
 	for (uint32_t i = w->in_all; i; i = s->next[i - 1])
 		name_gradient(&s->grad[i - 1], p, staged, w->whole ? n * passes : n / passes, w->whole ? i == w->in_all : 1 / passes, w->whole);
 	if (w->any_first && w->any_last)
-		gns_publish_late_pair(p, staged, w->set, w->last, w->first);
+		gns_publish_deferred_pair(p, staged, w->set, w->last, w->first);
 }
 
-void gns_device_step_hand_over(struct gns_device_step *s, struct gns_publish *p)
+void gns_product_sums_device_hand_over(struct gns_product_sums_device *s, struct gns_publish *p)
 {
 	for (uint32_t i = 0; i < s->n_sets; i++)
-		gns_publish_late_set(p, s->set[i]);
+		gns_publish_deferred_set(p, s->set[i]);
 	s->handed = true;
 }
 
-bool gns_device_step_handed(const struct gns_device_step *s, const struct gns_set *set)
+bool gns_product_sums_device_handed(const struct gns_product_sums_device *s, const struct gns_set *set)
 {
 	for (uint32_t i = 0; s->handed && set && i < s->n_sets; i++)
 		if (s->set[i] == set)

@@ -7,7 +7,7 @@
 #define NO_PLACES 96 /* reductions of which no buffer was used again */
 #define MISSED_MAX 3 /* incomplete steps in a row until the sequence is learned anew */
 
-const char *gns_reduce_why_name(enum gns_reduce_why why)
+const char *gns_reduction_why_name(enum gns_reduction_why why)
 {
 	static const char *const names[GNS_REDUCE_WHYS] = {
 		"", "few_elements", "element_type", "operation", "factor_unknown", "one_rank", "chained", "learning", "sequence_changed",
@@ -17,7 +17,7 @@ const char *gns_reduce_why_name(enum gns_reduce_why why)
 	return names[why];
 }
 
-static bool is_chained(const struct gns_reduce *r, const struct gns_reduction *n)
+static bool is_chained(const struct gns_reduction_sequence *r, const struct gns_reduction *n)
 {
 	for (uint32_t i = 0; n->kind == GNS_REDUCE_ALL && i < r->n_scattered; i++)
 		if (r->scattered[i].at == n->send && r->scattered[i].count == n->count)
@@ -25,7 +25,7 @@ static bool is_chained(const struct gns_reduce *r, const struct gns_reduction *n
 	return false;
 }
 
-enum gns_reduce_why gns_reduce_refuse(struct gns_reduce *r, const struct gns_reduction *n)
+enum gns_reduction_why gns_reduction_refuse(struct gns_reduction_sequence *r, const struct gns_reduction *n)
 {
 	if (n->world < 2)
 		return GNS_REDUCE_ONE_RANK;
@@ -46,7 +46,7 @@ enum gns_reduce_why gns_reduce_refuse(struct gns_reduce *r, const struct gns_red
 	return GNS_REDUCE_IS;
 }
 
-static struct gns_reduce_track *find(struct gns_reduce *r, const void *comm)
+static struct gns_reduction_track *find(struct gns_reduction_sequence *r, const void *comm)
 {
 	for (uint32_t i = 0; i < r->n_tracks; i++)
 		if (r->track[i].comm == comm)
@@ -54,9 +54,9 @@ static struct gns_reduce_track *find(struct gns_reduce *r, const void *comm)
 	return NULL;
 }
 
-static struct gns_reduce_track *track_of(struct gns_reduce *r, const void *comm, uint32_t world, uint32_t rank)
+static struct gns_reduction_track *track_of(struct gns_reduction_sequence *r, const void *comm, uint32_t world, uint32_t rank)
 {
-	struct gns_reduce_track *t = find(r, comm);
+	struct gns_reduction_track *t = find(r, comm);
 	if (!t)
 		t = find(r, NULL); /* one that was forgotten */
 	if (!t && r->n_tracks < GNS_REDUCE_TRACKS)
@@ -70,36 +70,36 @@ static struct gns_reduce_track *track_of(struct gns_reduce *r, const void *comm,
 	return t;
 }
 
-struct gns_reduce_track *gns_reduce_track(struct gns_reduce *r, const struct gns_reduction *n)
+struct gns_reduction_track *gns_reduction_track(struct gns_reduction_sequence *r, const struct gns_reduction *n)
 {
-	struct gns_reduce_track *t = track_of(r, n->comm, n->world, n->rank);
+	struct gns_reduction_track *t = track_of(r, n->comm, n->world, n->rank);
 	if (t)
 		t->device = n->device;
 	return t;
 }
 
-void gns_reduce_broadcast(struct gns_reduce *r, const void *comm, uint32_t world, uint32_t rank, uint64_t count)
+void gns_reduction_broadcast(struct gns_reduction_sequence *r, const void *comm, uint32_t world, uint32_t rank, uint64_t count)
 {
-	struct gns_reduce_track *t = track_of(r, comm, world, rank);
+	struct gns_reduction_track *t = track_of(r, comm, world, rank);
 	if (t && !t->calls)
 		t->broadcast += count;
 }
 
-void gns_reduce_forget(struct gns_reduce *r, const void *comm)
+void gns_reduction_forget(struct gns_reduction_sequence *r, const void *comm)
 {
-	struct gns_reduce_track *t = find(r, comm);
+	struct gns_reduction_track *t = find(r, comm);
 	if (t && comm)
 		memset(t, 0, sizeof *t);
 }
 
 /* Learning. */
 
-static bool same(const struct gns_reduce_call *a, const struct gns_reduce_call *b)
+static bool same(const struct gns_reduction_call *a, const struct gns_reduction_call *b)
 {
 	return a->kind == b->kind && a->dtype == b->dtype && a->count == b->count && a->factor == b->factor;
 }
 
-static bool repeats(const struct gns_reduce_track *t, uint32_t period, bool places)
+static bool repeats(const struct gns_reduction_track *t, uint32_t period, bool places)
 {
 	for (uint32_t i = period; i < t->n; i++)
 		if (!same(&t->call[i], &t->call[i - period]) || (places && t->call[i].at != t->call[i - period].at))
@@ -109,7 +109,7 @@ static bool repeats(const struct gns_reduce_track *t, uint32_t period, bool plac
 
 /* Buffers that are used again tell apart reductions of one size: then twice is enough (three times where it is a single one: it could be
  * the first of several out of one buffer). Where buffers are others every time, only the order of sizes is left. */
-static uint32_t period_of(const struct gns_reduce_track *t)
+static uint32_t period_of(const struct gns_reduction_track *t)
 {
 	if (t->n == 3 && repeats(t, 1, true))
 		return 1;
@@ -122,26 +122,26 @@ static uint32_t period_of(const struct gns_reduce_track *t)
 }
 
 /* Another communicator of the same device has a sequence of its own, however alike. */
-static bool taken(const struct gns_reduce *r, const struct gns_reduce_track *t, uint32_t first)
+static bool taken(const struct gns_reduction_sequence *r, const struct gns_reduction_track *t, uint32_t first)
 {
 	for (uint32_t i = 0; i < r->n_tracks; i++) {
-		const struct gns_reduce_track *other = &r->track[i];
+		const struct gns_reduction_track *other = &r->track[i];
 		if (other != t && other->learned && other->bucket[0] == first && other->device == t->device)
 			return true;
 	}
 	return false;
 }
 
-static bool is_sequence(const struct gns_reduce *r, const struct gns_reduce_track *t, uint32_t first)
+static bool is_sequence(const struct gns_reduction_sequence *r, const struct gns_reduction_track *t, uint32_t first)
 {
-	const struct gns_reduce_bucket *b = &r->bucket[first];
+	const struct gns_reduction_bucket *b = &r->bucket[first];
 	bool is = b->length == t->n_last && b->world == t->world;
 	for (uint32_t i = 0; i < t->n_last && is; i++)
 		is = same(&b[i].call, &t->last[i]);
 	return is && !taken(r, t, first);
 }
 
-static bool find_buckets(struct gns_reduce *r, struct gns_reduce_track *t)
+static bool find_buckets(struct gns_reduction_sequence *r, struct gns_reduction_track *t)
 {
 	uint32_t first = 0;
 	while (first < r->n_buckets && !is_sequence(r, t, first))
@@ -150,7 +150,7 @@ static bool find_buckets(struct gns_reduce *r, struct gns_reduce_track *t)
 		return false;
 	for (uint32_t i = 0; i < t->n_last; i++) {
 		if (first + i >= r->n_buckets)
-			r->bucket[first + i] = (struct gns_reduce_bucket){ .call = t->last[i], .world = t->world, .length = i ? 0 : t->n_last };
+			r->bucket[first + i] = (struct gns_reduction_bucket){ .call = t->last[i], .world = t->world, .length = i ? 0 : t->n_last };
 		t->bucket[i] = (uint16_t)(first + i);
 	}
 	if (first == r->n_buckets)
@@ -158,7 +158,7 @@ static bool find_buckets(struct gns_reduce *r, struct gns_reduce_track *t)
 	return true;
 }
 
-static void count_tracks(struct gns_reduce *r)
+static void count_tracks(struct gns_reduction_sequence *r)
 {
 	for (uint32_t i = 0; i < r->n_buckets; i++)
 		r->bucket[i].tracks = 0;
@@ -168,7 +168,7 @@ static void count_tracks(struct gns_reduce *r)
 }
 
 /* The sequence is in last[]. */
-static void learn(struct gns_reduce *r, struct gns_reduce_track *t)
+static void learn(struct gns_reduction_sequence *r, struct gns_reduction_track *t)
 {
 	t->learned = t->n_last > 0 && find_buckets(r, t);
 	t->total = t->missed = 0;
@@ -179,7 +179,7 @@ static void learn(struct gns_reduce *r, struct gns_reduce_track *t)
 	count_tracks(r);
 }
 
-static void unlearn(struct gns_reduce *r, struct gns_reduce_track *t)
+static void unlearn(struct gns_reduction_sequence *r, struct gns_reduction_track *t)
 {
 	t->learned = false;
 	t->n = t->n_last = t->n_filled = 0;
@@ -187,7 +187,7 @@ static void unlearn(struct gns_reduce *r, struct gns_reduce_track *t)
 	count_tracks(r);
 }
 
-static void remember(struct gns_reduce *r, struct gns_reduce_track *t, const struct gns_reduce_call *call)
+static void remember(struct gns_reduction_sequence *r, struct gns_reduction_track *t, const struct gns_reduction_call *call)
 {
 	uint32_t room = r->inferring ? 3 * GNS_REDUCE_CALLS : GNS_REDUCE_CALLS;
 	if (t->n == room) {
@@ -204,7 +204,7 @@ static void remember(struct gns_reduce *r, struct gns_reduce_track *t, const str
 	learn(r, t);
 }
 
-static int match(struct gns_reduce_track *t, const struct gns_reduce_call *call)
+static int match(struct gns_reduction_track *t, const struct gns_reduction_call *call)
 {
 	for (uint32_t i = 0; i < t->n_last; i++)
 		if (!t->filled[i] && same(&t->last[i], call)) {
@@ -215,9 +215,9 @@ static int match(struct gns_reduce_track *t, const struct gns_reduce_call *call)
 	return -1;
 }
 
-int gns_reduce_see(struct gns_reduce *r, struct gns_reduce_track *t, const struct gns_reduction *n, bool forward, uint64_t now)
+int gns_reduction_see(struct gns_reduction_sequence *r, struct gns_reduction_track *t, const struct gns_reduction *n, bool forward, uint64_t now)
 {
-	struct gns_reduce_call call = { .count = n->count, .ns = now, .factor = n->factor, .at = (uintptr_t)n->send,
+	struct gns_reduction_call call = { .count = n->count, .ns = now, .factor = n->factor, .at = (uintptr_t)n->send,
 					.kind = (uint8_t)n->kind, .dtype = (uint8_t)n->dtype };
 	t->calls++;
 	t->forward += forward;
@@ -232,19 +232,19 @@ int gns_reduce_see(struct gns_reduce *r, struct gns_reduce_track *t, const struc
 	return -1;
 }
 
-bool gns_reduce_complete(const struct gns_reduce_track *t)
+bool gns_reduction_complete(const struct gns_reduction_track *t)
 {
 	return t->learned && t->n_filled == t->n_last;
 }
 
-void gns_reduce_next(struct gns_reduce_track *t)
+void gns_reduction_next(struct gns_reduction_track *t)
 {
 	memset(t->filled, 0, sizeof t->filled);
 	t->n_filled = 0;
 	t->steps++;
 }
 
-static void compare_steps(struct gns_reduce *r, struct gns_reduce_track *t)
+static void compare_steps(struct gns_reduction_sequence *r, struct gns_reduction_track *t)
 {
 	bool again = !t->broken && t->n && t->n == t->n_last;
 	for (uint32_t i = 0; i < t->n && again; i++)
@@ -259,11 +259,11 @@ static void compare_steps(struct gns_reduce *r, struct gns_reduce_track *t)
 		learn(r, t);
 }
 
-void gns_reduce_boundary(struct gns_reduce *r)
+void gns_reduction_boundary(struct gns_reduction_sequence *r)
 {
 	r->n_scattered = 0;
 	for (uint32_t i = 0; i < r->n_tracks; i++) {
-		struct gns_reduce_track *t = &r->track[i];
+		struct gns_reduction_track *t = &r->track[i];
 		if (!t->learned) {
 			compare_steps(r, t);
 			continue;
@@ -273,12 +273,12 @@ void gns_reduce_boundary(struct gns_reduce *r)
 			unlearn(r, t);
 			t->broken = false;
 		} else {
-			gns_reduce_next(t);
+			gns_reduction_next(t);
 		}
 	}
 }
 
-void gns_reduce_infer(struct gns_reduce *r, bool inferring)
+void gns_reduction_infer(struct gns_reduction_sequence *r, bool inferring)
 {
 	if (r->inferring == inferring)
 		return;
@@ -289,23 +289,23 @@ void gns_reduce_infer(struct gns_reduce *r, bool inferring)
 
 /* What it is. */
 
-static bool in_forward(const struct gns_reduce_track *t)
+static bool in_forward(const struct gns_reduction_track *t)
 {
 	return t->forward * 4 > t->calls;
 }
 
 /* The parameters, all of them, and maybe buffers (running means of BatchNorm) and padding of buckets. */
-static bool as_broadcast(const struct gns_reduce_track *t)
+static bool as_broadcast(const struct gns_reduction_track *t)
 {
 	return t->broadcast && (double)t->broadcast >= 0.98 * (double)t->total && (double)t->broadcast <= 1.02 * (double)t->total;
 }
 
-static bool same_sequence(const struct gns_reduce_track *a, const struct gns_reduce_track *b)
+static bool same_sequence(const struct gns_reduction_track *a, const struct gns_reduction_track *b)
 {
 	return a->learned && b->learned && a->bucket[0] == b->bucket[0];
 }
 
-enum gns_reduce_why gns_reduce_what(const struct gns_reduce *r, const struct gns_reduce_track *t)
+enum gns_reduction_why gns_reduction_what(const struct gns_reduction_sequence *r, const struct gns_reduction_track *t)
 {
 	if (!t->learned)
 		return GNS_REDUCE_LEARNING;
@@ -316,14 +316,14 @@ enum gns_reduce_why gns_reduce_what(const struct gns_reduce *r, const struct gns
 	if (r->inferring)
 		return GNS_REDUCE_UNSURE;
 	for (uint32_t i = 0; i < r->n_tracks; i++) {
-		const struct gns_reduce_track *other = &r->track[i];
+		const struct gns_reduction_track *other = &r->track[i];
 		if (other != t && other->comm && other->calls && !in_forward(other) && !same_sequence(t, other))
 			return GNS_REDUCE_SEVERAL;
 	}
 	return GNS_REDUCE_IS;
 }
 
-double gns_reduce_scale_big(const struct gns_reduce_bucket *b)
+double gns_reduction_scale_big(const struct gns_reduction_bucket *b)
 {
 	double mean = b->call.factor * b->world;
 	return (b->call.kind == GNS_REDUCE_SCATTER ? b->world : 1) / (mean * mean);

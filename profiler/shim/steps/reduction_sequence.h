@@ -8,15 +8,15 @@
  * reduce-scatter add up: GNS_SOURCE_SHARD.
  *
  * Gradients are reduced once in every step, in one order: a communicator (a track) is followed until the same sequence of reductions has
- * come again, call for call. Where a step ends is told by whoever knows (gns_reduce_boundary), or else is where the sequence
+ * come again, call for call. Where a step ends is told by whoever knows (gns_reduction_boundary), or else is where the sequence
  * begins anew. Recurring is not enough: activations of a model that is split over ranks recur, too. So one of these must hold:
  *     - the reduction takes the mean (avg, or a factor), which a sum of partial products never does
  *     - as many elements were broadcast on the same communicator beforehand as are reduced in a step: the parameters
  *     - steps are told, nothing is reduced on this communicator while the model runs forward, and no second one is left
  *
- * Pure of the process around it: reducing.c binds it to the shim's state. Not thread-safe. Nothing is allocated. */
-#ifndef GNS_REDUCE_H
-#define GNS_REDUCE_H
+ * Pure of the process around it: reductions.c binds it to the shim's state. Not thread-safe. Nothing is allocated. */
+#ifndef GNS_PROFILER_SHIM_STEPS_REDUCTION_SEQUENCE_H
+#define GNS_PROFILER_SHIM_STEPS_REDUCTION_SEQUENCE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,9 +27,9 @@
 #define GNS_REDUCE_BUCKETS 512u /* of all tracks */
 #define GNS_REDUCE_SMALL 1024u  /* elements: fewer are metrics, flags, losses */
 
-enum gns_reduce_kind { GNS_REDUCE_ALL = 0, GNS_REDUCE_SCATTER };
+enum gns_reduction_kind { GNS_REDUCE_ALL = 0, GNS_REDUCE_SCATTER };
 
-enum gns_reduce_why { /* not measured, and why; names for counters */
+enum gns_reduction_why { /* not measured, and why; names for counters */
 	GNS_REDUCE_IS = 0,
 	GNS_REDUCE_FEW,         /* "few_elements" */
 	GNS_REDUCE_TYPE,        /* "element_type" */
@@ -54,10 +54,10 @@ enum gns_reduce_why { /* not measured, and why; names for counters */
 	GNS_REDUCE_BATCH,       /* "batch_unknown": or is not the same on all devices of the process */
 	GNS_REDUCE_WHYS
 };
-const char *gns_reduce_why_name(enum gns_reduce_why why);
+const char *gns_reduction_why_name(enum gns_reduction_why why);
 
 struct gns_reduction { /* a call, as a collector tells it */
-	const void *comm;     /* its identity, until gns_reduce_forget */
+	const void *comm;     /* its identity, until gns_reduction_forget */
 	uint32_t world, rank; /* of the communicator */
 	uint32_t kind, dtype; /* enum gns_dtype, 0 another */
 	uint64_t count;       /* elements that this rank sends */
@@ -66,21 +66,21 @@ struct gns_reduction { /* a call, as a collector tells it */
 	int device;           /* the communicator's, -1 not known */
 };
 
-struct gns_reduce_call {
+struct gns_reduction_call {
 	uint64_t count, ns;
 	double factor;
 	uintptr_t at; /* the address that is sent from */
 	uint8_t kind, dtype;
 };
 
-struct gns_reduce_bucket { /* a reduction of a sequence, one for all tracks (devices of this process) that have the same sequence */
-	struct gns_reduce_call call;
+struct gns_reduction_bucket { /* a reduction of a sequence, one for all tracks (devices of this process) that have the same sequence */
+	struct gns_reduction_call call;
 	uint32_t world, tracks;
 	uint32_t length; /* of its sequence, whose first it is; else 0 */
 	bool told, new; /* PARAM was sent; is about to be */
 };
 
-struct gns_reduce_track {
+struct gns_reduction_track {
 	const void *comm;
 	uint32_t world, rank;
 	int device;
@@ -91,41 +91,41 @@ struct gns_reduce_track {
 	uint64_t total;          /* elements of the sequence */
 	uint64_t steps;          /* complete ones since the beginning */
 	uint32_t n, n_last, n_filled, missed;
-	struct gns_reduce_call call[3 * GNS_REDUCE_CALLS]; /* of this step, or while inferring since learning began */
-	struct gns_reduce_call last[GNS_REDUCE_CALLS];     /* the step before, and once learned the sequence */
+	struct gns_reduction_call call[3 * GNS_REDUCE_CALLS]; /* of this step, or while inferring since learning began */
+	struct gns_reduction_call last[GNS_REDUCE_CALLS];     /* the step before, and once learned the sequence */
 	uint16_t bucket[GNS_REDUCE_CALLS];
 	bool filled[GNS_REDUCE_CALLS];
 };
 
-struct gns_reduce {
+struct gns_reduction_sequence {
 	bool inferring; /* nobody tells where steps end */
-	struct gns_reduce_track track[GNS_REDUCE_TRACKS];
+	struct gns_reduction_track track[GNS_REDUCE_TRACKS];
 	uint32_t n_tracks;
-	struct gns_reduce_bucket bucket[GNS_REDUCE_BUCKETS];
+	struct gns_reduction_bucket bucket[GNS_REDUCE_BUCKETS];
 	uint32_t n_buckets;
 	struct { const void *at; uint64_t count; } scattered[64]; /* what came of this step's reduce-scatters */
 	uint32_t n_scattered;
 };
 
 /* Could it be a gradient at all? */
-enum gns_reduce_why gns_reduce_refuse(struct gns_reduce *reduce, const struct gns_reduction *reduction);
-struct gns_reduce_track *gns_reduce_track(struct gns_reduce *reduce, const struct gns_reduction *reduction); /* NULL: too many */
+enum gns_reduction_why gns_reduction_refuse(struct gns_reduction_sequence *reduce, const struct gns_reduction *reduction);
+struct gns_reduction_track *gns_reduction_track(struct gns_reduction_sequence *reduce, const struct gns_reduction *reduction); /* NULL: too many */
 /* A candidate comes. Its place in the track's sequence, or -1: not learned (yet, or any more). forward: the model is known to run forward. */
-int gns_reduce_see(struct gns_reduce *reduce, struct gns_reduce_track *track, const struct gns_reduction *reduction, bool forward, uint64_t now);
-/* All of the sequence has come. Inferring, the next step of this track begins then: gns_reduce_next. */
-bool gns_reduce_complete(const struct gns_reduce_track *track);
-void gns_reduce_next(struct gns_reduce_track *track);
+int gns_reduction_see(struct gns_reduction_sequence *reduce, struct gns_reduction_track *track, const struct gns_reduction *reduction, bool forward, uint64_t now);
+/* All of the sequence has come. Inferring, the next step of this track begins then: gns_reduction_next. */
+bool gns_reduction_complete(const struct gns_reduction_track *track);
+void gns_reduction_next(struct gns_reduction_track *track);
 /* A step ended, told by who knows. Of all tracks: those that are to be measured in the next step are learned. */
-void gns_reduce_boundary(struct gns_reduce *reduce);
+void gns_reduction_boundary(struct gns_reduction_sequence *reduce);
 /* What a learned track reduces, GNS_REDUCE_IS: gradients. */
-enum gns_reduce_why gns_reduce_what(const struct gns_reduce *reduce, const struct gns_reduce_track *track);
+enum gns_reduction_why gns_reduction_what(const struct gns_reduction_sequence *reduce, const struct gns_reduction_track *track);
 /* Elements were broadcast (or this many are to be had on every rank) before training. */
-void gns_reduce_broadcast(struct gns_reduce *reduce, const void *comm, uint32_t world, uint32_t rank, uint64_t count);
-void gns_reduce_forget(struct gns_reduce *reduce, const void *comm);
+void gns_reduction_broadcast(struct gns_reduction_sequence *reduce, const void *comm, uint32_t world, uint32_t rank, uint64_t count);
+void gns_reduction_forget(struct gns_reduction_sequence *reduce, const void *comm);
 /* From inferring to being told, or back: learning begins anew. */
-void gns_reduce_infer(struct gns_reduce *reduce, bool inferring);
+void gns_reduction_infer(struct gns_reduction_sequence *reduce, bool inferring);
 
 /* What the norm of what was received is to be multiplied with for q_big; of a shard with W, too. */
-double gns_reduce_scale_big(const struct gns_reduce_bucket *bucket);
+double gns_reduction_scale_big(const struct gns_reduction_bucket *bucket);
 
 #endif

@@ -18,7 +18,7 @@
 #define SHORT_MAX 64.0
 #define INTERVAL_MAX 1024.0
 
-void gns_steps_init(struct gns_steps *s, uint64_t now)
+void gns_step_clock_init(struct gns_step_clock *s, uint64_t now)
 {
 	memset(s, 0, sizeof *s);
 	s->unsure = 1;
@@ -50,7 +50,7 @@ static double usual(const struct gns_recent *r)
 }
 
 /* Of the step time, as a share; 1 / interval falls with it. */
-static double allowed(const struct gns_steps *s, double budget_pct)
+static double allowed(const struct gns_step_clock *s, double budget_pct)
 {
 	double early = budget_pct * EARLY_TIMES < EARLY_PCT ? budget_pct * EARLY_TIMES : EARLY_PCT;
 	double over = s->costed < EARLY_FULL ? 0 : (double)(s->costed - EARLY_FULL) / (EARLY_ENDS - EARLY_FULL);
@@ -59,7 +59,7 @@ static double allowed(const struct gns_steps *s, double budget_pct)
 	return SHARE / 100 / ((1 - over) / early + over / budget_pct);
 }
 
-static double affordable_interval(const struct gns_steps *s, double budget_pct)
+static double affordable_interval(const struct gns_step_clock *s, double budget_pct)
 {
 	double plain = usual(&s->plain), extra = usual(&s->costly) - plain;
 	double room = allowed(s, budget_pct) * usual(&s->wall) - plain;
@@ -83,7 +83,7 @@ static double ladder(double in_force, double k)
 	return rung < INTERVAL_MAX ? rung : INTERVAL_MAX;
 }
 
-static void plan(struct gns_steps *s, const struct gns_config *config)
+static void plan(struct gns_step_clock *s, const struct gns_config *config)
 {
 	if (s->planned && !s->cost_is_new)
 		return;
@@ -91,7 +91,7 @@ static void plan(struct gns_steps *s, const struct gns_config *config)
 	s->rung = ladder(s->rung, s->planned);
 }
 
-void gns_steps_begin(struct gns_steps *s, const struct gns_config *config, uint32_t control, uint64_t step)
+void gns_step_clock_begin(struct gns_step_clock *s, const struct gns_config *config, uint32_t control, uint64_t step)
 {
 	uint32_t every = GNS_CONTROL_EVERY(control) ? GNS_CONTROL_EVERY(control) : config->every;
 	double k = every;
@@ -115,7 +115,7 @@ void gns_steps_begin(struct gns_steps *s, const struct gns_config *config, uint3
 }
 
 /* The first ones found the caches cold: forgotten once there are as many others. */
-static void note_measured(struct gns_steps *s, double cost)
+static void note_measured(struct gns_step_clock *s, double cost)
 {
 	note(&s->costly, cost);
 	s->cost_is_new = true;
@@ -125,7 +125,7 @@ static void note_measured(struct gns_steps *s, double cost)
 	s->costly.n = FIRST_STEPS;
 }
 
-uint64_t gns_steps_close(struct gns_steps *s, uint64_t now, uint64_t now_real)
+uint64_t gns_step_clock_close(struct gns_step_clock *s, uint64_t now, uint64_t now_real)
 {
 	uint64_t dur = s->began_ns && now > s->began_ns ? now - s->began_ns : 0;
 	s->cost_is_new = false;
@@ -149,7 +149,7 @@ uint64_t gns_steps_close(struct gns_steps *s, uint64_t now, uint64_t now_real)
 	return dur;
 }
 
-bool gns_steps_gradient(struct gns_steps *s)
+bool gns_step_clock_gradient(struct gns_step_clock *s)
 {
 	s->gradients++;
 	if (s->published) {

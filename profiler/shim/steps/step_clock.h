@@ -15,8 +15,8 @@
  *   - K changes after a measured step only, by at most a factor of two.
  *   - With several ranks K is one of 2^(i/2), so that ranks of about the same cost measure the same steps.
  * What it costs to get in (loading a collector, finding the weights) is not part of these costs. */
-#ifndef GNS_STEPS_H
-#define GNS_STEPS_H
+#ifndef GNS_PROFILER_SHIM_STEPS_STEP_CLOCK_H
+#define GNS_PROFILER_SHIM_STEPS_STEP_CLOCK_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,7 +29,7 @@ struct gns_recent { /* the newest values of something */
 	uint32_t n;
 };
 
-struct gns_steps {
+struct gns_step_clock {
 	uint64_t step;          /* the present one, from 1; 0 while nothing is learned */
 	uint64_t began_ns, began_real_ns; /* where the last one ended */
 	uint64_t overhead_ns;   /* of the present step, timed calls scaled up */
@@ -49,13 +49,13 @@ struct gns_steps {
 	struct gns_recent plain, costly, wall; /* ns: the shim's cost of steps not measured and measured; steps' own time */
 };
 
-void gns_steps_init(struct gns_steps *steps, uint64_t now);
+void gns_step_clock_init(struct gns_step_clock *steps, uint64_t now);
 /* A new step begins; decides whether it is measured. control: the session's word. */
-void gns_steps_begin(struct gns_steps *steps, const struct gns_config *config, uint32_t control, uint64_t step);
+void gns_step_clock_begin(struct gns_step_clock *steps, const struct gns_config *config, uint32_t control, uint64_t step);
 /* The present step is complete: returns its duration and closes its account. A step of start-up tells nothing of what others
  * cost or take; the next one is not one. */
-uint64_t gns_steps_close(struct gns_steps *steps, uint64_t now, uint64_t now_real);
+uint64_t gns_step_clock_close(struct gns_step_clock *steps, uint64_t now, uint64_t now_real);
 /* A weight gradient has been seen (and measured, if the step is). True when it is the step's last. */
-bool gns_steps_gradient(struct gns_steps *steps);
+bool gns_step_clock_gradient(struct gns_step_clock *steps);
 
 #endif

@@ -12,8 +12,8 @@
  *     same steps, as far as each of them measures at all.
  *   - The gap between two measured steps is below 2 intervals where the interval is a power of two, else below 4 and rarely
  *     above 3. */
-#ifndef GNS_STEP_PLAN_H
-#define GNS_STEP_PLAN_H
+#ifndef GNS_PROFILER_SHIM_STEPS_STEP_PLAN_H
+#define GNS_PROFILER_SHIM_STEPS_STEP_PLAN_H
 
 #include <stdbool.h>
 #include <stdint.h>

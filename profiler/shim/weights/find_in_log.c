@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "profiler/shim/process/pages.h"
+#include "weight_table.h"
 
 #define USES (2 * GNS_LOG_MAX) /* use 2 i + s: operand s (0 left, 1 right) of product i */
 #define ADDRESS_SLOTS (2 * USES)
@@ -38,7 +39,7 @@ struct history {
 	uint32_t n;
 };
 
-bool gns_learn_log_init(struct gns_learn_log *l)
+bool gns_find_in_log_init(struct gns_find_in_log *l)
 {
 	memset(l, 0, sizeof *l);
 	l->last = gns_pages(ADDRESS_SLOTS * sizeof *l->last);
@@ -50,11 +51,11 @@ bool gns_learn_log_init(struct gns_learn_log *l)
 	l->event = gns_pages(EVENTS * sizeof *l->event);
 	if (l->last && l->previous && l->following && l->use && l->index && l->candidate && l->event)
 		return true;
-	gns_learn_log_free(l);
+	gns_find_in_log_free(l);
 	return false;
 }
 
-void gns_learn_log_free(struct gns_learn_log *l)
+void gns_find_in_log_free(struct gns_find_in_log *l)
 {
 	gns_pages_free(l->last, ADDRESS_SLOTS * sizeof *l->last);
 	gns_pages_free(l->previous, USES * sizeof *l->previous);
@@ -71,7 +72,7 @@ static const struct gns_operand *operand(const struct gns_logged *log, uint32_t 
 	return use & 1 ? &log[use >> 1].product.right : &log[use >> 1].product.left;
 }
 
-static const struct gns_print *print(const struct gns_logged *log, uint32_t use)
+static const struct gns_fingerprint *print(const struct gns_logged *log, uint32_t use)
 {
 	return &log[use >> 1].print[use & 1];
 }
@@ -81,12 +82,7 @@ static struct gns_key key_of(const struct gns_logged *log, uint32_t use)
 	return gns_operand_key(operand(log, use), log[use >> 1].product.dtype);
 }
 
-static bool same_key(const struct gns_key *a, const struct gns_key *b)
-{
-	return a->data == b->data && a->slow_n == b->slow_n && a->fast_n == b->fast_n && a->dtype == b->dtype;
-}
-
-static bool gradient_form(const struct gns_learn_log *l, const struct gns_product *p)
+static bool gradient_form(const struct gns_find_in_log *l, const struct gns_product *p)
 {
 	return p->left.sum_fast == l->wgrad_sum_fast && p->right.sum_fast == l->wgrad_sum_fast;
 }
@@ -96,7 +92,7 @@ static uint64_t scatter(const void *data)
 	return (uint64_t)(uintptr_t)data * 0x9e3779b97f4a7c15ull >> 32;
 }
 
-static void chain_uses(struct gns_learn_log *l, const struct gns_logged *log, uint32_t n)
+static void chain_uses(struct gns_find_in_log *l, const struct gns_logged *log, uint32_t n)
 {
 	memset(l->last, 0, ADDRESS_SLOTS * sizeof *l->last);
 	for (uint32_t u = 0; u < 2 * n; u++) {
@@ -113,12 +109,12 @@ static void chain_uses(struct gns_learn_log *l, const struct gns_logged *log, ui
 }
 
 /* Under this key; `use` is the newest at its address that is known here. */
-static struct gns_log_candidate *candidate_of(struct gns_learn_log *l, const struct gns_logged *log, uint32_t use)
+static struct gns_log_candidate *candidate_of(struct gns_find_in_log *l, const struct gns_logged *log, uint32_t use)
 {
 	struct gns_key key = key_of(log, use);
 	uint32_t at = (uint32_t)(scatter(key.data) + key.slow_n * 31 + key.fast_n) % INDEX_SLOTS;
 	for (; l->index[at]; at = (at + 1) % INDEX_SLOTS)
-		if (same_key(&l->candidate[l->index[at] - 1].key, &key))
+		if (gns_key_same(&l->candidate[l->index[at] - 1].key, &key))
 			return &l->candidate[l->index[at] - 1];
 	if (l->n_candidates == GNS_LOG_CANDIDATES) {
 		l->found.why[GNS_WHY_TABLE_FULL]++;
@@ -136,7 +132,7 @@ static struct gns_log_candidate *candidate_of(struct gns_learn_log *l, const str
 
 /* The uses, before or after, in which what operand `use` of a gradient product holds met a matrix that may be a weight: their other
  * operands, nearest first. */
-static unsigned find_met(const struct gns_learn_log *l, const struct gns_logged *log, uint32_t use, const uint32_t *chain, uint32_t *met)
+static unsigned find_met(const struct gns_find_in_log *l, const struct gns_logged *log, uint32_t use, const uint32_t *chain, uint32_t *met)
 {
 	const struct gns_operand *o = operand(log, use);
 	size_t other_width = operand(log, use ^ 1)->free_n;
@@ -146,14 +142,14 @@ static unsigned find_met(const struct gns_learn_log *l, const struct gns_logged 
 		const struct gns_operand *then = operand(log, u - 1);
 		if (gradient_form(l, p) || then->free_n != o->sum_n || then->sum_n != o->free_n || then->sum_fast == l->wgrad_sum_fast ||
 		    p->dtype != log[use >> 1].product.dtype || operand(log, (u - 1) ^ 1)->free_n != other_width ||
-		    !gns_print_same(print(log, u - 1), print(log, use)))
+		    !gns_fingerprint_same(print(log, u - 1), print(log, use)))
 			continue;
 		met[n++] = (u - 1) ^ 1;
 	}
 	return n;
 }
 
-static void note_event(struct gns_learn_log *l, const struct gns_logged *log, uint32_t at, uint32_t met, int hint)
+static void note_event(struct gns_find_in_log *l, const struct gns_logged *log, uint32_t at, uint32_t met, int hint)
 {
 	struct gns_log_candidate *c = candidate_of(l, log, met);
 	if (!c || l->n_events == EVENTS)
@@ -173,7 +169,7 @@ static bool in_both(const struct gns_logged *log, const uint32_t *a, unsigned n_
 		for (unsigned j = 0; j < n_b; j++) {
 			struct gns_key ka = key_of(log, a[i]), kb = key_of(log, b[j]);
 			uint32_t late = a[i] > b[j] ? a[i] : b[j];
-			if (!same_key(&ka, &kb) || operand(log, a[i])->sum_fast == operand(log, b[j])->sum_fast || (any && late <= latest))
+			if (!gns_key_same(&ka, &kb) || operand(log, a[i])->sum_fast == operand(log, b[j])->sum_fast || (any && late <= latest))
 				continue;
 			any = true;
 			latest = late;
@@ -183,7 +179,7 @@ static bool in_both(const struct gns_logged *log, const uint32_t *a, unsigned n_
 }
 
 /* Of several that shared X, each gets one of the gradients. */
-static void give_to_one(struct gns_learn_log *l, const struct gns_logged *log, uint32_t at, const uint32_t *met, unsigned n)
+static void give_to_one(struct gns_find_in_log *l, const struct gns_logged *log, uint32_t at, const uint32_t *met, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		const struct gns_log_candidate *c = candidate_of(l, log, met[i]);
@@ -197,7 +193,7 @@ static void give_to_one(struct gns_learn_log *l, const struct gns_logged *log, u
 }
 
 /* A matrix that met both operands, each way, is the one; dY may meet it yet. Where none did, one that either met may be. */
-static void find_candidates(struct gns_learn_log *l, const struct gns_logged *log, uint32_t i)
+static void find_candidates(struct gns_find_in_log *l, const struct gns_logged *log, uint32_t i)
 {
 	uint32_t before[2][MET_MAX], after[MET_MAX], forward = 0;
 	unsigned n[2] = { find_met(l, log, 2 * i, l->previous, before[0]), find_met(l, log, 2 * i + 1, l->previous, before[1]) };
@@ -213,12 +209,12 @@ static void find_candidates(struct gns_learn_log *l, const struct gns_logged *lo
 }
 
 /* All uses under the candidate's key, oldest first, to l->use. */
-static uint32_t uses_of(struct gns_learn_log *l, const struct gns_logged *log, const struct gns_log_candidate *c)
+static uint32_t uses_of(struct gns_find_in_log *l, const struct gns_logged *log, const struct gns_log_candidate *c)
 {
 	uint32_t n = 0;
 	for (uint32_t u = c->last_use; u; u = l->previous[u - 1]) {
 		struct gns_key key = key_of(log, u - 1);
-		if (same_key(&key, &c->key))
+		if (gns_key_same(&key, &c->key))
 			l->use[n++] = u - 1;
 	}
 	for (uint32_t i = 0; i < n / 2; i++) {
@@ -229,23 +225,23 @@ static uint32_t uses_of(struct gns_learn_log *l, const struct gns_logged *log, c
 	return n;
 }
 
-static bool is_forward(const struct gns_learn_log *l, const struct gns_logged *log, const struct gns_log_candidate *c, uint32_t use)
+static bool is_forward(const struct gns_find_in_log *l, const struct gns_logged *log, const struct gns_log_candidate *c, uint32_t use)
 {
 	return !gradient_form(l, &log[use >> 1].product) && operand(log, use)->sum_fast == c->forward_sum_fast;
 }
 
 /* A pass begins with a forward use after a gradient, unless its X was there before: then it is computed once more. */
 struct passes {
-	const struct gns_print *seen[PARTNERS_MAX];
+	const struct gns_fingerprint *seen[PARTNERS_MAX];
 	uint32_t n_seen;
 	bool gradient;
 };
 
-static bool begins_pass(struct passes *s, const struct gns_print *x)
+static bool begins_pass(struct passes *s, const struct gns_fingerprint *x)
 {
 	bool seen = false, begins;
 	for (uint32_t i = 0; i < s->n_seen && i < PARTNERS_MAX; i++)
-		seen |= gns_print_same(s->seen[i], x);
+		seen |= gns_fingerprint_same(s->seen[i], x);
 	begins = !s->n_seen || (s->gradient && !seen);
 	if (!seen)
 		s->seen[s->n_seen++ % PARTNERS_MAX] = x;
@@ -255,7 +251,7 @@ static bool begins_pass(struct passes *s, const struct gns_print *x)
 }
 
 /* How the values of a candidate changed; more than GNS_LOG_STEPS times: the newest. */
-static void tell_history(const struct gns_learn_log *l, const struct gns_logged *log, const struct gns_log_candidate *c, uint32_t uses,
+static void tell_history(const struct gns_find_in_log *l, const struct gns_logged *log, const struct gns_log_candidate *c, uint32_t uses,
 			 struct history *h)
 {
 	struct passes passes = { 0 };
@@ -267,7 +263,7 @@ static void tell_history(const struct gns_learn_log *l, const struct gns_logged 
 			h->version[h->n - 1].gradients++;
 			passes.gradient = true;
 		}
-		if (!h->n || !gns_print_same(print(log, use), print(log, h->version[h->n - 1].last_use))) {
+		if (!h->n || !gns_fingerprint_same(print(log, use), print(log, h->version[h->n - 1].last_use))) {
 			if (h->n == GNS_LOG_STEPS + 2)
 				memmove(h->version, h->version + 1, --h->n * sizeof *h->version);
 			h->version[h->n++] = (struct version){ .first_use = use };
@@ -288,11 +284,11 @@ static void tell_history(const struct gns_learn_log *l, const struct gns_logged 
 }
 
 /* The direction in which it is summed over when its values are new. */
-static void find_direction(const struct gns_learn_log *l, const struct gns_logged *log, struct gns_log_candidate *c, uint32_t uses)
+static void find_direction(const struct gns_find_in_log *l, const struct gns_logged *log, struct gns_log_candidate *c, uint32_t uses)
 {
 	int votes = 0;
 	for (uint32_t i = 1; i < uses; i++)
-		if (!gns_print_same(print(log, l->use[i]), print(log, l->use[i - 1])) && !gradient_form(l, &log[l->use[i] >> 1].product))
+		if (!gns_fingerprint_same(print(log, l->use[i]), print(log, l->use[i - 1])) && !gradient_form(l, &log[l->use[i] >> 1].product))
 			votes += operand(log, l->use[i])->sum_fast ? 1 : -1;
 	if (c->hint)
 		votes = c->hint;
@@ -304,7 +300,7 @@ static double distance(const struct gns_logged *log, uint32_t a, uint32_t b)
 	struct gns_key ka = key_of(log, a), kb = key_of(log, b);
 	if (ka.slow_n != kb.slow_n || ka.fast_n != kb.fast_n)
 		return 1; /* other places were read */
-	return gns_print_distance(print(log, a), print(log, b), ka.dtype);
+	return gns_fingerprint_distance(print(log, a), print(log, b), ka.dtype);
 }
 
 enum of { OF_ITSELF, OF_X, OF_DY };
@@ -384,7 +380,7 @@ static enum verdict by_change(const struct gns_logged *log, const struct history
 	return less && !wanders(log, h, OF_X, STEADY) && wanders(log, h, OF_ITSELF, WANDERS) ? BY_CHANGE : NO;
 }
 
-static void judge(struct gns_learn_log *l, const struct gns_logged *log, struct gns_log_candidate *c)
+static void judge(struct gns_find_in_log *l, const struct gns_logged *log, struct gns_log_candidate *c)
 {
 	struct history h;
 	uint32_t uses = uses_of(l, log, c);
@@ -398,7 +394,7 @@ static void judge(struct gns_learn_log *l, const struct gns_logged *log, struct 
 }
 
 /* (2) Any product, also those that make gradients. */
-static bool written(const struct gns_learn_log *l, const struct gns_logged *log, uint32_t uses)
+static bool written(const struct gns_find_in_log *l, const struct gns_logged *log, uint32_t uses)
 {
 	const char *at = operand(log, l->use[0])->data;
 	for (uint32_t i = l->use[0] >> 1; uses && i < l->use[uses - 1] >> 1; i++) {
@@ -412,7 +408,7 @@ static bool written(const struct gns_learn_log *l, const struct gns_logged *log,
 	return false;
 }
 
-static void reject_written(struct gns_learn_log *l, const struct gns_logged *log)
+static void reject_written(struct gns_find_in_log *l, const struct gns_logged *log)
 {
 	for (uint32_t i = 0; i < l->n_candidates; i++) {
 		struct gns_log_candidate *c = &l->candidate[i];
@@ -424,10 +420,10 @@ static void reject_written(struct gns_learn_log *l, const struct gns_logged *log
 }
 
 /* The place between two versions: after `from`, at the latest before `to`. */
-static bool next_change(const struct gns_learn_log *l, const struct gns_logged *log, uint32_t uses, uint32_t *i, uint32_t *from, uint32_t *to)
+static bool next_change(const struct gns_find_in_log *l, const struct gns_logged *log, uint32_t uses, uint32_t *i, uint32_t *from, uint32_t *to)
 {
 	for (++*i; *i < uses; ++*i)
-		if (!gns_print_same(print(log, l->use[*i]), print(log, l->use[*i - 1]))) {
+		if (!gns_fingerprint_same(print(log, l->use[*i]), print(log, l->use[*i - 1]))) {
 			*from = l->use[*i - 1] >> 1;
 			*to = l->use[*i] >> 1;
 			return true;
@@ -436,7 +432,7 @@ static bool next_change(const struct gns_learn_log *l, const struct gns_logged *
 }
 
 /* The fewest boundaries of which each change of each of the weights has one. */
-static void find_points(struct gns_learn_log *l, const struct gns_logged *log, enum verdict least)
+static void find_points(struct gns_find_in_log *l, const struct gns_logged *log, enum verdict least)
 {
 	struct gns_found *f = &l->found;
 	uint32_t after = 0;
@@ -466,7 +462,7 @@ static void find_points(struct gns_learn_log *l, const struct gns_logged *log, e
 
 /* A boundary is seen at the first use of a weight that was seen to change; the step began with the first forward use of any weight that
  * follows the last gradient. */
-static void move_points_back(struct gns_learn_log *l, const struct gns_logged *log)
+static void move_points_back(struct gns_find_in_log *l, const struct gns_logged *log)
 {
 	struct gns_found *f = &l->found;
 	for (uint32_t i = 0; i < f->points; i++) {
@@ -488,7 +484,7 @@ static void move_points_back(struct gns_learn_log *l, const struct gns_logged *l
 }
 
 /* (5) */
-static bool changes_with_others(struct gns_learn_log *l, const struct gns_logged *log, const struct gns_log_candidate *c, enum verdict least)
+static bool changes_with_others(struct gns_find_in_log *l, const struct gns_logged *log, const struct gns_log_candidate *c, enum verdict least)
 {
 	const struct gns_found *f = &l->found;
 	uint32_t uses = uses_of(l, log, c), i = 0, from, to, n = 0, seen = 0;
@@ -534,7 +530,7 @@ static uint32_t usual(const struct tally *t)
 }
 
 /* Gradients and passes of one weight between two boundaries, by what its forward product belongs to. */
-static void tell_step(const struct gns_learn_log *l, const struct gns_logged *log, const struct gns_log_candidate *c, uint32_t uses,
+static void tell_step(const struct gns_find_in_log *l, const struct gns_logged *log, const struct gns_log_candidate *c, uint32_t uses,
 		      uint32_t from, uint32_t to, uint32_t *gradients, uint32_t *passes, uint32_t *order)
 {
 	struct passes s = { 0 };
@@ -555,7 +551,7 @@ static void tell_step(const struct gns_learn_log *l, const struct gns_logged *lo
 }
 
 /* What a whole step has of each weight, and of all. */
-static void count_steps(struct gns_learn_log *l, const struct gns_logged *log)
+static void count_steps(struct gns_find_in_log *l, const struct gns_logged *log)
 {
 	struct gns_found *f = &l->found;
 	struct tally micro = { 0 };
@@ -586,7 +582,7 @@ static void count_steps(struct gns_learn_log *l, const struct gns_logged *log)
 	f->gradients = 2 * as_expected >= f->points - 1 ? expected : 0;
 }
 
-static void list_weights(struct gns_learn_log *l)
+static void list_weights(struct gns_find_in_log *l)
 {
 	struct gns_found *f = &l->found;
 	for (uint32_t k = 0; k < l->n_candidates; k++) {
@@ -601,7 +597,7 @@ static void list_weights(struct gns_learn_log *l)
 }
 
 /* The order of the gradients in the newest whole step: the events of all weights, of which each weight's are in order. */
-static void tell_turns(struct gns_learn_log *l)
+static void tell_turns(struct gns_find_in_log *l)
 {
 	struct gns_found *f = &l->found;
 	if (f->points < 2)
@@ -624,7 +620,7 @@ static void tell_turns(struct gns_learn_log *l)
 	}
 }
 
-static uint32_t count_verdicts(const struct gns_learn_log *l, enum verdict verdict)
+static uint32_t count_verdicts(const struct gns_find_in_log *l, enum verdict verdict)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < l->n_candidates; i++)
@@ -632,7 +628,7 @@ static uint32_t count_verdicts(const struct gns_learn_log *l, enum verdict verdi
 	return n;
 }
 
-static bool find_weights(struct gns_learn_log *l, const struct gns_logged *log, uint32_t n)
+static bool find_weights(struct gns_find_in_log *l, const struct gns_logged *log, uint32_t n)
 {
 	struct gns_found *f = &l->found;
 	l->n_candidates = l->n_events = 0;
@@ -667,7 +663,7 @@ static bool find_weights(struct gns_learn_log *l, const struct gns_logged *log, 
 	return f->n > 0;
 }
 
-bool gns_learn_log(struct gns_learn_log *l, const struct gns_logged *log, uint32_t n)
+bool gns_find_in_log(struct gns_find_in_log *l, const struct gns_logged *log, uint32_t n)
 {
 	struct gns_found *first = &l->found_first;
 	if (n > GNS_LOG_MAX)

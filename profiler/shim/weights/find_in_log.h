@@ -1,5 +1,5 @@
 /* How weights become known where memory cannot be looked at between products (a device): from a log of products, in the order of the
- * program, each with what its two operands held (print.h). The same question as learn.c's, asked of several steps at once:
+ * program, each with what its two operands held (fingerprint.h). The same question as find_online.c's, asked of several steps at once:
  *
  *   1. A candidate is an operand that stands in the place of W: a product of weight-gradient form X^T dY whose X met it (same address,
  *      same values) in an earlier product, or whose dY did.
@@ -7,7 +7,7 @@
  *   3. It is a weight where its values were the same in several passes (a forward use after a gradient, with another X), through all
  *      of two steps or more, while they do change from step to step. So it is under gradient accumulation, without any threshold.
  *   4. Where every pass is a step, weights and attention's K and V both change with each: a weight is then one that changes clearly less
- *      than X and than dY do (gns_print_distance, half at most) and that wanders: the distance over several steps is larger than that over
+ *      than X and than dY do (gns_fingerprint_distance, half at most) and that wanders: the distance over several steps is larger than that over
  *      one, or most of its elements stay the same (half precision); an activation of fresh data is as far from the next as from any other.
  *      X must not wander: where the same data come again and again (full batch) activations drift like weights, nothing can be told, and
  *      nothing is learned (GNS_WHY_ALIKE).
@@ -15,9 +15,9 @@
  *      found by (3) or (4). What changes elsewhere is no weight; what changes only there is one, too, if it changes little.
  * Thresholds were chosen by simulation: tests/unit/test_learn_log.c. Values of one element type are compared with their own kind.
  *
- * Pure: no clock, no device. Nothing is allocated after gns_learn_log_init. */
-#ifndef GNS_LEARN_LOG_H
-#define GNS_LEARN_LOG_H
+ * Pure: no clock, no device. Nothing is allocated after gns_find_in_log_init. */
+#ifndef GNS_PROFILER_SHIM_WEIGHTS_FIND_IN_LOG_H
+#define GNS_PROFILER_SHIM_WEIGHTS_FIND_IN_LOG_H
 
 #include "product_roles.h"
 
@@ -27,7 +27,7 @@
 
 struct gns_logged {
 	struct gns_product product;
-	struct gns_print print[2]; /* of L and of R */
+	struct gns_fingerprint print[2]; /* of L and of R */
 };
 
 struct gns_found {
@@ -56,7 +56,7 @@ struct gns_log_candidate {
 	uint32_t per_step, passes;  /* gradients and passes of a step, as is usual */
 };
 
-struct gns_learn_log {
+struct gns_find_in_log {
 	uint32_t *last;      /* by address: newest use, +1 */
 	uint32_t *previous;  /* by use: the one before at this place of `last`, +1 */
 	uint32_t *following; /* and the one after, +1 */
@@ -69,9 +69,9 @@ struct gns_learn_log {
 	struct gns_found found, found_first; /* found_first: of the first way of reading the log */
 };
 
-bool gns_learn_log_init(struct gns_learn_log *learn);
-void gns_learn_log_free(struct gns_learn_log *learn);
+bool gns_find_in_log_init(struct gns_find_in_log *learn);
+void gns_find_in_log_free(struct gns_find_in_log *learn);
 /* True when weights were found; learn->found says which and where steps begin, also why not. */
-bool gns_learn_log(struct gns_learn_log *learn, const struct gns_logged *log, uint32_t n);
+bool gns_find_in_log(struct gns_find_in_log *learn, const struct gns_logged *log, uint32_t n);
 
 #endif

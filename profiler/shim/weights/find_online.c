@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "weight_table.h"
+
 #define REMEMBER 8          /* scans that a candidate is kept without being used: an address may hold others for a while */
 #define SETTLE_BOUNDARIES 2 /* after the first weights: one more step for those that showed up late */
 #define LAYOUT_PATIENCE 2048 /* products without a candidate before the other storage order is tried, doubled each time */
@@ -13,7 +15,7 @@
 #define TRIGGERS_MAX 4 /* boundaries that one candidate brings about without another to bear it out */
 #define FRUITLESS 16 /* gradient products, one after the other, whose every supposed weight was rejected */
 
-bool gns_learn_has_record(const struct gns_weight *w)
+bool gns_find_online_has_record(const struct gns_weight *w)
 {
 	return w->accepted || w->trigger_accepted;
 }
@@ -30,7 +32,7 @@ static void read_one(struct gns_roles *r, struct gns_weight *w)
 {
 	const struct gns_key *key = &w->key;
 	bool ok = false;
-	if (r->scan_works && !gns_print_scan(&key, 1, &w->print, &ok))
+	if (r->scan_works && !gns_fingerprint_scan(&key, 1, &w->print, &ok))
 		r->scan_works = false;
 	w->print_scan = ok ? r->scan : 0;
 }
@@ -54,18 +56,18 @@ static void note_first(struct gns_roles *r, const struct gns_operand *o, uint32_
 		*f = (struct gns_first_use){ key.data, key.slow_n, key.fast_n, o->sum_fast };
 }
 
-static bool first_direction(struct gns_roles *r, const struct gns_use *use)
+static bool first_direction(struct gns_roles *r, const struct gns_operand_use *use)
 {
 	const struct gns_first_use *f = first_slot(r, use->weight.data, use->weight.slow_n, use->weight.fast_n);
 	return f && f->data ? f->sum_fast : use->weight_sum_fast;
 }
 
-void gns_learn_gradient(struct gns_roles *r, struct gns_use **left, unsigned n_left, struct gns_use **right, unsigned n_right)
+void gns_find_online_gradient(struct gns_roles *r, struct gns_operand_use **left, unsigned n_left, struct gns_operand_use **right, unsigned n_right)
 {
 	bool fruitless = true;
 	struct gns_weight *mine = NULL;
 	for (unsigned i = 0; i < n_left + n_right; i++) {
-		const struct gns_use *use = i < n_left ? left[i] : right[i - n_left];
+		const struct gns_operand_use *use = i < n_left ? left[i] : right[i - n_left];
 		struct gns_weight *w = gns_weight_find(r, &use->weight);
 		if (!w) {
 			w = gns_weight_add(r, &use->weight);
@@ -80,14 +82,14 @@ void gns_learn_gradient(struct gns_roles *r, struct gns_use **left, unsigned n_l
 		if (w->state == GNS_W_CANDIDATE) {
 			r->backward_seen = true;
 			fruitless = false;
-			if (!mine || (gns_learn_has_record(w) && !gns_learn_has_record(mine)))
+			if (!mine || (gns_find_online_has_record(w) && !gns_find_online_has_record(mine)))
 				mine = w;
 			/* The use that was found good is the one that this gradient belongs to. */
 			if (w->checked_seq && use->seq + 1 >= w->checked_seq)
 				w->accepted += w->checks > w->accepted;
 			if (w->triggered_seq && use->seq + 1 >= w->triggered_seq)
 				w->trigger_accepted = true;
-			r->any_record |= gns_learn_has_record(w);
+			r->any_record |= gns_find_online_has_record(w);
 		} else {
 			w->last_scan = r->scan; /* rejected and still about: remember it */
 		}
@@ -111,9 +113,9 @@ static bool was_output(const struct gns_roles *r, const struct gns_weight *w)
 static void note_partner(struct gns_weight *w, const struct gns_operand *partner, double own_change)
 {
 	struct gns_key key = gns_operand_key(partner, w->key.dtype);
-	struct gns_print now;
-	gns_print_take(&key, &now);
-	double its_change = w->partner_data == key.data ? gns_print_distance(&w->partner, &now, key.dtype) : 1;
+	struct gns_fingerprint now;
+	gns_fingerprint_take(&key, &now);
+	double its_change = w->partner_data == key.data ? gns_fingerprint_distance(&w->partner, &now, key.dtype) : 1;
 	if (w->partner_data)
 		w->lone_good = w->partner_data != key.data || its_change == 0 || own_change < its_change;
 	w->partner = now;
@@ -129,14 +131,14 @@ static void strike(struct gns_roles *r, struct gns_weight *w)
 		reject(r, w, GNS_WHY_WRITTEN);
 }
 
-static bool check_candidate(struct gns_roles *r, struct gns_weight *w, const struct gns_print *now)
+static bool check_candidate(struct gns_roles *r, struct gns_weight *w, const struct gns_fingerprint *now)
 {
 	if (was_output(r, w)) {
 		reject(r, w, GNS_WHY_PRODUCED);
 	} else if (r->scan_works && w->print_scan == r->scan) {
-		if (!gns_print_same(&w->print, now)) {
+		if (!gns_fingerprint_same(&w->print, now)) {
 			/* One that has stood the test before rather tells that a boundary went by unnoticed. */
-			if (gns_learn_has_record(w))
+			if (gns_find_online_has_record(w))
 				return true;
 			strike(r, w);
 		} else if (w->trigger_scan != r->scan && w->checked_scan != r->scan) {
@@ -156,10 +158,10 @@ static void confirm_trigger(struct gns_roles *r)
 }
 
 /* At every use, whichever way it is summed over: a weight's values hold through the whole step. */
-bool gns_learn_check(struct gns_roles *r, struct gns_weight *w, const struct gns_operand *partner, bool forward)
+bool gns_find_online_check(struct gns_roles *r, struct gns_weight *w, const struct gns_operand *partner, bool forward)
 {
-	struct gns_print now;
-	gns_print_take(&w->key, &now);
+	struct gns_fingerprint now;
+	gns_fingerprint_take(&w->key, &now);
 	if (w->state == GNS_W_CANDIDATE && check_candidate(r, w, &now))
 		return false;
 	w->last_scan = r->scan;
@@ -171,7 +173,7 @@ bool gns_learn_check(struct gns_roles *r, struct gns_weight *w, const struct gns
 		note_partner(w, partner, w->last_change);
 	} else {
 		w->checked_seq = r->uses.seq;
-		if (w->changed_scan == r->scan && gns_print_same(&w->print, &now))
+		if (w->changed_scan == r->scan && gns_fingerprint_same(&w->print, &now))
 			confirm_trigger(r);
 	}
 	return true;
@@ -192,7 +194,7 @@ static uint32_t scan_candidates(struct gns_roles *r)
 			s->keys[n] = &s->which[n]->key;
 			n++;
 		}
-		if (!gns_print_scan(s->keys, n, s->now, s->ok)) {
+		if (!gns_fingerprint_scan(s->keys, n, s->now, s->ok)) {
 			r->scan_works = false;
 			break;
 		}
@@ -202,12 +204,12 @@ static uint32_t scan_candidates(struct gns_roles *r)
 				w->print_scan = 0;
 				continue;
 			}
-			if (w->print_scan && !gns_print_same(&w->print, &s->now[i])) {
+			if (w->print_scan && !gns_fingerprint_same(&w->print, &s->now[i])) {
 				w->updates++;
 				w->gradients_last = w->gradients;
 				w->gradients = 0;
 				w->changed_scan = r->scan;
-				w->last_change = gns_print_distance(&w->print, &s->now[i], w->key.dtype);
+				w->last_change = gns_fingerprint_distance(&w->print, &s->now[i], w->key.dtype);
 				/* One that was not looked at last time says nothing about when it changed. */
 				changed_weights += w->state == GNS_W_WEIGHT && w->print_scan + 1 == r->scan;
 			}
@@ -246,14 +248,14 @@ static bool written_together(struct gns_roles *r)
 	uint32_t changed = 0, same = 0;
 	for (uint32_t i = 0; i < r->n_weights_used; i++) {
 		const struct gns_weight *w = &r->weights[i];
-		if (w->state == GNS_W_WEIGHT || (w->state == GNS_W_CANDIDATE && gns_learn_has_record(w)))
+		if (w->state == GNS_W_WEIGHT || (w->state == GNS_W_CANDIDATE && gns_find_online_has_record(w)))
 			*(w->changed_scan == r->scan ? &changed : &same) += 1;
 	}
 	if (changed >= same)
 		return true;
 	for (uint32_t i = 0; i < r->n_weights_used; i++) {
 		struct gns_weight *w = &r->weights[i];
-		if (w->state == GNS_W_CANDIDATE && gns_learn_has_record(w) && w->changed_scan == r->scan)
+		if (w->state == GNS_W_CANDIDATE && gns_find_online_has_record(w) && w->changed_scan == r->scan)
 			reject(r, w, GNS_WHY_WRITTEN);
 	}
 	return false;
@@ -321,11 +323,11 @@ static bool none(const struct gns_roles *r, const struct gns_weight *w)
 	return false;
 }
 
-void gns_roles_adopt(struct gns_roles *r, const struct gns_learn_log *l)
+void gns_roles_adopt(struct gns_roles *r, const struct gns_find_in_log *l)
 {
 	const struct gns_found *f = &l->found;
 	gns_weights_keep(r, none);
-	gns_use_table_next_cycle(&r->uses);
+	gns_operand_uses_next_cycle(&r->uses);
 	r->learning = r->backward_seen = false;
 	r->announced = r->adopted = true;
 	r->wgrad_sum_fast = l->wgrad_sum_fast;
@@ -383,7 +385,7 @@ static bool is_weight(const struct gns_roles *r, const struct gns_weight *w)
 static void end_of_learning(struct gns_roles *r, bool fruit)
 {
 	for (uint32_t i = 0; i < r->n_weights_used && !fruit; i++)
-		fruit = r->weights[i].state == GNS_W_CANDIDATE && gns_learn_has_record(&r->weights[i]) && !r->weights[i].strikes;
+		fruit = r->weights[i].state == GNS_W_CANDIDATE && gns_find_online_has_record(&r->weights[i]) && !r->weights[i].strikes;
 	if (fruit && r->learned_steps < LEARN_STEPS_MAX)
 		r->settle = SETTLE_BOUNDARIES;
 	r->learned_steps++;
@@ -394,7 +396,7 @@ static void end_of_learning(struct gns_roles *r, bool fruit)
 	}
 }
 
-bool gns_learn_boundary(struct gns_roles *r, struct gns_weight *trigger, bool *learned)
+bool gns_find_online_boundary(struct gns_roles *r, struct gns_weight *trigger, bool *learned)
 {
 	uint32_t changed = scan_candidates(r), others = count_others(r), before = r->n_weights;
 	*learned = promote(r, others);
@@ -449,7 +451,7 @@ static void try_other_layout(struct gns_roles *r)
 	gns_weights_keep(r, none);
 }
 
-void gns_learn_see(struct gns_roles *r, const struct gns_product *p, const struct gns_verdict *verdict, bool gradient_form)
+void gns_find_online_see(struct gns_roles *r, const struct gns_product *p, const struct gns_verdict *verdict, bool gradient_form)
 {
 	size_t size = gns_dtype_size(p->dtype);
 	const char *lo = p->c;
@@ -463,9 +465,9 @@ void gns_learn_see(struct gns_roles *r, const struct gns_product *p, const struc
 		 * that is contiguous in the layout at hand. */
 		if (verdict->role == GNS_ROLE_OTHER) {
 			if (p->left.sum_fast != r->wgrad_sum_fast)
-				gns_use_table_add(&r->uses, &p->left, &p->right, p->dtype);
+				gns_operand_uses_add(&r->uses, &p->left, &p->right, p->dtype);
 			if (p->right.sum_fast != r->wgrad_sum_fast)
-				gns_use_table_add(&r->uses, &p->right, &p->left, p->dtype);
+				gns_operand_uses_add(&r->uses, &p->right, &p->left, p->dtype);
 		}
 		r->writes[r->n_writes++ % GNS_WRITES].lo = lo;
 		r->writes[(r->n_writes - 1) % GNS_WRITES].hi =

@@ -31,13 +31,13 @@ static inline __attribute__((always_inline)) uint64_t load(const struct gns_key 
 	return bits;
 }
 
-static inline __attribute__((always_inline)) void take(const struct gns_key *key, size_t size, struct gns_print *out)
+static inline __attribute__((always_inline)) void take(const struct gns_key *key, size_t size, struct gns_fingerprint *out)
 {
 	for (unsigned j = 0; j < GNS_PRINT_N; j++)
 		out->bits[j] = load(key, j, size);
 }
 
-void gns_print_take(const struct gns_key *key, struct gns_print *out)
+void gns_fingerprint_take(const struct gns_key *key, struct gns_fingerprint *out)
 {
 	switch (gns_dtype_size(key->dtype)) {
 	case 8: take(key, 8, out); break;
@@ -59,7 +59,7 @@ static inline __attribute__((always_inline)) uint64_t hash(const struct gns_key 
 	return h ^ (g << 31 | g >> 33);
 }
 
-uint64_t gns_print_hash(const struct gns_key *key)
+uint64_t gns_fingerprint_hash(const struct gns_key *key)
 {
 	switch (gns_dtype_size(key->dtype)) {
 	case 8: return hash(key, 8);
@@ -70,7 +70,7 @@ uint64_t gns_print_hash(const struct gns_key *key)
 
 /* Where process_vm_readv is filtered away: the kernel reads our memory as well when it is written to a pipe, and a page that is
  * not there is an error as well. False when there is no pipe to be had. */
-static bool scan_by_pipe(const struct gns_key *const *keys, size_t n, struct gns_print *out, bool *ok)
+static bool scan_by_pipe(const struct gns_key *const *keys, size_t n, struct gns_fingerprint *out, bool *ok)
 {
 	int ends[2], cancel;
 	char spill[GNS_PRINT_N * sizeof(uint64_t)];
@@ -105,7 +105,7 @@ struct pieces {
 	struct iovec *local, *remote;
 };
 
-static bool scan_some(const struct gns_key *const *keys, size_t n, const struct pieces *pieces, struct gns_print *out, bool *ok)
+static bool scan_some(const struct gns_key *const *keys, size_t n, const struct pieces *pieces, struct gns_fingerprint *out, bool *ok)
 {
 	struct iovec *local = pieces->local, *remote = pieces->remote;
 	size_t total = 0, done = 0;
@@ -136,7 +136,7 @@ static bool scan_some(const struct gns_key *const *keys, size_t n, const struct 
 	return true;
 }
 
-static bool scan_all(const struct gns_key *const *keys, size_t n, size_t batch, const struct pieces *pieces, struct gns_print *out, bool *ok)
+static bool scan_all(const struct gns_key *const *keys, size_t n, size_t batch, const struct pieces *pieces, struct gns_fingerprint *out, bool *ok)
 {
 	for (size_t i = 0; i < n; i += batch) {
 		size_t some = n - i < batch ? n - i : batch;
@@ -146,13 +146,13 @@ static bool scan_all(const struct gns_key *const *keys, size_t n, size_t batch, 
 	return true;
 }
 
-static bool scan_small(const struct gns_key *const *keys, size_t n, struct gns_print *out, bool *ok)
+static bool scan_small(const struct gns_key *const *keys, size_t n, struct gns_fingerprint *out, bool *ok)
 {
 	struct iovec local[SCAN_BATCH_SMALL * GNS_PRINT_N], remote[SCAN_BATCH_SMALL * GNS_PRINT_N];
 	return scan_all(keys, n, SCAN_BATCH_SMALL, &(struct pieces){ local, remote }, out, ok);
 }
 
-bool gns_print_scan(const struct gns_key *const *keys, size_t n, struct gns_print *out, bool *ok)
+bool gns_fingerprint_scan(const struct gns_key *const *keys, size_t n, struct gns_fingerprint *out, bool *ok)
 {
 	static struct {
 		_Atomic bool busy; /* another thread has it, or one that has left us by siglongjmp */
@@ -194,7 +194,7 @@ static double value(uint64_t bits, uint32_t dtype)
 	return f;
 }
 
-double gns_print_distance(const struct gns_print *a, const struct gns_print *b, uint32_t dtype)
+double gns_fingerprint_distance(const struct gns_fingerprint *a, const struct gns_fingerprint *b, uint32_t dtype)
 {
 	double diff = 0, sum = 0;
 	for (unsigned j = 0; j < GNS_PRINT_N; j++) {

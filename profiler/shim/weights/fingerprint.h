@@ -1,7 +1,7 @@
 /* Fingerprints of matrices: a few elements at fixed places, enough to tell "the same values", "a little changed" and
  * "other values", at a cost that does not grow with the matrix. */
-#ifndef GNS_PRINT_H
-#define GNS_PRINT_H
+#ifndef GNS_PROFILER_SHIM_WEIGHTS_FINGERPRINT_H
+#define GNS_PROFILER_SHIM_WEIGHTS_FINGERPRINT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,27 +11,27 @@
 
 #define GNS_PRINT_N 16
 
-struct gns_print {
+struct gns_fingerprint {
 	uint64_t bits[GNS_PRINT_N]; /* the elements' bit patterns */
 };
 
 /* Reads directly: only while the matrix is an operand of a call in progress. */
-void gns_print_take(const struct gns_key *key, struct gns_print *out);
+void gns_fingerprint_take(const struct gns_key *key, struct gns_fingerprint *out);
 
 /* Reads through the kernel, so that memory given back since is an error and not a fault: by process_vm_readv, or
  * through a pipe where that is filtered away. ok[i] says whether out[i] could be read. False when neither way is open (seccomp,
  * no descriptors left): nothing was read. */
-bool gns_print_scan(const struct gns_key *const *keys, size_t n, struct gns_print *out, bool *ok);
+bool gns_fingerprint_scan(const struct gns_key *const *keys, size_t n, struct gns_fingerprint *out, bool *ok);
 
-static inline bool gns_print_same(const struct gns_print *a, const struct gns_print *b)
+static inline bool gns_fingerprint_same(const struct gns_fingerprint *a, const struct gns_fingerprint *b)
 {
 	return __builtin_memcmp(a, b, sizeof *a) == 0;
 }
 
 /* 64 bits of a fingerprint taken on the spot: is this still the matrix that stood at this address? */
-uint64_t gns_print_hash(const struct gns_key *key);
+uint64_t gns_fingerprint_hash(const struct gns_key *key);
 
 /* |a - b| / (|a| + |b|), between 0 and 1; 1 when not finite. */
-double gns_print_distance(const struct gns_print *a, const struct gns_print *b, uint32_t dtype);
+double gns_fingerprint_distance(const struct gns_fingerprint *a, const struct gns_fingerprint *b, uint32_t dtype);
 
 #endif

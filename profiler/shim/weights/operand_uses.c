@@ -6,19 +6,19 @@
 
 #define NEIGHBOURS 32u
 
-bool gns_use_table_init(struct gns_use_table *uses)
+bool gns_operand_uses_init(struct gns_operand_uses *uses)
 {
-	*uses = (struct gns_use_table){ .slots = gns_pages(GNS_USES_SLOTS * sizeof *uses->slots), .cycle = 1 };
+	*uses = (struct gns_operand_uses){ .slots = gns_pages(GNS_OPERAND_USES_SLOTS * sizeof *uses->slots), .cycle = 1 };
 	return uses->slots != NULL;
 }
 
-void gns_use_table_free(struct gns_use_table *uses)
+void gns_operand_uses_free(struct gns_operand_uses *uses)
 {
-	gns_pages_free(uses->slots, GNS_USES_SLOTS * sizeof *uses->slots);
+	gns_pages_free(uses->slots, GNS_OPERAND_USES_SLOTS * sizeof *uses->slots);
 	uses->slots = NULL;
 }
 
-void gns_use_table_next_cycle(struct gns_use_table *uses)
+void gns_operand_uses_next_cycle(struct gns_operand_uses *uses)
 {
 	uses->cycle++;
 	uses->seq = 0;
@@ -29,19 +29,19 @@ static uint32_t home(const void *data)
 	return (uint32_t)(((uint64_t)(uintptr_t)data * 0x9e3779b97f4a7c15ull) >> 49);
 }
 
-_Static_assert(GNS_USES_SLOTS == 1u << 15, "home() yields 15 bits");
+_Static_assert(GNS_OPERAND_USES_SLOTS == 1u << 15, "home() yields 15 bits");
 
-static bool same_weight(const struct gns_use *u, const struct gns_operand *weight)
+static bool same_weight(const struct gns_operand_use *u, const struct gns_operand *weight)
 {
 	return u->weight.data == weight->data && u->weight_free == weight->free_n && u->weight_sum_fast == weight->sum_fast;
 }
 
-uint64_t gns_use_table_add(struct gns_use_table *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype)
+uint64_t gns_operand_uses_add(struct gns_operand_uses *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype)
 {
-	struct gns_use *free_slot = NULL, *oldest = NULL;
+	struct gns_operand_use *free_slot = NULL, *oldest = NULL;
 	uint32_t at = home(matrix->data);
 	for (uint32_t i = 0; i < NEIGHBOURS; i++) {
-		struct gns_use *u = &uses->slots[(at + i) % GNS_USES_SLOTS];
+		struct gns_operand_use *u = &uses->slots[(at + i) % GNS_OPERAND_USES_SLOTS];
 		if (u->cycle != uses->cycle) {
 			if (!free_slot)
 				free_slot = u;
@@ -61,23 +61,23 @@ uint64_t gns_use_table_add(struct gns_use_table *uses, const struct gns_operand 
 		free_slot = oldest;
 	}
 	struct gns_key key = gns_operand_key(matrix, dtype);
-	*free_slot = (struct gns_use){
-		.print = uses->no_prints ? 0 : gns_print_hash(&key),
+	*free_slot = (struct gns_operand_use){
+		.print = uses->no_prints ? 0 : gns_fingerprint_hash(&key),
 		.data = matrix->data, .cycle = uses->cycle, .seq = uses->seq++, .rows = matrix->free_n, .width = matrix->sum_n,
 		.weight = gns_operand_key(weight, dtype), .weight_free = weight->free_n, .weight_sum_fast = weight->sum_fast,
 	};
 	return free_slot->print;
 }
 
-unsigned gns_use_table_find(struct gns_use_table *uses, const struct gns_operand *matrix, size_t other_width, uint32_t dtype,
-			    struct gns_use **found)
+unsigned gns_operand_uses_find(struct gns_operand_uses *uses, const struct gns_operand *matrix, size_t other_width, uint32_t dtype,
+			    struct gns_operand_use **found)
 {
 	unsigned n = 0;
 	uint32_t at = home(matrix->data);
 	struct gns_key key = gns_operand_key(matrix, dtype);
 	uint64_t print = 0;
 	for (uint32_t i = 0; i < NEIGHBOURS; i++) {
-		struct gns_use *u = &uses->slots[(at + i) % GNS_USES_SLOTS];
+		struct gns_operand_use *u = &uses->slots[(at + i) % GNS_OPERAND_USES_SLOTS];
 		if (!u->cycle)
 			break;
 		if (u->cycle != uses->cycle || u->taken || u->data != matrix->data || u->rows != matrix->sum_n ||
@@ -85,13 +85,13 @@ unsigned gns_use_table_find(struct gns_use_table *uses, const struct gns_operand
 			continue;
 		if (!uses->no_prints) {
 			if (!print)
-				print = gns_print_hash(&key);
+				print = gns_fingerprint_hash(&key);
 			if (u->print != print)
 				continue;
 		}
-		if (n == GNS_USES_FOUND && u->seq < found[n - 1]->seq)
+		if (n == GNS_OPERAND_USES_FOUND && u->seq < found[n - 1]->seq)
 			continue;
-		unsigned j = n < GNS_USES_FOUND ? n++ : n - 1;
+		unsigned j = n < GNS_OPERAND_USES_FOUND ? n++ : n - 1;
 		for (; j > 0 && found[j - 1]->seq < u->seq; j--)
 			found[j] = found[j - 1];
 		found[j] = u;

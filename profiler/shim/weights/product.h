@@ -1,8 +1,8 @@
 /* A matrix product C = alpha * L R + beta * C as every collector describes it, whatever API it came through:
  * L is m x k, R is k x n, k is summed over. Addresses are the trainer's and are only looked at while its call is in
  * progress. Strides are in elements; of each operand one stride is 1. */
-#ifndef GNS_PRODUCT_H
-#define GNS_PRODUCT_H
+#ifndef GNS_PROFILER_SHIM_WEIGHTS_PRODUCT_H
+#define GNS_PROFILER_SHIM_WEIGHTS_PRODUCT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ struct gns_operand {
 	bool sum_fast;     /* the summed dimension is the contiguous one */
 };
 
-struct gns_print;
+struct gns_fingerprint;
 struct gns_device;
 
 struct gns_product {
@@ -26,7 +26,7 @@ struct gns_product {
 	uint32_t c_dtype; /* of C; 0: the same */
 	struct gns_device *device; /* NULL: host memory. Otherwise addresses are of this device and are not read here */
 	void *stream;              /* of the call, on a device */
-	const struct gns_print *left_print, *right_print; /* what L and R hold, where that is known and not to be read; else NULL */
+	const struct gns_fingerprint *left_print, *right_print; /* what L and R hold, where that is known and not to be read; else NULL */
 	size_t m, n, k;
 	struct gns_operand left, right;
 	void *c;
@@ -55,6 +55,6 @@ static inline size_t gns_dtype_size(uint32_t dtype)
 }
 
 /* What a product is for. */
-enum gns_role { GNS_ROLE_OTHER = 0, GNS_ROLE_FORWARD, GNS_ROLE_DGRAD, GNS_ROLE_WGRAD, GNS_ROLES };
+enum gns_product_role { GNS_ROLE_OTHER = 0, GNS_ROLE_FORWARD, GNS_ROLE_DGRAD, GNS_ROLE_WGRAD, GNS_ROLES };
 
 #endif

@@ -1,12 +1,12 @@
-/* The roles of matrix products: what is known of the weights is used here; how they become known is in learn.c. */
+/* The roles of matrix products: what is known of the weights is used here; how they become known is in find_online.c. */
 #include "product_roles.h"
 
 #include <string.h>
 
 #include "profiler/shim/process/pages.h"
 #include "find_online.h"
+#include "weight_table.h"
 
-#define INDEX_SLOTS (GNS_WEIGHTS_MAX * 2)
 #define REFERENCE 8
 #define LOST_AFTER 4 /* steps' worth of products without a weight, or of gradients without a step: they have moved */
 #define TURNS_AHEAD 64 /* gradients that may be missing in a step */
@@ -27,11 +27,11 @@ bool gns_roles_init(struct gns_roles *r)
 {
 	memset(r, 0, sizeof *r);
 	r->weights = gns_pages(GNS_WEIGHTS_MAX * sizeof *r->weights);
-	r->index = gns_pages(INDEX_SLOTS * sizeof *r->index);
+	r->index = gns_pages(GNS_WEIGHT_SLOTS * sizeof *r->index);
 	r->first = gns_pages(GNS_FIRST_USES * sizeof *r->first);
 	r->turn = gns_pages(GNS_TURNS_MAX * sizeof *r->turn);
 	r->orphans = gns_pages(GNS_WEIGHTS_MAX * sizeof *r->orphans);
-	if (!gns_use_table_init(&r->uses) || !r->turn || !r->orphans || !r->weights || !r->index || !r->first) {
+	if (!gns_operand_uses_init(&r->uses) || !r->turn || !r->orphans || !r->weights || !r->index || !r->first) {
 		gns_roles_free(r);
 		return false;
 	}
@@ -43,9 +43,9 @@ bool gns_roles_init(struct gns_roles *r)
 
 void gns_roles_free(struct gns_roles *r)
 {
-	gns_use_table_free(&r->uses);
+	gns_operand_uses_free(&r->uses);
 	gns_pages_free(r->weights, GNS_WEIGHTS_MAX * sizeof *r->weights);
-	gns_pages_free(r->index, INDEX_SLOTS * sizeof *r->index);
+	gns_pages_free(r->index, GNS_WEIGHT_SLOTS * sizeof *r->index);
 	gns_pages_free(r->first, GNS_FIRST_USES * sizeof *r->first);
 	gns_pages_free(r->orphans, GNS_WEIGHTS_MAX * sizeof *r->orphans);
 	gns_pages_free(r->turn, GNS_TURNS_MAX * sizeof *r->turn);
@@ -54,67 +54,6 @@ void gns_roles_free(struct gns_roles *r)
 	r->weights = NULL;
 	r->index = NULL;
 	r->first = NULL;
-}
-
-static uint32_t home(const void *data)
-{
-	return (uint32_t)(((uint64_t)(uintptr_t)data * 0x9e3779b97f4a7c15ull) >> 49) & (INDEX_SLOTS - 1);
-}
-
-static bool same_key(const struct gns_key *a, const struct gns_key *b)
-{
-	return a->data == b->data && a->slow_n == b->slow_n && a->fast_n == b->fast_n && a->dtype == b->dtype;
-}
-
-struct gns_weight *gns_weight_find(struct gns_roles *r, const struct gns_key *key)
-{
-	for (uint32_t at = home(key->data);; at = (at + 1) & (INDEX_SLOTS - 1)) {
-		uint32_t i = r->index[at];
-		if (!i)
-			return NULL;
-		if (same_key(&r->weights[i - 1].key, key))
-			return &r->weights[i - 1];
-	}
-}
-
-struct gns_weight *gns_weight_add(struct gns_roles *r, const struct gns_key *key)
-{
-	if (r->n_weights_used == GNS_WEIGHTS_MAX)
-		return NULL;
-	uint32_t at = home(key->data);
-	while (r->index[at])
-		at = (at + 1) & (INDEX_SLOTS - 1);
-	r->index[at] = ++r->n_weights_used;
-	struct gns_weight *w = &r->weights[r->n_weights_used - 1];
-	*w = (struct gns_weight){ .key = *key, .state = GNS_W_CANDIDATE };
-	return w;
-}
-
-/* The table is rebuilt without the candidates that came to nothing; weights keep their order and so their indices (they
- * come first once learned). */
-void gns_weights_keep(struct gns_roles *r, bool (*keep)(const struct gns_roles *, const struct gns_weight *))
-{
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < r->n_weights_used; i++)
-		if (keep(r, &r->weights[i]))
-			r->weights[n++] = r->weights[i];
-	memset(&r->weights[n], 0, (r->n_weights_used - n) * sizeof *r->weights);
-	r->n_weights_used = n;
-	memset(r->index, 0, INDEX_SLOTS * sizeof *r->index);
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t at = home(r->weights[i].key.data);
-		while (r->index[at])
-			at = (at + 1) & (INDEX_SLOTS - 1);
-		r->index[at] = i + 1;
-	}
-}
-
-struct gns_weight *gns_roles_at(struct gns_roles *r, const void *data)
-{
-	for (uint32_t i = 0; i < r->n_weights_used; i++)
-		if (r->weights[i].key.data == data && r->weights[i].state == GNS_W_WEIGHT)
-			return &r->weights[i];
-	return NULL;
 }
 
 void gns_roles_relearn(struct gns_roles *r)
@@ -141,7 +80,7 @@ void gns_roles_restart(struct gns_roles *r)
 			r->orphans[r->n_orphans++] = (struct gns_orphan){ w->key.slow_n, w->key.fast_n, w->key.dtype, w->id };
 	}
 	gns_weights_keep(r, no_weight);
-	gns_use_table_next_cycle(&r->uses);
+	gns_operand_uses_next_cycle(&r->uses);
 	r->uses.no_prints = false;
 	gns_roles_relearn(r);
 	r->turns = 0;
@@ -155,11 +94,11 @@ void gns_roles_restart(struct gns_roles *r)
 /* The weight in use is at hand: no system call. As a rule the same one begins every step and has changed. */
 static bool used_changed(const struct gns_roles *r, struct gns_weight *used)
 {
-	struct gns_print now;
+	struct gns_fingerprint now;
 	if (used->state != GNS_W_WEIGHT || used->print_scan + 1 != r->scan)
 		return false;
-	gns_print_take(&used->key, &now);
-	if (gns_print_same(&used->print, &now))
+	gns_fingerprint_take(&used->key, &now);
+	if (gns_fingerprint_same(&used->print, &now))
 		return false;
 	used->print = now;
 	used->print_scan = r->scan;
@@ -172,7 +111,7 @@ static bool weights_changed(struct gns_roles *r, struct gns_weight *used)
 {
 	const struct gns_key *keys[REFERENCE];
 	struct gns_weight *which[REFERENCE];
-	struct gns_print now[REFERENCE];
+	struct gns_fingerprint now[REFERENCE];
 	bool ok[REFERENCE], changed = false;
 	uint32_t next = 0;
 	r->scan++;
@@ -187,20 +126,20 @@ static bool weights_changed(struct gns_roles *r, struct gns_weight *used)
 				keys[n++] = &w->key;
 			}
 		}
-		if (r->scan_works && !gns_print_scan(keys, n, now, ok))
+		if (r->scan_works && !gns_fingerprint_scan(keys, n, now, ok))
 			r->scan_works = false;
 		if (!r->scan_works) {
 			n = 1;
 			ok[0] = true;
 			which[0] = used;
-			gns_print_take(&used->key, &now[0]);
+			gns_fingerprint_take(&used->key, &now[0]);
 			next = r->n_weights_used;
 		}
 		for (size_t i = 0; i < n; i++) {
 			if (!ok[i])
 				continue;
 			/* One that was not looked at last time says nothing about when it changed. */
-			if (which[i]->print_scan + 1 == r->scan && !gns_print_same(&which[i]->print, &now[i]))
+			if (which[i]->print_scan + 1 == r->scan && !gns_fingerprint_same(&which[i]->print, &now[i]))
 				changed = true;
 			which[i]->print = now[i];
 			which[i]->print_scan = r->scan;
@@ -214,12 +153,12 @@ static void boundary(struct gns_roles *r, struct gns_weight *used, struct gns_ve
 	bool changed;
 	r->backward_seen = false;
 	if (r->learning)
-		changed = gns_learn_boundary(r, used, &out->learned);
+		changed = gns_find_online_boundary(r, used, &out->learned);
 	else
 		changed = weights_changed(r, used);
 	if (!changed)
 		return;
-	gns_use_table_next_cycle(&r->uses);
+	gns_operand_uses_next_cycle(&r->uses);
 	r->uses.no_prints = false; /* until it is known whether the step is measured */
 	r->boundaries++;
 	r->step_products = r->products - r->products_at_boundary;
@@ -239,7 +178,7 @@ static void boundary(struct gns_roles *r, struct gns_weight *used, struct gns_ve
 /* An activation at an address that a candidate once had must not be taken for the beginning of a step. */
 static bool may_begin_step(const struct gns_roles *r, const struct gns_weight *w)
 {
-	return w->state == GNS_W_WEIGHT || gns_learn_has_record(w) || (!r->n_weights && !r->any_record);
+	return w->state == GNS_W_WEIGHT || gns_find_online_has_record(w) || (!r->n_weights && !r->any_record);
 }
 
 static void see_weight(struct gns_roles *r, struct gns_weight *w, const struct gns_operand *operand,
@@ -254,27 +193,27 @@ static void see_weight(struct gns_roles *r, struct gns_weight *w, const struct g
 		if (!w)
 			return;
 	}
-	if (r->learning && !gns_learn_check(r, w, other, forward)) {
+	if (r->learning && !gns_find_online_check(r, w, other, forward)) {
 		struct gns_key key = w->key;
 		boundary(r, w, out);
 		w = gns_weight_find(r, &key);
 		if (!w)
 			return;
-		gns_learn_check(r, w, other, forward);
+		gns_find_online_check(r, w, other, forward);
 	}
 	if (w->state != GNS_W_WEIGHT)
 		return;
 	r->last_weight_use = r->products;
 	if (forward)
 		w->order = r->uses.seq;
-	out->input = gns_use_table_add(&r->uses, other, operand, w->key.dtype);
+	out->input = gns_operand_uses_add(&r->uses, other, operand, w->key.dtype);
 	out->role = forward ? GNS_ROLE_FORWARD : GNS_ROLE_DGRAD;
 	out->n = 1;
 	out->weight[0] = (uint32_t)(w - r->weights);
 }
 
 /* Adds the weights that `matrix` met; those that the other operand met as well (as its dY) come first. */
-static void collect(struct gns_roles *r, struct gns_use **met, unsigned n, const void *dy, struct gns_verdict *out)
+static void collect(struct gns_roles *r, struct gns_operand_use **met, unsigned n, const void *dy, struct gns_verdict *out)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct gns_weight *w = gns_weight_find(r, &met[i]->weight);
@@ -284,7 +223,7 @@ static void collect(struct gns_roles *r, struct gns_use **met, unsigned n, const
 		bool there = false;
 		for (unsigned j = 0; j < out->n; j++)
 			there |= out->weight[j] == index;
-		if (there || out->n == GNS_USES_FOUND)
+		if (there || out->n == GNS_OPERAND_USES_FOUND)
 			continue;
 		out->weight[out->n] = index;
 		out->output_gradient[out->n++] = dy;
@@ -293,7 +232,7 @@ static void collect(struct gns_roles *r, struct gns_use **met, unsigned n, const
 
 /* dY's own meeting with a weight, in its data-gradient product, settles which of several it is; and it is enough
  * alone where X was copied between the passes. */
-static bool settle_by_dgrad(struct gns_roles *r, struct gns_use **met, unsigned n, const void *dy, struct gns_verdict *out)
+static bool settle_by_dgrad(struct gns_roles *r, struct gns_operand_use **met, unsigned n, const void *dy, struct gns_verdict *out)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct gns_weight *w = gns_weight_find(r, &met[i]->weight);
@@ -314,13 +253,13 @@ static bool settle_by_dgrad(struct gns_roles *r, struct gns_use **met, unsigned 
 	return false;
 }
 
-static void take_all(struct gns_roles *r, struct gns_use **met, unsigned n, uint32_t index)
+static void take_all(struct gns_roles *r, struct gns_operand_use **met, unsigned n, uint32_t index)
 {
 	for (unsigned i = 0; i < n; i++)
 		met[i]->taken |= gns_weight_find(r, &met[i]->weight) == &r->weights[index];
 }
 
-static void take_forward(struct gns_roles *r, struct gns_use **met, unsigned n, uint32_t index)
+static void take_forward(struct gns_roles *r, struct gns_operand_use **met, unsigned n, uint32_t index)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (gns_weight_find(r, &met[i]->weight) == &r->weights[index] &&
@@ -345,9 +284,9 @@ static bool settle_by_turn(struct gns_roles *r, struct gns_verdict *out)
 
 static void see_gradient(struct gns_roles *r, const struct gns_product *p, struct gns_verdict *out)
 {
-	struct gns_use *left[GNS_USES_FOUND], *right[GNS_USES_FOUND];
-	unsigned n_left = gns_use_table_find(&r->uses, &p->left, p->n, p->dtype, left);
-	unsigned n_right = gns_use_table_find(&r->uses, &p->right, p->m, p->dtype, right);
+	struct gns_operand_use *left[GNS_OPERAND_USES_FOUND], *right[GNS_OPERAND_USES_FOUND];
+	unsigned n_left = gns_operand_uses_find(&r->uses, &p->left, p->n, p->dtype, left);
+	unsigned n_right = gns_operand_uses_find(&r->uses, &p->right, p->m, p->dtype, right);
 	collect(r, left, n_left, p->right.data, out);
 	collect(r, right, n_right, p->left.data, out);
 	if (settle_by_turn(r, out)) {
@@ -366,10 +305,10 @@ static void see_gradient(struct gns_roles *r, const struct gns_product *p, struc
 	}
 	out->why = r->learning ? GNS_WHY_NOT_YET : GNS_WHY_NO_WEIGHT_MET;
 	if (r->learning && n_left + n_right)
-		gns_learn_gradient(r, left, n_left, right, n_right);
+		gns_find_online_gradient(r, left, n_left, right, n_right);
 }
 
-static struct gns_weight *known(struct gns_roles *r, const struct gns_operand *o, uint32_t dtype)
+static inline struct gns_weight *known(struct gns_roles *r, const struct gns_operand *o, uint32_t dtype)
 {
 	struct gns_key key = gns_operand_key(o, dtype);
 	return gns_weight_find(r, &key);
@@ -413,7 +352,7 @@ bool gns_roles_lost(const struct gns_roles *r)
 
 static void begin_counted_step(struct gns_roles *r, struct gns_verdict *out)
 {
-	gns_use_table_next_cycle(&r->uses);
+	gns_operand_uses_next_cycle(&r->uses);
 	for (uint32_t i = 0; i < r->n_weights_used; i++)
 		r->weights[i].gradients = 0;
 	r->boundaries++;
@@ -438,7 +377,7 @@ static void follow_weight(struct gns_roles *r, struct gns_weight *w, const struc
 	r->last_weight_use = r->products;
 	if (forward)
 		w->order = r->uses.seq;
-	gns_use_table_add(&r->uses, other, operand, w->key.dtype);
+	gns_operand_uses_add(&r->uses, other, operand, w->key.dtype);
 	out->role = forward ? GNS_ROLE_FORWARD : GNS_ROLE_DGRAD;
 	out->n = 1;
 	out->weight[0] = (uint32_t)(w - r->weights);
@@ -495,7 +434,7 @@ void gns_roles_see(struct gns_roles *r, const struct gns_product *p, struct gns_
 		see_ordinary(r, p, left, right, out);
 	}
 	if (r->learning) {
-		gns_learn_see(r, p, out, gradient_form);
+		gns_find_online_see(r, p, out, gradient_form);
 	} else if (gns_roles_lost(r)) {
 		gns_roles_restart(r);
 		/* The weights that this product was found to belong to are in the table no more. */

@@ -10,7 +10,7 @@
  *   3. they change between steps, all weights together: one alone (a model of one layer, or the first matrix of a step, whose use
  *      is what shows that a step began) is believed when another, written in the same interval, passes (2), or, if there is
  *      no other, when its partner is not at a fixed address, never changes, or changes more than it does.
- * (2) and (3) compare fingerprints (print.h), with equality: no threshold, so they hold for full-batch training, too, in which
+ * (2) and (3) compare fingerprints (fingerprint.h), with equality: no threshold, so they hold for full-batch training, too, in which
  * activations change as slowly as weights; where memory cannot be read between products they cannot be told, and nothing is learned.
  * A step begins where a weight's values have changed at a forward product that
  * follows a weight gradient; if they have not changed it is another micro-step.
@@ -19,8 +19,8 @@
  * one (features x samples) is tried in turn while the first finds nothing.
  *
  * Not thread-safe: the caller serialises. No allocation after gns_roles_init. */
-#ifndef GNS_ROLES_H
-#define GNS_ROLES_H
+#ifndef GNS_PROFILER_SHIM_WEIGHTS_PRODUCT_ROLES_H
+#define GNS_PROFILER_SHIM_WEIGHTS_PRODUCT_ROLES_H
 
 #include "fingerprint.h"
 #include "product.h"
@@ -56,7 +56,7 @@ struct gns_weight {
 	uint32_t checks, updates, strikes;
 	uint32_t gradients, gradients_last; /* while learning: gradient products since it changed, and in the step before */
 	uint32_t per_step, passes; /* on a device: gradient products and passes of a step, as learned; `gradients` are those of this step */
-	struct gns_print print; /* at the newest scan */
+	struct gns_fingerprint print; /* at the newest scan */
 	uint32_t print_scan;    /* number of that scan, 0: never read */
 	uint32_t changed_scan;  /* the newest scan that found it changed */
 	uint32_t trigger_scan, triggers; /* the newest scan that its own use brought about: it shows nothing about itself */
@@ -64,7 +64,7 @@ struct gns_weight {
 	uint32_t checked_seq, triggered_seq; /* place of the newest forward use that was so */
 	uint32_t accepted;      /* checks whose very use led to a weight gradient */
 	bool trigger_accepted, trigger_confirmed;
-	struct gns_print partner; /* the other operand of its forward product at that use */
+	struct gns_fingerprint partner; /* the other operand of its forward product at that use */
 	const void *partner_data;
 	double last_change;       /* its fingerprint's distance at that scan */
 	bool lone_good;         /* its partner's changes do not speak against it */
@@ -79,13 +79,13 @@ struct gns_first_use {
 #define GNS_FIRST_USES (1u << 14)
 
 struct gns_verdict {
-	enum gns_role role;
+	enum gns_product_role role;
 	enum gns_reason why;  /* for a product of weight-gradient form that is not one */
 	bool boundary;        /* a new step begins with this product: weights have changed */
 	bool learned;         /* with `boundary`: the set of weights is new */
 	unsigned n;           /* WGRAD: weights it may belong to, best first; more than one: several layers share X and shape */
-	uint32_t weight[GNS_USES_FOUND]; /* indices into the table; FORWARD, DGRAD: [0] */
-	const void *output_gradient[GNS_USES_FOUND]; /* WGRAD: the operand that is dY if it belongs to weight[i] */
+	uint32_t weight[GNS_OPERAND_USES_FOUND]; /* indices into the table; FORWARD, DGRAD: [0] */
+	const void *output_gradient[GNS_OPERAND_USES_FOUND]; /* WGRAD: the operand that is dY if it belongs to weight[i] */
 	uint64_t input;       /* FORWARD, DGRAD: fingerprint of the operand that is not the weight */
 	bool forward_after_backward; /* FORWARD: a backward pass was seen since the last forward one */
 };
@@ -101,13 +101,13 @@ struct gns_orphan {
 struct gns_scan { /* weights that are looked at together */
 	const struct gns_key *keys[GNS_SCAN_CHUNK];
 	struct gns_weight *which[GNS_SCAN_CHUNK];
-	struct gns_print now[GNS_SCAN_CHUNK];
+	struct gns_fingerprint now[GNS_SCAN_CHUNK];
 	bool ok[GNS_SCAN_CHUNK];
 };
 
 struct gns_roles {
 	struct gns_scan scanning;
-	struct gns_use_table uses;
+	struct gns_operand_uses uses;
 	struct gns_weight *weights;  /* GNS_WEIGHTS_MAX */
 	uint32_t *index;             /* hash by address into weights, +1 */
 	uint32_t n_weights_used;     /* slots taken, candidates included */
@@ -146,10 +146,10 @@ void gns_roles_free(struct gns_roles *roles);
 /* Called with each product before it runs (operands are read), in the order of the program. */
 void gns_roles_see(struct gns_roles *roles, const struct gns_product *product, struct gns_verdict *out);
 
-/* On a device: all that has been learned so far gives way to what was found in a log (learn_log.h). What the log holds of the step in progress is
+/* On a device: all that has been learned so far gives way to what was found in a log (find_in_log.h). What the log holds of the step in progress is
  * to be followed next. */
-struct gns_learn_log;
-void gns_roles_adopt(struct gns_roles *roles, const struct gns_learn_log *found);
+struct gns_find_in_log;
+void gns_roles_adopt(struct gns_roles *roles, const struct gns_find_in_log *found);
 /* The role of a product on a device by its addresses alone, nothing is read. A step begins where a weight is used that has had all its gradients. */
 void gns_roles_follow(struct gns_roles *roles, const struct gns_product *product, struct gns_verdict *out);
 /* The weights have not been met for long: they have moved. */
@@ -159,8 +159,5 @@ bool gns_roles_lost(const struct gns_roles *roles);
 void gns_roles_relearn(struct gns_roles *roles);
 /* Forgets all addresses and begins anew (moved parameters); ids are kept for those of the same shape. */
 void gns_roles_restart(struct gns_roles *roles);
-
-/* The weight with this address, NULL none: for names given by the trainer. */
-struct gns_weight *gns_roles_at(struct gns_roles *roles, const void *data);
 
 #endif

@@ -1,8 +1,8 @@
 /* The part of Criterion that the tests use, for builds in which Criterion itself does not run: its arena in memory shared with its
  * children fails under the thread sanitizer. Each test runs in a child of its own; a child that a sanitizer ends has failed.
  * usage of a test program: PROGRAM [SUITE/TEST] with * as in a shell */
-#ifndef GNS_PLAIN_CRITERION_H
-#define GNS_PLAIN_CRITERION_H
+#ifndef GNS_TESTS_PLAIN_CRITERION_CRITERION_H
+#define GNS_TESTS_PLAIN_CRITERION_CRITERION_H
 
 #include <fnmatch.h>
 #include <math.h>
