@@ -198,6 +198,7 @@ void gns_pooled_noise(const struct gns_pooled_window *pooled, struct gns_ratio *
 
 /* ---- writing: writer.c, rank.c; write.c, record.c, names.c, stream.c, rollup.c ---- */
 
+#define GNS_STEPS_BEFORE_EXEC "steps_before_exec" /* the counter of gns_rank.before */
 #define GNS_EVENTS_STORED 10000 /* of a run; more are counted, not stored */
 #define GNS_WHOLE_MAX ((uint64_t)1 << 53) /* beyond it doubles skip integers; no true count is so large */
 
@@ -234,6 +235,7 @@ struct gns_rank {
 	int64_t stream[GNS_STREAMS_MAX]; /* rank_id of this process in the runs of its other streams, 0 none; of stream 0 only */
 	struct gns_ids params, kernels, device_kernels; /* the last two: a kernel is in one of them */
 	int64_t steps, measured, refused, last_step, last_measured, startup_ns;
+	int64_t before; /* steps of the process before its last execve, which begins to count anew */
 	int64_t malformed, nonfinite, events, libraries;
 	const char *malformed_text;
 	bool dirty, incomplete; /* incomplete: a gradient of the step in the making was malformed */

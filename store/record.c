@@ -328,6 +328,30 @@ static int store_one(struct gns_store *store, struct gns_rank *rank, const struc
 	}
 }
 
+static uint64_t *step_of(struct gns_record *record)
+{
+	switch (record->kind) {
+	case GNS_REC_GRAD: return &record->u.grad.step;
+	case GNS_REC_KERNEL_STEP: return &record->u.kernel_step.step;
+	case GNS_REC_LOSS: return &record->u.loss.step;
+	case GNS_REC_STEP: return &record->u.step.step;
+	case GNS_REC_EVENT: return &record->u.event.step;
+	case GNS_REC_SETTING: return &record->u.setting.step;
+	case GNS_REC_DEVICE_STEP: return &record->u.device_step.step;
+	default: return NULL;
+	}
+}
+
+/* After execve the process counts its steps from 1 again. */
+static int store_counted_on(struct gns_store *store, struct gns_rank *rank, const struct gns_record *record)
+{
+	struct gns_record moved = *record;
+	uint64_t *step = step_of(&moved);
+	if (step && *step > 0 && *step <= GNS_WHOLE_MAX)
+		*step += (uint64_t)rank->before;
+	return store_one(store, rank, &moved);
+}
+
 /* To the run of its stream; what a process tells of itself is kept with stream 0. */
 static int store_of_stream(struct gns_store *store, struct gns_rank *rank, const struct gns_record *record)
 {
@@ -338,7 +362,7 @@ static int store_of_stream(struct gns_store *store, struct gns_rank *rank, const
 		return gns_malformed(rank, "record of an unknown kind or stream");
 	if (record->stream == 0 || kind == GNS_REC_PROC || kind == GNS_REC_COUNTER || kind == GNS_REC_KERNEL ||
 	    kind == GNS_REC_LIBRARY)
-		return store_one(store, rank, record);
+		return rank->before ? store_counted_on(store, rank, record) : store_one(store, rank, record);
 	int64_t process = rank->rank_id;
 	rank = gns_stream_rank(store, rank, record->stream);
 	if (!rank)
@@ -348,7 +372,7 @@ static int store_of_stream(struct gns_store *store, struct gns_rank *rank, const
 		if (rc != SQLITE_OK)
 			return rc;
 	}
-	return store_one(store, rank, record);
+	return rank->before ? store_counted_on(store, rank, record) : store_one(store, rank, record);
 }
 
 int gns_store_record(struct gns_store *store, int64_t rank_row, const struct gns_record *record, struct gns_error *err)

@@ -39,9 +39,16 @@ struct feed { /* one slot of the session */
 	uint64_t tail;      /* stored with the next commit */
 	uint64_t released;  /* told to the ring */
 	uint64_t dropped_records, dropped_steps; /* as last stored */
+	uint64_t lost_before_records, lost_before_steps; /* by the same process before execve */
 	uint64_t seen_ns;   /* when the slot was first found ready */
 	uint32_t pid;
 	bool attached, begun, over, clean; /* begun: has a row in the store */
+};
+
+struct former { /* a process whose ring was drained: it may come again after execve */
+	uint32_t pid;
+	uint64_t started, pid_ns, dropped_records, dropped_steps;
+	int64_t rank_row;
 };
 
 struct recorder {
@@ -65,6 +72,8 @@ struct recorder {
 	uint64_t real_offset_ns; /* 0 not taken yet; from the monotonic clock to the time of day as it was when this recorder began */
 	uint64_t last_beat_ns; /* of the recorder before this one */
 	struct feed feed[GNS_SLOTS];
+	struct former former[GNS_SLOTS]; /* the last ones, round and round */
+	unsigned n_former;
 };
 
 static volatile sig_atomic_t stop_asked;
@@ -334,7 +343,10 @@ static bool slot_ended(const struct recorder *r, int i, bool *clean)
 {
 	const struct gns_slot *slot = &r->session->slot[i];
 	*clean = atomic_load_explicit(&slot->state, memory_order_acquire) == GNS_SLOT_CLOSED;
-	return *clean || r->options->adopt || !gns_slot_alive(slot);
+	if (*clean || r->options->adopt || !gns_slot_alive(slot))
+		return true;
+	*clean = gns_slot_replaced(slot);
+	return *clean;
 }
 
 static bool anyone_alive(const struct recorder *r)
@@ -351,11 +363,56 @@ static bool anyone_alive(const struct recorder *r)
 
 /* ---- a round ---- */
 
+static const struct former *former_of(const struct recorder *r, const struct gns_slot *slot)
+{
+	for (unsigned back = 1; back <= r->n_former && back <= GNS_SLOTS; back++) {
+		const struct former *f = &r->former[(r->n_former - back) % GNS_SLOTS];
+		if (f->started && f->pid == atomic_load(&slot->pid) && f->started == atomic_load(&slot->started) &&
+		    f->pid_ns == atomic_load(&slot->pid_ns))
+			return f;
+	}
+	return NULL;
+}
+
+static void remember(struct recorder *r, int i)
+{
+	const struct gns_slot *slot = &r->session->slot[i];
+	const struct feed *feed = &r->feed[i];
+	if (feed->begun)
+		r->former[r->n_former++ % GNS_SLOTS] = (struct former){
+			.pid = atomic_load(&slot->pid), .started = atomic_load(&slot->started), .pid_ns = atomic_load(&slot->pid_ns),
+			.rank_row = feed->rank_row, .dropped_records = feed->lost_before_records + feed->dropped_records,
+			.dropped_steps = feed->lost_before_steps + feed->dropped_steps };
+}
+
+/* What it published before execve comes first. */
+static bool waits_for_former(const struct recorder *r, int i)
+{
+	for (int j = 0; j < GNS_SLOTS; j++) {
+		bool older = r->feed[j].seen_ns < r->feed[i].seen_ns || (r->feed[j].seen_ns == r->feed[i].seen_ns && j < i);
+		if (j != i && older && r->feed[j].attached && gns_slot_same_process(&r->session->slot[j], &r->session->slot[i]))
+			return true;
+	}
+	return false;
+}
+
+/* The rank that the process had before execve goes on, in another ring. */
+static int follow(struct recorder *r, int i, struct feed *feed, const struct former *former, struct gns_error *err)
+{
+	feed->rank_row = former->rank_row;
+	feed->lost_before_records = former->dropped_records;
+	feed->lost_before_steps = former->dropped_steps;
+	return gns_store_rank_follow(r->store, feed->rank_row, (uint32_t)i, err);
+}
+
 static int begin_feed(struct recorder *r, int i, struct feed *feed, struct gns_error *err)
 {
-	uint64_t stored;
+	uint64_t stored = 0;
 	int rc = r->run_id > 0 ? 0 : begin_run(r, feed->pid, err);
-	if (rc == 0)
+	const struct former *former = former_of(r, &r->session->slot[i]);
+	if (rc == 0 && former)
+		rc = follow(r, i, feed, former, err);
+	else if (rc == 0)
 		rc = gns_store_rank_begin(r->store, r->run_id, (uint32_t)i, feed->pid, &feed->rank_row, &stored, err);
 	if (rc < 0)
 		return rc;
@@ -397,7 +454,8 @@ static int drain_feed(struct recorder *r, int i, struct feed *feed, struct gns_e
 	uint64_t records = atomic_load(&slot->dropped_records), steps = atomic_load(&slot->dropped_steps);
 	feed->tail = feed->released + (uint64_t)ready;
 	if (rc == 0)
-		rc = gns_store_set_tail(r->store, feed->rank_row, feed->tail, records, steps, err);
+		rc = gns_store_set_tail(r->store, feed->rank_row, feed->tail, feed->lost_before_records + records,
+					feed->lost_before_steps + steps, err);
 	feed->dropped_records = records;
 	feed->dropped_steps = steps;
 	if (rc == 0 && feed->over)
@@ -410,7 +468,7 @@ static bool has_news(const struct recorder *r, int i)
 	const struct feed *feed = &r->feed[i];
 	const struct gns_slot *slot = &r->session->slot[i];
 	bool clean;
-	return feed->attached && (!feed->begun || gns_ring_ready(&feed->ring, feed->released) != 0 || slot_ended(r, i, &clean) ||
+	return feed->attached && !waits_for_former(r, i) && (!feed->begun || gns_ring_ready(&feed->ring, feed->released) != 0 || slot_ended(r, i, &clean) ||
 				  atomic_load(&slot->dropped_steps) != feed->dropped_steps);
 }
 
@@ -418,6 +476,7 @@ static void finish_feed(struct recorder *r, int i)
 {
 	struct feed *feed = &r->feed[i];
 	struct gns_slot *slot = &r->session->slot[i];
+	remember(r, i);
 	gns_ring_detach(&feed->ring);
 	gns_ring_unlink(r->options->session, (uint32_t)i);
 	r->killed_one = r->killed_one || !feed->clean;
@@ -426,28 +485,39 @@ static void finish_feed(struct recorder *r, int i)
 	atomic_store_explicit(&slot->state, GNS_SLOT_DRAINED, memory_order_release);
 }
 
-static int store_round(struct recorder *r, const bool *news, struct gns_error *err)
+static int store_news(struct recorder *r, const bool *news, bool *fresh, struct gns_error *err)
 {
-	int rc = open_store(r, err);
-	if (rc == 0)
-		rc = empty_spool(r, err);
+	int rc = gns_store_begin(r->store, err);
 	for (int i = 0; rc == 0 && i < GNS_SLOTS; i++)
-		if (news[i] && !r->feed[i].begun)
+		if (news[i] && !r->feed[i].begun) {
+			fresh[i] = true;
 			rc = begin_feed(r, i, &r->feed[i], err);
-	if (rc == 0)
-		rc = gns_store_begin(r->store, err);
-	if (rc < 0)
-		return rc;
+		}
 	for (int i = 0; rc == 0 && i < GNS_SLOTS; i++)
 		if (news[i]) {
 			/* Asked before the ring is read: what an ended process wrote is all there. */
 			r->feed[i].over = slot_ended(r, i, &r->feed[i].clean) || r->feed[i].over;
 			rc = drain_feed(r, i, &r->feed[i], err);
 		}
+	return rc == 0 ? gns_store_commit(r->store, err) : rc;
+}
+
+static int store_round(struct recorder *r, const bool *news, struct gns_error *err)
+{
+	bool fresh[GNS_SLOTS] = { false };
+	int rc = open_store(r, err);
 	if (rc == 0)
-		rc = gns_store_commit(r->store, err);
+		rc = empty_spool(r, err);
 	if (rc < 0)
+		return rc;
+	int64_t run_id = r->run_id;
+	rc = store_news(r, news, fresh, err);
+	if (rc < 0) { /* what was begun in this transaction is not there */
 		gns_store_rollback(r->store);
+		r->run_id = run_id;
+		for (int i = 0; i < GNS_SLOTS; i++)
+			r->feed[i].begun = r->feed[i].begun && !fresh[i];
+	}
 	return rc;
 }
 
@@ -544,14 +614,15 @@ static bool is_due(const struct recorder *r, uint64_t now)
 	return false;
 }
 
-static bool all_drained(const struct recorder *r)
+/* `ended`: of processes that are not there any more. */
+static bool all_drained(const struct recorder *r, bool ended)
 {
 	for (int i = 0; i < GNS_SLOTS; i++) {
 		uint32_t state = atomic_load(&r->session->slot[i].state);
 		const struct feed *feed = &r->feed[i];
-		if ((state == GNS_SLOT_READY || state == GNS_SLOT_CLOSED) && !feed->attached && !feed->over)
-			return false;
-		if (feed->attached && (!feed->begun || gns_ring_ready(&feed->ring, feed->released) > 0))
+		bool clean, waits = feed->attached && (!feed->begun || gns_ring_ready(&feed->ring, feed->released) > 0);
+		waits |= (state == GNS_SLOT_READY || state == GNS_SLOT_CLOSED) && !feed->attached && !feed->over;
+		if (waits && (!ended || slot_ended(r, i, &clean)))
 			return false;
 	}
 	return true;
@@ -589,7 +660,8 @@ static void loop(struct recorder *r)
 			round_of(r, end);
 		if (end && r->end_ns == 0)
 			r->end_ns = now;
-		if (end && r->failure == 0 && (all_drained(r) || now - r->end_ns > (uint64_t)LAST_WORDS_MS * MS))
+		bool patient = now - r->end_ns <= (uint64_t)LAST_WORDS_MS * MS;
+		if (end && r->failure == 0 && all_drained(r, !patient))
 			return;
 		if (end && r->final_tries >= FINAL_TRIES)
 			return;
@@ -620,12 +692,32 @@ static int give_up(struct recorder *r, struct gns_error *err)
 	return gns_fail(err, r->failure, "%s", r->text.text);
 }
 
+bool gns_session_join_trouble(const struct gns_session *session, char *text, size_t size)
+{
+	int code = (int)atomic_load(&session->join_error);
+	unsigned n = atomic_load(&session->join_failed);
+	char why[128];
+	if (!code)
+		return false;
+	if (atomic_load(&session->join_limited))
+		snprintf(why, sizeof why, "the limit on the size of files (ulimit -f) is below 5 MiB");
+	else if (code == EUSERS)
+		snprintf(why, sizeof why, "%u processes of one run were measured already, and more cannot be at a time", GNS_SLOTS);
+	else
+		snprintf(why, sizeof why, "4 MiB of shared memory in /dev/shm cannot be had: %s", strerror(code));
+	snprintf(text, size, "%u process%s could not hand over measurements: %s", n, n == 1 ? "" : "es", why);
+	return true;
+}
+
 static int end_run(struct recorder *r, struct gns_error *err)
 {
+	char trouble[256];
 	if (r->failure != 0)
 		return give_up(r, err);
 	if (!(r->options->detached || r->options->adopt) || r->run_id <= 0)
 		return 0;
+	if (gns_session_join_trouble(r->session, trouble, sizeof trouble))
+		gns_store_event(r->store, r->run_id, -1, real_ns(r), "not_joined", trouble, NULL);
 	uint64_t since = r->options->adopt && r->last_beat_ns ? clock_ns(CLOCK_MONOTONIC) - r->last_beat_ns : 0;
 	return gns_store_run_end(r->store, r->run_id, end_status(r), 0, real_ns(r) - since, err);
 }

@@ -23,4 +23,8 @@ struct gns_recorder_options {
  * counted the loss. Returns 0, or a negative errno with a sentence when something was lost or the store was refused. */
 int gns_recorder_run(const struct gns_recorder_options *options, struct gns_error *err);
 
+struct gns_session;
+/* Why processes could not hand over their measurements, and how many; false: none has said so. */
+bool gns_session_join_trouble(const struct gns_session *session, char *text, size_t size);
+
 #endif

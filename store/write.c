@@ -238,6 +238,44 @@ int gns_store_rank_begin(struct gns_store *store, int64_t run_id, uint32_t slot,
 	return own_end(store, own, rc, err);
 }
 
+/* Local ids are given anew after execve; the same name and shape get the same number in the run. */
+static int follow_one(struct gns_store *store, struct gns_rank *rank, int64_t slot)
+{
+	int64_t run_id = store->writer->runs[rank->run].run_id;
+	static const enum gns_sql forget[] = { GNS_SQL_RANK_PARAMS_FORGET, GNS_SQL_RANK_KERNELS_FORGET };
+	int rc = gns_sql_run(store, GNS_SQL_RANK_FOLLOW, "ii", slot, rank->rank_id);
+	for (size_t i = 0; rc == SQLITE_OK && i < sizeof forget / sizeof *forget; i++)
+		rc = gns_sql_run(store, forget[i], "i", rank->rank_id);
+	if (rc != SQLITE_OK)
+		return rc;
+	rank->ended = false;
+	rank->before = rank->last_step;
+	rank->params.n = rank->kernels.n = rank->device_kernels.n = 0;
+	rank->n_grads = rank->n_uses = 0;
+	rank->incomplete = false;
+	memset(rank->tally, 0, sizeof rank->tally);
+	return gns_sql_run(store, GNS_SQL_COLLECTOR_SET, "iittin", run_id, rank->number, "store", GNS_STEPS_BEFORE_EXEC, rank->before);
+}
+
+int gns_store_rank_follow(struct gns_store *store, int64_t rank_row, uint32_t slot, struct gns_error *err)
+{
+	bool own;
+	int rc = own_begin(store, &own, err);
+	if (rc < 0)
+		return rc;
+	struct gns_rank *rank = gns_writer_rank(store, rank_row);
+	rc = rank ? SQLITE_OK : SQLITE_NOMEM;
+	int64_t ids[GNS_STREAMS_MAX] = { rank_row };
+	for (int i = 1; rank && i < GNS_STREAMS_MAX; i++)
+		ids[i] = rank->stream[i];
+	for (int i = 0; rc == SQLITE_OK && i < GNS_STREAMS_MAX; i++) {
+		rank = ids[i] ? gns_writer_rank(store, ids[i]) : NULL;
+		if (rank)
+			rc = follow_one(store, rank, (int64_t)slot);
+	}
+	return own_end(store, own, rc, err);
+}
+
 int gns_store_rank_end(struct gns_store *store, int64_t rank_row, struct gns_error *err)
 {
 	bool own;

@@ -135,6 +135,7 @@ static int rank_load(struct gns_store *store, int64_t rank_id, struct gns_rank *
 	rank->malformed = gns_sql_int(store, GNS_SQL_COLLECTOR_VALUE, 0, "iitt", run_id, rank->number, "store", "malformed");
 	rank->nonfinite = gns_sql_int(store, GNS_SQL_COLLECTOR_VALUE, 0, "iitt", run_id, rank->number, "store", "nonfinite_steps");
 	rank->events = gns_sql_int(store, GNS_SQL_EVENT_COUNT, 0, "i", run_id);
+	rank->before = gns_sql_int(store, GNS_SQL_COLLECTOR_VALUE, 0, "iitt", run_id, rank->number, "store", GNS_STEPS_BEFORE_EXEC);
 	rank->libraries = gns_sql_int(store, GNS_SQL_LIBRARY_COUNT, 0, "ii", run_id, rank->number);
 	int rc = load_ids(store, GNS_SQL_RANK_PARAMS, rank_id, &rank->params);
 	if (rc == SQLITE_OK)

@@ -57,6 +57,9 @@ int gns_store_run_end(struct gns_store *store, int64_t run_id, const char *statu
 /* Opens (or continues) one process of a run; slot identifies it. *tail is the committed ring index. */
 int gns_store_rank_begin(struct gns_store *store, int64_t run_id, uint32_t slot, uint32_t pid, int64_t *rank_row,
 			 uint64_t *tail, struct gns_error *err);
+/* The process has replaced itself by execve and goes on in another ring, from index 0: it counts steps from 1 and gives ids anew. Its steps
+ * follow those that are stored. */
+int gns_store_rank_follow(struct gns_store *store, int64_t rank_row, uint32_t slot, struct gns_error *err);
 /* Tells that nothing more comes from this process: the totals of later steps no longer wait for it. */
 int gns_store_rank_end(struct gns_store *store, int64_t rank_row, struct gns_error *err);
 int gns_store_begin(struct gns_store *store, struct gns_error *err);

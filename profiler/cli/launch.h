@@ -75,8 +75,6 @@ void gns_launch_finish(struct gns_launch *launch, int64_t *run_id);
 /* Removes what prepare made, when nothing was started; signals are as they were before. */
 void gns_launch_abandon(struct gns_launch *launch);
 
-/* Why a process could not have its place in the session; false: none has said so. */
-bool gns_launch_join_trouble(const struct gns_session *session, char *text, size_t size);
 /* Number of processes that claimed a place in the session, and what they lost. */
 int gns_launch_claimed(const struct gns_session *session);
 

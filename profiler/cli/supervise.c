@@ -14,6 +14,7 @@
 
 #include "gnscope/store.h"
 #include "profiler/cli/launch.h"
+#include "store/recorder.h"
 #include "store/spool.h"
 #include "profiler/shim/process/clock.h"
 
@@ -123,19 +124,6 @@ void gns_launch_tick(struct gns_launch *l)
 		gns_launch_recorder(l);
 }
 
-bool gns_launch_join_trouble(const struct gns_session *session, char *text, size_t size)
-{
-	int code = (int)atomic_load(&session->join_error);
-	if (!code)
-		return false;
-	if (atomic_load(&session->join_limited))
-		snprintf(text, size, "a process could not hand over its measurements: its limit on the size of files (ulimit -f) is below 5 MiB");
-	else
-		snprintf(text, size, "a process could not hand over its measurements: 4 MiB of shared memory in /dev/shm cannot be had: %s",
-			 strerror(code));
-	return true;
-}
-
 int gns_launch_claimed(const struct gns_session *session)
 {
 	int n = 0;
@@ -237,6 +225,9 @@ static int64_t store_end(struct gns_launch *l, struct gns_error *err)
 	int rc = gns_store_open_write(l->session->store[0] ? l->session->store : l->store, &store, err);
 	if (!rc)
 		rc = gns_store_run_begin(store, &start, &run_id, err);
+	char trouble[256];
+	if (!rc && gns_session_join_trouble(l->session, trouble, sizeof trouble))
+		gns_store_event(store, run_id, -1, l->end_ns, "not_joined", trouble, NULL);
 	if (!rc)
 		rc = gns_store_run_end(store, run_id, word, code, l->end_ns, err);
 	gns_store_close(store);
@@ -256,7 +247,7 @@ void gns_launch_finish(struct gns_launch *l, int64_t *run_id)
 	drain(l);
 	recorder_sentence(l);
 	if (!l->trouble[0])
-		gns_launch_join_trouble(l->session, l->trouble, sizeof l->trouble);
+		gns_session_join_trouble(l->session, l->trouble, sizeof l->trouble);
 	*run_id = store_end(l, &err);
 	if (err.text[0] && !l->trouble[0])
 		snprintf(l->trouble, sizeof l->trouble, "%s", err.text);

@@ -314,7 +314,7 @@ def a_process_that_could_not_join_says_why():
         contains(answer.stderr, "4 MiB of shared memory in /dev/shm cannot be had: No space left on device", "why")
     answer = subprocess.run(["sh", "-c", 'ulimit -f 5000; exec "$0" "$@"', PROGRAM, "run", "--store", os.path.join(folder, "small.db"), "--lib", os.environ["GNS_REAL_SHIM"], "--", *train],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    contains(answer.stderr, "its limit on the size of files (ulimit -f)", "why")
+    contains(answer.stderr, "the limit on the size of files (ulimit -f)", "why")
     answer = subprocess.run(["sh", "-c", 'ulimit -f 1; exec "$0" "$@"', PROGRAM, "run", "--store", store, "--", *SCRIPT], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE)
     equal((answer.returncode, answer.stdout), (7, b"out\n"), "a store beyond the limit on the size of files")

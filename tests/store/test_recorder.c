@@ -275,7 +275,8 @@ Test(recorder, more_trainers_than_slots_one_after_the_other)
 			pause_ms(10);
 	}
 	finish_recorder(recorder);
-	cr_expect_eq(query(db, "SELECT count(*) FROM rank WHERE steps=101"), GNS_SLOTS + 6);
+	cr_expect_eq(query(db, "SELECT count(*) FROM rank WHERE steps=101"), GNS_SLOTS + 6, "%g ranks, %g whole", query(db, "SELECT count(*) FROM rank"),
+		     query(db, "SELECT count(*) FROM rank WHERE steps=101"));
 }
 
 static const char *detached_end(bool close)

@@ -125,13 +125,40 @@ Test(ring, full_shared_memory_is_an_error_and_not_a_signal)
 	umount("/dev/shm");
 }
 
+Test(ring, every_slot_has_a_ring_of_its_own)
+{
+	static const int slots[] = { 0, 9, 10, 99, 100, 109, 110, GNS_SLOTS - 1 };
+	enum { N = sizeof slots / sizeof *slots };
+	struct gns_ring ring[N];
+	for (int i = 0; i < GNS_SLOTS; i++)
+		atomic_store(&session->slot[i].state, GNS_SLOT_CLAIMED);
+	for (int i = 0; i < N; i++) {
+		atomic_store(&session->slot[slots[i]].state, GNS_SLOT_FREE);
+		cr_assert_eq(gns_ring_claim(name, session, &ring[i]), 0);
+		cr_expect_eq(ring[i].slot, (uint32_t)slots[i]);
+		cr_assert(gns_ring_reserve(&ring[i], 1));
+		gns_ring_at(&ring[i], 0)->u.step.step = (uint64_t)i + 1;
+		gns_ring_publish(&ring[i], 1);
+	}
+	for (int i = 0; i < N; i++) {
+		struct gns_ring other;
+		cr_assert_eq(gns_ring_attach(name, session, (uint32_t)slots[i], &other), 0);
+		cr_expect_eq(gns_ring_read(&other, 0)->u.step.step, (uint64_t)i + 1);
+		gns_ring_detach(&other);
+		gns_ring_close(&ring[i]);
+	}
+}
+
 Test(ring, slots_run_out)
 {
-	struct gns_ring ring[GNS_SLOTS + 1];
-	for (int i = 0; i < GNS_SLOTS; i++)
+	enum { OURS = 3 }; /* all rings would be a gibibyte */
+	struct gns_ring ring[OURS + 1];
+	for (int i = OURS; i < GNS_SLOTS; i++)
+		atomic_store(&session->slot[i].state, GNS_SLOT_READY);
+	for (int i = 0; i < OURS; i++)
 		cr_assert_eq(gns_ring_claim(name, session, &ring[i]), 0);
-	cr_expect_eq(gns_ring_claim(name, session, &ring[GNS_SLOTS]), -ENOSPC);
-	for (int i = 0; i < GNS_SLOTS; i++)
+	cr_expect_eq(gns_ring_claim(name, session, &ring[OURS]), -EUSERS);
+	for (int i = 0; i < OURS; i++)
 		gns_ring_close(&ring[i]);
 	gns_ring_close(&ring[0]);
 	cr_expect_eq(atomic_load(&session->slot[0].state), GNS_SLOT_CLOSED);

@@ -109,6 +109,7 @@ static bool open_link(struct gns_publish *p, const struct gns_config *config)
 	} else if (p->session) {
 		atomic_store(&p->session->join_limited, !room);
 		atomic_store(&p->session->join_error, (uint32_t)-rc);
+		atomic_fetch_add(&p->session->join_failed, 1);
 	}
 	p->watched_ns = gns_now();
 	p->link = rc == 0 ? GNS_LINK_OPEN : GNS_LINK_OFF;

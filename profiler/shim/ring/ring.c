@@ -20,13 +20,13 @@
 _Static_assert((GNS_RING_RECORDS & (GNS_RING_RECORDS - 1)) == 0, "indices wrap by a mask");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "atomics are shared between processes");
 
-/* One path component after the slash, with room for ".63" behind it. */
+/* One path component after the slash, with room for ".255" behind it. */
 static bool name_ok(const char *name)
 {
 	if (!name || name[0] != '/' || !name[1] || name[1] == '.')
 		return false;
 	size_t length = strlen(name);
-	if (length > GNS_NAME_MAX - 4)
+	if (length > GNS_NAME_MAX - 5)
 		return false;
 	for (const char *c = name + 1; *c; c++) {
 		bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
@@ -37,11 +37,15 @@ static bool name_ok(const char *name)
 	return true;
 }
 
+_Static_assert(GNS_SLOTS <= 1000, "a ring's number has up to three digits");
+
 static void ring_name(char out[GNS_NAME_MAX], const char *session_name, uint32_t slot)
 {
 	size_t n = strlen(session_name);
 	memcpy(out, session_name, n);
 	out[n++] = '.';
+	if (slot >= 100)
+		out[n++] = (char)('0' + slot / 100 % 10);
 	if (slot >= 10)
 		out[n++] = (char)('0' + slot / 10 % 10);
 	out[n++] = (char)('0' + slot % 10);
@@ -265,6 +269,12 @@ static bool ring_locked(const struct gns_slot *slot)
 	return atomic_load_explicit(&slot->state, memory_order_acquire) == GNS_SLOT_CLAIMED || is_locked(name, HOLD);
 }
 
+/* Its lock went with the memory of the image that held it. */
+bool gns_slot_replaced(const struct gns_slot *slot)
+{
+	return atomic_load_explicit(&slot->state, memory_order_acquire) == GNS_SLOT_READY && !ring_locked(slot);
+}
+
 bool gns_slot_alive(const struct gns_slot *slot)
 {
 	uint32_t pid = atomic_load_explicit(&slot->pid, memory_order_acquire);
@@ -298,6 +308,24 @@ static bool take_slot(struct gns_session *session, uint32_t *out)
 	return false;
 }
 
+/* execve keeps pid and start time: the image that had such a slot has been replaced by this one, and what it published is whole. */
+static void close_former(struct gns_session *session, const struct gns_slot *mine)
+{
+	for (uint32_t i = 0; i < GNS_SLOTS; i++) {
+		struct gns_slot *slot = &session->slot[i];
+		uint32_t ready = GNS_SLOT_READY;
+		if (slot != mine && gns_slot_same_process(slot, mine))
+			atomic_compare_exchange_strong(&slot->state, &ready, GNS_SLOT_CLOSED);
+	}
+}
+
+bool gns_slot_same_process(const struct gns_slot *a, const struct gns_slot *b)
+{
+	uint64_t started = atomic_load(&a->started);
+	return started && started == atomic_load(&b->started) && atomic_load(&a->pid) == atomic_load(&b->pid) &&
+	       atomic_load(&a->pid_ns) == atomic_load(&b->pid_ns);
+}
+
 int gns_ring_claim(const char *session_name, struct gns_session *session, struct gns_ring *out)
 {
 	char name[GNS_NAME_MAX];
@@ -305,7 +333,7 @@ int gns_ring_claim(const char *session_name, struct gns_session *session, struct
 	if (!name_ok(session_name))
 		return -EINVAL;
 	if (!take_slot(session, &index))
-		return -ENOSPC;
+		return -EUSERS;
 	struct gns_slot *slot = &session->slot[index];
 	uint32_t pid = (uint32_t)getpid();
 	uint64_t started = 0;
@@ -334,6 +362,7 @@ int gns_ring_claim(const char *session_name, struct gns_session *session, struct
 	shared->capacity = GNS_RING_RECORDS;
 	atomic_store_explicit(&shared->magic, GNS_RING_MAGIC, memory_order_release);
 	*out = (struct gns_ring){ .session = session, .shared = shared, .slot = index, .capacity = GNS_RING_RECORDS };
+	close_former(session, slot);
 	atomic_store_explicit(&slot->state, GNS_SLOT_READY, memory_order_release);
 	return 0;
 }

@@ -31,7 +31,7 @@
 
 #define GNS_SESSION_MAGIC 0x6e6f6973736e6731ull
 #define GNS_RING_MAGIC 0x67726164676e7332ull
-#define GNS_SLOTS 64                 /* processes of one run on one node */
+#define GNS_SLOTS 256                /* processes of one run on one node at a time */
 #define GNS_RING_RECORDS (1u << 15)  /* 4 MiB a ring */
 #define GNS_NAME_MAX 64
 #define GNS_PATH_MAX 4096
@@ -66,6 +66,7 @@ struct gns_session {
 	char recorder_text[512];       /* its sentence; readable once recorder_error is set */
 	_Atomic uint32_t join_error;   /* errno of the last process that could not have a ring, 0 none */
 	_Atomic uint32_t join_limited; /* it was its limit on the size of files (RLIMIT_FSIZE) */
+	_Atomic uint32_t join_failed;  /* how many such processes there were */
 	/* Where the recorder stores, for whoever takes over from it. "" unknown. */
 	char store[GNS_PATH_MAX], run_name[128];
 	char spool[GNS_PATH_MAX];      /* what it has kept elsewhere and could not store, "" nothing */
@@ -108,7 +109,7 @@ void gns_session_detach(struct gns_session *session);
 /* Removes the session's name and those of all its rings. */
 void gns_session_unlink(const char *name);
 
-/* Writer: takes a free slot and makes its ring. -ENOSPC no slot or no shared memory. */
+/* Writer: takes a free slot and makes its ring. -EUSERS no slot is free, -ENOSPC no shared memory. */
 int gns_ring_claim(const char *session_name, struct gns_session *session, struct gns_ring *out);
 /* Room for `count` records in a row of absolute indices (the caller writes them with gns_ring_at), or false
  * when the reader is behind: then count the loss with gns_ring_drop. */
@@ -127,6 +128,10 @@ const struct gns_record *gns_ring_read(const struct gns_ring *ring, uint64_t ind
 void gns_ring_release(struct gns_ring *ring, uint64_t new_tail);
 /* False once the process that claimed the slot is gone: by pid and start time, in another pid namespace by the lock on its ring. */
 bool gns_slot_alive(const struct gns_slot *slot);
+/* Two slots of one process, which took the second after execve. */
+bool gns_slot_same_process(const struct gns_slot *a, const struct gns_slot *b);
+/* True once the process that made the slot's ring runs another image (execve): nothing more will come. False where that cannot be known. */
+bool gns_slot_replaced(const struct gns_slot *slot);
 void gns_ring_detach(struct gns_ring *ring);
 /* Removes one ring's name. The reader's, after it has drained the ring and before it sets GNS_SLOT_DRAINED: from then
  * on the slot may be claimed again, by a process that makes a new ring of the same name. */
