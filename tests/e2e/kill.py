@@ -111,8 +111,69 @@ def recorder(bench, name, plain):
     print(f"{name}: recorder killed; {there} of {steps} steps there, {shown['dropped']} counted as dropped; said: {err.strip()!r}")
 
 
+VICTIMS = ("trainer", "recorder", "both", "everything")
+
+
+def is_gone(pid):
+    """Or a zombie: nobody may be there to collect it."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+def strike(bench, process, trainer, what, plain, rng):
+    """Kills what is to be killed; then the training program, too, and waits until the rest has ended."""
+    time.sleep(rng.uniform(0, 0.4))
+    recorders = common.recorders(bench) if what != "trainer" else []
+    victims = {"trainer": [trainer], "recorder": recorders, "both": [trainer, *recorders],
+               "everything": [trainer, *recorders] + ([] if plain else [process.pid])}[what]
+    rng.shuffle(victims)
+    for pid in victims:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    if what == "recorder":
+        time.sleep(rng.uniform(0, 2))
+        os.kill(trainer, signal.SIGKILL)
+    process.communicate(timeout=60)
+    common.wait_for(lambda: is_gone(trainer) and not common.recorders(bench), "all of it ends")
+
+
+def one_kill(bench, i, rng):
+    what, plain = VICTIMS[i % len(VICTIMS)], rng.random() < 0.5
+    store, log = bench.path(f"campaign-{i}.db"), bench.path(f"campaign-{i}.losses")
+    process = start(bench, store, log, 10 ** 8, plain)
+    strike(bench, process, common.wait_for(lambda: trainer_pid(bench, process.pid), "the trainer starts"), what, plain, rng)
+    bench.run([bench.gnscope, "list", "--store", store])  # stores what is left in memory of processes that were all killed
+    finished = len(common.read_losses(log))
+    there = counted = 0
+    if os.path.exists(store):
+        common.sound(store)
+        there = common.query(store, "SELECT count(*) AS n FROM step")[0]["n"]
+        counted = common.query(store, "SELECT coalesce(sum(dropped_steps), 0) AS n FROM rank")[0]["n"]
+    check(there + counted >= finished or finished < FIRST,
+          f"kill {i} ({what}, {'preload' if plain else 'run'}): {finished} steps finished, {there} there, {counted} counted as lost")
+    for path in (store, log):
+        if os.path.exists(path):
+            os.unlink(path)
+    return what, finished, min(counted, finished)
+
+
+def campaign(bench, kills, seed):
+    rng = random.Random(seed)
+    done = [one_kill(bench, i, rng) for i in range(kills)]
+    for what in VICTIMS:
+        mine = [d for d in done if d[0] == what]
+        print(f"{len(mine)} kills of {what}: {sum(d[1] for d in mine)} finished steps, all stored but {sum(d[2] for d in mine)}, "
+              "which were counted as lost")
+
+
 def test(args):
     with common.Bench(args) as bench:
+        campaign(bench, args.campaign, args.seed)
         trainers(bench, args.kills, args.seed)
         recorder(bench, "recorder-run", plain=False)
         recorder(bench, "recorder-plain", plain=True)
@@ -121,6 +182,7 @@ def test(args):
 if __name__ == "__main__":
     p = common.arguments(__doc__.splitlines()[0])
     p.add_argument("--kills", type=int, default=50)
+    p.add_argument("--campaign", type=int, default=12, help="kills of trainer, recorder, both and everything in turn")
     p.add_argument("--seed", type=int, default=int(time.time()))
     a = p.parse_args()
     print(f"seed {a.seed}")
