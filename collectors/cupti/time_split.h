@@ -1,4 +1,4 @@
-/* From what a device did to how it spent a step. Pure functions of numbers; tests/unit/test_account.c compares them with a count of every
+/* From what a device did to how it spent a step. Pure functions of numbers; tests/unit/test_time_split.c compares them with a count of every
  * single nanosecond.
  *
  * A step of a device is the time from one mark to the next (a mark: a kernel of ours that the step's stream reaches when the step is

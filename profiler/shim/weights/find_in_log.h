@@ -13,7 +13,7 @@
  *      nothing is learned (GNS_WHY_ALIKE).
  *   5. Weights are written together: a boundary of steps is a place in the log that lies between the old and the new values of those
  *      found by (3) or (4). What changes elsewhere is no weight; what changes only there is one, too, if it changes little.
- * Thresholds were chosen by simulation: tests/unit/test_learn_log.c. Values of one element type are compared with their own kind.
+ * Thresholds were chosen by simulation: tests/unit/test_find_in_log.c. Values of one element type are compared with their own kind.
  *
  * Pure: no clock, no device. Nothing is allocated after gns_find_in_log_init. */
 #ifndef GNS_PROFILER_SHIM_WEIGHTS_FIND_IN_LOG_H

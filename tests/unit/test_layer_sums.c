@@ -36,7 +36,7 @@ static void tear_down(void)
 	gns_session_unlink(name);
 }
 
-TestSuite(feed, .init = set_up, .fini = tear_down);
+TestSuite(layer_sums, .init = set_up, .fini = tear_down);
 
 static uint32_t new_param(int stream, const char *label, uint64_t rows, uint64_t cols)
 {
@@ -93,7 +93,7 @@ static const struct gns_rec_grad *grad_of(const struct gns_record *r, int64_t n,
 	return NULL;
 }
 
-Test(feed, sums_of_two_micro_steps)
+Test(layer_sums, sums_of_two_micro_steps)
 {
 	int64_t n;
 	int stream = gns_layer_sums_stream(feed, "SGD", &config, 0);
@@ -131,7 +131,7 @@ Test(feed, sums_of_two_micro_steps)
 	cr_assert(n == 1 && r[0].u.step.step == 2 && r[0].u.step.flags == 0);
 }
 
-Test(feed, order_of_a_step)
+Test(layer_sums, order_of_a_step)
 {
 	static const uint16_t order[] = { GNS_REC_PROC, GNS_REC_SETTING, GNS_REC_SETTING, GNS_REC_PARAM, GNS_REC_GRAD, GNS_REC_KERNEL,
 					  GNS_REC_KERNEL_STEP, GNS_REC_LOSS, GNS_REC_EVENT, GNS_REC_STEP };
@@ -161,7 +161,7 @@ Test(feed, order_of_a_step)
 	cr_assert_eq(r[6].u.kernel_step.total_ns, 10);
 }
 
-Test(feed, shapes)
+Test(layer_sums, shapes)
 {
 	static const struct {
 		unsigned dims;
@@ -185,7 +185,7 @@ Test(feed, shapes)
 	}
 }
 
-Test(feed, streams_are_apart)
+Test(layer_sums, streams_are_apart)
 {
 	int64_t n;
 	int g = gns_layer_sums_stream(feed, "Adam", &config, 0), d = gns_layer_sums_stream(feed, "Adam", &config, 0);
@@ -230,7 +230,7 @@ static uint64_t last_interval(uint32_t stream, unsigned steps, uint64_t *now)
 	return clock->interval;
 }
 
-Test(feed, streams_share_the_budget)
+Test(layer_sums, streams_share_the_budget)
 {
 	static const struct gns_config by_budget = { .budget_pct = 1, .probes = 8 };
 	uint64_t now = 1000000000, alone, shared = 0;
@@ -247,7 +247,7 @@ Test(feed, streams_share_the_budget)
 	cr_assert_eq(last_interval(1, 200, &now), alone, "the other one steps no more");
 }
 
-Test(feed, ranks_and_scale)
+Test(layer_sums, ranks_and_scale)
 {
 	int64_t n;
 	int stream = gns_layer_sums_stream(feed, "SGD", &config, 0);
@@ -266,7 +266,7 @@ Test(feed, ranks_and_scale)
 	cr_assert_float_eq(next_of(r, n, GNS_REC_LOSS, 0)->u.loss.loss, 2, 1e-12);
 }
 
-Test(feed, voided_and_skipped)
+Test(layer_sums, voided_and_skipped)
 {
 	int64_t n;
 	int stream = gns_layer_sums_stream(feed, "SGD", &config, 0);
@@ -298,7 +298,7 @@ Test(feed, voided_and_skipped)
 	cr_assert_eq(r[n - 1].u.step.step, 2, "a skipped step is none");
 }
 
-Test(feed, refusals)
+Test(layer_sums, refusals)
 {
 	int64_t n;
 	int stream = gns_layer_sums_stream(feed, "SGD", &config, 0);
@@ -348,7 +348,7 @@ Test(feed, refusals)
 	cr_assert_eq(next_of(r, n, GNS_REC_PARAM, 0)->u.param.excluded, GNS_LEFT_OPERATION);
 }
 
-Test(feed, one_use_after_another)
+Test(layer_sums, one_use_after_another)
 {
 	/* dim0 x rest = 1 x 1, two uses with the same sign and opposite ones: |a + b|^2 needs the cross term. */
 	int stream = gns_layer_sums_stream(feed, "SGD", &config, 0);
@@ -373,7 +373,7 @@ Test(feed, one_use_after_another)
 	gns_layers_free(layers);
 }
 
-Test(feed, told_once_and_again_when_changed)
+Test(layer_sums, told_once_and_again_when_changed)
 {
 	int64_t n;
 	int stream = gns_layer_sums_stream(feed, "SGD", &config, 0);
@@ -400,7 +400,7 @@ Test(feed, told_once_and_again_when_changed)
 	cr_assert(gns_layer_sums_event_new(feed, 1, "batchnorm"));
 }
 
-Test(feed, marked_losses_win)
+Test(layer_sums, marked_losses_win)
 {
 	int64_t n;
 	int stream = gns_layer_sums_stream(feed, "SGD", &config, 0);
@@ -421,7 +421,7 @@ Test(feed, marked_losses_win)
 	cr_assert_eq(gns_layer_sums_mark_loss(feed), 6, "after a backward pass: this one's");
 }
 
-Test(feed, ids_and_steps_of_another)
+Test(layer_sums, ids_and_steps_of_another)
 {
 	gns_layer_sums_free(feed);
 	cr_assert(gns_layer_sums_init(feed, 14, 6));
@@ -472,7 +472,7 @@ static void param_on_device(uint32_t id, void *cuda_stream, double sum, double q
 	gns_layer_sums_big(p, 0, 1);
 }
 
-Test(feed, values_of_a_device_come_late)
+Test(layer_sums, values_of_a_device_come_late)
 {
 	int64_t n;
 	int stream = gns_layer_sums_stream(feed, "SGD", &config, 0), x, y;
@@ -524,7 +524,7 @@ Test(feed, values_of_a_device_come_late)
 	cr_expect_null(next_of(r, n, GNS_REC_LOSS, 0));
 }
 
-Test(feed, each_cuda_stream_has_slots_of_its_own)
+Test(layer_sums, each_cuda_stream_has_slots_of_its_own)
 {
 	struct gns_device_target to[4];
 	int64_t n;
@@ -550,7 +550,7 @@ Test(feed, each_cuda_stream_has_slots_of_its_own)
 	cr_expect_float_eq(grad_of(r, n, w)->q_big, 7, 0);
 }
 
-Test(feed, a_set_that_nobody_waits_for_goes_back)
+Test(layer_sums, a_set_that_nobody_waits_for_goes_back)
 {
 	int64_t n;
 	int stream = gns_layer_sums_stream(feed, "SGD", &config, 0);
@@ -566,7 +566,7 @@ Test(feed, a_set_that_nobody_waits_for_goes_back)
 	cr_expect_eq(set[0].released, 1);
 }
 
-Test(feed, a_graph_is_measured_where_its_step_ends_within)
+Test(layer_sums, a_graph_is_measured_where_its_step_ends_within)
 {
 	int64_t n;
 	int stream = gns_layer_sums_stream(feed, "SGD", &config, 0);

@@ -49,7 +49,7 @@ static const struct gns_kernel_time *use_of(const char *name)
 	return NULL;
 }
 
-Test(told, a_step_is_what_lies_between_its_marks, .init = begin)
+Test(step_times, a_step_is_what_lies_between_its_marks, .init = begin)
 {
 	/* The host is far ahead: its boundaries are at 10, 20 and 30. */
 	add_boundary(7, 10, 1, false);
@@ -90,7 +90,7 @@ Test(told, a_step_is_what_lies_between_its_marks, .init = begin)
 	cr_expect_eq(all.n, 1, "the last mark is what is left");
 }
 
-Test(told, a_mark_of_no_length_is_kept_for_the_next_step, .init = begin)
+Test(step_times, a_mark_of_no_length_is_kept_for_the_next_step, .init = begin)
 {
 	struct gns_cupti_kernel k = { .kind = GNS_CUPTI_CONCURRENT_KERNEL, .name = "gns_mark", .grid = { 1, 1, 1 }, .block = { 1, 1, 1 } };
 	for (int step = 1; step <= 3; step++) {
@@ -106,7 +106,7 @@ Test(told, a_mark_of_no_length_is_kept_for_the_next_step, .init = begin)
 	cr_expect_eq(told.device[0].account.wall_ns, 100);
 }
 
-Test(told, a_mark_that_is_missing_before_later_ones_is_lost, .init = begin)
+Test(step_times, a_mark_that_is_missing_before_later_ones_is_lost, .init = begin)
 {
 	for (uint64_t step = 1; step <= 4; step++)
 		add_boundary(step, 0, 1, step > 1);
@@ -121,7 +121,7 @@ Test(told, a_mark_that_is_missing_before_later_ones_is_lost, .init = begin)
 	cr_expect_eq(gns_told_marks(&bounds, 4, &all), GNS_MARKS_IN);
 }
 
-Test(told, devices_have_marks_of_their_own, .init = begin)
+Test(step_times, devices_have_marks_of_their_own, .init = begin)
 {
 	add_boundary(1, 0, 3, false);
 	add_boundary(2, 0, 3, true);
@@ -141,7 +141,7 @@ Test(told, devices_have_marks_of_their_own, .init = begin)
 	cr_expect_eq(use_of("gemm")->calls, 1);
 }
 
-Test(told, without_marks_the_hosts_times_divide_and_it_says_so, .init = begin)
+Test(step_times, without_marks_the_hosts_times_divide_and_it_says_so, .init = begin)
 {
 	add_boundary(1, 100, 0, false);
 	add_boundary(2, 300, 0, true);
@@ -153,7 +153,7 @@ Test(told, without_marks_the_hosts_times_divide_and_it_says_so, .init = begin)
 	cr_expect_eq(told.device[0].account.compute_ns, 20);
 }
 
-Test(told, steps_that_do_not_follow_each_other_are_not_told, .init = begin)
+Test(step_times, steps_that_do_not_follow_each_other_are_not_told, .init = begin)
 {
 	add_boundary(1, 0, 0, false);
 	add_boundary(3, 0, 0, true);
@@ -166,7 +166,7 @@ Test(told, steps_that_do_not_follow_each_other_are_not_told, .init = begin)
 	cr_expect_not(gns_boundaries_add(&bounds, &(struct gns_boundary){ 0 }));
 }
 
-Test(told, copies_fills_and_overheads, .init = begin)
+Test(step_times, copies_fills_and_overheads, .init = begin)
 {
 	struct gns_cupti_memcpy copy = { .kind = GNS_CUPTI_MEMCPY, .copy_kind = 1, .start = 110, .end = 130 }, far = copy;
 	struct gns_cupti_memset fill = { .kind = GNS_CUPTI_MEMSET, .start = 140, .end = 145 };
@@ -192,7 +192,7 @@ Test(told, copies_fills_and_overheads, .init = begin)
 	cr_expect_eq(use_of("memset")->total_ns, 5);
 }
 
-Test(told, what_overhead_data_is_ours_is_freed, .init = begin)
+Test(step_times, what_overhead_data_is_ours_is_freed, .init = begin)
 {
 	struct { struct gns_cupti_overhead o; uint32_t correlation, reserved; void *data; } r = { .o = { .kind = GNS_CUPTI_OVERHEAD } };
 	cr_assert_eq((char *)&r.data - (char *)&r, GNS_CUPTI_OVERHEAD_DATA);
@@ -203,7 +203,7 @@ Test(told, what_overhead_data_is_ours_is_freed, .init = begin)
 	gns_activities_add(&all, &r, 130001);
 }
 
-Test(told, what_has_not_ended_or_does_not_fit_is_counted, .init = begin)
+Test(step_times, what_has_not_ended_or_does_not_fit_is_counted, .init = begin)
 {
 	add_kernel(0, "gemm", 100, 0);
 	add_kernel(0, "gemm", 0, 0);
@@ -216,7 +216,7 @@ Test(told, what_has_not_ended_or_does_not_fit_is_counted, .init = begin)
 	cr_expect_eq(all.dropped, 6);
 }
 
-Test(told, too_many_names_are_counted_under_their_family, .init = begin)
+Test(step_times, too_many_names_are_counted_under_their_family, .init = begin)
 {
 	char name[64];
 	add_boundary(1, 100, 0, false);
@@ -241,7 +241,7 @@ static char *demangle(const char *mangled, char *buffer, size_t *size, int *stat
 	return *status ? NULL : strdup("void nice<int>(float*)");
 }
 
-Test(told, names_are_demangled_once_by_who_can, .init = begin)
+Test(step_times, names_are_demangled_once_by_who_can, .init = begin)
 {
 	add_kernel(0, "_Z4niceIiEvPf", 1, 2);
 	add_kernel(0, "_Z3bad", 1, 2);
@@ -255,7 +255,7 @@ Test(told, names_are_demangled_once_by_who_can, .init = begin)
 	cr_expect_str_eq(all.row[GNS_DEVICE_FAMILIES_N].pretty, "nice<int>");
 }
 
-Test(told, buffers_are_a_bounded_number_of_our_own)
+Test(step_times, buffers_are_a_bounded_number_of_our_own)
 {
 	static struct gns_buffers b;
 	uint8_t *out[GNS_BUFFERS], other;

@@ -34,7 +34,7 @@ static void tear_down(void)
 	gns_session_unlink(name);
 }
 
-TestSuite(late, .init = set_up, .fini = tear_down);
+TestSuite(deferred, .init = set_up, .fini = tear_down);
 
 #define Q_SMALL offsetof(struct gns_record, u.grad.q_small)
 #define Q_BIG offsetof(struct gns_record, u.grad.q_big)
@@ -96,7 +96,7 @@ static void poll_late(void)
 		cr_expect_eq(got[at].u.step.flags, (uint32_t)(flag), "step %d: flags %u", (int)(number), got[at].u.step.flags);            \
 	} while (0)
 
-Test(late, without_items_all_is_sent_at_once)
+Test(deferred, without_items_all_is_sent_at_once)
 {
 	grad(1, 1);
 	cr_expect(end_step(1, GNS_STEP_MEASURED, 1));
@@ -105,7 +105,7 @@ Test(late, without_items_all_is_sent_at_once)
 	cr_expect_not(gns_deferred_waiting(&publish));
 }
 
-Test(late, waits_for_the_values_and_keeps_the_order)
+Test(deferred, waits_for_the_values_and_keeps_the_order)
 {
 	cr_expect(measured_step(1, &set[0]));
 	cr_expect(measured_step(2, &set[1]));
@@ -133,7 +133,7 @@ Test(late, waits_for_the_values_and_keeps_the_order)
 	cr_expect_eq(arrived(), 1, "the queue is empty: at once again");
 }
 
-Test(late, a_step_polls_by_itself)
+Test(deferred, a_step_polls_by_itself)
 {
 	measured_step(1, &set[0]);
 	deliver(&set[0], 1, 1);
@@ -141,7 +141,7 @@ Test(late, a_step_polls_by_itself)
 	cr_expect_eq(arrived(), 3);
 }
 
-Test(late, waits_for_every_set_also_without_items)
+Test(deferred, waits_for_every_set_also_without_items)
 {
 	gns_publish_deferred_set(&publish, &set[2]);
 	gns_publish_deferred_set(&publish, &set[2]);
@@ -155,7 +155,7 @@ Test(late, waits_for_every_set_also_without_items)
 	cr_expect_eq(set[2].released, 1, "once, though named twice");
 }
 
-Test(late, not_zeroed_leaves_the_record_out)
+Test(deferred, not_zeroed_leaves_the_record_out)
 {
 	struct gns_record *a = grad(1, 1), *b = grad(1, 2);
 	gns_publish_deferred(&publish, a, Q_BIG, GNS_DEFERRED_ADD, &set[0], 0, 1);
@@ -173,7 +173,7 @@ Test(late, not_zeroed_leaves_the_record_out)
 	cr_expect_eq(counts.not_zeroed, 1);
 }
 
-Test(late, nothing_left_is_neither_measured_nor_refused)
+Test(deferred, nothing_left_is_neither_measured_nor_refused)
 {
 	gns_publish_deferred(&publish, grad(1, 1), 0, GNS_DEFERRED_ZERO, &set[0], 0, 0);
 	end_step(1, GNS_STEP_MEASURED, 1);
@@ -184,7 +184,7 @@ Test(late, nothing_left_is_neither_measured_nor_refused)
 	cr_expect_eq(got[0].u.step.params, 0);
 }
 
-Test(late, a_pair_is_compared_in_all_bits)
+Test(deferred, a_pair_is_compared_in_all_bits)
 {
 	const uint64_t expect[2] = { 0x7ff8000000000001ull, 0x8000000000000000ull };
 	for (uint32_t i = 0; i < 3; i++)
@@ -204,7 +204,7 @@ Test(late, a_pair_is_compared_in_all_bits)
 	cr_expect_eq(counts.not_same, 2);
 }
 
-Test(late, a_pair_is_compared_within_the_delivery)
+Test(deferred, a_pair_is_compared_within_the_delivery)
 {
 	gns_publish_deferred_pair(&publish, grad(1, 1), &set[0], 10, 20);
 	gns_publish_deferred_pair(&publish, grad(1, 2), &set[0], 10, 30);
@@ -228,7 +228,7 @@ Test(late, a_pair_is_compared_within_the_delivery)
 	}
 }
 
-Test(late, scaled_back_after_what_was_added)
+Test(deferred, scaled_back_after_what_was_added)
 {
 	struct gns_record *r = grad(1, 1), *loss = gns_publish_stage(&publish, GNS_REC_LOSS, 0);
 	gns_publish_deferred(&publish, r, Q_BIG, GNS_DEFERRED_ADD, &set[0], 0, 1);
@@ -243,7 +243,7 @@ Test(late, scaled_back_after_what_was_added)
 	cr_expect_float_eq(got[1].u.loss.loss, 16, 0);
 }
 
-Test(late, not_finite_refuses_the_whole_step)
+Test(deferred, not_finite_refuses_the_whole_step)
 {
 	struct gns_record *loss = gns_publish_stage(&publish, GNS_REC_LOSS, 0);
 	gns_publish_deferred(&publish, loss, LOSS, GNS_DEFERRED_ADD, &set[0], 2, 0.5);
@@ -259,7 +259,7 @@ Test(late, not_finite_refuses_the_whole_step)
 	cr_expect_eq(counts.not_finite, 1);
 }
 
-Test(late, a_refused_step_of_start_up_is_still_one)
+Test(deferred, a_refused_step_of_start_up_is_still_one)
 {
 	struct gns_record *r = grad(1, 7);
 	gns_publish_deferred(&publish, r, Q_BIG, GNS_DEFERRED_ADD, &set[0], 0, 1);
@@ -270,7 +270,7 @@ Test(late, a_refused_step_of_start_up_is_still_one)
 	EXPECT_STEP(0, 1, GNS_STEP_REFUSED | GNS_STEP_STARTUP);
 }
 
-Test(late, a_full_queue_refuses_the_newest)
+Test(deferred, a_full_queue_refuses_the_newest)
 {
 	struct gns_set more[GNS_DEFERRED_STEPS + 1];
 	memset(more, 0, sizeof more);
@@ -288,7 +288,7 @@ Test(late, a_full_queue_refuses_the_newest)
 	cr_expect_eq(counts.device_behind, 1);
 }
 
-Test(late, plain_steps_need_no_room_of_measured_ones)
+Test(deferred, plain_steps_need_no_room_of_measured_ones)
 {
 	measured_step(1, &set[0]);
 	for (uint32_t i = 0; i < 40000; i++)
@@ -320,7 +320,7 @@ Test(late, plain_steps_need_no_room_of_measured_ones)
 	}
 }
 
-Test(late, items_of_a_step_that_waits_are_not_written_over)
+Test(deferred, items_of_a_step_that_waits_are_not_written_over)
 {
 	measured_step(1, &set[0]);
 	measured_step(2, &set[1]);
@@ -340,7 +340,7 @@ Test(late, items_of_a_step_that_waits_are_not_written_over)
 	cr_expect_eq(counts.device_behind, 1);
 }
 
-Test(late, what_never_came_is_counted_at_the_end)
+Test(deferred, what_never_came_is_counted_at_the_end)
 {
 	measured_step(1, &set[0]);
 	end_step(2, 0, 0);
@@ -362,7 +362,7 @@ static void capture(uint64_t step, struct gns_set *s)
 	measured_step(step, s);
 }
 
-Test(late, every_delivery_of_a_graph_is_a_step)
+Test(deferred, every_delivery_of_a_graph_is_a_step)
 {
 	end_step(1, 0, 0);
 	capture(2, &set[0]);
@@ -386,7 +386,7 @@ Test(late, every_delivery_of_a_graph_is_a_step)
 	cr_expect_eq(set[0].released, 0, "a graph keeps its memory");
 }
 
-Test(late, what_a_graph_overwrote_is_a_step_without_numbers)
+Test(deferred, what_a_graph_overwrote_is_a_step_without_numbers)
 {
 	capture(1, &set[0]);
 	arrived();
@@ -401,7 +401,7 @@ Test(late, what_a_graph_overwrote_is_a_step_without_numbers)
 	cr_expect_eq(counts.replayed, 6);
 }
 
-Test(late, the_gate_of_a_graph_keeps_to_the_interval)
+Test(deferred, the_gate_of_a_graph_keeps_to_the_interval)
 {
 	int measured = 0;
 	capture(1, &set[0]);
@@ -424,7 +424,7 @@ Test(late, the_gate_of_a_graph_keeps_to_the_interval)
 	cr_expect_not(set[0].gate);
 }
 
-Test(late, two_sets_of_one_graph_deliver_together)
+Test(deferred, two_sets_of_one_graph_deliver_together)
 {
 	set[1].captured = true;
 	gns_publish_deferred_set(&publish, &set[1]);
@@ -438,7 +438,7 @@ Test(late, two_sets_of_one_graph_deliver_together)
 	cr_expect_eq(arrived(), 2);
 }
 
-Test(late, a_capture_beside_other_work_is_refused)
+Test(deferred, a_capture_beside_other_work_is_refused)
 {
 	gns_publish_deferred_set(&publish, &set[1]);
 	capture(1, &set[0]);

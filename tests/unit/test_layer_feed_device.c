@@ -127,7 +127,7 @@ static void expect(const struct gns_record *r, const struct layer *l, uint64_t t
 	cr_expect_float_eq(g->q_big, l->gradient.norm2, 1e-9 * l->gradient.norm2);
 }
 
-Test(feeding_device, a_step_and_two_micro_steps)
+Test(layer_feed_device, a_step_and_two_micro_steps)
 {
 	set_up("1");
 	CUstream stream = new_stream();
@@ -153,7 +153,7 @@ Test(feeding_device, a_step_and_two_micro_steps)
 	}
 }
 
-Test(feeding_device, another_device_than_the_current_is_not_measured_on)
+Test(layer_feed_device, another_device_than_the_current_is_not_measured_on)
 {
 	set_up("1");
 	struct gns_layer_feed_device work;
@@ -162,7 +162,7 @@ Test(feeding_device, another_device_than_the_current_is_not_measured_on)
 	cr_expect_eq(gns_layer_feed_device_begin(l.id, GNS_LAYER_SUMS_SUM, l.n, 0, 1, NULL, &work), -ENODEV);
 }
 
-Test(feeding_device, two_uses_are_added_before_they_are_squared)
+Test(layer_feed_device, two_uses_are_added_before_they_are_squared)
 {
 	set_up("1");
 	CUstream stream = new_stream();
@@ -201,7 +201,7 @@ static CUgraphExec captured(const struct layer *l, int of, CUstream stream)
 	return exec;
 }
 
-Test(feeding_device, each_replay_of_a_captured_step_is_a_step)
+Test(layer_feed_device, each_replay_of_a_captured_step_is_a_step)
 {
 	set_up("1");
 	CUstream stream = new_stream();
@@ -230,7 +230,7 @@ Test(feeding_device, each_replay_of_a_captured_step_is_a_step)
 	cr_expect_eq(find(GNS_REC_STEP, 0)->u.step.step, 8, "steps without the graph go on behind its");
 }
 
-Test(feeding_device, replays_are_measured_at_the_interval)
+Test(layer_feed_device, replays_are_measured_at_the_interval)
 {
 	set_up("5");
 	CUstream stream = new_stream();

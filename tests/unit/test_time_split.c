@@ -22,7 +22,7 @@ static void check(const struct gns_account *a, uint64_t compute, uint64_t comm_e
 	cr_expect_eq(compute + comm_exposed + copy_exposed + idle, a->wall_ns);
 }
 
-Test(account, a_timeline_by_hand)
+Test(time_split, a_timeline_by_hand)
 {
 	/* 0   10        30   40    50      70  80   90 100
 	 *     | matmul  |        | own | idle                     stream 1
@@ -42,7 +42,7 @@ Test(account, a_timeline_by_hand)
 	cr_expect_eq(a.queue_ns, 6 + 2);
 }
 
-Test(account, what_runs_over_the_edge_counts_where_it_runs)
+Test(time_split, what_runs_over_the_edge_counts_where_it_runs)
 {
 	struct gns_activity list[] = { kernel(50, 120, MATMUL), kernel(180, 260, COMM) };
 	struct gns_account a;
@@ -57,7 +57,7 @@ Test(account, what_runs_over_the_edge_counts_where_it_runs)
 	cr_expect_eq(a.idle_ns, 0);
 }
 
-Test(account, devices_are_told_apart_and_odd_records_do_no_harm)
+Test(time_split, devices_are_told_apart_and_odd_records_do_no_harm)
 {
 	struct gns_activity list[] = { kernel(0, 50, MATMUL), kernel(10, 90, COMM), kernel(20, 5, MATMUL), kernel(60, 70, 77) };
 	struct gns_account a;
@@ -68,7 +68,7 @@ Test(account, devices_are_told_apart_and_odd_records_do_no_harm)
 	check(&a, 0, 80, 0, 20);
 }
 
-Test(account, random_timelines_agree_with_a_count_of_every_nanosecond)
+Test(time_split, random_timelines_agree_with_a_count_of_every_nanosecond)
 {
 	enum { N = 60, T = 400 };
 	srand(7);
@@ -101,7 +101,7 @@ Test(account, random_timelines_agree_with_a_count_of_every_nanosecond)
 	}
 }
 
-Test(account, the_longest_call_tells_its_shape)
+Test(time_split, the_longest_call_tells_its_shape)
 {
 	struct gns_kernel_time use = { 0 };
 	struct gns_activity a = kernel(0, 10, MATMUL), b = kernel(20, 50, MATMUL), c = kernel(60, 65, MATMUL);

@@ -223,7 +223,7 @@ static void end(void)
 	free(t);
 }
 
-Test(device_log, learns)
+Test(product_log, learns)
 {
 	begin();
 	train(20);
@@ -232,7 +232,7 @@ Test(device_log, learns)
 	end();
 }
 
-Test(device_log, late)
+Test(product_log, late)
 {
 	begin();
 	hold_back = true;
@@ -246,7 +246,7 @@ Test(device_log, late)
 }
 
 /* Nothing has come back for as long as a program may be ahead of its device, which never waits for it: the log has no hole for that. */
-Test(device_log, far_behind)
+Test(product_log, far_behind)
 {
 	begin();
 	hold_back = true;
@@ -262,7 +262,7 @@ Test(device_log, far_behind)
 }
 
 /* All sets are taken by others for a while: what was logged so far is not continued across the hole. */
-Test(device_log, hole)
+Test(product_log, hole)
 {
 	begin();
 	train(4);
@@ -280,7 +280,7 @@ Test(device_log, hole)
 	end();
 }
 
-Test(device_log, only_evaluates)
+Test(product_log, only_evaluates)
 {
 	begin();
 	t->evaluates = true;
@@ -293,7 +293,7 @@ Test(device_log, only_evaluates)
 }
 
 /* Nothing can be told of full batches: given up after some steps, tried again later, less and less often. */
-Test(device_log, gives_up)
+Test(product_log, gives_up)
 {
 	begin();
 	t->full_batch = true;
@@ -312,7 +312,7 @@ Test(device_log, gives_up)
 	end();
 }
 
-Test(device_log, batch)
+Test(product_log, batch)
 {
 	begin();
 	train(2);

@@ -117,7 +117,7 @@ static const struct gns_config by_default = { .budget_pct = 1, .world = 1 };
 /* scripts/demo: 50 ms to get in, and the first measured steps six times as dear as the others. */
 static const struct program demo = { .step_ns = 5e6, .plain_ns = 3e3, .measured_ns = 0.5e6, .startup_ns = 50e6, .cold = 6 };
 
-Test(steps, the_demo_at_its_defaults)
+Test(step_clock, the_demo_at_its_defaults)
 {
 	for (uint64_t job = 0; job < 50; job++) {
 		struct gns_config config = by_default;
@@ -130,7 +130,7 @@ Test(steps, the_demo_at_its_defaults)
 	}
 }
 
-Test(steps, first_measured_steps_come_soon)
+Test(step_clock, first_measured_steps_come_soon)
 {
 	struct run r = run(&by_default, &demo, 200);
 	cr_expect(r.measured[1] && r.measured[2] && r.measured[3] && r.measured[4]);
@@ -140,7 +140,7 @@ Test(steps, first_measured_steps_come_soon)
 	over(&r);
 }
 
-Test(steps, the_budget_is_kept_in_a_long_run)
+Test(step_clock, the_budget_is_kept_in_a_long_run)
 {
 	static const struct program programs[] = {
 		{ .step_ns = 5e6, .plain_ns = 3e3, .measured_ns = 0.5e6 },
@@ -162,7 +162,7 @@ Test(steps, the_budget_is_kept_in_a_long_run)
 }
 
 /* Costs that triple along a short run, so that the mean of the last 31 of them is always behind. */
-Test(steps, a_drift_in_a_short_run)
+Test(step_clock, a_drift_in_a_short_run)
 {
 	struct program drifting = demo;
 	drifting.drift = 3;
@@ -171,7 +171,7 @@ Test(steps, a_drift_in_a_short_run)
 	over(&r);
 }
 
-Test(steps, a_million_steps)
+Test(step_clock, a_million_steps)
 {
 	struct run r = run(&by_default, &demo, 1000000);
 	double k = (demo.measured_ns - demo.plain_ns) / (0.0085 * demo.step_ns - demo.plain_ns);
@@ -180,7 +180,7 @@ Test(steps, a_million_steps)
 	over(&r);
 }
 
-Test(steps, short_steps_are_measured_whatever_it_costs)
+Test(step_clock, short_steps_are_measured_whatever_it_costs)
 {
 	static const struct program programs[] = {
 		{ .step_ns = 1e6, .plain_ns = 3e3, .measured_ns = 0.35e6 },
@@ -203,7 +203,7 @@ Test(steps, short_steps_are_measured_whatever_it_costs)
 }
 
 /* The interval that a calm run of the same costs has; its clock knows nothing of the noise. */
-Test(steps, slow_outliers_do_not_move_the_interval)
+Test(step_clock, slow_outliers_do_not_move_the_interval)
 {
 	struct program noisy = demo;
 	noisy.noisy = true;
@@ -238,7 +238,7 @@ static double longest_after(unsigned nth, uint64_t outlier_ns, double *before)
 	return longest;
 }
 
-Test(steps, one_outlier_at_any_place)
+Test(step_clock, one_outlier_at_any_place)
 {
 	for (unsigned nth = 8; nth < 200; nth++) {
 		double before = 0, calm = 0, longest = longest_after(nth, 100000000, &before);
@@ -248,7 +248,7 @@ Test(steps, one_outlier_at_any_place)
 	}
 }
 
-Test(steps, the_interval_changes_by_at_most_a_factor_of_two)
+Test(step_clock, the_interval_changes_by_at_most_a_factor_of_two)
 {
 	static const struct program programs[] = {
 		{ .step_ns = 5e6, .plain_ns = 3e3, .measured_ns = 0.5e6, .cold = 30 },
@@ -267,7 +267,7 @@ Test(steps, the_interval_changes_by_at_most_a_factor_of_two)
 }
 
 /* Cold caches in the first measured steps are forgotten: from the 7th on the interval is that of a run without them. */
-Test(steps, cold_costs_are_forgotten)
+Test(step_clock, cold_costs_are_forgotten)
 {
 	struct program warm = demo;
 	warm.cold = 0;
@@ -281,7 +281,7 @@ Test(steps, cold_costs_are_forgotten)
 	over(&r);
 }
 
-Test(steps, getting_in_is_not_a_cost_of_steps)
+Test(step_clock, getting_in_is_not_a_cost_of_steps)
 {
 	struct program dear = demo;
 	dear.startup_ns = 10e9;
@@ -291,7 +291,7 @@ Test(steps, getting_in_is_not_a_cost_of_steps)
 	over(&b);
 }
 
-Test(steps, a_larger_budget_is_spent)
+Test(step_clock, a_larger_budget_is_spent)
 {
 	struct gns_config config = by_default;
 	for (config.budget_pct = 0.5; config.budget_pct < 17; config.budget_pct *= 2) {
@@ -303,7 +303,7 @@ Test(steps, a_larger_budget_is_spent)
 	}
 }
 
-Test(steps, ranks_of_different_cost_measure_the_same_steps)
+Test(step_clock, ranks_of_different_cost_measure_the_same_steps)
 {
 	static const struct program cheap = { .step_ns = 1e6, .plain_ns = 100, .measured_ns = 20e3, .first = 3 };
 	static const struct program dear = { .step_ns = 1e6, .plain_ns = 100, .measured_ns = 80e3, .first = 6 }; /* knew its weights later */
@@ -319,7 +319,7 @@ Test(steps, ranks_of_different_cost_measure_the_same_steps)
 
 /* Ranks of one job without a word between them, of about the same cost, with noise of their own. Without the ladder they share 92.8% of
  * the steps that either measures, without its hysteresis 93.9%. */
-Test(steps, ranks_of_about_the_same_cost_agree)
+Test(step_clock, ranks_of_about_the_same_cost_agree)
 {
 	struct gns_config config = { .budget_pct = 1, .world = 2 };
 	uint64_t both = 0, either = 0;
@@ -340,7 +340,7 @@ Test(steps, ranks_of_about_the_same_cost_agree)
 	cr_expect_gt((double)both, 0.945 * (double)either, "%d of %d", (int)both, (int)either);
 }
 
-Test(steps, several_ranks_keep_the_budget)
+Test(step_clock, several_ranks_keep_the_budget)
 {
 	struct gns_config config = { .budget_pct = 1, .world = 2 };
 	for (double ns = 0.1e6; ns < 3e6; ns *= 1.1) {
@@ -357,7 +357,7 @@ Test(steps, several_ranks_keep_the_budget)
 }
 
 /* Of another job, another plan. */
-Test(steps, jobs_measure_other_steps)
+Test(step_clock, jobs_measure_other_steps)
 {
 	struct gns_config config = by_default;
 	struct run a = run(&by_default, &demo, STEPS), b = (config.job = 1, run(&config, &demo, STEPS));
@@ -369,7 +369,7 @@ Test(steps, jobs_measure_other_steps)
 	over(&b);
 }
 
-Test(steps, every_nth_step_is_every_nth)
+Test(step_clock, every_nth_step_is_every_nth)
 {
 	for (int world = 1; world <= 4; world += 3) {
 		struct gns_config config = { .every = 3, .world = world };
@@ -382,7 +382,7 @@ Test(steps, every_nth_step_is_every_nth)
 	}
 }
 
-Test(steps, the_control_word)
+Test(step_clock, the_control_word)
 {
 	struct gns_step_clock s;
 	uint64_t now = 1, n[3] = { 0 };

@@ -675,14 +675,14 @@ static const struct setup setups[] = {
 #define SETUPS (sizeof setups / sizeof *setups)
 #define SEEDS 10
 
-Test(learn_log, every_pass_a_step)
+Test(find_in_log, every_pass_a_step)
 {
 	for (size_t i = 0; i < SETUPS; i++)
 		for (uint64_t seed = 1; seed <= SEEDS; seed++)
 			learns(&setups[i], seed, 20);
 }
 
-Test(learn_log, bf16)
+Test(find_in_log, bf16)
 {
 	for (size_t i = 0; i < SETUPS; i++)
 		for (uint64_t seed = 1; seed <= SEEDS; seed++)
@@ -694,7 +694,7 @@ Test(learn_log, bf16)
 			}
 }
 
-Test(learn_log, several_passes_a_step)
+Test(find_in_log, several_passes_a_step)
 {
 	for (size_t i = 0; i < SETUPS; i++)
 		for (uint64_t seed = 1; seed <= SEEDS; seed++)
@@ -709,7 +709,7 @@ Test(learn_log, several_passes_a_step)
 }
 
 /* The same data in every step: nothing can be told, and nothing is. */
-Test(learn_log, full_batch)
+Test(find_in_log, full_batch)
 {
 	for (size_t i = 0; i < SETUPS; i++)
 		for (uint64_t seed = 1; seed <= SEEDS; seed++) {

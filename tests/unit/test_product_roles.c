@@ -240,14 +240,14 @@ static void train(uint64_t seed, int copies, int wgrad_first, int micro_steps, f
 	free(sim);
 }
 
-Test(roles, address_reuse)
+Test(product_roles, address_reuse)
 {
 	for (uint64_t seed = 1; seed <= 100; seed++)
 		for (int way = 0; way < 4; way++)
 			train(seed, way & 1, way >> 1, 1, 1e-3f, 16);
 }
 
-Test(roles, address_reuse_with_micro_steps)
+Test(product_roles, address_reuse_with_micro_steps)
 {
 	for (uint64_t seed = 1; seed <= 30; seed++)
 		for (int way = 0; way < 4; way++)
@@ -255,7 +255,7 @@ Test(roles, address_reuse_with_micro_steps)
 }
 
 /* Many passes without a step: the weights are given up in the middle of one, and the product at hand belongs to none. */
-Test(roles, weights_that_stand_still_are_given_up)
+Test(product_roles, weights_that_stand_still_are_given_up)
 {
 	sim = calloc(1, sizeof *sim);
 	*sim = (struct sim){ .random = 77, .from = 1000 };
@@ -273,7 +273,7 @@ Test(roles, weights_that_stand_still_are_given_up)
 }
 
 /* No threshold: weights that change by the last bit, and weights that change more than they are. */
-Test(roles, tiny_and_huge_updates)
+Test(product_roles, tiny_and_huge_updates)
 {
 	for (uint64_t seed = 1; seed <= 20; seed++) {
 		train(seed, 1, 0, 1, 1e-6f, 16);

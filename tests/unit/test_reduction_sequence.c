@@ -20,7 +20,7 @@ static void fini(void)
 	free(r);
 }
 
-TestSuite(reduce, .init = init, .fini = fini);
+TestSuite(reduction_sequence, .init = init, .fini = fini);
 
 enum { A = 1, B, C, D }; /* communicators */
 
@@ -61,7 +61,7 @@ static void three(uintptr_t comm, double factor, bool equal)
 		see(call(comm, equal ? 5000 : 5000 + i, factor, 100 + i), false);
 }
 
-Test(reduce, a_sequence_is_learned_when_it_comes_again)
+Test(reduction_sequence, a_sequence_is_learned_when_it_comes_again)
 {
 	three(A, 0.25, false);
 	cr_expect_not(track(A)->learned);
@@ -77,7 +77,7 @@ Test(reduce, a_sequence_is_learned_when_it_comes_again)
 	cr_expect_eq(track(A)->steps, 3);
 }
 
-Test(reduce, places_tell_apart_buckets_of_one_size)
+Test(reduction_sequence, places_tell_apart_buckets_of_one_size)
 {
 	three(A, 0.25, true);
 	three(A, 0.25, true);
@@ -86,7 +86,7 @@ Test(reduce, places_tell_apart_buckets_of_one_size)
 	cr_expect_eq(r->n_buckets, 3, "three of one size are three");
 }
 
-Test(reduce, a_single_bucket_needs_three_steps)
+Test(reduction_sequence, a_single_bucket_needs_three_steps)
 {
 	see(call(A, 5000, 0.25, 100), false);
 	see(call(A, 5000, 0.25, 100), false);
@@ -96,7 +96,7 @@ Test(reduce, a_single_bucket_needs_three_steps)
 	cr_expect_eq(track(A)->n_last, 1);
 }
 
-Test(reduce, where_places_never_recur_sizes_must_do)
+Test(reduction_sequence, where_places_never_recur_sizes_must_do)
 {
 	uintptr_t fresh = 1000;
 	int steps = 0;
@@ -110,7 +110,7 @@ Test(reduce, where_places_never_recur_sizes_must_do)
 	cr_expect_eq(track(A)->steps, (uint64_t)steps);
 }
 
-Test(reduce, new_buckets_are_learned_anew)
+Test(reduction_sequence, new_buckets_are_learned_anew)
 {
 	for (int step = 0; step < 4; step++)
 		three(A, 0.25, false);
@@ -126,7 +126,7 @@ Test(reduce, new_buckets_are_learned_anew)
 	cr_expect_eq(track(A)->n_last, 2);
 }
 
-Test(reduce, told_steps_are_compared_with_one_another)
+Test(reduction_sequence, told_steps_are_compared_with_one_another)
 {
 	gns_reduction_infer(r, false);
 	three(A, 1, false); /* the first step of PyTorch has other buckets */
@@ -147,7 +147,7 @@ Test(reduce, told_steps_are_compared_with_one_another)
 	cr_expect_not(gns_reduction_complete(track(A)));
 }
 
-Test(reduce, what_takes_the_mean_is_a_gradient)
+Test(reduction_sequence, what_takes_the_mean_is_a_gradient)
 {
 	for (int step = 0; step < 2; step++)
 		three(A, 0.25, false);
@@ -157,7 +157,7 @@ Test(reduce, what_takes_the_mean_is_a_gradient)
 	cr_expect_eq(what(B), GNS_REDUCE_UNSURE, "sums recur in a server, too");
 }
 
-Test(reduce, sums_are_gradients_where_the_parameters_were_broadcast)
+Test(reduction_sequence, sums_are_gradients_where_the_parameters_were_broadcast)
 {
 	gns_reduction_broadcast(r, (const void *)(uintptr_t)A, 4, 0, 15003);
 	gns_reduction_broadcast(r, (const void *)(uintptr_t)B, 4, 0, 20000);
@@ -169,7 +169,7 @@ Test(reduce, sums_are_gradients_where_the_parameters_were_broadcast)
 	cr_expect_eq(what(B), GNS_REDUCE_UNSURE);
 }
 
-Test(reduce, with_told_steps_a_single_communicator_is_enough)
+Test(reduction_sequence, with_told_steps_a_single_communicator_is_enough)
 {
 	gns_reduction_infer(r, false);
 	for (int step = 0; step < 3; step++) {
@@ -186,7 +186,7 @@ Test(reduce, with_told_steps_a_single_communicator_is_enough)
 	cr_expect_eq(what(B), GNS_REDUCE_SEVERAL);
 }
 
-Test(reduce, what_is_reduced_in_forward_is_no_gradient)
+Test(reduction_sequence, what_is_reduced_in_forward_is_no_gradient)
 {
 	gns_reduction_infer(r, false);
 	for (int step = 0; step < 3; step++) {
@@ -199,7 +199,7 @@ Test(reduce, what_is_reduced_in_forward_is_no_gradient)
 	cr_expect_eq(what(A), GNS_REDUCE_IS);
 }
 
-Test(reduce, devices_of_one_process_share_buckets)
+Test(reduction_sequence, devices_of_one_process_share_buckets)
 {
 	gns_reduction_infer(r, false);
 	for (int step = 0; step < 3; step++) {
@@ -214,7 +214,7 @@ Test(reduce, devices_of_one_process_share_buckets)
 }
 
 /* Gradients and activations of one size: a split model on one device. */
-Test(reduce, communicators_of_one_device_share_nothing)
+Test(reduction_sequence, communicators_of_one_device_share_nothing)
 {
 	gns_reduction_infer(r, false);
 	for (int step = 0; step < 3; step++) {
@@ -231,7 +231,7 @@ Test(reduce, communicators_of_one_device_share_nothing)
 	cr_expect_eq(r->bucket[3].tracks, 1);
 }
 
-Test(reduce, a_part_of_another_sequence_is_not_shared)
+Test(reduction_sequence, a_part_of_another_sequence_is_not_shared)
 {
 	gns_reduction_infer(r, false);
 	for (int step = 0; step < 3; step++) {
@@ -244,7 +244,7 @@ Test(reduce, a_part_of_another_sequence_is_not_shared)
 		cr_expect_eq(r->bucket[i].tracks, 1);
 }
 
-Test(reduce, the_same_sequence_again_has_the_same_buckets)
+Test(reduction_sequence, the_same_sequence_again_has_the_same_buckets)
 {
 	for (int step = 0; step < 3; step++)
 		three(A, 0.25, false);
@@ -259,7 +259,7 @@ Test(reduce, the_same_sequence_again_has_the_same_buckets)
 	cr_expect_eq(track(A)->bucket[0], 0);
 }
 
-Test(reduce, what_cannot_be_one)
+Test(reduction_sequence, what_cannot_be_one)
 {
 	struct gns_reduction n = call(A, 5000, 1, 100);
 	cr_expect_eq(gns_reduction_refuse(r, &n), GNS_REDUCE_IS);
@@ -277,7 +277,7 @@ Test(reduce, what_cannot_be_one)
 	cr_expect_eq(gns_reduction_refuse(r, &n), GNS_REDUCE_ONE_RANK);
 }
 
-Test(reduce, a_shard_that_is_reduced_further_is_not_counted_again)
+Test(reduction_sequence, a_shard_that_is_reduced_further_is_not_counted_again)
 {
 	struct gns_reduction scatter = call(A, 8000, 0.25, 100), further = call(B, 2000, 0.5, 777);
 	scatter.kind = GNS_REDUCE_SCATTER;
@@ -288,7 +288,7 @@ Test(reduce, a_shard_that_is_reduced_further_is_not_counted_again)
 	cr_expect_eq(gns_reduction_refuse(r, &further), GNS_REDUCE_IS);
 }
 
-Test(reduce, a_communicator_that_ends_makes_room)
+Test(reduction_sequence, a_communicator_that_ends_makes_room)
 {
 	for (uintptr_t i = 1; i <= 100; i++) {
 		struct gns_reduction n = call(i, 5000, 1, 100);
@@ -305,7 +305,7 @@ Test(reduce, a_communicator_that_ends_makes_room)
 }
 
 /* q_big of what is received, by hand: four ranks send 1, 2, 3, 6, whose mean is 3. */
-Test(reduce, norms_are_those_of_the_mean)
+Test(reduction_sequence, norms_are_those_of_the_mean)
 {
 	double sum = 12, mean2 = 9;
 	struct gns_reduction_bucket b = { .world = 4, .call = { .kind = GNS_REDUCE_ALL, .factor = 1 } };
@@ -318,7 +318,7 @@ Test(reduce, norms_are_those_of_the_mean)
 	cr_expect_float_eq(gns_reduction_scale_big(&b) * 0.375 * sum * 0.375 * sum, 4 * mean2, 1e-12, "a shard counts for all ranks");
 }
 
-Test(reduce, a_long_history_does_not_overflow)
+Test(reduction_sequence, a_long_history_does_not_overflow)
 {
 	for (uintptr_t i = 0; i < 5 * GNS_REDUCE_CALLS; i++)
 		see(call(A, 5000 + i % 397 * (i % 401), 0.25, i), false);
