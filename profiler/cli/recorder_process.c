@@ -12,7 +12,7 @@
 
 #define LOSSES_FD 3
 
-static void become_recorder(const struct gns_launch *l)
+static void become_recorder(const struct gns_launch *l, pid_t us)
 {
 	sigset_t none;
 	char parent[32];
@@ -27,7 +27,7 @@ static void become_recorder(const struct gns_launch *l)
 		dup2(l->losses[0], LOSSES_FD);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	snprintf(parent, sizeof parent, "%ld", (long)getppid());
+	snprintf(parent, sizeof parent, "%ld", (long)us); /* getppid() is 1 where we were killed meanwhile */
 	const char *argv[20] = {"gnscope", "record", "--session", l->session_name, "--store", l->store, "--command", l->command,
 				"--cwd", l->cwd, "--parent", parent, "--echo"};
 	int n = 13;
@@ -52,9 +52,9 @@ void gns_launch_recorder(struct gns_launch *l)
 		l->recorder_text_fd = memfd_create("gnscope-recorder", MFD_CLOEXEC);
 	l->recorder_starts++;
 	l->recorder_started_ns = gns_now();
-	pid_t pid = fork();
+	pid_t us = getpid(), pid = fork();
 	if (pid == 0)
-		become_recorder(l);
+		become_recorder(l, us);
 	l->recorder = pid > 0 ? pid : 0;
 }
 

@@ -139,7 +139,8 @@ def strike(bench, process, trainer, what, plain, rng):
         time.sleep(rng.uniform(0, 2))
         os.kill(trainer, signal.SIGKILL)
     process.communicate(timeout=60)
-    common.wait_for(lambda: is_gone(trainer) and not common.recorders(bench), "all of it ends")
+    common.wait_for(lambda: is_gone(trainer) and not common.recorders(bench),
+                    f"kill of {what} ({'preload' if plain else 'run'}): trainer {trainer} and recorders end")
 
 
 def one_kill(bench, i, rng):
