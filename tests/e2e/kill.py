@@ -148,15 +148,20 @@ def one_kill(bench, i, rng):
     store, log = bench.path(f"campaign-{i}.db"), bench.path(f"campaign-{i}.losses")
     process = start(bench, store, log, 10 ** 8, plain)
     strike(bench, process, common.wait_for(lambda: trainer_pid(bench, process.pid), "the trainer starts"), what, plain, rng)
-    bench.run([bench.gnscope, "list", "--store", store])  # stores what is left in memory of processes that were all killed
     finished = len(common.read_losses(log))
-    there = counted = 0
-    if os.path.exists(store):
-        common.sound(store)
+
+    def stored():
+        """Any command stores what is left in memory of processes that were all killed; another one may be at it already."""
+        bench.run([bench.gnscope, "list", "--store", store])
+        if not os.path.exists(store):
+            return finished < FIRST and (0, 0)
         there = common.query(store, "SELECT count(*) AS n FROM step")[0]["n"]
         counted = common.query(store, "SELECT coalesce(sum(dropped_steps), 0) AS n FROM rank")[0]["n"]
-    check(there + counted >= finished or finished < FIRST,
-          f"kill {i} ({what}, {'preload' if plain else 'run'}): {finished} steps finished, {there} there, {counted} counted as lost")
+        return (there + counted >= finished or finished < FIRST) and (there, counted)
+
+    counted = common.wait_for(stored, f"kill {i} ({what}, {'preload' if plain else 'run'}): {finished} finished steps are stored or counted")[1]
+    if os.path.exists(store):
+        common.sound(store)
     for path in (store, log):
         if os.path.exists(path):
             os.unlink(path)
