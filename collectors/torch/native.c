@@ -231,6 +231,17 @@ static PyObject *g_setting(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	return gns_nothing();
 }
 
+/* shift(param, sum): to the sum of the samples' squares, of a term of the loss that is the same for all of them */
+static PyObject *g_shift(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+	int64_t id;
+	double sum;
+	if (!gns_take_count(n, 2, 2) || !gns_take_int(args[0], &id) || !gns_take_double(args[1], &sum))
+		return NULL;
+	gns_layer_feed_shift(id, sum);
+	return gns_nothing();
+}
+
 static PyObject *g_event(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
 	int64_t stream;
@@ -268,7 +279,7 @@ static struct gns_py_method functions[] = {
 #define BARE(name) { #name, (void *)g_##name, GNS_PY_NOARGS, NULL }
 	FAST(setup), FAST(wrap), FAST(hook), BARE(load), BARE(state), BARE(generation), BARE(take_over), FAST(give_up), FAST(world),
 	BARE(now), FAST(cost), BARE(samples_told), BARE(layout_told), FAST(instances), FAST(stream), FAST(param), FAST(rename), FAST(leave_out), FAST(measuring),
-	BARE(any_measuring), FAST(phase), FAST(loss), FAST(scale), FAST(setting), FAST(event), FAST(count), FAST(measure_now),
+	BARE(any_measuring), FAST(phase), FAST(loss), FAST(scale), FAST(setting), FAST(event), FAST(shift), FAST(count), FAST(measure_now),
 #undef FAST
 #undef BARE
 	{ NULL, NULL, 0, NULL },

@@ -7,7 +7,7 @@ import torch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HALF = os.path.join(os.path.dirname(os.path.dirname(HERE)), "collectors", "torch", "py")
-FILES = ("stub", "layout", "params", "graph", "layers", "samples", "order", "names", "settings", "ranks", "saved", "amp", "steps", "run")
+FILES = ("stub", "layout", "params", "graph", "layers", "samples", "order", "names", "settings", "ranks", "saved", "amp", "steps", "run", "shifts")
 
 
 class Taken:
@@ -246,6 +246,10 @@ class Mock:
         for t in self.data.values():
             if t.open is not None:
                 self._close(t)
+
+    def shift(self, number, value):
+        """Held against what was measured otherwise: the term's share of each sample is part of the truth."""
+        self._of(number).sum += value
 
     def void(self, number):
         self.data.pop(number, None)

@@ -274,6 +274,30 @@ case("gain plus one", lambda: Net(lambda m, x: m.b((1 + m.w) * m.a(x)), w=nn.Par
      pooled, left={} if V2 else {"w": "operation"})
 
 
+
+def penalised(term):
+    """A term of parameters alone, in the loss of every sample."""
+    def losses(model, x, y):
+        return classify(model, x, y) + term(list(model.parameters()))
+    return losses
+
+
+MLP = seq(lambda: L(5, 7), nn.Tanh, lambda: L(7, 4))
+OLD, FISHER = torch.randn(7, 5, dtype=torch.float64), torch.rand(7, 5, dtype=torch.float64)
+case("penalty L2", MLP, vectors(), penalised(lambda ps: 0.3 * sum((p ** 2).sum() for p in ps)))
+case("penalty L1", MLP, vectors(), penalised(lambda ps: sum(p.abs().sum() for p in ps) / 7))
+case("penalty norms", MLP, vectors(), penalised(lambda ps: 0.5 * torch.stack([p.norm() for p in ps]).sum() - 0.1 * ps[0].view(-1).pow(2).mean()))
+case("penalty proximal", MLP, vectors(), penalised(lambda ps: 0.5 * ((ps[0] - OLD) ** 2).sum()))
+case("penalty EWC", MLP, vectors(), penalised(lambda ps: 0.5 * (FISHER * (ps[0] - OLD) ** 2).sum()))
+case("penalty between", MLP, vectors(), penalised(lambda ps: (ps[1] * ps[0][:, 0]).sum() ** 2), left={"0.weight": "tied", "0.bias": "operation"})
+case("penalty alone", lambda: Net(lambda m, x: m.a(x), a=L(5, 4), b=nn.Parameter(torch.randn(3))), vectors(),
+     lambda m, x, y: classify(m, x, y) + 0.2 * (m.b ** 2).sum())
+case("prototypes", lambda: Net(lambda m, x: m.a(x), a=L(5, 4), b=nn.Parameter(torch.randn(5))), vectors(),
+     lambda m, x, y: classify(m, x, y) + ((x - m.b) ** 2).sum(1))
+case("gain of all samples", lambda: Net(lambda m, x: m.a(x) * m.b.abs().sum(), a=L(5, 4), b=nn.Parameter(torch.randn(3))), vectors(), classify,
+     left={"b": "operation"})
+
+
 class Distances(nn.Module):
     """A bias of attention looked up by the distance of positions, which are as many as samples, or twice."""
 

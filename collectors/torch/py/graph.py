@@ -38,12 +38,13 @@ def kind_of(node):
 
 
 class Graph:
-    __slots__ = ("nodes", "users", "leaves")
+    __slots__ = ("nodes", "users", "leaves", "pure")
 
     def __init__(self, roots):
         self.nodes = nodes = list(dict.fromkeys(roots))
         self.users = users = {}  # node -> [(node above it, that one's input, this one's output)]
         self.leaves = []
+        self.pure = {}  # node -> whether it is made of parameters and numbers alone, as far as somebody asked
         for node in nodes:
             index = 0
             for below, output in node.next_functions:

@@ -60,7 +60,7 @@ RETRIES, RETRY_EVERY = 3, 64  # a parameter that could not be measured is tried 
 
 class Run:
     __slots__ = ("graph", "outer", "n", "axis", "other", "params", "tensors", "failed", "handles", "sites", "streams", "retain", "skipped",
-                 "inner", "loss", "loss_there", "before", "unsure", "blocks")
+                 "inner", "loss", "loss_there", "before", "unsure", "blocks", "shifts")
 
     def __init__(self, outer):
         self.outer = outer
@@ -72,6 +72,7 @@ class Run:
         self.other = 0     # the dimension beside the samples', which is not theirs
         self.params = []
         self.tensors = {}  # Param -> its tensor, until the pass is over
+        self.shifts = {}   # Param -> gradient of terms of the loss without samples
         self.failed = {}   # Param -> reason
         self.handles = []
         self.sites = {}    # node -> Site
@@ -178,14 +179,21 @@ class Run:
             return "tied"
         for use in uses:
             use.p = p
+            if use.kind not in ("Addmm", "Convolution", "Embedding") and shifts_only(self.graph, use, p.shape):
+                if device_of(self.tensors[p]) >= 0:
+                    return "operation"
+                use.kind = SHIFT
             if use.kind not in MEASURES:
                 return self._unknown(use)
+        if any(use.kind == SHIFT for use in uses):
+            self.handles.append(self.tensors[p].register_hook(_g.hook(functools.partial(shifted, self, p))))
         for use in uses:
             self._site(use)
         return ""
 
     def _join(self, p, uses):
         """Uses that share elements of the parameter add up before they are squared."""
+        uses = [use for use in uses if use.kind != SHIFT]
         if len(uses) < 2:
             return ""
         found = [region_of(p, use) for use in uses]
@@ -279,7 +287,7 @@ class Run:
                         self._lose(p, reason)
                 else:
                     _g.grad(p.id, grad, world_of(p))
-        self.tensors = {}
+        self.tensors, self.shifts = {}, {}
         if self.outer is not None:
             self.outer.inner.update(self.params, self.inner)
             self.outer.streams |= self.streams

@@ -243,6 +243,17 @@ void gns_layer_feed_used(int64_t id, uint64_t n)
 	gns_layer_feed_leave(&h);
 }
 
+void gns_layer_feed_shift(int64_t id, double sum)
+{
+	struct gns_guard h;
+	struct gns_layer_sums_param *p = gns_layer_feed_enter_param(&h, id);
+	if (!p)
+		return;
+	if (gns_core.layer_sums->stream[p->stream].clock.measured && !gns_layer_sums_closed(p))
+		gns_layer_sums_sum(p, sum);
+	gns_layer_feed_leave(&h);
+}
+
 void gns_layer_feed_void(int64_t id)
 {
 	struct gns_guard h;

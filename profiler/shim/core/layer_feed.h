@@ -84,6 +84,8 @@ void gns_layer_feed_measure_now(int64_t stream);
 int gns_layer_feed_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest);
 void gns_layer_feed_backward_done(void);
 void gns_layer_feed_used(int64_t id, uint64_t n);
+/* Adds to the parameter's sum of the samples' squares: of a term of the loss that is the same for every sample. */
+void gns_layer_feed_shift(int64_t id, double sum);
 void gns_layer_feed_void(int64_t id);
 void gns_layer_feed_skip(int64_t stream);
 void gns_layer_feed_loss(int64_t stream, double value);
