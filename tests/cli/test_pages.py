@@ -101,4 +101,16 @@ def variables_are_on_the_page():
     equal({n for n in named if n.startswith("GNSCOPE_")} - found, set(), "variables on the page that nothing reads")
 
 
+@test
+def functions_of_the_pytorch_collector_are_on_the_page():
+    page = open(os.path.join(SOURCE, "docs/internals/pytorch-functions.md")).read()
+    found, where = set(), os.path.join(SOURCE, "collectors/torch")
+    for name in os.listdir(where):
+        if name.endswith(".c"):
+            found |= set(re.findall(r"\b(?:FAST|BARE)\((\w+)\)", open(os.path.join(where, name)).read()))
+    found.discard("name")
+    equal(len(found) > 40, True, "that functions were found in the source")
+    equal({name for name in found if "`%s(" % name not in page}, set(), "functions that are not on the page")
+
+
 main()
