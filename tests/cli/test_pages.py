@@ -102,6 +102,30 @@ def variables_are_on_the_page():
 
 
 @test
+def commands_on_the_pages_have_these_options():
+    """Each `gnscope COMMAND --option` of a code block, up to the training program's own command."""
+    helps, seen = {}, 0
+    for top in (".", "docs", "docs/guides", "docs/reference"):
+        for name in sorted(os.listdir(os.path.join(SOURCE, top))):
+            if not name.endswith(".md"):
+                continue
+            path = os.path.join(top, name)
+            text = open(os.path.join(SOURCE, path)).read().replace("\\\n", " ")
+            for line in re.findall(r"(?m)^ {4,}(?:\S+=\S+ )*gnscope ([a-z].*)$", text) + re.findall(r"`gnscope ([a-z][^`\n]*)`", text):
+                command, *words = re.split(r" # | && | \| ", line)[0].split()
+                if command not in helps:
+                    answer = gnscope(command, "--help")
+                    equal(answer.returncode, 0, "%s: gnscope %s" % (path, command))
+                    helps[command] = set(re.findall(r"(?<![\w-])-{1,2}[a-z][a-z-]*", answer.stdout.decode()))
+                for word in words[:words.index("--")] if "--" in words else words:
+                    option = re.match(r"-{1,2}[a-z][a-z-]*", word)
+                    if option and option[0] not in helps[command] | {"--help"}:
+                        raise AssertionError("%s: gnscope %s has no option %s" % (path, command, option[0]))
+                seen += 1
+    equal(seen > 50, True, "that commands were found")
+
+
+@test
 def functions_of_the_pytorch_collector_are_on_the_page():
     page = open(os.path.join(SOURCE, "docs/internals/pytorch-functions.md")).read()
     found, where = set(), os.path.join(SOURCE, "collectors/torch")
