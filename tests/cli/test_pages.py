@@ -73,7 +73,7 @@ def prose_that_breaks_a_rule_is_named_by_file_and_line():
     root = os.path.join(folder, "prose")
     os.makedirs(os.path.join(root, "docs"))
     good = "# A page\n\nShort. [Here](docs/b.md#two-words), [there](#a-page).\n\n| " + "wide " * 40 + "|\n|---|\n\n    " + "code " * 40 + "\n"
-    bad = "\n" + "long " * 25 + "\n\n[gone](nowhere.md) and [no part](../a.md#nothing)\n\n## Two words\n"
+    bad = "\n" + "long " * 25 + "\n\n[gone](nowhere.md) and [no part](../a.md#nothing)\n\n## Two words\n\nIn `store/gone.c`, not docs/b.md.\n"
     for name, text in (("a.md", good), ("docs/b.md", bad)):
         with open(os.path.join(root, name), "w") as page:
             page.write(text)
@@ -82,7 +82,8 @@ def prose_that_breaks_a_rule_is_named_by_file_and_line():
     equal(answer.stdout.decode().splitlines(), [
         "docs/b.md:2: 125 columns of prose, more than 120",
         "docs/b.md:4: the link to nowhere.md leads nowhere",
-        "docs/b.md:4: ../a.md has no heading for #nothing"], "what is said")
+        "docs/b.md:4: ../a.md has no heading for #nothing",
+        "docs/b.md:8: there is no store/gone.c"], "what is said")
 
 
 @test
