@@ -13,6 +13,7 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 
@@ -111,7 +112,7 @@ def section(args, result, fit, best, noise, others, device):
     means = [n["mean"] for n in noise.values()]
     out = ["## B_crit against B_noise on real data", ""]
     out += [f"`bench/bcrit_sweep.py`: the MLP of examples/fashion_mnist.py (784-512-512-10, plain SGD, constant learning rate) trained at {len(best)} batch "
-            f"sizes to a training loss of {TARGET:g}, smoothed as [sweep.md](sweep.md) says with a window of 2. Learning rates "
+            f"sizes to a training loss of {TARGET:g}, smoothed as [sweep.md](guides/sweep.md) says with a window of 2. Learning rates "
             f"{RATES.replace(',', ', ')}, each over 1 + {NOISE}/B, tried with seed 0, the quickest with seeds 1 to {args.seeds - 1}, too: {len(points)} trainings, "
             f"{seconds / 60:.0f} minutes of them, {args.jobs} at a time, a thread each. Every step measured.", ""]
     out += ["![Samples against steps, and B_noise along the way](img/bcrit_vs_bnoise.svg)", ""]
@@ -142,7 +143,12 @@ def section(args, result, fit, best, noise, others, device):
                 "| loss | S_min | E_min | B_crit | B_noise at that loss, batch " + str(at) + " |", "|---|---|---|---|---|"]
         out += [f"| {t:g} | {number(f['s_min'])} | {number(f['e_min'])} | {interval(f, 'b_crit')} | {number(b)} |" for t, f, b in others]
     out += ["", f"{device}"]
-    return "\n".join(out) + "\n"
+    return "\n".join(wrapped(line) for line in out) + "\n"
+
+
+def wrapped(line):
+    """Prose within 120 columns; tables and pictures as they are."""
+    return line if line.startswith(("|", "!", "#")) else textwrap.fill(line, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def noise_at_loss(db, points, target):

@@ -63,7 +63,7 @@ def number(x):
 def main():
     args = parse_args()
     print(f"load {os.getloadavg()[0]:.2f} at the start, {time.strftime('%Y-%m-%d')}: {' '.join(args.command)}\n")
-    print("| seed | measured | tenths | start-up | overhead | verdict | B_noise, default (95% CI) | B_noise, every step (95% CI) | off by | held | overhead, every step |")
+    print("| seed | measured | tenths | start-up | overhead | verdict | B_noise, default (95% CI) | B_noise, every step (95% CI) | off by | interval contains it | overhead, every step |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     held = 0
     with tempfile.TemporaryDirectory(prefix="gnscope-bench-") as folder:
@@ -79,7 +79,7 @@ def main():
                   f"{number(a['overhead_pct'])}% | {a['verdict']} | {number(a['b_noise'])} ({number(lo)} to {number(hi)}) | "
                   f"{number(truth)} ({number(b['b_noise_lo'])} to {number(b['b_noise_hi'])}) | {off} | {'yes' if ok else 'no'} | {number(b['overhead_pct'])}% |")
             sys.stdout.flush()
-    print(f"\nheld in {held} of {args.seeds}")
+    print(f"\nThe interval of the default run contains the value of every step in {held} of {args.seeds}")
 
 
 if __name__ == "__main__":

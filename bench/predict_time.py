@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
@@ -236,7 +237,7 @@ def main():
                 said.append(words)
                 all_times += errors
     out = ["## Step time, predicted before it is measured", "",
-           f"`bench/predict_time.py{' --cpu' * args.cpu}{' --target' * args.target}`: from a run at one batch, docs/steptime.md; ms a step, the range the model allows in brackets. "
+           f"`bench/predict_time.py{' --cpu' * args.cpu}{' --target' * args.target}`: from a run at one batch ([steptime.md](reference/steptime.md)); ms a step, the range the model allows in brackets. "
            f"Measured: {'processor time of plain runs on one thread, the least' if args.cpu else 'medians of plain runs, the quickest'} of {args.rounds}. {len(os.sched_getaffinity(0))} cores, {platform.machine()}, load "
            f"{start:.1f} at the start, {os.getloadavg()[0]:.1f} at the end.", "",
            "| example | batch of the run | batch | predicted | measured | off by |", "|---|---|---|---|---|---|", *steps, "",
@@ -245,7 +246,8 @@ def main():
         out += ["| example | batch | predicted | measured | steps off by | time off by |", "|---|---|---|---|---|---|", *targets, "",
                 f"Time to target: {median_of(all_times) if all_times else 'nothing was resolved'}; wanted: a median of at most 25%. Learning rates by `advise`'s rules, {args.seeds} seeds.", ""]
     out += [*(f"- {words}." for words in said), ""]
-    text = "\n".join(out) + "\n"
+    text = "\n".join(line if line.startswith(("|", "#")) else textwrap.fill(line, 120, break_long_words=False, break_on_hyphens=False)
+                     for line in out) + "\n"
     print(text)
     if args.write:
         write(text)

@@ -174,7 +174,7 @@ static int prepare_reading(struct gns_store *store, const char *query, sqlite3_s
 		code = gns_fail(err, -EPERM, "the query was not run: gnscope sql only reads, and this would write or change settings; "
 				"use sqlite3 on a copy of %s", store->path);
 	else if (rc != SQLITE_OK)
-		code = gns_fail(err, -EINVAL, "the query was not understood: %s; .schema in gnscope sql (or docs/schema.md) lists the "
+		code = gns_fail(err, -EINVAL, "the query was not understood: %s; .schema in gnscope sql (or docs/reference/schema.md) lists the "
 				"tables", sqlite3_errmsg(store->db));
 	else if (!*stmt)
 		code = gns_fail(err, -EINVAL, "the query is empty; give one SELECT");

@@ -1,4 +1,4 @@
--- The run database, version 4. Described for readers in docs/schema.md.
+-- The run database, version 4. Described for readers in docs/reference/schema.md.
 -- Every statement may be run again: this file is also the migration from version 0, an empty file, and the end of every other
 -- (migrate_1.sql, migrate_2.sql, migrate_3.sql).
 -- Times are nanoseconds of the realtime clock where a name ends in _ns and says start or end, durations otherwise.
@@ -340,7 +340,7 @@ CREATE TABLE IF NOT EXISTS rollup_device_kernel (
 	PRIMARY KEY (run_id, size, block, kernel_id)
 ) WITHOUT ROWID;
 
--- A sweep: one program trained at several batch sizes to one loss (docs/sweep.md).
+-- A sweep: one program trained at several batch sizes to one loss (docs/guides/sweep.md).
 CREATE TABLE IF NOT EXISTS sweep (
 	sweep_id    INTEGER PRIMARY KEY,
 	name        TEXT NOT NULL UNIQUE,

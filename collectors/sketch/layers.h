@@ -3,7 +3,7 @@
  *
  * Sample i's contribution to a parameter's gradient is A_i. Every function takes the operands of one use of one parameter in one
  * backward pass and gives the sum over samples of |A_i|^2 (double; unit: that of the gradient, squared), either exactly or by the
- * sketch of sketch.h, unbiased, with its signs from (seed, stream, sample). Which form is used where: docs/sketch.md.
+ * sketch of sketch.h, unbiased, with its signs from (seed, stream, sample). Which form is used where: docs/internals/sketch.md.
  *
  * Nothing here locks, starts a thread, changes the rounding mode or flushes denormals; operands are only read. Inf and nan in an
  * operand give inf or nan. Products and sums of float32, float16 and bfloat16 operands are those of sketch.h (float32 lanes folded
@@ -84,7 +84,7 @@ struct gns_conv {
  * groups, the sizes as PyTorch's conv or conv_transpose have them: A[o, c, k] = sum over positions p of
  * y[o, p] x[c, p stride + k dilation - padding]; transposed, x and y change places. Any memory format, channels-last too.
  * A group's A is a matrix (O/groups) x (C/groups * kernel). Sketched: the longer side of it in buckets, the direction of the
- * channels' sums (the same for all taps of a channel) taken out exactly: docs/sketch.md. Exact where the shorter side is at most 8
+ * channels' sums (the same for all taps of a channel) taken out exactly: docs/internals/sketch.md. Exact where the shorter side is at most 8
  * (depthwise convolutions, for one). Cost a position, in multiply-adds: about wide + 8 narrow + C + O + kernel (of a group). */
 int gns_layer_conv(struct gns_layers *layers, struct gns_samples *samples, const struct gns_tensor *x, const struct gns_tensor *y,
 		   const struct gns_conv *conv);

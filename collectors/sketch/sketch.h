@@ -51,7 +51,7 @@ void gns_sketch_free(struct gns_sketch *scratch);
  * One row a sample (rows == samples): |x_i|^2 |y_i|^2, exact, no probes.
  * The signs are put on the wider side, X or Y, where they cost least: the same expectation, with the two exchanged above. A side of
  * at most 8 columns takes them instead, since its estimate is then exact; so is that of a sample of 2 to 4 rows whenever the Gram
- * form is the cheaper one. Which signs, which rows make v, and how the 8 probes of a group share them: docs/sketch.md.
+ * form is the cheaper one. Which signs, which rows make v, and how the 8 probes of a group share them: docs/internals/sketch.md.
  * `probes` is a multiple of 8. samples must divide rows; no matrix may be empty; both or neither are GNS_F64: else -EINVAL.
  * GNS_F16 and GNS_BF16 are converted to float32 by chunks of 64 rows on their way. `seed`: fresh every step; `stream`: the weight.
  * *per_sample, when not NULL, receives the `samples` single estimates. */

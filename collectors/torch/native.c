@@ -1,4 +1,4 @@
-/* The functions of `_g`, which the embedded files call. What each is for: docs/torch.md. */
+/* The functions of `_g`, which the embedded files call. What each is for: docs/internals/pytorch.md. */
 #include <string.h>
 
 #include "collectors/torch/arguments.h"

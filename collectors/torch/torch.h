@@ -32,7 +32,7 @@ struct gns_torch_code {
 };
 extern const struct gns_torch_code gns_torch_code;
 
-/* The object `_g`; NULL with a Python error set. Its functions are in native.c, measures.c and docs/torch.md. */
+/* The object `_g`; NULL with a Python error set. Its functions are in native.c, measures.c and docs/internals/pytorch.md. */
 PyObject *gns_torch_native(void);
 /* files.c: makes the namespace, with `_g`, and runs the first file; false with a Python error set. Once. */
 bool gns_torch_begin(PyObject *native);

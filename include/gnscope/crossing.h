@@ -7,7 +7,7 @@
  *
  * Why so. A single loss scatters by sigma/sqrt(B), so its first passage comes early, at small batches by far; a trailing mean
  * comes late, by a share of the run that depends on the batch. A window that is a constant share of the way, and is looked at
- * in its middle, has neither: docs/sweep.md shows what is left (below 1%) against the usual rules. It needs sqrt(window) times
+ * in its middle, has neither: docs/guides/sweep.md shows what is left (below 1%) against the usual rules. It needs sqrt(window) times
  * the steps to the target. */
 #ifndef GNSCOPE_CROSSING_H
 #define GNSCOPE_CROSSING_H

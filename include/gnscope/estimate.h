@@ -51,7 +51,7 @@ struct gns_meanvar {
  * inside the blocks as if independent. Blocks in order of steps. A block of c = weight^2 / weight2 effective steps contributes
  * weight^2 / c times the variance of a step. -ENODATA below 2 steps (the means are set when there is one). Enough: 10 blocks of
  * max(20, sqrt(steps)) steps; their deviations from the line through the neighbours count, so that a drift along the run does not pass
- * for noise. docs/estimates.md has the coverage. */
+ * for noise. docs/reference/formulas.md has the coverage. */
 int gns_meanvar_from_blocks(const struct gns_block *blocks, size_t n, struct gns_meanvar *out);
 
 /* A ratio of two noisy means with its confidence set (Fieller 1954): the B with

@@ -2,7 +2,7 @@
  * Pure functions of numbers, as estimate.h; they allocate what they need and free it. An absent number is NaN.
  *
  * The law (McCandlish et al. 2018, arXiv 1812.06162, eq. 2.11): (S/S_min - 1)(E/E_min - 1) = 1, that is with E = B S
- * S(B) = S_min + E_min/B, B_crit = E_min/S_min in samples. docs/estimates.md has the coverage of all limits. */
+ * S(B) = S_min + E_min/B, B_crit = E_min/S_min in samples. docs/reference/fit.md has the coverage of all limits. */
 #ifndef GNSCOPE_FIT_H
 #define GNSCOPE_FIT_H
 

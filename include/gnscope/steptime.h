@@ -1,4 +1,4 @@
-/* The time of a step at another batch size: t(B) = alpha + beta B. docs/steptime.md explains the model on one page.
+/* The time of a step at another batch size: t(B) = alpha + beta B. docs/reference/steptime.md explains the model on one page.
  * Pure functions of numbers, as estimate.h. Times are milliseconds of one step, batches are samples on one device, an absent
  * number is NaN. */
 #ifndef GNSCOPE_STEPTIME_H

@@ -1,4 +1,4 @@
-/* The run database: SQLite in WAL, schema in store/schema.sql and docs/schema.md.
+/* The run database: SQLite in WAL, schema in store/schema.sql and docs/reference/schema.md.
  *
  * One writer (the recorder) and any number of readers, which never block it. A store handle belongs to one thread.
  * All functions return 0 or a negative errno and leave a sentence in `err`. Arrays that are handed out are

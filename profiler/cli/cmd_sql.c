@@ -12,7 +12,8 @@
 static const char help[] =
 	"Usage: gnscope sql [OPTION]... [QUERY]\n"
 	"Asks the store in SQL. Without QUERY: the interactive sqlite3 shell on it. The\n"
-	"store is only read. docs/schema.md lists the tables and ten useful queries.\n"
+	"store is only read. docs/reference/schema.md lists the tables and useful\n"
+	"queries.\n"
 	"\n"
 	"      --csv          rows as CSV (RFC 4180), names first\n"
 	"      --json         rows as an array of objects\n"

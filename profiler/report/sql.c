@@ -1,4 +1,4 @@
-/* The queries behind the pictures. Each was written for the tables of docs/schema.md; a test runs them and compares. */
+/* The queries behind the pictures. Each was written for the tables of docs/reference/schema.md; a test runs them and compares. */
 #include <inttypes.h>
 #include <math.h>
 

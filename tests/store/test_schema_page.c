@@ -1,4 +1,4 @@
-/* docs/schema.md: every query on the page runs and answers, every table is on the page, and the page's formula is the one
+/* docs/reference/schema.md: every query on the page runs and answers, every table is on the page, and the page's formula is the one
  * the store uses. */
 #include "tests/store/scratch.h"
 
@@ -23,7 +23,7 @@ static void begin(void)
 	cr_assert_eq(gns_generate_run(store, &o, &id, &err), 0, "%s", err.text);
 	gns_store_close(store);
 	cr_assert_eq(gns_store_open_read(db, &store, &err), 0, "%s", err.text);
-	page = contents(GNS_SOURCE_DIR "/docs/schema.md", &size);
+	page = contents(GNS_SOURCE_DIR "/docs/reference/schema.md", &size);
 	cr_assert(page != NULL);
 	page[size] = 0;
 }

@@ -1,4 +1,4 @@
-/* The estimate of a product on a device, computed again in double from the generator's bits, as docs/sketch.md tells it. */
+/* The estimate of a product on a device, computed again in double from the generator's bits, as docs/internals/sketch.md tells it. */
 #ifndef GNS_TESTS_UNIT_SKETCH_BY_HAND_H
 #define GNS_TESTS_UNIT_SKETCH_BY_HAND_H
 

@@ -1,5 +1,5 @@
 /* Do the intervals hold the truth as often as they say? Simulated runs with a known B_noise; run by hand with
- * `test_estimate_coverage --verbose -j1` this prints the table of docs/estimates.md. */
+ * `test_estimate_coverage --verbose -j1` this prints the table of docs/reference/formulas.md. */
 #include <criterion/criterion.h>
 
 #include "gnscope/estimate.h"

@@ -1,5 +1,5 @@
 /* Convolutions: every sample's gradient written out by the formula of the header, and the estimate computed again from the
- * generator's bits, as docs/sketch.md tells it. */
+ * generator's bits, as docs/internals/sketch.md tells it. */
 #include <errno.h>
 #include <limits.h>
 
@@ -62,7 +62,7 @@ static size_t taps_of(const struct gns_conv *c)
 	return taps;
 }
 
-/* Entry of sign vector `probe` for a column, from the generator alone: the order of docs/sketch.md. */
+/* Entry of sign vector `probe` for a column, from the generator alone: the order of docs/internals/sketch.md. */
 static int probe_sign(uint64_t seed, uint64_t stream, uint64_t key, unsigned probe, size_t col)
 {
 	const uint64_t bits = gns_sketch_bits(seed, stream, key, ((uint64_t)(probe / 8) << 32) + col / 32);

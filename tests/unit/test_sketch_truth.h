@@ -24,7 +24,7 @@ static double exact_norm(const struct gns_mat *x, const struct gns_mat *y, size_
 	return sum;
 }
 
-/* Entry of sign vector `probe` for a column, from the generator alone: the order of docs/sketch.md. */
+/* Entry of sign vector `probe` for a column, from the generator alone: the order of docs/internals/sketch.md. */
 static int probe_sign(uint64_t seed, uint64_t stream, uint64_t sample, unsigned probe, size_t col)
 {
 	const uint64_t bits = gns_sketch_bits(seed, stream, sample, ((uint64_t)(probe / 8) << 32) + col / 32);
@@ -95,7 +95,7 @@ static bool close_to(double a, double b, double relative)
 	return fabs(a - b) <= relative * fmax(fabs(a), fabs(b));
 }
 
-/* The side that takes the signs, and whether the form is exact, as docs/sketch.md says. */
+/* The side that takes the signs, and whether the form is exact, as docs/internals/sketch.md says. */
 static double truth(const struct gns_mat *x, const struct gns_mat *y, size_t sample, size_t rows, unsigned probes, uint64_t seed,
 		    uint64_t stream)
 {
