@@ -110,7 +110,7 @@ template <class A> struct listed {
 	A sign, along;
 };
 
-/* The piece of bucket `index` % 8 in block `index` / 8 of columns, by the order of docs/sketch.md. */
+/* The piece of bucket `index` % 8 in block `index` / 8 of columns, by the order of docs/internals/sketch.md. */
 template <class A>
 static __device__ inline listed<A> list_piece(const gns_cu_conv_maps &a, uint64_t key, uint64_t v_at, uint64_t index)
 {

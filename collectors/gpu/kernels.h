@@ -75,7 +75,7 @@ struct gns_cu_along {
 };
 
 /* gns_buckets: u[i][t][l] = sum of sign_j b_tj over the columns j of bucket l, and a[i][t] = b_t . v_i where v is given. Signs and
- * buckets are those of gns_sketch_bits: docs/sketch.md. Grid (ceil(rows / GNS_CU_BUCKET_ROWS), samples). */
+ * buckets are those of gns_sketch_bits: docs/internals/sketch.md. Grid (ceil(rows / GNS_CU_BUCKET_ROWS), samples). */
 struct gns_cu_buckets {
 	const uint32_t *gate;
 	struct gns_cu_rows b;
@@ -184,7 +184,7 @@ struct gns_cu_embedding {
 	double *value;
 };
 
-/* ---- convolutions: docs/sketch.md, "Convolutions"; conv.cuh ---- */
+/* ---- convolutions: docs/internals/sketch.md, "Convolutions"; conv.cuh ---- */
 
 /* Three spatial dimensions, unused ones of size 1. Position m meets padded input t = m stride + k dilation: phase t % stride, at
  * t / stride of that phase's plane. */
@@ -267,7 +267,7 @@ struct gns_cu_conv_finish {
 	double *value; /* samples x groups */
 };
 
-/* ---- several uses of one parameter: docs/sketch.md ---- */
+/* ---- several uses of one parameter: docs/internals/sketch.md ---- */
 
 /* gns_add_up (f32, f64: of part): acc[i][l][c] += sum over chunks of part[i][chunk], where (l, c) is at l lane_step + c col_step. */
 struct gns_cu_add_up {

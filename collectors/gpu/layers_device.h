@@ -2,7 +2,7 @@
  * device gets there. What is exact there is exact here, and convolutions have the same estimate (same signs, same buckets). Linear draws the same
  * bits, but has buckets and direction on x's side always, so that each operand is read once: another estimate of the same, of no more variance.
  *
- * Every function launches on `to->stream` and returns at once. 0; -EINVAL as in layers.h; -ENOTSUP: no kernel for this (docs/gpu.md
+ * Every function launches on `to->stream` and returns at once. 0; -EINVAL as in layers.h; -ENOTSUP: no kernel for this (docs/internals/gpu-kernels.md
  * lists what there is); -ENOMEM: scratch too small even for one sample at a time; -EIO. On an error the slot must not be used any more.
  * Tensors must stay as they are until work that is enqueued now has run: the stream's own order sees to it where the trainer keeps to it. */
 #ifndef GNS_COLLECTORS_GPU_LAYERS_DEVICE_H

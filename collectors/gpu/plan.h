@@ -80,7 +80,7 @@ struct gns_cu_ground {
 int gns_cu_plan_norm2(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *m,
 		      const struct gns_cu_operand *before, double scale);
 /* gns_sketch_sum of sketch.h with 8 probes and the same bits, but buckets and direction always on x's side, so that each operand is read
- * once: docs/sketch.md. Exact where that is. Samples are first_sample, first_sample + 1, ... Both or neither operand is f64. */
+ * once: docs/internals/sketch.md. Exact where that is. Samples are first_sample, first_sample + 1, ... Both or neither operand is f64. */
 int gns_cu_plan_linear(struct gns_cu_plan *plan, const struct gns_cu_ground *ground, const struct gns_cu_operand *x,
 		       const struct gns_cu_operand *y, uint64_t seed, uint64_t stream, uint64_t first_sample);
 /* Sum over samples of |sum over rows of y (x - mean) rstd|^2: a bias (all three NULL), a scale (x alone), a gain. x has y's shape and

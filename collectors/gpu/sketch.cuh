@@ -18,7 +18,7 @@ template <class T> static __device__ inline void direction(const gns_cu_directio
 	((A *)a.v)[blockIdx.y * v_step(a.m.cols) + col] = sum;
 }
 
-/* The bucket of a column and its sign, by the order of docs/sketch.md. */
+/* The bucket of a column and its sign, by the order of docs/internals/sketch.md. */
 static __device__ inline unsigned bucket_of(uint64_t key, uint64_t col, double *sign)
 {
 	const uint64_t word = mix(key + col / 32 * 0x9e3779b97f4a7c15ull);
