@@ -95,7 +95,7 @@ static int no_such_run(struct gns_store *store, const char *ref, struct gns_erro
 	if (!known[0])
 		return gns_fail(err, -ENOENT, "%s has no runs yet; gnscope run -- CMD records one", store->path);
 	gns_text_safe(safe, sizeof safe, ref ? ref : "");
-	return gns_fail(err, -ENOENT, "there is no run \"%s\" in %s; the newest there are %s", safe, store->path, known);
+	return gns_fail(err, -ENOENT, "there is no run \"%s\" in %s; the latest are %s", safe, store->path, known);
 }
 
 int gns_store_find_run(struct gns_store *store, const char *ref, int64_t *run_id, struct gns_error *err)

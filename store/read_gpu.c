@@ -45,10 +45,10 @@ static void why_not(struct gns_gpu *gpu, const struct gns_counter_row *rows, siz
 	if (gpu->owner[0])
 		snprintf(gpu->why_not, sizeof gpu->why_not, "no kernel times: CUPTI serves one client at a time, and %s had it", gpu->owner);
 	else if (windows > 0)
-		snprintf(gpu->why_not, sizeof gpu->why_not, "no kernel times: %" PRId64 " window%s opened, no step of %s was told (%" PRId64 " given up)",
+		snprintf(gpu->why_not, sizeof gpu->why_not, "no kernel times: %" PRId64 " window%s opened, no step of %s was reported (%" PRId64 " given up)",
 			 windows, windows == 1 ? " was" : "s were", windows == 1 ? "it" : "them", given_up);
 	else if (refused > 0)
-		snprintf(gpu->why_not, sizeof gpu->why_not, "no kernel times: CUPTI refused to serve, %" PRId64 " time%s", refused, refused == 1 ? "" : "s");
+		snprintf(gpu->why_not, sizeof gpu->why_not, "no kernel times: CUPTI could not be used, %" PRId64 " time%s", refused, refused == 1 ? "" : "s");
 	else if (counted(rows, n, "cupti", "not_found") > 0)
 		snprintf(gpu->why_not, sizeof gpu->why_not, "no kernel times: no libcupti was found that fits the program's CUDA");
 	else if (has_library(gpu, "cupti"))

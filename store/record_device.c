@@ -36,7 +36,7 @@ static bool adds_up(const struct gns_rec_device_step *d)
 int gns_device_step_store(struct gns_store *store, struct gns_rank *rank, const struct gns_rec_device_step *d)
 {
 	if (!possible_step(rank, d->step))
-		return gns_malformed(rank, "device: a step far from any that was told");
+		return gns_malformed(rank, "device: a step far from any that was reported");
 	if (!possible(d))
 		return gns_malformed(rank, "device: times or counts out of range");
 	if (!adds_up(d))
@@ -62,7 +62,7 @@ int gns_device_kernel_store(struct gns_store *store, struct gns_rank *rank, int6
 	static const int64_t sizes[] = { GNS_SIZE_LAYER, GNS_SIZE_COARSE };
 	int64_t run_id = store->writer->runs[rank->run].run_id, step = (int64_t)use->step;
 	if (!possible_step(rank, use->step))
-		return gns_malformed(rank, "kernel time: a step far from any that was told");
+		return gns_malformed(rank, "kernel time: a step far from any that was reported");
 	if (use->calls == 0 || use->total_ns > GNS_WHOLE_MAX || use->max_ns > use->total_ns)
 		return gns_malformed(rank, "kernel time: kernel or times out of range");
 	int rc = gns_sql_run(store, GNS_SQL_DEVICE_KERNEL_INSERT, "iiiiiii", run_id, step, rank->number, id, (int64_t)use->calls,

@@ -139,7 +139,7 @@ static void tell_failure(struct recorder *r)
 	if (r->spool.fd >= 0 && !r->spool_full)
 		gns_fail(&r->text, 0, "%.300s. Until then the measurements are kept in %.180s", r->why, r->spool.path);
 	else
-		gns_fail(&r->text, 0, "%.330s. The trainer goes on; %" PRIu64 " records wait in memory and %" PRIu64 " steps are lost so far",
+		gns_fail(&r->text, 0, "%.330s. Training continues; %" PRIu64 " records wait in memory and %" PRIu64 " steps are lost so far",
 			 r->why, waiting_records(r), lost_steps(r));
 	tell(r, r->failure, r->text.text);
 	if (!r->told)

@@ -73,7 +73,7 @@ static void coverage(struct gns_store *store, struct gns_summary *sum, uint32_t 
 		 buckets ? "elements of gradients that ranks reduce"
 		 : (torch || off) && several ? "parameters that this optimizer trains"
 		 : torch || off	       ? "trainable parameters"
-					       : "weights in matrix products; biases, norms and embeddings are not seen");
+					       : "weights in matrix multiplications; biases, norms and embeddings are not seen");
 }
 
 /* The last loss that is known: down through the blocks that have one, so that a long run without losses costs nothing. */

@@ -39,7 +39,7 @@ static int64_t counted(struct gns_store *store, int64_t run_id, const char *name
 
 static const char *const why_left_out[GNS_LEFT_OUTS] = {
 	[GNS_LEFT_TIED] = "used more than once in a pass",
-	[GNS_LEFT_RECURRENT] = "in a fused recurrent layer, whose inner products are not seen,",
+	[GNS_LEFT_RECURRENT] = "in a fused recurrent layer, whose inner GEMMs are not seen,",
 	[GNS_LEFT_COMPILED] = "in a compiled region, whose inner operations are not seen,",
 	[GNS_LEFT_SPARSE] = "with a sparse gradient",
 	[GNS_LEFT_DEVICE] = "not in the processor's memory, as on a GPU,",
@@ -49,7 +49,7 @@ static const char *const why_left_out[GNS_LEFT_OUTS] = {
 	[GNS_LEFT_SHARDED] = "of which each rank holds a part, as in FSDP and ZeRO,",
 	[GNS_LEFT_UNUSED] = "that got no gradient so far",
 	[GNS_LEFT_CHECKPOINT] = "whose operands are recomputed and could not be read",
-	[GNS_LEFT_SAMPLES] = "of which it cannot be told whose the rows are (--layout)",
+	[GNS_LEFT_SAMPLES] = "whose rows cannot be assigned to samples (--layout)",
 };
 
 struct left_out {
@@ -107,7 +107,7 @@ static void one_reason(struct gns_store *store, struct gns_summary *sum, uint32_
 	sqlite3_reset(stmt);
 	if (known > 0)
 		snprintf(share, sizeof share, left->numel >= 0.995 * known ? " (%.0f%% of all)" : " (%.2g%% of all)", 100 * left->numel / known);
-	warn(sum, name, "%" PRId64 " weight%s %s%s%s%s %s left out%s: %s%s", left->n, left->n == 1 ? "" : "s", why_left_out[reason],
+	warn(sum, name, "%" PRId64 " parameter%s %s%s%s%s %s left out%s: %s%s", left->n, left->n == 1 ? "" : "s", why_left_out[reason],
 	     text[0] ? " (" : "", text, text[0] ? ")" : "", left->n == 1 ? "is" : "are", share, left->names,
 	     left->n > 3 && !strstr(left->names, "...") ? ", ..." : "");
 }
@@ -132,7 +132,7 @@ static void about_weights(struct gns_store *store, struct gns_summary *sum)
 		left[most].n = 0;
 	}
 	if (others + left[0].n > 0)
-		warn(sum, "left_out", "%" PRId64 " more weights are left out for other reasons: gnscope show --layers %" PRId64 " lists them",
+		warn(sum, "left_out", "%" PRId64 " more parameters are left out for other reasons: gnscope show --layers %" PRId64 " lists them",
 		     others + left[0].n, sum->run.run_id);
 }
 
@@ -180,7 +180,7 @@ static const struct {
 	{ "operation", "", "" }, /* told with the weights that it leaves out */
 	{ "clipping", "the gradients are clipped (", "): these numbers are of the gradients before that" },
 	{ "batchnorm", "BatchNorm couples the samples of a batch (", "): B_noise is only valid near the current batch size." },
-	{ "torch_off", "gnscope's PyTorch part turned itself off (", "): from there on only matrix products are seen" },
+	{ "torch_off", "gnscope's PyTorch part turned itself off (", "): from then on only matrix multiplications are seen" },
 };
 
 static void one_event(struct gns_store *store, struct gns_summary *sum, const char *name, const char *text, int64_t times)
@@ -221,9 +221,9 @@ void gns_warnings(struct gns_store *store, struct gns_summary *sum, const struct
 	if (sum->run.steps > 0 && strcmp(sum->sample_unit, "rows") == 0)
 		warn(sum, "rows_as_samples", "a row counts as a sample: set --samples N, the samples in one batch");
 	if (sum->run.steps > 0 && strcmp(sum->sample_unit, gns_unit_names[GNS_UNIT_RANK_BATCHES]) == 0)
-		warn(sum, "rank_batches", "the batch of a rank counts as one, for nobody told how many samples it has: set --samples N");
+		warn(sum, "rank_batches", "the batch of a rank counts as one sample, its size is unknown: set --samples N");
 	if (strcmp(sum->sources, "gemm") == 0)
-		warn(sum, "blas_only", "the numbers and their coverage speak of weights in matrix products only; biases, norms and "
+		warn(sum, "blas_only", "the numbers and their coverage are of weights in matrix multiplications only; biases, norms and "
 		     "embeddings are not seen");
 	about_weights(store, sum);
 	about_training(store, sum);

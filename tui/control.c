@@ -73,7 +73,7 @@ uint32_t gns_control_word(const struct gns_control *control)
 static int change(struct gns_control *control, uint32_t clear, uint32_t set, struct gns_error *err)
 {
 	if (!control->session)
-		return gns_fail(err, -ESRCH, "no live trainer of this run here under your user: measuring stays as it is");
+		return gns_fail(err, -ESRCH, "this run is not training here under your user: measuring stays as it is");
 	uint32_t word = atomic_load(&control->session->control);
 	while (!atomic_compare_exchange_weak(&control->session->control, &word, (word & ~clear) | set))
 		;

@@ -124,7 +124,7 @@ static int find_run(struct gns_feed *feed, struct gns_error *err)
 	if (feed->find_run) {
 		int64_t id = feed->find_run(feed->find_run_arg);
 		if (id <= 0)
-			return gns_fail(err, -ENOENT, "Waiting for the first product of the trainer that a weight takes part in.");
+			return gns_fail(err, -ENOENT, "Waiting for the first GEMM with a weight.");
 		feed->run_id = id;
 		return 0;
 	}

@@ -72,7 +72,7 @@ static void freeze(struct gns_top *top)
 	top->ui.replay = 0;
 	if (top->feed.end > 0) {
 		gns_feed_set_end(&top->feed, 0);
-		note(top, "following the newest step");
+		note(top, "following the latest step");
 	} else if (top->model.last_step > 0) {
 		gns_feed_set_end(&top->feed, top->model.last_step);
 		note(top, "frozen: f follows again");
@@ -219,9 +219,9 @@ static void set_interval(struct gns_top *top, const char *typed)
 	else if (gns_control_every(&top->control, (uint32_t)every, &err) != 0)
 		note(top, "%.250s", err.text);
 	else if (every == 0)
-		note(top, "the trainer is told to measure as it was configured");
+		note(top, "the program now measures as configured");
 	else
-		note(top, "the trainer is told to measure 1 step in %s", gns_text_number(number, sizeof number, (double)every));
+		note(top, "the program now measures 1 step in %s", gns_text_number(number, sizeof number, (double)every));
 }
 
 static void set_amount(struct gns_top *top, double *amount, const char *typed, const char *what)
@@ -279,7 +279,7 @@ static void pause_measuring(struct gns_top *top)
 	if (gns_control_pause(&top->control, !paused, &err) != 0)
 		note(top, "%.250s", err.text);
 	else
-		note(top, paused ? "the trainer is told to measure again" : "the trainer is told to pause measuring; it trains on. P goes on");
+		note(top, paused ? "the program measures again" : "measuring is paused, training continues. P resumes");
 }
 
 static void ask_interval(struct gns_top *top)

@@ -31,7 +31,7 @@ char *gns_say_status(char *buf, size_t size, const struct gns_model *model)
 	if (strcmp(run->status, "running") == 0) {
 		double late = late_by(model);
 		if (model->watched_gone)
-			snprintf(buf, size, "trainer ended, last records on their way");
+			snprintf(buf, size, "program ended, storing its last records");
 		else if (isfinite(late))
 			snprintf(buf, size, "running, but no step for %s", gns_text_duration(after, sizeof after, late));
 		else
@@ -94,7 +94,7 @@ char *gns_say_waiting(char *buf, size_t size, const struct gns_model *model)
 		snprintf(buf, size, "waiting for the first measured step: %" PRId64 " weight%s found, step %s", s->params,
 			 s->params == 1 ? "" : "s", steps);
 	else
-		snprintf(buf, size, "waiting for the first step: the trainer runs, no optimizer step was seen yet");
+		snprintf(buf, size, "waiting for the first step: the program runs, no optimizer step was seen yet");
 	return buf;
 }
 
@@ -183,7 +183,7 @@ static char *say_phases(char *buf, size_t size, const struct gns_split *split, b
 		at += (size_t)snprintf(buf + at, size - at, "%s%s %s", i ? " · " : "", gns_text_safe(name, sizeof name, phase->name),
 				       gns_say_percent(share, sizeof share, phase->ms / split->step_ms));
 		if (wide && phase->products_ms > 0 && at < size)
-			at += (size_t)snprintf(buf + at, size - at, " (products %s)",
+			at += (size_t)snprintf(buf + at, size - at, " (GEMMs %s)",
 					       gns_say_percent(share, sizeof share, phase->products_ms / split->step_ms));
 	}
 	if (at < size)
@@ -209,7 +209,7 @@ char *gns_say_split(char *buf, size_t size, const struct gns_split *split, bool 
 			 gns_text_safe(name, sizeof name, split->family[i].name), 100 * split->family[i].ms / split->step_ms);
 	}
 	double rest = 1 - (products + split->gnscope_ms) / split->step_ms;
-	size_t at = (size_t)snprintf(buf, size, "products %s", gns_say_percent(share, sizeof share, products / split->step_ms));
+	size_t at = (size_t)snprintf(buf, size, "GEMMs %s", gns_say_percent(share, sizeof share, products / split->step_ms));
 	if (wide && families[0] && at < size)
 		at += (size_t)snprintf(buf + at, size - at, " (%s)", families);
 	if (at < size)
@@ -217,7 +217,7 @@ char *gns_say_split(char *buf, size_t size, const struct gns_split *split, bool 
 	if (at < size && rest >= 0)
 		snprintf(buf + at, size - at, " · rest %s", gns_say_percent(share, sizeof share, rest));
 	else if (at < size)
-		snprintf(buf + at, size - at, " · products run side by side");
+		snprintf(buf + at, size - at, " · GEMMs run side by side");
 	return buf;
 }
 
@@ -302,6 +302,6 @@ char *gns_say_device_step(char *buf, size_t size, const struct gns_device_row *r
 	int n = snprintf(buf, size, "%s a step, %s of %s steps looked at", gns_say_times(time, sizeof time, &wall, true),
 			 gns_text_number(seen, sizeof seen, (double)row->looked_at), gns_text_number(steps, sizeof steps, (double)row->steps));
 	if (n > 0 && (size_t)n < size && row->taken < row->looked_at)
-		snprintf(buf + n, size - (size_t)n, ", the newest %s taken", gns_text_number(taken, sizeof taken, (double)row->taken));
+		snprintf(buf + n, size - (size_t)n, ", the latest %s taken", gns_text_number(taken, sizeof taken, (double)row->taken));
 	return buf;
 }

@@ -37,7 +37,7 @@ static void write_run(struct page *page, const struct gns_model *m)
 	write_line(page, GNS_ROLE_TEXT, 2, "%s of %s steps measured, %s skipped, %s lost",
 		   gns_text_number(a, 48, (double)s->measured), gns_text_number(b, sizeof b, (double)s->run.steps),
 		   gns_text_number(c, sizeof c, (double)s->steps_refused), gns_text_number(d, sizeof d, (double)s->dropped));
-	write_line(page, GNS_ROLE_TEXT, 2, "%s of %s weights measured in the last measured step; coverage %s",
+	write_line(page, GNS_ROLE_TEXT, 2, "%s of %s parameters measured in the last measured step; coverage %s",
 		   gns_text_number(a, 48, (double)s->params_measured), gns_text_number(b, sizeof b, (double)s->params),
 		   gns_say_percent(c, sizeof c, s->coverage));
 	if (s->coverage_note[0])
@@ -70,7 +70,7 @@ static void write_store(struct page *page, const struct gns_model *m)
 		write_line(page, GNS_ROLE_TEXT, 2, "last step %s ago%s",
 			   gns_say_seconds(lag, sizeof lag, (double)(m->now_ns - m->summary.last_step_ns) / 1e9),
 			   m->control_known ? "; P pauses measuring, e measures every K-th step"
-					    : "; the trainer is not on this machine or not yours: P and e do nothing");
+					    : "; the program is not on this machine or not yours: P and e do nothing");
 }
 
 static void write_gpu(struct page *page, const struct gns_gpu *gpu)
@@ -128,7 +128,7 @@ static void write_counters(struct page *page, const struct gns_model *m)
 static void write_events(struct page *page, const struct gns_model *m)
 {
 	char step[48], name[64], text[256];
-	write_line(page, GNS_ROLE_STRONG, 0, "Events, newest first");
+	write_line(page, GNS_ROLE_STRONG, 0, "Events, latest first");
 	if (m->n_events == 0)
 		write_line(page, GNS_ROLE_TEXT, 2, "none");
 	for (size_t i = 0; i < m->n_events && i < EVENTS_SHOWN && page->rows < PAGE_ROWS - 2; i++) {

@@ -99,7 +99,7 @@ static void draw_choices(struct gns_canvas *canvas, struct gns_rect line, const 
 	static const char *const folds[] = {"", "folded by block", "folded by first part"};
 	char text[256], filter[64], stretch[96];
 	gns_say_stretch(stretch, sizeof stretch, m);
-	snprintf(text, sizeof text, "%zu weights in %zu row%s", m->n_layers, shown, shown == 1 ? "" : "s");
+	snprintf(text, sizeof text, "%zu parameters in %zu row%s", m->n_layers, shown, shown == 1 ? "" : "s");
 	if (ui->filter[GNS_VIEW_LAYERS][0])
 		snprintf(text + strlen(text), sizeof text - strlen(text), " · with \"%s\"", gns_text_safe(filter, sizeof filter, ui->filter[GNS_VIEW_LAYERS]));
 	if (ui->sort[GNS_VIEW_LAYERS])
@@ -121,7 +121,7 @@ static struct gns_grid grid_of(struct gns_rect frame, const char *title, bool pa
 			[NAME] = {"layer", frame.w >= 70 ? 18 : 11, true, GNS_ALIGN_PATH, 9},
 			[SHAPE] = {"shape", 9, false, GNS_ALIGN_RIGHT, 4},
 			[NOISE] = {title, 22, false, GNS_ALIGN_RIGHT, 8},
-			[PAST] = {"its past", 12, false, GNS_ALIGN_LEFT, 5},
+			[PAST] = {"history", 12, false, GNS_ALIGN_LEFT, 5},
 			[SHARE_S] = {"of S", 6, false, GNS_ALIGN_RIGHT, 7},
 			[BAR] = {"share of S", 10, true, GNS_ALIGN_LEFT, 3},
 			[SHARE_G2] = {"of |G|²", 8, false, GNS_ALIGN_RIGHT, 6},
@@ -152,7 +152,7 @@ void gns_view_layers(struct gns_canvas *canvas, struct gns_rect body, const stru
 	char title[64], unit[32];
 	size_t n;
 	if (m->n_layers == 0) {
-		gns_canvas_wrap(canvas, body, GNS_ROLE_STRONG, "No weight was found yet: a weight is known once its products recur in a second step.");
+		gns_canvas_wrap(canvas, body, GNS_ROLE_STRONG, "No weight was found yet: a weight is known once its GEMMs recur in a second step.");
 		return;
 	}
 	if (body.h >= 8 && (body.w >= 60 || body.h >= 12)) {

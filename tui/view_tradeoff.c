@@ -174,12 +174,12 @@ static void time_rule(char *buf, size_t size, const struct tables *t)
 		snprintf(buf, size, "step time %s + %s a sample, through %zu measured batch sizes of the marked runs",
 			 milliseconds(a, sizeof a, time->alpha), milliseconds(b, sizeof b, time->beta), time->n);
 	else
-		snprintf(buf, size, "step time between two rules: products grow with the batch and the other %s stays, or all grows; mark runs "
+		snprintf(buf, size, "step time between two rules: GEMMs grow with the batch and the other %s stays, or all grows; mark runs "
 			 "of other batch sizes in 5 Runs to fit it", milliseconds(a, sizeof a, time->fixed_ms));
 	size_t at = strlen(buf);
 	double n = gns_devices(t->m, t->ui->devices);
 	if (t->ui->cost_axis == GNS_COST_MONEY)
-		snprintf(buf + at, size - at, t->ui->price > 0 ? "; devices: %s, at %s an hour each" : "; devices: %s, no price told: $ or --price",
+		snprintf(buf + at, size - at, t->ui->price > 0 ? "; devices: %s, at %s an hour each" : "; devices: %s, no price set: $ or --price",
 			 gns_text_number(devices, sizeof devices, n), gns_say_money(a, sizeof a, t->ui->price));
 }
 

@@ -204,7 +204,7 @@ static int target(struct gns_store *store, struct gns_advice *a, struct gns_erro
 		return gns_fail(err, -ENODATA, "run %" PRId64 " has %zu losses, too few to tell when it reached %s; give --steps N", a->summary.run.run_id, n, x);
 	if (!c.crossed)
 		return gns_fail(err, -ENODATA, "run %" PRId64 " did not reach the loss %s (its smoothed loss ended at %.6g); how long that takes cannot "
-				"be told from it: give --steps N, or a loss it has reached", a->summary.run.run_id, x, c.loss);
+				"be derived from it: give --steps N, or a loss it has reached", a->summary.run.run_id, x, c.loss);
 	a->steps_now = c.step;
 	snprintf(a->target, sizeof a->target, "the loss %s, which the run reached at step %.0f", x, c.step);
 	return 0;
@@ -354,11 +354,11 @@ static void warn(struct gns_store *store, struct gns_advice *a)
 		gns_note_add(&a->notes, "diagnostic", "B_crit of the run is a diagnostic from the gradients' noise, off by 0.05 to 8 in the paper that "
 			     "made it; a sweep measures it");
 	if (a->devices != a->world)
-		gns_note_add(&a->notes, "communication", "communication not measured: on %.0f devices a step takes longer than told", a->devices);
+		gns_note_add(&a->notes, "communication", "communication not measured: on %.0f devices a step takes longer than this says", a->devices);
 	else if (a->world > 1)
 		gns_note_add(&a->notes, "communication", "communication is in the step time of this run, not measured of itself");
 	if (a->model.rule == GNS_STEP_WHOLE)
-		gns_note_add(&a->notes, "no_kernels", "no product was timed in this run, so its step time at another batch has limits only; run with --every 1, "
+		gns_note_add(&a->notes, "no_kernels", "no GEMM was timed in this run, so its step time at another batch has limits only; run with --every 1, "
 			     "or run the program at a second batch");
 	learning_rates(store, a);
 	gns_note_add(&a->notes, "not_seen", "Not valid for: reinforcement learning, contrastive losses, fine-tuning, or targets other than the training loss.");

@@ -78,10 +78,10 @@ static void print_model(const struct gns_advice *a)
 	if (m->rule == GNS_STEP_RUNS)
 		printf("step time  %.3g ms + %.3g ms a sample, from %zu runs at %zu batches\n", m->alpha, m->beta, m->runs, m->batches);
 	else if (m->rule == GNS_STEP_PARTS && isfinite(m->optimizer_ms))
-		printf("step time  %.3g ms [%.3g to %.3g] + %.3g ms a sample; fixed: optimizer %.3g, of products %.3g of %.3g, of the rest %.3g of %.3g\n",
+		printf("step time  %.3g ms [%.3g to %.3g] + %.3g ms a sample; fixed: optimizer %.3g, of GEMMs %.3g of %.3g, of the rest %.3g of %.3g\n",
 		       m->alpha, m->alpha_lo, m->alpha_hi, m->beta, m->optimizer_ms, m->products_fixed_ms, m->products_ms, m->rest_fixed_ms, m->rest_ms);
 	else if (m->rule == GNS_STEP_PARTS)
-		printf("step time  %.3g ms [%.3g to %.3g] + %.3g ms a sample; fixed: of products %.3g of %.3g, of the rest (with the optimizer) %.3g of %.3g\n",
+		printf("step time  %.3g ms [%.3g to %.3g] + %.3g ms a sample; fixed: of GEMMs %.3g of %.3g, of the rest (with the optimizer) %.3g of %.3g\n",
 		       m->alpha, m->alpha_lo, m->alpha_hi, m->beta, m->products_fixed_ms, m->products_ms, m->rest_fixed_ms, m->rest_ms);
 	else if (m->rule == GNS_STEP_WHOLE)
 		printf("step time  %.3g ms; what of it grows with the batch is not known\n", m->ms);

@@ -1,4 +1,4 @@
-/* `gnscope doctor`: why there is data, or why not. */
+/* `gnscope doctor`: checks the setup; explains what is and is not measured. */
 #include <dirent.h>
 #include <inttypes.h>
 #include <math.h>
@@ -17,15 +17,15 @@
 static const char help[] =
 	"Usage: gnscope doctor [OPTION]... [RUN]\n"
 	"       gnscope doctor [OPTION]... -- COMMAND [ARGUMENT]...\n"
-	"Why is there data, or why not. Looks at the shim library, the store, running\n"
-	"sessions and a run (absent: the newest); or runs COMMAND for a few steps and\n"
-	"tells what is measured of it, by which source, what is left out and why.\n"
+	"Checks the setup; explains what is and is not measured: the library, the store,\n"
+	"running sessions and a run (default: the latest). Or runs COMMAND for a few\n"
+	"steps and reports what is measured, by which method, what is left out and why.\n"
 	"Exit status 1 when something needs to be done.\n"
 	"\n"
-	"COMMAND is really run: what it writes it writes. After a few measured steps it\n"
-	"is stopped with SIGTERM and, if it goes on for three seconds, with SIGKILL. What\n"
-	"was measured is kept in a store of its own, which is removed; its output is\n"
-	"not shown, but for its last words when it fails.\n"
+	"COMMAND really runs and may write files. After a few measured steps it is\n"
+	"stopped with SIGTERM and, three seconds later, with SIGKILL. What was measured\n"
+	"goes to a temporary store. Its output is not shown, except for its last lines\n"
+	"when it fails.\n"
 	"\n"
 	"      --clean          first store what killed runs have left in shared memory\n"
 	"      --samples N      samples in a micro-step of COMMAND      (GNSCOPE_SAMPLES)\n"

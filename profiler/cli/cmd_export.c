@@ -14,7 +14,7 @@
 
 static const char help[] =
 	"Usage: gnscope export --format FORMAT [OPTION]... [RUN]...\n"
-	"Runs in the format of another program; without RUN: the newest.\n"
+	"Runs in the format of another program; without RUN: the latest.\n"
 	"\n"
 	"      --format F     csv (RFC 4180), json (an array), openmetrics or tensorboard\n"
 	"      --table T      of csv and json: steps, grad, layers, estimate, devices or\n"

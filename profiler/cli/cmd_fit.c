@@ -12,7 +12,7 @@
 static const char help[] =
 	"Usage: gnscope fit [OPTION]... [--sweep NAME | RUN...]\n"
 	"B_crit measured: fits steps = S_min + E_min/B to runs of one program at several\n"
-	"batch sizes that reached the same loss. Without RUN: the newest sweep.\n"
+	"batch sizes that reached the same loss. Without RUN: the latest sweep.\n"
 	"\n"
 	"      --sweep NAME       this sweep, a name or an id\n"
 	"      --target-loss L    of saved runs: the loss to reach; default: the lowest\n"

@@ -10,8 +10,8 @@
 
 static const char help[] =
 	"Usage: gnscope list [OPTION]...\n"
-	"The runs in the store, newest first. What killed runs have left in shared\n"
-	"memory is stored first.\n"
+	"The runs in the store, latest first. Data that killed runs left in\n"
+	"shared memory is stored first.\n"
 	"\n"
 	"      --json         an array of objects\n"
 	"      --store FILE   the store to read                           (GNSCOPE_STORE)\n"

@@ -17,16 +17,16 @@
 
 static const char help[] =
 	"Usage: gnscope record --session NAME [OPTION]...\n"
-	"Moves what trainers measure from shared memory into the store. Started by\n"
+	"Moves what training programs measure from shared memory into the store. Run by\n"
 	"'gnscope run' or by the shim; not meant to be typed.\n"
 	"\n"
 	"      --session NAME   the session in shared memory\n"
 	"      --store FILE     the store\n"
 	"      --name S         the run's name\n"
-	"      --command S      the trainer's command line\n"
-	"      --cwd S          the trainer's folder\n"
-	"      --detached       ends after the last trainer is gone\n"
-	"      --parent PID     once this process is gone, close after the trainers\n"
+	"      --command S      the training program's command line\n"
+	"      --cwd S          the training program's folder\n"
+	"      --detached       ends after the last training program\n"
+	"      --parent PID     once this process is gone, close after the programs\n"
 	"      --losses FD      a pipe with the losses that were read from the output\n"
 	"      --echo           write troubles to standard error\n";
 

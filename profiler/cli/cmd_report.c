@@ -12,13 +12,13 @@
 
 static const char help[] =
 	"Usage: gnscope report [OPTION]... [--sweep NAME] [RUN]... -o FILE\n"
-	"Runs as one file to send around. Its name says what it is:\n"
-	"  .html            a page that needs nothing else: verdict, curves, weights,\n"
+	"Writes runs to one file. Its extension gives the format:\n"
+	"  .html            a self-contained page: verdict, curves, layers,\n"
 	"                   time, settings, warnings, and the SQL behind each picture\n"
 	"  .svg .pdf .png   one picture\n"
-	"  .md              the words and tables\n"
+	"  .md              text and tables\n"
 	"  .json            all the numbers\n"
-	"Up to 8 runs are shown side by side; without RUN and sweep: the newest.\n"
+	"Up to 8 runs are shown side by side; without RUN and sweep: the latest.\n"
 	"\n"
 	"  -o, --output FILE  where to; - is standard output, as HTML or as --format says\n"
 	"      --format F     html, svg, pdf, png, md or json, whatever the name\n"

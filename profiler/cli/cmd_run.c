@@ -22,34 +22,35 @@
 
 static const char help[] =
 	"Usage: gnscope run [OPTION]... [--] COMMAND [ARGUMENT]...\n"
-	"Runs COMMAND, a training program, and measures the noise of its gradients\n"
-	"meanwhile. The command itself, its input and its output are not changed. At the\n"
-	"end a few lines on standard error sum up, the verdict first; the exit status is\n"
-	"the command's own\n"
-	"(killed by a signal: so is gnscope; 127: not found; 126: not executable).\n"
+	"Trains COMMAND under gnscope and measures the noise of its gradients. The\n"
+	"command, its input and its output are unchanged. At the end a summary goes to\n"
+	"standard error, the verdict first. Exit status: the command's own (killed by a\n"
+	"signal: gnscope dies of the same signal; 127: not found; 126: not executable).\n"
 	"\n"
 	"      --store FILE      keep the run in FILE                     (GNSCOPE_STORE)\n"
-	"      --name S          call the run S                            (GNSCOPE_NAME)\n"
-	"      --samples N       samples in a micro-step, the batch size of one\n"
-	"                        process; PyTorch programs tell it themselves, in others\n"
-	"                        a row counts as one without it\n"
+	"      --name S          name of the run                           (GNSCOPE_NAME)\n"
+	"      --samples N       batch size of one process (samples in a micro-step).\n"
+	"                        In PyTorch it is detected; elsewhere, without it, each\n"
+	"                        row counts as one sample\n"
 	"                                                               (GNSCOPE_SAMPLES)\n"
-	"      --layout L        whose the rows of a PyTorch model's input are, where it\n"
-	"                        cannot be told: batch-first, time-major, or of several\n"
-	"                        rows a sample interleaved or blocks    (GNSCOPE_LAYOUT)\n"
+	"      --layout L        order of the rows in a PyTorch model's input, where it\n"
+	"                        cannot be detected: batch-first, time-major, or, with\n"
+	"                        several rows a sample, interleaved or blocks\n"
+	"                                                                (GNSCOPE_LAYOUT)\n"
 	"      --every K         measure every K-th step; 1: all          (GNSCOPE_EVERY)\n"
-	"      --budget PCT      or as many as cost PCT percent of the time; default 1\n"
+	"      --budget PCT      or spend PCT percent of the time on it; default 1\n"
 	"                                                                (GNSCOPE_BUDGET)\n"
 	"      --probes N        sign probes of a sketch: 8, 16, 24 or 32; default 8\n"
 	"                                                                (GNSCOPE_PROBES)\n"
-	"      --loss-regex R    read the loss from the command's output: POSIX extended\n"
-	"                        expression whose first group is the number\n"
+	"      --loss-regex R    read the loss from the command's output: a POSIX\n"
+	"                        extended regular expression whose first group is the\n"
+	"                        number\n"
 	"                                                            (GNSCOPE_LOSS_REGEX)\n"
-	"      --top, --no-top   show the dashboard meanwhile; the command's output then\n"
+	"      --top, --no-top   show the dashboard; the command's output then\n"
 	"                        goes to a file beside the store    (GNSCOPE_TOP=1 or 0)\n"
-	"      --no-torch        see the matrix products of a PyTorch program alone, not\n"
+	"      --no-torch        measure a PyTorch program by its GEMMs alone, not\n"
 	"                        every parameter                      (GNSCOPE_TORCH=0)\n"
-	"      --no-gpu          leave CUDA alone                       (GNSCOPE_GPU=0)\n"
+	"      --no-gpu          do not measure on CUDA devices         (GNSCOPE_GPU=0)\n"
 	"      --kernels WHEN    kernel times on GPUs, by CUPTI: auto (some steps of a\n"
 	"                        hundred, the default), on (all), off  (GNSCOPE_KERNELS)\n"
 	"      --no-command      store the program's name without its arguments; keys,\n"
@@ -57,8 +58,9 @@ static const char help[] =
 	"      --lib FILE        the shim library, libgnscope.so            (GNSCOPE_LIB)\n"
 	"  -h, --help            this text\n"
 	"\n"
-	"A flag wins over its variable. GNSCOPE_LOSSES=every reads the loss of every step\n"
-	"of a PyTorch program, not only of measured steps and otherwise every 50 ms.\n"
+	"An option overrides its variable. GNSCOPE_LOSSES=every reads the loss of every\n"
+	"step of a PyTorch program; by default it is read in measured steps and, between\n"
+	"them, every 50 ms.\n"
 	"Example: gnscope run -- python3 train.py --batch-size 128\n";
 
 struct run {
@@ -240,7 +242,7 @@ static void child_ended(void *arg, pid_t pid, int status)
 	if (r->launch.trainer_ended || kill(r->launch.trainer, 0) != 0)
 		return;
 	if (!r->dashboard_left && isatty(2))
-		fprintf(stderr, "gnscope: the dashboard is closed; the command goes on, its output is in %s\n", r->log);
+		fprintf(stderr, "gnscope: the dashboard is closed; the command continues, its output is in %s\n", r->log);
 	r->dashboard_left = true;
 }
 

@@ -14,11 +14,11 @@
 
 static const char help[] =
 	"Usage: gnscope show [OPTION]... [RUN]\n"
-	"One run: its noise scale with its interval, what that means for the batch, and\n"
-	"what the number speaks for. RUN is an id or a name; absent: the newest.\n"
+	"One run: B_noise with its interval, what it means for the batch size, and its\n"
+	"coverage. RUN is an id or a name; default: the latest run.\n"
 	"\n"
-	"      --window N     only the last N steps: every number is then of these\n"
-	"      --layers       every weight, too\n"
+	"      --window N     only the last N steps\n"
+	"      --layers       every parameter, too\n"
 	"      --json         one object, numbers as numbers, absent ones null\n"
 	"      --store FILE   the store to read                           (GNSCOPE_STORE)\n"
 	"  -h, --help         this text\n";

@@ -11,7 +11,7 @@
 
 static const char help[] =
 	"Usage: gnscope sql [OPTION]... [QUERY]\n"
-	"Asks the store in SQL. Without QUERY: the interactive sqlite3 shell on it. The\n"
+	"Queries the store in SQL. Without QUERY: opens the sqlite3 shell on it. The\n"
 	"store is only read. docs/reference/schema.md lists the tables and useful\n"
 	"queries.\n"
 	"\n"

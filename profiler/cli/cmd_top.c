@@ -6,22 +6,22 @@
 
 static const char help[] =
 	"Usage: gnscope top [OPTION]... [RUN]\n"
-	"The dashboard: a run that is being trained, live, or a saved one. RUN is an id\n"
-	"or a name; absent: the newest. Keys are listed by '?'; 'q' leaves.\n"
+	"The dashboard of a live or a saved run. RUN is an id or a name; default: the\n"
+	"latest. Press ? for the keys, q to quit.\n"
 	"\n"
 	"      --view V         now, tradeoff, layers, kernels, runs, health (or 1 to 6)\n"
 	"      --window N       only the last N steps\n"
-	"      --once           print the view as text and leave; needs no terminal\n"
+	"      --once           print the view as text and exit; needs no terminal\n"
 	"      --json           the numbers of that view as one JSON object instead\n"
 	"      --width N        columns of that text\n"
-	"      --height N       and its lines\n"
+	"      --height N       lines of that text\n"
 	"      --price P        price of a device-hour, for view 2\n"
 	"      --devices N      number of devices; default: one for each rank\n"
-	"      --refresh MS     look for news every MS milliseconds; default 250\n"
+	"      --refresh MS     refresh every MS milliseconds; default 250\n"
 	"      --ascii          draw with ASCII only\n"
 	"      --no-color       no colours (also by NO_COLOR)\n"
 	"      --theme T        colours for a background: dark, light; or none\n"
-	"      --no-mouse       leave the mouse to the terminal\n"
+	"      --no-mouse       do not use the mouse\n"
 	"      --store FILE     the store to read                         (GNSCOPE_STORE)\n"
 	"  -h, --help           this text\n";
 

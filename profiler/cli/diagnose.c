@@ -100,7 +100,7 @@ static int print_libraries(const struct gns_loaded *w)
 		return gns_finding(GNS_FAULT, "library", "the shim is not loaded: the command is linked statically, runs with other rights, "
 				   "or takes LD_PRELOAD away from the program that trains");
 	if (w->n == 1)
-		return gns_finding(GNS_NOTE, "library", "no library of matrix products is loaded: the command has its own loops, or has "
+		return gns_finding(GNS_NOTE, "library", "no BLAS library is loaded: the command has its own loops, or has "
 				   "not begun to train");
 	return 0;
 }
@@ -119,9 +119,9 @@ static void print_torch(struct gns_store *store, int64_t run_id, const struct gn
 	snprintf(query, sizeof query, "SELECT text FROM event WHERE name='torch' AND run_id=%" PRId64 " LIMIT 1", run_id);
 	gns_store_sql(store, query, event_text, version, NULL);
 	if (version[0])
-		gns_finding(GNS_OK, "torch", "%s: its layers are measured by way of its own graph", version);
+		gns_finding(GNS_OK, "torch", "%s: all layers measured via autograd", version);
 	else if (w->torch)
-		gns_finding(GNS_NOTE, "torch", "PyTorch is loaded, but no optimizer of torch.optim was made: only matrix products can be seen");
+		gns_finding(GNS_NOTE, "torch", "PyTorch is loaded, but no optimizer of torch.optim was made: only matrix multiplications can be seen");
 }
 
 static void clean(const char *folder)

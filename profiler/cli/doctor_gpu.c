@@ -223,7 +223,7 @@ static void print_kernel_times(const struct seen *s)
 		gns_finding(GNS_NOTE, "kernels", "CUPTI, which serves one client at a time, was also held by %s", s->gpu.owner);
 	int64_t windows = counted(s, "cupti", "windows"), told = counted(s, "cupti", "steps_told"), host = counted(s, "cupti", "host_us");
 	if (windows > 0)
-		gns_finding(GNS_OK, "cupti", "windows: %" PRId64 ", steps told: %" PRId64 ", given up: %" PRId64 ", records lost: %" PRId64 "; work on the host: %.3g ms",
+		gns_finding(GNS_OK, "cupti", "windows: %" PRId64 ", steps reported: %" PRId64 ", given up: %" PRId64 ", records lost: %" PRId64 "; work on the host: %.3g ms",
 			    windows, told, counted(s, "cupti", "steps_abandoned"), counted(s, "cupti", "dropped"), (double)host / 1e3);
 }
 

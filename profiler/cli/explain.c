@@ -17,7 +17,7 @@ static const struct { const char *left_out, *advice; } advice[] = {
 	{"sparse", "sparse=False in the embedding has them measured"},
 	{"device", "what is on a GPU is not measured by this source"},
 	{"user_hook", "without the hook they are measured"},
-	{"sharded", "DistributedDataParallel keeps weights whole, and has them measured"},
+	{"sharded", "with DistributedDataParallel parameters are whole and are measured"},
 	{"unused", "if they should train, look whether the loss depends on them"},
 	{"checkpoint", "without checkpointing they are measured"},
 	{"samples", "tell the batch of one process with --samples N, whose its rows are with --layout"},
@@ -69,7 +69,7 @@ static const char *source_words(const char *source)
 {
 	static const struct { const char *name, *words; } sources[] = {
 		{"torch", "from PyTorch's own graph, one sample at a time"},
-		{"gemm", "from matrix products, one sample at a time"},
+		{"gemm", "per sample, from matrix multiplications"},
 		{"rank", "from before and after the reduction over ranks"},
 		{"microstep", "from the micro-steps of gradient accumulation"},
 		{"consecutive", "from steps that follow each other, which is biased"},
@@ -90,14 +90,14 @@ static void print_group(const struct group *group, double known)
 		return;
 	}
 	if (!group->left_out) {
-		gns_finding(GNS_OK, "measured", "%.3g%% %s, %" PRId64 " weight%s: %s", percent, source_words(group->key), group->n,
+		gns_finding(GNS_OK, "measured", "%.3g%% %s, %" PRId64 " parameter%s: %s", percent, source_words(group->key), group->n,
 			    group->n == 1 ? "" : "s", group->names);
 		return;
 	}
 	for (size_t i = 0; i < sizeof advice / sizeof advice[0]; i++)
 		if (strcmp(group->key, advice[i].left_out) == 0)
 			next = advice[i].advice;
-	gns_finding(GNS_NOTE, "left out", "%.3g%% %s, %" PRId64 " weight%s: %s%s%s", percent,
+	gns_finding(GNS_NOTE, "left out", "%.3g%% %s, %" PRId64 " parameter%s: %s%s%s", percent,
 		    gns_words_left_out(why, sizeof why, group->key) + strlen("left out: "), group->n, group->n == 1 ? "" : "s", group->names,
 		    next ? "; " : "", next ? next : "");
 }
@@ -143,12 +143,12 @@ static void print_samples(struct gns_store *store, const struct gns_summary *s)
 	if (s->run.steps_measured == 0)
 		return;
 	if (told > 0)
-		gns_finding(GNS_OK, "samples", "%s a step: %" PRId64 " in a micro-step of one process were told", number, told);
+		gns_finding(GNS_OK, "samples", "%s a step: %" PRId64 " in a micro-step of one process, set by the user", number, told);
 	else if (strcmp(s->sample_unit, "samples") == 0)
-		gns_finding(GNS_OK, "samples", "%s a step, by what the model is called with; --samples N tells otherwise",
+		gns_finding(GNS_OK, "samples", "%s a step, detected from the model's input; --samples N overrides",
 			    number);
 	else
-		gns_finding(GNS_NOTE, "samples", "not known: a row counts as one, %s a step; --samples N tells the batch of one process", number);
+		gns_finding(GNS_NOTE, "samples", "unknown: each row counts as one, %s a step; --samples N sets the batch of one process", number);
 }
 
 static void print_optimizer(struct gns_store *store, const struct gns_summary *s)

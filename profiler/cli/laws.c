@@ -100,6 +100,6 @@ void gns_laws_print(const struct gns_law laws[GNS_LAWS], const char *unit)
 		if (isfinite(l->law.aicc))
 			printf(", AICc %.1f%s\n", l->law.aicc, l->better ? ", the better of the two" : "");
 		else
-			printf("; which fits better is not told below five runs\n");
+			printf("; below five runs it is unknown which fits better\n");
 	}
 }

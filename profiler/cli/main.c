@@ -11,28 +11,28 @@ struct gns_command {
 };
 
 static const struct gns_command commands[] = {
-	{"run", gns_cmd_run, "train under gnscope: measure, store, and sum up at the end"},
-	{"top", gns_cmd_top, "the dashboard: a live run, or a saved one"},
+	{"run", gns_cmd_run, "train under gnscope: measure, store, print a summary"},
+	{"top", gns_cmd_top, "the dashboard of a live or a saved run"},
 	{"list", gns_cmd_list, "the runs in the store"},
 	{"show", gns_cmd_show, "one run: its noise scale and what it means for the batch"},
-	{"report", gns_cmd_report, "runs as a page, a picture or numbers to send around"},
-	{"export", gns_cmd_export, "runs for other programs: CSV, JSON, OpenMetrics, TensorBoard"},
-	{"fit", gns_cmd_fit, "B_crit measured, from a sweep or from saved runs"},
-	{"advise", gns_cmd_advise, "what another batch would cost, and the settings for it"},
-	{"sql", gns_cmd_sql, "ask the store in SQL, or open the sqlite3 shell on it"},
-	{"sweep", gns_cmd_sweep, "train at several batch sizes to one loss: B_crit measured"},
-	{"import", gns_cmd_import, "store runs that were kept in a file meanwhile"},
-	{"doctor", gns_cmd_doctor, "why is there data, or why not"},
-	{"help", gns_cmd_help, "this text, or that of a command"},
+	{"report", gns_cmd_report, "write runs as a page, a picture or numbers"},
+	{"export", gns_cmd_export, "convert runs to CSV, JSON, OpenMetrics or TensorBoard"},
+	{"fit", gns_cmd_fit, "measure B_crit from a sweep or from saved runs"},
+	{"advise", gns_cmd_advise, "what another batch size would cost, and its settings"},
+	{"sql", gns_cmd_sql, "query the store in SQL, or open the sqlite3 shell on it"},
+	{"sweep", gns_cmd_sweep, "train at several batch sizes to one loss"},
+	{"import", gns_cmd_import, "store runs that were kept in a file"},
+	{"doctor", gns_cmd_doctor, "check the setup; explain what is and is not measured"},
+	{"help", gns_cmd_help, "this text, or the help of a command"},
 	{"record", gns_cmd_record, NULL},
 	{NULL, NULL, NULL},
 };
 
 static const char about[] =
 	"Usage: gnscope COMMAND [OPTION]...\n"
-	"Tells how noisy the gradients of a training program are while it trains\n"
-	"(B_noise), the largest batch that still pays (B_crit), and what another batch\n"
-	"would cost. The program itself is not changed.\n"
+	"Measures how noisy the gradients of a training program are (B_noise), estimates\n"
+	"the largest batch size that still pays (B_crit), and says what another batch\n"
+	"size would cost. The program is not changed.\n"
 	"\n";
 
 static const char where[] =

@@ -46,7 +46,7 @@ int gns_channel_open(struct gns_channel *c, int dst, struct gns_error *err)
 	c->terminal = isatty(dst);
 	int rc = c->terminal ? open_terminal(c) : open_pipe(c);
 	if (rc)
-		return gns_fail(err, rc, "cannot make a %s for the trainer's output: %s", c->terminal ? "pseudo-terminal" : "pipe",
+		return gns_fail(err, rc, "cannot make a %s for the command's output: %s", c->terminal ? "pseudo-terminal" : "pipe",
 				strerror(-rc));
 	fcntl(c->src, F_SETFL, O_NONBLOCK);
 	return 0;

@@ -298,7 +298,7 @@ int gns_points_of_runs(struct gns_store *store, char *const *refs, size_t n, dou
 		snprintf(out->unit, sizeof out->unit, "%s", seen[0].summary.sample_unit);
 		out->target = isfinite(target) || facts_only ? target : reached_by_all(seen, n);
 		if (strcmp(out->unit, "rows") == 0)
-			gns_note_add(&out->notes, "rows_as_samples", "no samples were told: batches count rows of matrices; run with --samples BATCH");
+			gns_note_add(&out->notes, "rows_as_samples", "the batch size is unknown: batches count rows of matrices; run with --samples BATCH");
 	}
 	if (rc == 0 && !facts_only && isnan(out->target))
 		rc = gns_fail(err, -ENODATA, "none of the runs has losses, so there is no loss that they reached; run with --loss-regex, "

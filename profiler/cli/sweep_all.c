@@ -323,7 +323,7 @@ static int prepare(struct all *a)
 
 static int interrupted(const struct all *a)
 {
-	gns_cli_fail("sweep", "interrupted with %zu of %zu runs done; the same command goes on from there", a->progress.done, a->n);
+	gns_cli_fail("sweep", "interrupted with %zu of %zu runs done; run the same command again to resume", a->progress.done, a->n);
 	return 128 + a->signo;
 }
 

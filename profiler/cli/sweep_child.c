@@ -343,7 +343,7 @@ static void explain_failure(struct gns_sweep_child *c, const struct gns_sweep_se
 	else if (s->sweep.loss_regex[0])
 		snprintf(c->point.note, sizeof c->point.note, "no loss was read: no line matched the expression; its last line: %s", safe);
 	else
-		snprintf(c->point.note, sizeof c->point.note, "no loss was read: nothing told one; give --loss-regex");
+		snprintf(c->point.note, sizeof c->point.note, "no loss was read: the program reports none; give --loss-regex");
 }
 
 static enum gns_sweep_status outcome(const struct gns_sweep_child *c, int status)

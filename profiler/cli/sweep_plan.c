@@ -118,7 +118,7 @@ int gns_sweep_check(const struct gns_sweep_settings *s, struct gns_error *err)
 		return gns_fail(err, -EINVAL, "the command has no {batch}, so that every run would be the same; write it where the batch size "
 				"goes, as in: gnscope sweep ... -- python3 train.py --batch-size {batch}");
 	if (s->n_batch < 2)
-		return gns_fail(err, -EINVAL, "one batch size tells nothing about others; give --batch at least two, better six from far below "
+		return gns_fail(err, -EINVAL, "one batch size says nothing about others; give --batch at least two, better six from far below "
 				"to far above where you expect B_crit");
 	if (lr && !s->n_lr)
 		return gns_fail(err, -EINVAL, "the command has {lr} but no learning rate is given; add --lr X or --lr X,Y,Z to try several");

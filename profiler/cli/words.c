@@ -13,21 +13,21 @@ static const struct {
 	const char *name, *words;
 	bool refuses;
 } reasons[] = {
-	{"products", "matrix products seen", false},
-	{"forward", "forward products of a weight", false},
-	{"dgrad", "data-gradient products of a weight", false},
-	{"wgrad", "weight-gradient products", false},
-	{"other", "other products: attention and the like", false},
-	{"no_weight_met", "not taken for a weight's gradient: neither operand met a weight before, as in attention", true},
+	{"products", "GEMMs seen", false},
+	{"forward", "forward GEMMs of a weight", false},
+	{"dgrad", "data-gradient GEMMs of a weight", false},
+	{"wgrad", "weight-gradient GEMMs", false},
+	{"other", "other GEMMs: attention and the like", false},
+	{"no_weight_met", "not a weight gradient: neither operand was used with a weight before, as in attention", true},
 	{"written_in_step", "not a weight: it was written within the step, so it is an activation", true},
-	{"output_of_product", "not a weight: it is the output of a product, so it is an activation", true},
-	{"not_recurring", "not a weight: it did not come back at its address in the next step", true},
-	{"still_learning", "passed while it was still being learned which operands are weights", true},
-	{"product_of_weights", "a weight was itself an operand: a product of weights", true},
-	{"changes_like_activation", "not a weight, on a device: it changes from step to step as fresh data do; of full batches nothing can be told", true},
+	{"output_of_product", "not a weight: it is the output of a GEMM, so it is an activation", true},
+	{"not_recurring", "not a weight: its address was not used again in the next step", true},
+	{"still_learning", "passed before gnscope knew which operands are weights", true},
+	{"product_of_weights", "both operands are weights", true},
+	{"changes_like_activation", "not a weight, on a device: it changes from step to step as fresh data do (with full batches the two look alike)", true},
 	{"table_full", "more candidates for weights than there is room for", true},
-	{"samples_not_dividing", "the rows are no multiple of the samples told: check --samples N", true},
-	{"rows_differ", "no samples were told and the layers have different numbers of rows: set --samples N", true},
+	{"samples_not_dividing", "the number of rows is not a multiple of --samples N", true},
+	{"rows_differ", "layers have different numbers of rows: set --samples N", true},
 	{"rows_changed", "the rows changed by whole samples, as in a smaller last batch: tell it with gns_samples", true},
 	{"one_sample", "only one sample in the step: noise needs two or more", true},
 	{"not_finite", "a norm was not finite: overflow, or a loss that is not a number", true},
@@ -37,7 +37,7 @@ static const struct {
 	{"late_gradients", "gradients that came after their step had been closed", false},
 	{"kernels_not_listed", "calls of shapes beyond those that are timed one by one", false},
 	{"uses_forgotten", "uses of operands forgotten because there were too many", false},
-	{"scan_not_permitted", "the kernel does not let operands be read ahead: weights cannot be told, nothing is measured", false},
+	{"scan_not_permitted", "the kernel does not permit process_vm_readv: weights cannot be found, nothing is measured", false},
 	{"malformed", "records that made no sense and were skipped", false},
 	{"skipped_steps", "steps that the loss scaler skipped: their gradients were not finite", false},
 	{"clipped_steps", "steps whose gradients were clipped", false},
@@ -45,14 +45,14 @@ static const struct {
 	{"backward_without_step", "backward passes that no optimizer step followed", true},
 	{"given_up", "times that PyTorch's part of gnscope turned itself off: an event says why", true},
 	{"device_behind", "the device was too far behind for the values of the step to be waited for", true},
-	{"device_learned", "times that it was learned which products on a device are of weights", false},
+	{"device_learned", "times that weights were found among the GEMMs on a device", false},
 	{"device_learned_anew", "times that this was learned again, for the program had changed", false},
-	{"device_log_gaps", "products on a device that were passed over while their roles were learned", false},
-	{"device_log_given_up", "times that roles of products on a device could not be learned", true},
-	{"device_batches_cut", "batches on a device of more products than are looked at", false},
+	{"device_log_gaps", "GEMMs on a device that were not looked at while weights were being found", false},
+	{"device_log_given_up", "times that no weights could be found among the GEMMs on a device", true},
+	{"device_batches_cut", "batches on a device of more GEMMs than are looked at", false},
 	{"device_measurement_failed", "measurements on a device that could not be launched", true},
-	{"scalars_on_device", "products whose factors lie in the device's memory, where they are not read", true},
-	{"product_altered", "products on a device that were not what was learned", true},
+	{"scalars_on_device", "GEMMs whose alpha or beta is in device memory, where it is not read", true},
+	{"product_altered", "GEMMs on a device with another operand than the weight that was found", true},
 	{"gradients_incomplete", "gradients on a device of which a part was not seen", true},
 	{"steps_late", "steps whose values came back from a device", false},
 	{"contexts", "contexts of CUDA that gnscope works in", false},
@@ -67,19 +67,19 @@ static const struct {
 	{"refused_scratch", "measurements on a device that were skipped: too little scratch memory (GNS_DEVICE_SCRATCH_MIB)", true},
 	{"refused_capture", "measurements on a device that were skipped: within a capture, but not of it", true},
 	{"driver_errors", "calls of gnscope's that the driver refused", false},
-	{"off", "number of the newest reason why a device is not used", false},
+	{"off", "number of the latest reason why a device is not used", false},
 	{"no_driver", "no driver of CUDA's in the process, or one that lacks a function that is needed", true},
 	{"no_image", "the device takes none of gnscope's kernels, or gnscope was built without them", true},
 	{"no_context", "no context of CUDA was current", true},
 	{"no_memory", "a context had no memory for gnscope's scratch space: GNS_DEVICE_SCRATCH_MIB makes it smaller", true},
-	{"capturing", "a context was first met within a capture: it is tried again later", false},
+	{"capturing", "a context was first used within a capture: it is tried again later", false},
 	{"too_many_contexts", "more contexts of CUDA than there is room for", true},
 	{"driver_error", "the driver refused a call of gnscope's: the device is left alone from then on", true},
-	{"products_element_type", "products on a device in numbers of a type that is not measured", true},
-	{"products_arguments", "products on a device whose arguments make no sense", false},
-	{"products_no_device", "products on a device that could not be used", true},
-	{"products_batch_cut", "batches on a device of more products than are looked at", false},
-	{"products_layout", "products of cuBLASLt in a layout or with an epilogue that is not described", true},
+	{"products_element_type", "GEMMs on a device with an element type that is not measured", true},
+	{"products_arguments", "GEMMs on a device with invalid arguments", false},
+	{"products_no_device", "GEMMs on a device that could not be used", true},
+	{"products_batch_cut", "batches on a device of more GEMMs than are looked at", false},
+	{"products_layout", "GEMMs of cuBLASLt in a layout or with an epilogue that is not supported", true},
 	{"calls_failed", "calls that the library itself refused", false},
 	{"graphs_measured", "CUDA graphs whose replays measure", false},
 	{"graph_steps", "steps that came from replays of a graph", false},
@@ -96,7 +96,7 @@ static const struct {
 	{"handed_over", "times that CUPTI was left to another client", false},
 	{"handed_to_pytorch", "convolutions that PyTorch's collector measures", false},
 	{"weight_gradients_not_measured", "weight gradients of convolutions outside PyTorch, which are not measured", true},
-	{"install_failed", "PyTorch was imported, but its part of gnscope could not be put in: only matrix products are seen", true},
+	{"install_failed", "PyTorch was imported, but the collector could not be installed: only matrix multiplications are seen", true},
 };
 
 static int reason_of(const char *name)
@@ -160,7 +160,7 @@ char *gns_words_left_out(char *dst, size_t size, const char *left_out)
 		{"sharded", "each rank holds a part of it"},
 		{"unused", "it got no gradient so far"},
 		{"checkpoint", "its operands are recomputed and could not be read"},
-		{"samples", "whose its rows are cannot be told: see --layout"},
+		{"samples", "of unknown samples: see --layout"},
 	};
 	char safe[32];
 	const char *words = gns_text_safe(safe, sizeof safe, left_out);
@@ -254,7 +254,7 @@ char *gns_words_why_nothing(char *dst, size_t size, struct gns_store *store, con
 	else if (s->run.steps == 0 && stepping_elsewhere(dst, size, store, s->run.run_id))
 		return dst;
 	else if (left_out[0])
-		snprintf(dst, size, "nothing was measured: all %" PRId64 " weights are %s", s->params, left_out);
+		snprintf(dst, size, "nothing was measured: all %" PRId64 " parameters are %s", s->params, left_out);
 	else if (s->steps_refused > 0)
 		snprintf(dst, size, "nothing was measured: %" PRId64 " steps were chosen but could not be%s", s->steps_refused, reason);
 	else if (s->run.steps > 0)

@@ -110,7 +110,7 @@ size_t gns_report_facts(const struct gns_report_run *run, struct gns_report_fact
 	snprintf(f->note, sizeof f->note, "%s", gns_text_safe(note, sizeof note, s->coverage_note));
 	f = fact(facts, &n, "loss", "Loss");
 	gns_text_number(f->value, sizeof f->value, s->loss);
-	snprintf(f->note, sizeof f->note, isfinite(s->loss) ? "the last" : "not told");
+	snprintf(f->note, sizeof f->note, isfinite(s->loss) ? "the last" : "unknown");
 	f = fact(facts, &n, "optimizer", "Optimizer");
 	snprintf(f->value, sizeof f->value, "%s", s->optimizer[0] ? gns_text_safe(note, sizeof note, s->optimizer) : "-");
 	if (isfinite(s->lr))

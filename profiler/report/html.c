@@ -185,7 +185,7 @@ static void settings(struct page *page, const struct gns_report_run *run)
 		snprintf(text, sizeof text, "%s, learning rate %s.", s->optimizer, gns_text_number(lr, sizeof lr, s->lr));
 		element(page, "<p class=\"lead\">", text, "</p>\n");
 	} else if (run->n_settings == 0) {
-		fputs("<p class=\"lead\">Not known: nothing told the optimizer and its learning rate.</p>\n", page->out);
+		fputs("<p class=\"lead\">Unknown: the program reports no optimizer and no learning rate.</p>\n", page->out);
 	}
 	sheet(page, gns_sheet_settings(run), "settings");
 }

@@ -38,7 +38,7 @@ def a_run_without_data():
 def a_command_that_does_not_train():
     answer = gnscope("doctor", "--", *NOTED, "sleep", "1")
     equal(answer.returncode, 1, answer.stdout.decode())
-    for part in ("the shim is loaded", "no library of matrix products", "nothing was measured"):
+    for part in ("the shim is loaded", "no BLAS library is loaded", "nothing was measured"):
         contains(answer.stdout, part, "doctor")
     equal([f for f in os.listdir(folder) if f.startswith("gnscope-doctor-")], [], "nothing left")
     equal(sessions_left(), [], "shared memory")
@@ -59,10 +59,10 @@ def a_command_under_pytorch_is_explained():
     answer = gnscope("doctor", "--steps", "5", "--", TRAINER, "100000", "sleep_us=5000", "torch=1", "optimizers=2", "batch=32")
     equal(answer.returncode, 0, answer.stdout.decode())
     text = answer.stdout.decode()
-    for part in ("torch     PyTorch 2.15.0: its layers are measured", "stopped after", "optimizer AdamW, learning rate 0.001",
-                 "measured  45.5% from PyTorch's own graph, one sample at a time, 2 weights: layer1.weight, layer2.weight\n",
-                 "left out  54.5% in a compiled region, 1 weight: stem.weight; run it once without torch.compile",
-                 "samples   32 a step: 32 in a micro-step of one process were told", "another   optimizer of this program has run 2 (doctor.2)",
+    for part in ("torch     PyTorch 2.15.0: all layers measured via autograd", "stopped after", "optimizer AdamW, learning rate 0.001",
+                 "measured  45.5% from PyTorch's own graph, one sample at a time, 2 parameters: layer1.weight, layer2.weight\n",
+                 "left out  54.5% in a compiled region, 1 parameter: stem.weight; run it once without torch.compile",
+                 "samples   32 a step: 32 in a micro-step of one process, set by the user", "another   optimizer of this program has run 2 (doctor.2)",
                  "optimizer SGD, learning rate 0.001", "of 660 parameters that this optimizer trains"):
         contains(text, part, "doctor")
     equal("warning   compiled" in text, False, "told once")
@@ -100,9 +100,9 @@ def a_gpu_is_explained():
     equal(lines_of(text, "graphs"), ["captures ended: 1; graphs launched: 40 times; graphs that measure: 0, steps from their replays: 0"], "captures")
     equal(lines_of(text, "kernels"), ["GPU 0 of rank 0: 0.001 ms a step, 30 of 60 steps looked at",
                                       "compute 60.0% · exposed communication 12.0% · exposed copies 0% · idle 28.0%"], "kernel times")
-    equal(lines_of(text, "cupti"), ["windows: 3, steps told: 7, given up: 0, records lost: 0; work on the host: 1.5 ms"], "CUPTI")
+    equal(lines_of(text, "cupti"), ["windows: 3, steps reported: 7, given up: 0, records lost: 0; work on the host: 1.5 ms"], "CUPTI")
     equal(lines_of(text, "device"), ["contexts of CUDA: 2, device memory taken: 135 MB, driver for CUDA 13.1",
-                                     "6: products on a device in numbers of a type that is not measured (products_element_type)"], "reasons")
+                                     "6: GEMMs on a device with an element type that is not measured (products_element_type)"], "reasons")
 
 
 @test
@@ -157,7 +157,7 @@ def libraries_of_running_processes_and_of_a_command():
         shutil.copy(SHIM, os.path.join(libraries, name))
     load = "import ctypes, os, sys\nfor n in os.listdir(sys.argv[1]): ctypes.CDLL(os.path.join(sys.argv[1], n))\n"
     text = doctor("--", sys.executable, "-c", load + "import time\ntime.sleep(2)", libraries, status=1)
-    for name, words in (("libcublas.so.13", "cuBLAS: its products are seen"), ("libcudnn.so.9", "cuDNN: its calls are counted")):
+    for name, words in (("libcublas.so.13", "cuBLAS: its GEMMs are seen"), ("libcudnn.so.9", "cuDNN: its calls are counted")):
         contains(text, "library   %s: %s" % (os.path.join(libraries, name), words), "of a command")
     trainer = subprocess.Popen([PROGRAM, "run", "--store", store, "--name", "live", "--", "env", "LD_PRELOAD=" + os.path.join(libraries, "libcublas.so.13"),
                                 TRAINER, "100000", "sleep_us=2000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -167,7 +167,7 @@ def libraries_of_running_processes_and_of_a_command():
             if libraries in text:
                 break
             time.sleep(0.1)
-        contains("\n".join(lines_of(text, "process")), os.path.join(libraries, "libcublas.so.13") + ": cuBLAS: its products are seen", "of a running process")
+        contains("\n".join(lines_of(text, "process")), os.path.join(libraries, "libcublas.so.13") + ": cuBLAS: its GEMMs are seen", "of a running process")
     finally:
         trainer.terminate()
         trainer.wait()
@@ -221,9 +221,9 @@ def a_stubborn_command_is_killed():
 def all_left_out_is_said():
     run("--name", "gpu", "--", TRAINER, 30, "torch=1", "left_out=5")
     text = gnscope("show", "--store", store, "gpu").stdout.decode()
-    contains(text.split("\n")[0], "nothing was measured: all 3 weights are left out: not in the processor's memory", "reason")
+    contains(text.split("\n")[0], "nothing was measured: all 3 parameters are left out: not in the processor's memory", "reason")
     contains(text, "0% of 660 trainable parameters", "coverage")
-    contains(text, "warning    device: 3 weights not in the processor's memory, as on a GPU, are left out (100% of all)", "warning")
+    contains(text, "warning    device: 3 parameters not in the processor's memory, as on a GPU, are left out (100% of all)", "warning")
 
 
 @test

@@ -104,7 +104,7 @@ def what_pytorch_tells():
     text = gnscope("show", "--store", store, "--layers", "gan").stdout.decode()
     for part in ("of 660 parameters that this optimizer trains", "AdamW, learning rate 0.001", "a step is  forward 30", "10x4x3x3",
                  "left out: in a compiled region", "others     run %d (gan.2, SGD): B_noise 1,000 samples (95%% CI" % it["streams"][0],
-                 "warning    compiled: 1 weight in a compiled region, whose inner operations are not seen, is left out (55% of all): stem"):
+                 "warning    compiled: 1 parameter in a compiled region, whose inner operations are not seen, is left out (55% of all): stem"):
         contains(text, part, "text")
     second = gnscope("show", "--store", store, "gan.2").stdout.decode()
     contains(second, "others     run %d (gan, AdamW): B_noise 500 samples" % it["run"], "the second optimizer's")

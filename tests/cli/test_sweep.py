@@ -189,7 +189,7 @@ def an_interrupted_sweep_goes_on_where_it_was():
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     equal(process.returncode, 130, err.decode())
-    contains(err, "interrupted with 1 of 3 runs done; the same command goes on from there", "sentence")
+    contains(err, "interrupted with 1 of 3 runs done; run the same command again to resume", "sentence")
     lines = started()
     equal([pid for pid in (int(line.split()[0]) for line in lines) if alive(pid)], [], "no training is left")
     equal(sessions_left(), [], "shared memory")
@@ -268,7 +268,7 @@ def losses_that_cannot_be_read_are_told():
     answer = sweep("--name", "u2", "--batch", "1,2", "--target-loss", 0.5, "--loss-regex", "loss ([0-9.]+)", *TRAIN, "length=20")
     contains(answer.stderr, "no training step was seen, so that losses have no step: give --step-regex", "steps")
     answer = sweep("--name", "u3", "--batch", "1,2", "--target-loss", 0.5, *TRAIN, "length=20")
-    contains(answer.stderr, "no loss was read: nothing told one; give --loss-regex", "nothing")
+    contains(answer.stderr, "no loss was read: the program reports none; give --loss-regex", "nothing")
     answer = sweep("--name", "u4", "--batch", "1,2", "--target-loss", 0.5, *READ, *TRAIN, "length=5")
     contains(answer.stderr, "only 5 losses were read, 8 are needed", "few")
 
@@ -281,7 +281,7 @@ def bad_input_is_one_sentence():
             ([*fine], "command to run is missing"),
             (["--target-loss", 1, "--", "t", "{batch}"], "--batch is missing"),
             (["--batch", "1,2", "--", "t", "{batch}"], "--target-loss is missing"),
-            (["--batch", "16", "--target-loss", 1, "--", "t", "{batch}"], "one batch size tells nothing about others"),
+            (["--batch", "16", "--target-loss", 1, "--", "t", "{batch}"], "one batch size says nothing about others"),
             (["--batch", "1,x", "--target-loss", 1, "--", "t", "{batch}"], "'x' is not a whole number from 1"),
             (["--batch", "1,,2", "--target-loss", 1, "--", "t", "{batch}"], "'' is not a whole number"),
             (["--batch", "0,2", "--target-loss", 1, "--", "t", "{batch}"], "'0' is not a whole number from 1"),

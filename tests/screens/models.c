@@ -53,7 +53,7 @@ static void set_summary(struct gns_model *m)
 	strcpy(s->sample_unit, "samples");
 	strcpy(s->sources, "gemm");
 	s->coverage = 0.98;
-	strcpy(s->coverage_note, "of 535,818 weights in matrix products; biases, norms and embeddings are not seen");
+	strcpy(s->coverage_note, "of 535,818 weights in matrix multiplications; biases, norms and embeddings are not seen");
 	s->params = s->params_measured = 3;
 	s->b_noise = known(1840, 1610, 2120, 1960);
 	s->b_crit = known(256 / 0.26, 256 / 0.30, 256 / 0.22, 1960);

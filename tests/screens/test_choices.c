@@ -146,7 +146,7 @@ Test(words, how_a_step_went_on_a_device)
 	gns_say_device_beside(text, sizeof text, &row);
 	cr_expect_str_eq(text, "gnscope's kernels 0.40% · communication 50.0% in all, 50.0% of it overlapped · copies 5.00% in all, 0% of it overlapped", "%s", text);
 	gns_say_device_step(text, sizeof text, &row);
-	cr_expect_str_eq(text, "11 [11 to 11.1] ms a step, 1,500 of 6,002 steps looked at, the newest 1,000 taken", "%s", text);
+	cr_expect_str_eq(text, "11 [11 to 11.1] ms a step, 1,500 of 6,002 steps looked at, the latest 1,000 taken", "%s", text);
 	row = (struct gns_device_row){.looked_at = 1, .steps = 3, .taken = 1, .wall_ms = {11.04, NAN, NAN}, .share = {1}, .queue_us = 8.54, .dropped = 2};
 	gns_say_device_step(text, sizeof text, &row);
 	cr_expect_str_eq(text, "11 ms a step, 1 of 3 steps looked at", "%s", text);
@@ -261,7 +261,7 @@ Test(words, a_step_by_its_phases)
 	char text[200];
 	struct gns_split split = {.steps = 1, .step_ms = 10, .gnscope_ms = 0.1, .family = {{"backward", 3}, {"forward", 1}}, .n_families = 2,
 				  .phase = {{"forward", 2, 1}, {"backward", 5, 3}, {"optimizer", 1, 0}}, .n_phases = 3};
-	cr_expect_str_eq(gns_say_split(text, sizeof text, &split, true), "forward 20.0% (products 10.0%) · backward 50.0% (products 30.0%) · "
+	cr_expect_str_eq(gns_say_split(text, sizeof text, &split, true), "forward 20.0% (GEMMs 10.0%) · backward 50.0% (GEMMs 30.0%) · "
 			 "optimizer 10.0% · gnscope 1.00% · rest 19.0%");
 	cr_expect_str_eq(gns_say_split(text, sizeof text, &split, false), "forward 20.0% · backward 50.0% · optimizer 10.0% · gnscope 1.00% · "
 			 "rest 19.0%");
@@ -316,7 +316,7 @@ Test(control, finds_its_session_by_key_and_sets_the_word)
 	uint64_t key = session->key;
 	cr_expect(!gns_control_find(&control, key, 1), "no trainer yet");
 	cr_expect_eq(gns_control_pause(&control, true, &err), -ESRCH);
-	cr_expect(strstr(err.text, "no live trainer"));
+	cr_expect(strstr(err.text, "is not training here"));
 	cr_assert_eq(gns_ring_claim(name, session, &ring), 0);
 	cr_expect(!gns_control_find(&control, key + 1, 2000), "another run's key");
 	cr_assert(gns_control_find(&control, key, 4000));

@@ -482,9 +482,9 @@ Test(device, the_reason_for_no_kernel_times_is_said)
 	count("cupti", "not_found", 1);
 	why_is("no libcupti was found");
 	count("cupti", "refused", 2);
-	why_is("CUPTI refused to serve, 2 times");
+	why_is("CUPTI could not be used, 2 times");
 	count("cupti", "windows", 3);
-	why_is("3 windows were opened, no step of them was told (2 given up)");
+	why_is("3 windows were opened, no step of them was reported (2 given up)");
 	owner.u.event = (struct gns_rec_event){ .time_ns = 5, .name = "cupti_owner", .text = "torch.profiler\033[2J" };
 	put(owner);
 	why_is("one client at a time, and torch.profiler?[2J had it");

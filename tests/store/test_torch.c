@@ -489,9 +489,9 @@ Test(torch, coverage_is_of_all_that_is_trained)
 	cr_expect_str_eq(s.sources, "torch");
 	cr_expect(s.params == 4 && s.params_measured == 1);
 	cr_expect_null(warning(&s, "blas_only"));
-	cr_expect(says(&s, "recurrent", "2 weights in a fused recurrent layer, whose inner products are not seen, are left out (25% of all): "
+	cr_expect(says(&s, "recurrent", "2 parameters in a fused recurrent layer, whose inner GEMMs are not seen, are left out (25% of all): "
 		       "lstm.weight, lstm.bias"));
-	cr_expect(says(&s, "sparse", "1 weight with a sparse gradient is left out (15% of all): emb"));
+	cr_expect(says(&s, "sparse", "1 parameter with a sparse gradient is left out (15% of all): emb"));
 	begin(); /* a reason may go away */
 	param(row, 0, 4, "emb", 100, 15, NULL, 0);
 	commit();
@@ -513,9 +513,9 @@ Test(torch, a_few_sentences_tell_of_many_reasons)
 	event(row, 0, "operation", "MulBackward7");
 	commit();
 	struct gns_summary s = summary(run_id);
-	cr_expect(says(&s, "samples", "50 weights of which it cannot be told whose the rows are (--layout) are left out (15% of all): transformer"));
+	cr_expect(says(&s, "samples", "50 parameters whose rows cannot be assigned to samples (--layout) are left out (15% of all): transformer"));
 	cr_expect(warning(&s, "checkpoint") && warning(&s, "unused") && warning(&s, "sharded") && !warning(&s, "tied_weight"));
-	cr_expect(says(&s, "left_out", "400 more weights are left out for other reasons"));
+	cr_expect(says(&s, "left_out", "400 more parameters are left out for other reasons"));
 	begin();
 	for (uint32_t i = 0; i < 50; i++)
 		param(row, 0, 1 + GNS_LEFT_SAMPLES * 50 + i, "w", 10 * GNS_LEFT_SAMPLES, 10, NULL, GNS_LEFT_OPERATION);
@@ -580,7 +580,7 @@ Test(torch, when_it_turns_off_products_speak_and_it_is_said)
 	commit();
 	s = summary(run_id);
 	cr_expect_float_eq(s.coverage, 32 / 40.0, 1e-12);
-	cr_expect(says(&s, "torch_off", "turned itself off (an unknown form of graph): from there on only matrix products"));
+	cr_expect(says(&s, "torch_off", "turned itself off (an unknown form of graph): from then on only matrix multiplications"));
 	cr_expect_not_null(warning(&s, "blas_only"));
 	s = summary(other_run("gan.2"));
 	cr_expect_not_null(warning(&s, "torch_off"), "all optimizers of the program are concerned");
