@@ -1,4 +1,4 @@
-/* The shim's middle: one product, before and after its call. */
+/* One call with matrix multiplications: what happens before and after it. */
 #include "core.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ bool gns_core_enter(struct gns_call *call, const char *api)
 	}
 	gns_inside = 1;
 	gns_entered_at = __builtin_frame_address(0);
-	/* Not all of it: the product is large, and written before it is read. */
+	/* call->product stays uninitialised: it is large, and always written before it is read. */
 	call->api = api;
 	call->saved_errno = saved;
 	call->entered_ns = call->called_ns = 0;
@@ -45,7 +45,8 @@ bool gns_core_enter(struct gns_call *call, const char *api)
 	call->logged = 0;
 	call->began = false;
 	call->measured = call->failed = false;
-	if (atomic_load_explicit(&gns_core.measured, memory_order_relaxed) || atomic_load_explicit(&gns_core.learning, memory_order_relaxed))
+	if (atomic_load_explicit(&gns_core.measured, memory_order_relaxed) ||
+	    atomic_load_explicit(&gns_core.learning, memory_order_relaxed))
 		call->scale = 1;
 	else if (++tick % TIME_ONE_IN == 0)
 		call->scale = TIME_ONE_IN;
@@ -56,7 +57,8 @@ bool gns_core_enter(struct gns_call *call, const char *api)
 
 bool gns_core_enter_host(struct gns_call *call, const char *api)
 {
-	if (atomic_load_explicit(&gns_core.aside, memory_order_relaxed) && !atomic_load_explicit(&gns_core.measured, memory_order_relaxed) &&
+	if (atomic_load_explicit(&gns_core.aside, memory_order_relaxed) &&
+	    !atomic_load_explicit(&gns_core.measured, memory_order_relaxed) &&
 	    gns_lifecycle_state() == GNS_AWAKE)
 		return false;
 	return gns_core_enter(call, api);
@@ -69,7 +71,8 @@ bool gns_core_stands_aside(void)
 
 static void count(const struct gns_product *p, const struct gns_verdict *v)
 {
-	static const uint8_t of_role[GNS_ROLES] = { GNS_COUNT_OTHER, GNS_COUNT_FORWARD, GNS_COUNT_DGRAD, GNS_COUNT_WGRAD };
+	static const uint8_t of_role[GNS_ROLES] = { GNS_COUNT_OTHER, GNS_COUNT_FORWARD, GNS_COUNT_DGRAD,
+						    GNS_COUNT_WGRAD };
 	gns_core.counts[GNS_COUNT_PRODUCTS]++;
 	gns_core.counts[of_role[v->role]]++;
 	if (v->why) {
@@ -85,11 +88,12 @@ static void on_weight(const struct gns_verdict *v, const struct gns_product *p)
 	if (v->role == GNS_ROLE_FORWARD)
 		gns_product_sums_weight(gns_core.product_sums, w, v->input);
 	else
-		/* The operand that is not the weight is dY. */
-		gns_product_sums_settle(gns_core.product_sums, p->left.data == w->key.data ? p->right.data : p->left.data, w->id);
+		/* The other operand, not the weight, is dY. */
+		gns_product_sums_settle(gns_core.product_sums,
+					p->left.data == w->key.data ? p->right.data : p->left.data, w->id);
 }
 
-/* Of an unmeasured step nobody asks what its products were, only where they run. */
+/* In an unmeasured step only the device and stream of a product are used later. */
 static void keep(struct gns_call *call, const struct gns_product *p, uint32_t role)
 {
 	if (call->n_products++)
@@ -131,7 +135,8 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 	if (v.forward_after_backward)
 		gns_step_boundary_note_time();
 	if (v.boundary) {
-		/* Rare and dear: timed for itself, not by sample. */
+		/* A step boundary is rare and expensive: its cost counts for this call alone, not for a sample of
+		 * calls. */
 		call->scale = 1;
 		if (!call->entered_ns)
 			call->entered_ns = gns_now();
@@ -143,7 +148,8 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 	if (v.role == GNS_ROLE_WGRAD && gns_core.steps.step) {
 		call->n_wgrads++;
 		if (gns_core.steps.measured && !gns_core.steps.published && product->alpha != 0) {
-			struct gns_pending *e = gns_product_sums_before(gns_core.product_sums, product, &v, &gns_core.roles);
+			struct gns_pending *e = gns_product_sums_before(gns_core.product_sums, product, &v,
+									&gns_core.roles);
 			if (e) {
 				e->next = call->pending;
 				call->step = gns_core.steps.step;
@@ -186,14 +192,15 @@ static void record(struct gns_call *call, uint64_t returned)
 	bool last = false;
 	if (call->jobs)
 		gns_products_device_record(call);
-	/* On a device the call is only the launch. */
+	/* On a device the call only launches the GEMM: its duration says nothing. */
 	if (call->measured && !call->product.device)
-		gns_kernels_add(gns_core.kernels, call->api, call->role, &call->product, call->n_products, returned - call->called_ns);
+		gns_kernels_add(gns_core.kernels, call->api, call->role, &call->product, call->n_products,
+				returned - call->called_ns);
 	for (struct gns_pending *e = call->pending, *next; e; e = next) {
 		next = e->next;
 		if (call->step == gns_core.steps.step)
 			gns_product_sums_after(gns_core.product_sums, e);
-		else /* another thread has begun the next step meanwhile */
+		else /* another thread has begun the next step since gns_core_before */
 			gns_product_sums_drop(e);
 	}
 	while (call->n_wgrads--)
@@ -239,12 +246,16 @@ static size_t counters(struct gns_counter *out)
 		out[n++] = (struct gns_counter){ .collector = "blas", .name = names[i], .value = gns_core.counts[i] };
 	for (unsigned i = 1; i < GNS_WHYS; i++) {
 		struct gns_counter *c = &out[n++];
-		*c = (struct gns_counter){ .collector = "blas", .name = gns_reason_name(i), .value = gns_core.roles.why[i] };
+		*c = (struct gns_counter){ .collector = "blas", .name = gns_reason_name(i),
+					   .value = gns_core.roles.why[i] };
 		if (gns_core.last_why[i].k)
-			snprintf(c->text, sizeof c->text, "%ux%u over %u", gns_core.last_why[i].m, gns_core.last_why[i].n, gns_core.last_why[i].k);
+			snprintf(c->text, sizeof c->text, "%ux%u over %u", gns_core.last_why[i].m,
+				 gns_core.last_why[i].n, gns_core.last_why[i].k);
 	}
-	out[n++] = (struct gns_counter){ .collector = "shim", .name = "uses_forgotten", .value = gns_core.roles.uses.lost };
-	out[n++] = (struct gns_counter){ .collector = "shim", .name = "scan_not_permitted", .value = !gns_core.roles.scan_works };
+	out[n++] = (struct gns_counter){ .collector = "shim", .name = "uses_forgotten",
+					 .value = gns_core.roles.uses.lost };
+	out[n++] = (struct gns_counter){ .collector = "shim", .name = "scan_not_permitted",
+					 .value = !gns_core.roles.scan_works };
 	return n;
 }
 

@@ -1,11 +1,11 @@
-/* Steps that the trainer takes by launching a graph: nobody is called but by the launch. */
+/* Steps that run as the replay of a CUDA graph: the launch is the only call that the shim sees. */
 #include "profiler/shim/process/clock.h"
 #include "graphs.h"
 #include "guard.h"
 #include "products_device.h"
 #include "state.h"
 
-/* Where a budget decides and not the user: what a measured replay costs its device is not known to this processor. */
+/* The interval if the user has set none: the host cannot see what a measured replay costs the device. */
 #define REPLAYS_EVERY 64u
 
 static uint32_t every_in_force(void)
@@ -18,12 +18,13 @@ static uint32_t every_in_force(void)
 	return gns_core.config.every ? gns_core.config.every : REPLAYS_EVERY;
 }
 
-/* Where graphs are all that runs, no step of the host's tells them. */
-static void tell_counters(void)
+/* A program that only launches graphs has no step boundary on the host at which counters are published. */
+static void publish_counters(void)
 {
 	struct gns_counter *list = gns_core.counter;
 	bool aside = gns_core.aside;
-	gns_publish_rest(&gns_core.publish, &gns_core.config, aside ? gns_core.product_sums->samples : 0, aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS,
+	gns_publish_rest(&gns_core.publish, &gns_core.config, aside ? gns_core.product_sums->samples : 0,
+			 aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS,
 			 list, gns_step_boundary_counters(list));
 }
 
@@ -41,7 +42,7 @@ void gns_core_replayed(void)
 	gns_deferred_every(&gns_core.publish, every_in_force());
 	gns_deferred_poll(&gns_core.publish);
 	if (gns_publish_counters_due(&gns_core.publish, gns_now()))
-		tell_counters();
+		publish_counters();
 	gns_publish_revive(&gns_core.publish, &gns_core.config, false);
 	gns_guard_leave(&guard);
 }

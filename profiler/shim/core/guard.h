@@ -1,4 +1,5 @@
-/* Entering and leaving the shim from a call of the training program: re-entrancy, errno, floating-point state, the core's lock.
+/* Entering and leaving the shim from a call of the training program: re-entrancy, errno, floating-point state, the
+ * core's lock.
  *
  *     struct gns_guard guard;
  *     if (!gns_guard_enter(&guard, GNS_GUARD_AWAKE))
@@ -12,9 +13,9 @@
 #include <stdbool.h>
 
 enum {
-	GNS_GUARD_AWAKE = 0,    /* only where the shim is awake already */
-	GNS_GUARD_WAKE = 1,     /* wakes it */
-	GNS_GUARD_NESTED = 2,   /* also in the middle of another call of ours (which holds no lock) */
+	GNS_GUARD_AWAKE = 0,    /* enter only if the shim is awake already */
+	GNS_GUARD_WAKE = 1,     /* wake the shim if it is asleep */
+	GNS_GUARD_NESTED = 2,   /* enter also within another call of the shim (which must not hold the lock) */
 };
 
 struct gns_guard {
@@ -22,10 +23,11 @@ struct gns_guard {
 	unsigned fpu;
 };
 
-/* False: switched off, asleep, or entered from within; nothing is held and nothing was changed. */
+/* False: switched off, asleep, or called from within the shim. Then the lock is not held and nothing was changed. */
 bool gns_guard_enter(struct gns_guard *guard, int how);
 /* Restores errno as it was on entry. */
 void gns_guard_leave(const struct gns_guard *guard);
-void gns_guard_drop(const struct gns_guard *guard); /* the same, without the lock: it was let go, or could not be had again */
+/* gns_guard_leave for a caller that does not hold the lock any more */
+void gns_guard_drop(const struct gns_guard *guard);
 
 #endif

@@ -1,4 +1,4 @@
-/* The feed in this process. */
+/* The layer API of this process: streams, parameters, and reports that need no measurement. */
 #include "layer_feed_private.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ static bool take_over(void)
 		feed->began_ns -= since;
 		feed->began_real_ns -= since;
 	}
-	atomic_store(&gns_layer_feed_unmeasured_ns, 0); /* of the import: long ago */
+	atomic_store(&gns_layer_feed_unmeasured_ns, 0); /* the cost of the import: it belongs to no step */
 	gns_core.layer_sums = feed;
 	gns_core.steps.step = 0;
 	gns_core.steps.measured = false;
@@ -43,7 +43,8 @@ static bool take_over(void)
 	return true;
 }
 
-/* The collector of products begins anew, with other ids and where the steps are now. */
+/* The BLAS collectors take over: they search for weights again, with new parameter ids, and continue the step
+ * numbers. */
 static void resume_products(void)
 {
 	struct gns_layer_sums *feed = gns_core.layer_sums;
@@ -106,7 +107,9 @@ void gns_layer_feed_give_up(const char *reason)
 	if (atomic_load(&gns_layer_feed_gave_up))
 		return;
 	if (gns_layer_feed_enter(&h, false)) {
-		gns_publish_event(&gns_core.publish, 0, gns_core.layer_sums->n_streams ? gns_core.layer_sums->stream[0].clock.step : 0, "torch_off", reason);
+		gns_publish_event(&gns_core.publish, 0,
+				  gns_core.layer_sums->n_streams ? gns_core.layer_sums->stream[0].clock.step
+				  : 0, "torch_off", reason);
 		gns_layer_sums_count(gns_core.layer_sums, "given_up");
 		resume_products();
 		gns_layer_feed_leave(&h);
@@ -121,7 +124,8 @@ int gns_layer_feed_stream(const char *optimizer)
 	if (!gns_layer_feed_enter(&h, true))
 		return -1;
 	if (take_over())
-		stream = gns_layer_sums_stream(gns_core.layer_sums, optimizer, &gns_core.config, gns_publish_control(&gns_core.publish));
+		stream = gns_layer_sums_stream(gns_core.layer_sums, optimizer, &gns_core.config,
+					       gns_publish_control(&gns_core.publish));
 	if (gns_core.layer_sums)
 		gns_layer_feed_show_measuring();
 	gns_layer_feed_leave(&h);
@@ -136,7 +140,8 @@ static void use_given_names(void)
 	}
 }
 
-uint32_t gns_layer_feed_param(int64_t stream, const char *name, unsigned dims, const uint64_t *size, uint32_t dtype, const void *data)
+uint32_t gns_layer_feed_param(int64_t stream, const char *name, unsigned dims, const uint64_t *size, uint32_t dtype,
+			      const void *data)
 {
 	struct gns_guard h;
 	if (!gns_layer_feed_enter(&h, false))
@@ -180,7 +185,8 @@ bool gns_layer_feed_measuring(int64_t stream)
 
 bool gns_layer_feed_any(void)
 {
-	return atomic_load_explicit(&gns_core.feeding, memory_order_relaxed) && !gns_layer_feed_gave_up && gns_lifecycle_state() == GNS_AWAKE && gns_core.layer_sums;
+	return atomic_load_explicit(&gns_core.feeding, memory_order_relaxed) && !gns_layer_feed_gave_up &&
+	       gns_lifecycle_state() == GNS_AWAKE && gns_core.layer_sums;
 }
 
 void gns_layer_feed_pass_begins(void)
@@ -308,7 +314,8 @@ void gns_layer_feed_event(int64_t stream, const char *name, const char *text)
 	if (!gns_layer_feed_enter(&h, false))
 		return;
 	struct gns_layer_sums_stream *s = gns_layer_sums_stream_at(gns_core.layer_sums, stream);
-	if (s && gns_core.publish.n_events < GNS_EVENTS_MAX && gns_layer_sums_event_new(gns_core.layer_sums, (uint32_t)stream, name))
+	if (s && gns_core.publish.n_events < GNS_EVENTS_MAX &&
+	    gns_layer_sums_event_new(gns_core.layer_sums, (uint32_t)stream, name))
 		gns_publish_event(&gns_core.publish, (uint32_t)stream, s->clock.step, name, text);
 	gns_layer_feed_leave(&h);
 }

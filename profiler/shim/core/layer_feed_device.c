@@ -1,4 +1,4 @@
-/* The feed's measurements on devices: slots, and who may have them. */
+/* The layer API's measurements on devices: finds a slot for each value and enqueues the kernels. */
 #include <errno.h>
 
 #include "layer_feed_private.h"
@@ -19,7 +19,8 @@ bool gns_layer_feed_device_ready(void)
 }
 
 /* Under the lock. */
-static int find_place(struct gns_layer_sums_param *p, struct gns_device *device, void *stream, uint64_t n, struct gns_layer_feed_device *work)
+static int find_place(struct gns_layer_sums_param *p, struct gns_device *device, void *stream, uint64_t n,
+		      struct gns_layer_feed_device *work)
 {
 	struct gns_layer_sums_stream *s = &gns_core.layer_sums->stream[p->stream];
 	if (!s->clock.measured || gns_layer_sums_closed(p))
@@ -36,7 +37,8 @@ static int find_place(struct gns_layer_sums_param *p, struct gns_device *device,
 	return 0;
 }
 
-int gns_layer_feed_device_begin(int64_t id, enum gns_layer_sums_what what, uint64_t n, unsigned axis, int ordinal, void *stream,
+int gns_layer_feed_device_begin(int64_t id, enum gns_layer_sums_what what, uint64_t n, unsigned axis, int ordinal,
+				void *stream,
 			     struct gns_layer_feed_device *work)
 {
 	struct gns_device *device = device_of(ordinal);
@@ -54,9 +56,9 @@ int gns_layer_feed_device_begin(int64_t id, enum gns_layer_sums_what what, uint6
 	}
 	if (what == GNS_LAYER_SUMS_SUM)
 		work->to.uses = p->device_uses;
-	gns_lock_slow_begin(); /* the driver may let us wait for its queue */
-	work->samples = (struct gns_samples){ .n = n, .axis = axis, .probes = gns_core.product_sums->probes, .stream = (uint64_t)id,
-					      .seed = gns_layer_feed_seed(p) };
+	gns_lock_slow_begin(); /* the launch may wait for room in the driver's queue */
+	work->samples = (struct gns_samples){ .n = n, .axis = axis, .probes = gns_core.product_sums->probes,
+					      .stream = (uint64_t)id, .seed = gns_layer_feed_seed(p) };
 	return 0;
 }
 
@@ -69,7 +71,8 @@ static void uses_take(struct gns_layer_sums_param *p)
 	p->device_uses = NULL;
 	feed->device_uses--;
 	bool current = gns_device_current(NULL) == p->device_uses_of;
-	int rc = current ? gns_layer_sums_term(&s->sets, p->term, GNS_LAYER_SUMS_SUM, p->device_uses_of, p->device_uses_stream, &to) : -ENODEV;
+	int rc = !current ? -ENODEV : gns_layer_sums_term(&s->sets, p->term, GNS_LAYER_SUMS_SUM, p->device_uses_of,
+							  p->device_uses_stream, &to);
 	if (rc) {
 		gns_device_uses_drop(uses);
 		p->refused = GNS_REFUSED_DEVICE_BEHIND;
@@ -94,7 +97,7 @@ void gns_layer_feed_device_backward_done(void)
 	gns_lock_slow_end();
 }
 
-/* Uses that add up leave their slot to uses_take. */
+/* The uses of a shared parameter accumulate without a slot; gns_device_uses_take gets one for their sum. */
 static void sum_end(struct gns_layer_feed_device *work, int rc)
 {
 	struct gns_layer_sums_param *p = work->param;
@@ -121,7 +124,8 @@ void gns_layer_feed_device_end(struct gns_layer_feed_device *work, int rc)
 	gns_layer_feed_leave(&work->hold);
 }
 
-static int norm(int64_t id, enum gns_layer_sums_what what, const struct gns_tensor *t, uint32_t world, int ordinal, void *stream)
+static int norm(int64_t id, enum gns_layer_sums_what what, const struct gns_tensor *t, uint32_t world, int ordinal,
+		void *stream)
 {
 	struct gns_layer_feed_device work;
 	int rc = gns_layer_feed_device_begin(id, what, 1, 0, ordinal, stream, &work);
@@ -144,7 +148,8 @@ int gns_layer_feed_device_before(int64_t id, const struct gns_tensor *gradient, 
 	return norm(id, GNS_LAYER_SUMS_ZERO, gradient, 1, ordinal, stream);
 }
 
-int gns_layer_feed_device_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest, int ordinal, void *stream)
+int gns_layer_feed_device_uses(int64_t id, uint32_t count, uint64_t n, uint64_t dim0, uint64_t rest, int ordinal,
+			       void *stream)
 {
 	struct gns_guard h;
 	struct gns_set *set;
@@ -173,7 +178,7 @@ int gns_layer_feed_device_uses(int64_t id, uint32_t count, uint64_t n, uint64_t 
 	return rc == -ENODATA ? 0 : rc;
 }
 
-/* Of the stream's own: losses add up, of scales the newest counts. */
+/* A value of the whole stream: losses are added, of several scales the latest counts. */
 static int value(int64_t id, enum gns_layer_sums_what what, const struct gns_tensor *t, int ordinal, void *stream)
 {
 	struct gns_guard h;

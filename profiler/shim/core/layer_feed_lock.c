@@ -1,4 +1,4 @@
-/* Entering and leaving for the layer feed, and what its files share. */
+/* Entering and leaving the shim through the layer API; the state that the layer_feed*.c files share. */
 #include "layer_feed_private.h"
 #include "state.h"
 
@@ -23,8 +23,10 @@ void gns_layer_feed_leave(const struct gns_guard *h)
 
 void gns_layer_feed_show_measuring(void)
 {
-	atomic_store_explicit(&gns_core.measured, gns_layer_sums_measuring(gns_core.layer_sums, 0), memory_order_relaxed);
-	atomic_store_explicit(&gns_core.feeding, gns_layer_sums_any_measuring(gns_core.layer_sums), memory_order_relaxed);
+	atomic_store_explicit(&gns_core.measured, gns_layer_sums_measuring(gns_core.layer_sums, 0),
+			      memory_order_relaxed);
+	atomic_store_explicit(&gns_core.feeding, gns_layer_sums_any_measuring(gns_core.layer_sums),
+			      memory_order_relaxed);
 }
 
 struct gns_layer_sums_param *gns_layer_feed_enter_param(struct gns_guard *h, int64_t id)

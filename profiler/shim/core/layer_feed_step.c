@@ -1,4 +1,4 @@
-/* Steps of the layer feed: their parts, their end, and what they cost. */
+/* Steps of the layer API: their phases, their end, and what they cost. */
 #include <errno.h>
 
 #include "layer_feed_private.h"
@@ -16,12 +16,14 @@ static void show_part(const char *phase)
 		gns_hooks_backward();
 }
 
-/* Where a part or a step ends within a timed pair, what has passed of it belongs to what ends. The time. */
+/* If a phase or step ends between gns_layer_feed_time_begin and _end, the time so far is charged to what ends.
+ * Returns now. */
 static uint64_t charge_so_far(void)
 {
 	uint64_t now = gns_now();
 	if (gns_layer_feed_timed.from) {
-		gns_layer_sums_charge(gns_core.layer_sums, gns_layer_feed_timed.stream, now - gns_layer_feed_timed.from);
+		gns_layer_sums_charge(gns_core.layer_sums, gns_layer_feed_timed.stream,
+				      now - gns_layer_feed_timed.from);
 		gns_layer_feed_timed.from = now;
 	}
 	return now;
@@ -55,7 +57,8 @@ static void publish(uint32_t stream, const struct gns_layer_sums_report *report,
 		gns_publish_revive(p, &gns_core.config, false);
 }
 
-/* What a graph does between its step's beginning and end is known of replays of the whole step alone. */
+/* A set of a graph whose step ends outside of the capture is void: its values come at every replay, whole step or
+ * not. */
 static void finish_sets(struct gns_layer_sums *feed, uint32_t stream)
 {
 	struct gns_layer_sums_sets *sets = &feed->stream[stream].sets;
@@ -67,12 +70,13 @@ static void finish_sets(struct gns_layer_sums *feed, uint32_t stream)
 	gns_layer_sums_count(feed, rc == -ECANCELED ? "graph_without_step" : "device_failed");
 }
 
-/* What there is to say of the step in progress; its clock is stopped. */
+/* Stops the clock of the step in progress and returns its report. */
 static struct gns_layer_sums_report close_step(uint32_t stream, uint32_t micro_steps, double lr, uint64_t now)
 {
 	struct gns_layer_sums *feed = gns_core.layer_sums;
 	struct gns_step_clock *clock = &feed->stream[stream].clock;
-	struct gns_layer_sums_report report = { .micro_steps = micro_steps, .lr = lr, .samples = gns_core.product_sums->samples };
+	struct gns_layer_sums_report report = { .micro_steps = micro_steps, .lr = lr,
+						.samples = gns_core.product_sums->samples };
 	report.step.flags = clock->startup ? GNS_STEP_STARTUP : 0;
 	if (feed->stream[stream].sets.n)
 		finish_sets(feed, stream);
@@ -82,7 +86,8 @@ static struct gns_layer_sums_report close_step(uint32_t stream, uint32_t micro_s
 			gns_core.refused[why]++;
 		report.step.flags |= why ? GNS_STEP_REFUSED : report.measured ? GNS_STEP_MEASURED : 0;
 	}
-	clock->overhead_ns += feed->pool_ns + atomic_exchange_explicit(&gns_layer_feed_unmeasured_ns, 0, memory_order_relaxed);
+	clock->overhead_ns += feed->pool_ns + atomic_exchange_explicit(&gns_layer_feed_unmeasured_ns, 0,
+								       memory_order_relaxed);
 	feed->pool_ns = 0;
 	report.step.step = clock->step;
 	report.step.start_ns = clock->began_real_ns;
@@ -102,7 +107,8 @@ static int step(uint32_t stream, uint32_t micro_steps, double lr, uint64_t now)
 	struct gns_layer_sums_report report = close_step(stream, micro_steps, lr, now);
 	publish(stream, &report, now);
 	gns_layer_sums_sets_release(&feed->stream[stream].sets);
-	gns_layer_sums_next(feed, stream, &gns_core.config, gns_publish_control(&gns_core.publish), gns_core.publish.link != GNS_LINK_OFF);
+	gns_layer_sums_next(feed, stream, &gns_core.config, gns_publish_control(&gns_core.publish),
+			    gns_core.publish.link != GNS_LINK_OFF);
 	if (stream == 0) {
 		gns_kernels_clear(gns_core.kernels);
 		show_part("optimizer");
@@ -118,7 +124,8 @@ int gns_layer_feed_step(int64_t stream, uint32_t micro_steps, double lr)
 	if (!gns_layer_feed_enter(&h, false))
 		return gns_layer_feed_gave_up || gns_core.state == GNS_OFF || gns_core.config.no_torch ? 0 : -1;
 	uint64_t from = charge_so_far();
-	int rc = gns_layer_sums_stream_at(gns_core.layer_sums, stream) ? step((uint32_t)stream, micro_steps, lr, from) : -1;
+	int rc = gns_layer_sums_stream_at(gns_core.layer_sums, stream) ? step((uint32_t)stream, micro_steps, lr,
+									      from) : -1;
 	gns_layer_feed_timed.stream = stream;
 	if (rc >= 0 && !gns_layer_feed_timed.from)
 		gns_layer_sums_charge(gns_core.layer_sums, stream, gns_now() - from);

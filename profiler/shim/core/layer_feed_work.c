@@ -1,11 +1,11 @@
-/* Measurements of layers on the CPU, outside of the lock. */
+/* Measurements of layers on the CPU, which run without the core's lock. */
 #include <errno.h>
 
 #include "layer_feed_private.h"
 #include "profiler/shim/process/fpu.h"
 #include "state.h"
 
-/* A scratch of its own for every thread that measures. */
+/* Borrows scratch from the pool: threads that measure at the same time must not share it. */
 static struct gns_layers *borrow(struct gns_layer_sums *feed, unsigned *slot)
 {
 	for (unsigned i = 0; i < GNS_LAYER_SUMS_POOL; i++) {
@@ -23,8 +23,9 @@ static struct gns_layers *borrow(struct gns_layer_sums *feed, unsigned *slot)
 	return NULL;
 }
 
-/* first: whose scratch is shared, NULL: none. */
-static int begin_work(int64_t id, uint64_t n, unsigned axis, const struct gns_layer_feed_work *first, struct gns_layer_feed_work *work)
+/* first: the measurement whose scratch is shared; NULL: scratch is borrowed from the pool. */
+static int begin_work(int64_t id, uint64_t n, unsigned axis, const struct gns_layer_feed_work *first,
+		      struct gns_layer_feed_work *work)
 {
 	struct gns_guard h;
 	unsigned slot;
@@ -52,8 +53,8 @@ static int begin_work(int64_t id, uint64_t n, unsigned axis, const struct gns_la
 		p->working++;
 		work->id = id;
 		work->step = s->clock.step;
-		work->samples = (struct gns_samples){ .n = n, .axis = axis, .probes = gns_core.product_sums->probes, .stream = (uint64_t)id,
-						      .seed = gns_layer_feed_seed(p),
+		work->samples = (struct gns_samples){ .n = n, .axis = axis, .probes = gns_core.product_sums->probes,
+						      .stream = (uint64_t)id, .seed = gns_layer_feed_seed(p),
 						      .uses = p->uses_dropped ? NULL : p->uses };
 	}
 	gns_layer_feed_leave(&h);
@@ -92,7 +93,7 @@ void gns_layer_feed_work_end(struct gns_layer_feed_work *work, int rc)
 	gns_fpu_end(work->fpu);
 	struct gns_layer_sums_param *p = gns_layer_feed_enter_param(&h, work->id);
 	if (!p)
-		return; /* given up meanwhile, or the process ends */
+		return; /* the shim was turned off since work_begin, or the process ends */
 	p->working--;
 	for (unsigned i = 0; i < GNS_LAYER_SUMS_POOL; i++)
 		if (work->slots >> i & 1)

@@ -1,4 +1,4 @@
-/* Waking, forking, ending: the shim's life in a process that is not its own. */
+/* The shim's lifecycle in the training process: waking, fork, exit. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -49,7 +49,8 @@ static bool set_up(void)
 	gns_core.product_sums = gns_pages(sizeof *gns_core.product_sums);
 	gns_core.kernels = gns_pages(sizeof *gns_core.kernels);
 	gns_core.ours = gns_pages(PAGE);
-	if (!gns_core.ours || !gns_core.product_sums || !gns_core.kernels || !gns_roles_init(&gns_core.roles) || !gns_product_sums_init(gns_core.product_sums) ||
+	if (!gns_core.ours || !gns_core.product_sums || !gns_core.kernels || !gns_roles_init(&gns_core.roles) ||
+	    !gns_product_sums_init(gns_core.product_sums) ||
 	    !gns_publish_init(&gns_core.publish))
 		return false;
 	madvise((void *)gns_core.ours, PAGE, MADV_WIPEONFORK);
@@ -83,14 +84,15 @@ void gns_lifecycle_wake(void)
 		fork_watched = true;
 		bool up = set_up();
 		if (!up)
-			forget_parent(); /* what could be had of it is not to be kept from the trainer */
+			forget_parent(); /* frees what could be allocated: the training program may need the memory */
 		gns_core.state = up ? GNS_AWAKE : GNS_OFF;
 	}
 	gns_undisturbed_end(&signals);
 	gns_lock_release(&gns_core.lock);
 }
 
-/* Of a program that ends in the middle of our work, or whose work we have given up: what it has published is whole. */
+/* For a program that exits within the shim, or in which the shim was turned off: everything published so far is
+ * complete. */
 static void close_slot(void)
 {
 	struct gns_ring *ring = &gns_core.publish.ring;
@@ -99,8 +101,8 @@ static void close_slot(void)
 		atomic_compare_exchange_strong(&ring->session->slot[ring->slot].state, &ready, GNS_SLOT_CLOSED);
 }
 
-/* A program that multiplied matrices but was never seen to train is told about only where somebody asked (`gnscope run`). */
-static void tell_rest(void)
+/* Counters of a program that multiplied matrices but did not train are published only under `gnscope run`. */
+static void publish_rest(void)
 {
 	struct gns_counter *list = gns_core.counter;
 	struct gns_publish *p = &gns_core.publish;
@@ -108,7 +110,8 @@ static void tell_rest(void)
 		return;
 	gns_hooks_publish(p, true);
 	gns_publish_rest(p, &gns_core.config, gns_core.aside ? gns_core.product_sums->samples : 0,
-			 gns_hooks_unit(gns_core.aside ? GNS_UNIT_SAMPLES : GNS_UNIT_ROWS), list, gns_step_boundary_counters(list));
+			 gns_hooks_unit(gns_core.aside ? GNS_UNIT_SAMPLES
+					: GNS_UNIT_ROWS), list, gns_step_boundary_counters(list));
 	gns_ring_close(&p->ring);
 	gns_publish_revive(p, &gns_core.config, true);
 }
@@ -121,8 +124,9 @@ void gns_lifecycle_notice_left(const void *frame)
 	gns_entered_at = NULL;
 	bool tell = !gns_lock_is_mine(&gns_core.lock) && gns_core_lock();
 	if (tell) {
-		gns_publish_event(&gns_core.publish, 0, gns_core.steps.step, "left", "a call was left by longjmp: measuring stopped");
-		tell_rest();
+		gns_publish_event(&gns_core.publish, 0, gns_core.steps.step, "left",
+				  "a call was left by longjmp: measuring stopped");
+		publish_rest();
 		gns_core.state = GNS_OFF;
 		gns_lock_release(&gns_core.lock);
 	}
@@ -134,7 +138,8 @@ void gns_lifecycle_notice_left(const void *frame)
 
 __attribute__((destructor)) static void at_exit(void)
 {
-	bool in_a_call = gns_inside; /* exit() in a signal handler: that call will not come back, nor its step be whole */
+	/* exit() in a signal handler: the interrupted call never returns, its step stays incomplete */
+	bool in_a_call = gns_inside;
 	if (gns_lifecycle_state() != GNS_AWAKE || !gns_core_lock()) {
 		close_slot();
 		return;
@@ -144,8 +149,9 @@ __attribute__((destructor)) static void at_exit(void)
 	if (!in_a_call && s->step && !s->published && s->gradients && (s->unsure || s->gradients == s->expected))
 		gns_step_boundary_close(true);
 	gns_deferred_end(&gns_core.publish);
-	tell_rest();
-	gns_core.publish.link = GNS_LINK_OFF; /* a thread that is in a product now may still come to the end of its step */
+	publish_rest();
+	/* another thread may be in a GEMM and reach the end of its step after this */
+	gns_core.publish.link = GNS_LINK_OFF;
 	gns_core.state = GNS_OFF;
 	gns_core_unlock();
 }

@@ -1,4 +1,4 @@
-/* The marks of gnscope.h: what the training program reports of itself. */
+/* The functions of gnscope.h: what the training program reports itself. */
 #include "gnscope/gnscope.h"
 
 #include "core.h"
@@ -25,7 +25,7 @@ void gns_core_mark_step(void)
 		return;
 	gns_core.steps.marked = true;
 	if (gns_core.aside) {
-		/* The optimizer's own steps are known. */
+		/* The layer API reports the optimizer's steps: the mark is not needed. */
 	} else if (!gns_core.steps.step) {
 		gns_core.early_marks++;
 		gns_hooks_mark(gns_core.steps_base + gns_core.early_marks + 1);
@@ -42,7 +42,7 @@ void gns_core_mark_samples(uint64_t samples)
 	struct gns_guard guard;
 	if (!mark_begin(&guard))
 		return;
-	/* What the user said on the command line wins. */
+	/* --samples on the command line takes precedence over gns_samples(). */
 	gns_core.product_sums->samples_marked = !gns_core.config.samples;
 	if (!gns_core.config.samples && samples && samples <= 1u << 30 && gns_core.product_sums->samples != samples) {
 		gns_core.product_sums->samples = samples;
@@ -61,9 +61,11 @@ void gns_core_mark_loss(double loss)
 		mark_end(&guard);
 		return;
 	}
-	/* Before the weights are known only marks tell which step this is; without them such a loss belongs nowhere. */
+	/* Before the weights are found, only marks count steps; without marks the step of this loss is unknown. */
 	if (gns_core.steps.step || gns_core.steps.marked)
-		gns_publish_loss(&gns_core.publish, 0, gns_core.steps.step ? gns_core.steps.step : gns_core.steps_base + gns_core.early_marks + 1, loss);
+		gns_publish_loss(&gns_core.publish, 0,
+				 gns_core.steps.step ? gns_core.steps.step
+				 : gns_core.steps_base + gns_core.early_marks + 1, loss);
 	mark_end(&guard);
 }
 
@@ -78,7 +80,8 @@ void gns_core_mark_param(const char *name, const void *data, uint64_t rows, uint
 	mark_end(&guard);
 }
 
-__attribute__((visibility("default"))) void gnscope_mark_v1(int what, const char *name, const void *data, uint64_t a, uint64_t b,
+__attribute__((visibility("default"))) void gnscope_mark_v1(int what, const char *name, const void *data, uint64_t a,
+							    uint64_t b,
 							    double value);
 
 void gnscope_mark_v1(int what, const char *name, const void *data, uint64_t a, uint64_t b, double value)

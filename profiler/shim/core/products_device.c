@@ -1,4 +1,4 @@
-/* A product on a device on its way through the core. */
+/* GEMMs on devices: what the core does before, around and after the call. */
 #include "products_device.h"
 
 #include <errno.h>
@@ -17,23 +17,24 @@
 #include "profiler/shim/publish/counters.h"
 
 #define JOBS_MAX 512
-#define MISMATCHES_MAX 3 /* measured steps in a row with operands that are not what they were taken for: learn anew */
-#define PRINT_SLOTS 2
+/* measured steps in a row in which some fingerprint differs: then the weights are searched again */
+#define MISMATCHES_MAX 3
+#define FINGERPRINT_SLOTS 2
 
-enum what { PRINT_WEIGHT, PRINT_X, GRADIENT };
+enum what { FINGERPRINT_WEIGHT, FINGERPRINT_X, GRADIENT };
 
-struct gns_device_job { /* what is to be launched around a call */
+struct gns_device_job { /* kernels to launch before and after a call */
 	_Atomic int busy;
 	struct gns_device_job *next;
 	enum what what;
 	struct gns_product product;
-	uint32_t id;          /* of the weight, of a print */
-	struct gns_key key;   /* what is printed; of a gradient: X, where that is to be compared */
+	uint32_t id;          /* FINGERPRINT_*: of the weight */
+	struct gns_key key;   /* the tensor to fingerprint; GRADIENT: X, if its fingerprint is to be compared */
 	uint32_t slot;
 	struct gns_set *set;
 	uint64_t step;
 	struct gns_device_grad grad;
-	void *kept;           /* C before, where that is to be taken off */
+	void *kept;           /* copy of C before the call, if it is to be subtracted */
 	bool failed, behind;
 };
 
@@ -42,16 +43,16 @@ struct part { /* a context */
 	struct gns_lock lock;
 	_Atomic(struct gns_set *) set; /* of `step` */
 	_Atomic uint64_t step;
-	_Atomic uint64_t given;        /* the newest step whose set the queue of late steps has */
+	_Atomic uint64_t given;        /* the latest step whose set was handed to the queue of deferred steps */
 	_Atomic bool open;
 };
 
 struct gns_products_device {
 	_Atomic bool won;
-	_Atomic uint64_t over;   /* the newest step that is */
-	bool captured;           /* the present step is */
-	bool at_rest;            /* nothing of the log is under way any more */
-	uint32_t run;            /* of mismatches, at the newest learning */
+	_Atomic uint64_t over;   /* the latest step that is over */
+	bool captured;           /* the present step is captured into a graph */
+	bool at_rest;            /* no set of the log is in flight any more */
+	uint32_t run;            /* steps in a row with a mismatch when the weights were last searched again */
 	struct gns_product_log log;
 	struct gns_product_sums_device step;
 	struct part part[GNS_DEVICES_MAX];
@@ -87,7 +88,7 @@ static struct gns_products_device *made(void)
 	d = gns_pages(sizeof *d);
 	refused = !d || !gns_product_log_init(&d->log) || !gns_product_sums_device_init(&d->step);
 	if (refused)
-		return NULL; /* what could be had is not given back: this happens once */
+		return NULL; /* what could be allocated is not freed: this happens once a process */
 	for (unsigned i = 0; i < GNS_DEVICES_MAX; i++)
 		d->part[i].lock.slow = true;
 	atomic_store_explicit(&state, d, memory_order_release);
@@ -107,7 +108,8 @@ static void forget(void)
 
 /* ---- under the lock, before the call ---- */
 
-static struct gns_device_job *new_job(struct gns_products_device *d, struct gns_call *call, enum what what, const struct gns_product *p)
+static struct gns_device_job *new_job(struct gns_products_device *d, struct gns_call *call, enum what what,
+				      const struct gns_product *p)
 {
 	for (unsigned i = 0; i < JOBS_MAX; i++) {
 		int idle = 0;
@@ -130,7 +132,8 @@ static struct gns_device_job *new_job(struct gns_products_device *d, struct gns_
 	return NULL;
 }
 
-static void want_print(struct gns_products_device *d, struct gns_call *call, enum what what, const struct gns_product *p,
+static void want_fingerprint(struct gns_products_device *d, struct gns_call *call, enum what what,
+			     const struct gns_product *p,
 		       const struct gns_operand *o, uint32_t id)
 {
 	struct gns_device_job *j = new_job(d, call, what, p);
@@ -140,8 +143,9 @@ static void want_print(struct gns_products_device *d, struct gns_call *call, enu
 	j->key = gns_operand_key(o, p->dtype);
 }
 
-/* A weight is printed at its first use in a step and at its last; X at the last forward product. */
-static void check_weight(struct gns_products_device *d, struct gns_call *call, const struct gns_product *p, const struct gns_verdict *v)
+/* Fingerprints are taken of a weight at its first and last use in a step, and of X at the last forward GEMM. */
+static void check_weight(struct gns_products_device *d, struct gns_call *call, const struct gns_product *p,
+			 const struct gns_verdict *v)
 {
 	const struct gns_weight *w = &gns_core.roles.weights[v->weight[0]];
 	bool is_left = p->left.data == w->key.data, forward = v->role == GNS_ROLE_FORWARD;
@@ -152,14 +156,15 @@ static void check_weight(struct gns_products_device *d, struct gns_call *call, c
 	bool last_pass = w->gradients + 1 >= w->per_step;
 	now->per_step = w->per_step;
 	if (forward && !now->any_first)
-		want_print(d, call, PRINT_WEIGHT, p, o, w->id);
+		want_fingerprint(d, call, FINGERPRINT_WEIGHT, p, o, w->id);
 	else if (last_pass)
-		want_print(d, call, PRINT_WEIGHT, p, o, w->id);
+		want_fingerprint(d, call, FINGERPRINT_WEIGHT, p, o, w->id);
 	if (forward && last_pass)
-		want_print(d, call, PRINT_X, p, other, w->id);
+		want_fingerprint(d, call, FINGERPRINT_X, p, other, w->id);
 }
 
-static void on_weight(struct gns_products_device *d, struct gns_call *call, const struct gns_product *p, const struct gns_verdict *v)
+static void on_weight(struct gns_products_device *d, struct gns_call *call, const struct gns_product *p,
+		      const struct gns_verdict *v)
 {
 	const struct gns_weight *w = &gns_core.roles.weights[v->weight[0]];
 	struct gns_product_sums *m = gns_core.product_sums;
@@ -168,9 +173,11 @@ static void on_weight(struct gns_products_device *d, struct gns_call *call, cons
 		if (w->per_step != w->passes && w->id <= GNS_PARAMS_MAX && !m->param[w->id - 1].excluded)
 			m->param[w->id - 1].excluded = m->param[w->id - 1].newly_excluded = true;
 	} else if (gns_core.steps.measured) {
-		gns_product_sums_device_settle(&d->step, p->left.data == w->key.data ? p->right.data : p->left.data, w->id);
+		gns_product_sums_device_settle(&d->step, p->left.data == w->key.data ? p->right.data : p->left.data,
+					       w->id);
 	}
-	if (gns_core.steps.measured && !gns_core.steps.published && w->id <= GNS_PARAMS_MAX && !m->param[w->id - 1].excluded)
+	if (gns_core.steps.measured && !gns_core.steps.published && w->id <= GNS_PARAMS_MAX &&
+	    !m->param[w->id - 1].excluded)
 		check_weight(d, call, p, v);
 }
 
@@ -178,7 +185,8 @@ static void compare_x(struct gns_products_device *d, struct gns_device_job *j)
 {
 	const struct gns_admitted *of = &j->grad.of;
 	const struct gns_product *p = &j->product;
-	const struct gns_device_weight *now = of->n_id == 1 ? gns_product_sums_device_weight(&d->step, of->id[0]) : NULL;
+	const struct gns_device_weight *now = of->n_id == 1 ?
+		gns_product_sums_device_weight(&d->step, of->id[0]) : NULL;
 	const struct gns_operand *x = of->dy[0] == p->left.data ? &p->right : &p->left;
 	if (!now || !now->any_x || now->x_data != x->data)
 		return;
@@ -186,7 +194,8 @@ static void compare_x(struct gns_products_device *d, struct gns_device_job *j)
 	j->key = gns_operand_key(x, p->dtype);
 }
 
-static void want_gradient(struct gns_products_device *d, struct gns_call *call, const struct gns_product *p, const struct gns_verdict *v)
+static void want_gradient(struct gns_products_device *d, struct gns_call *call, const struct gns_product *p,
+			  const struct gns_verdict *v)
 {
 	const struct gns_weight *w = &gns_core.roles.weights[v->weight[0]];
 	struct gns_admitted of;
@@ -194,7 +203,8 @@ static void want_gradient(struct gns_products_device *d, struct gns_call *call, 
 		gns_count(&altered);
 	else if (isnan(p->alpha) || isnan(p->beta))
 		gns_count(&scalars);
-	if (p->altered || isnan(p->alpha) || isnan(p->beta) || p->alpha == 0 || !gns_product_sums_admit(gns_core.product_sums, p, v, &gns_core.roles, &of))
+	if (p->altered || isnan(p->alpha) || isnan(p->beta) || p->alpha == 0 ||
+	    !gns_product_sums_admit(gns_core.product_sums, p, v, &gns_core.roles, &of))
 		return;
 	struct gns_device_job *j = new_job(d, call, GRADIENT, p);
 	if (!j)
@@ -202,7 +212,7 @@ static void want_gradient(struct gns_products_device *d, struct gns_call *call, 
 	bool into = p->beta == 1, more = into && gns_product_sums_device_met(&d->step, p->c);
 	j->grad = (struct gns_device_grad){ .of = of, .factor = p->alpha * p->alpha, .c = p->c, .rows = p->k,
 					    .into = more ? GNS_INTO_MORE : into ? GNS_INTO_ZERO : GNS_INTO_NEW };
-	/* What is added to is only looked at when all is in. */
+	/* The norm of a C that is accumulated into is taken after the last gradient. */
 	j->grad.any_big = j->grad.into == GNS_INTO_NEW || v->n > 1 || w->gradients >= w->per_step;
 	for (unsigned i = 0; i < of.n_id; i++) {
 		struct gns_device_weight *now = gns_product_sums_device_weight(&d->step, of.id[i]);
@@ -215,7 +225,8 @@ static void want_gradient(struct gns_products_device *d, struct gns_call *call, 
 
 static void count(const struct gns_verdict *v)
 {
-	static const uint8_t of_role[GNS_ROLES] = { GNS_COUNT_OTHER, GNS_COUNT_FORWARD, GNS_COUNT_DGRAD, GNS_COUNT_WGRAD };
+	static const uint8_t of_role[GNS_ROLES] = { GNS_COUNT_OTHER, GNS_COUNT_FORWARD, GNS_COUNT_DGRAD,
+						    GNS_COUNT_WGRAD };
 	gns_core.counts[GNS_COUNT_PRODUCTS]++;
 	gns_core.counts[of_role[v->role]]++;
 }
@@ -229,20 +240,20 @@ static void learn_anew(struct gns_products_device *d)
 	gns_product_log_again(&d->log);
 }
 
-/* Weights have moved, or are others than they were taken for. */
-static bool gone_astray(struct gns_products_device *d, bool boundary)
+/* True if weights have moved in memory, or fingerprints show that the operands are not the expected weights. */
+static bool weights_lost(struct gns_products_device *d, bool boundary)
 {
-	struct gns_deferred_counts late;
+	struct gns_deferred_counts deferred;
 	if (gns_roles_lost(&gns_core.roles))
 		return true;
 	if (!boundary)
 		return false;
-	gns_deferred_counts(&gns_core.publish, &late);
-	if (late.not_same_run < d->run)
+	gns_deferred_counts(&gns_core.publish, &deferred);
+	if (deferred.not_same_run < d->run)
 		d->run = 0;
-	if (late.not_same_run < d->run + MISMATCHES_MAX)
+	if (deferred.not_same_run < d->run + MISMATCHES_MAX)
 		return false;
-	d->run = late.not_same_run;
+	d->run = deferred.not_same_run;
 	return true;
 }
 
@@ -271,12 +282,12 @@ static void follow(struct gns_products_device *d, struct gns_call *call, const s
 	}
 	if (!call->n_products)
 		call->role = v.role;
-	if (gone_astray(d, v.boundary))
+	if (weights_lost(d, v.boundary))
 		learn_anew(d);
 }
 
-/* The log began within a step, at a gradient. Where a whole step of gradients precedes the first boundary seen, there was one before it, at
- * which the weights were met for the first time. */
+/* The log began within a step, at a gradient. If the gradients of a whole step precede the first boundary in the log,
+ * one more boundary came before it, at the first use of the weights. */
 static bool first_boundary_unseen(const struct gns_products_device *d)
 {
 	const struct gns_find_in_log *l = &d->log.learn;
@@ -290,7 +301,8 @@ static bool first_boundary_unseen(const struct gns_products_device *d)
 	return seen >= expected;
 }
 
-/* What the log holds of the step in progress has been done by the program already. */
+/* Takes over the weights that were found. The log's GEMMs of the step in progress have run already: they are
+ * followed, not measured. */
 static void adopt(struct gns_products_device *d)
 {
 	const struct gns_found *f = &d->log.learn.found;
@@ -300,12 +312,13 @@ static void adopt(struct gns_products_device *d)
 	for (uint32_t i = f->point[f->points - 1]; i < d->log.n; i++)
 		gns_roles_follow(&gns_core.roles, &d->log.entry[i].product, &v);
 	gns_product_log_stop(&d->log);
-	gns_core.product_sums->late = &d->step;
+	gns_core.product_sums->deferred = &d->step;
 	gns_count(&learned);
 	d->won = true;
 }
 
-static void not_known_yet(struct gns_products_device *d, struct gns_call *call, const struct gns_product *p, bool capturing)
+static void not_known_yet(struct gns_products_device *d, struct gns_call *call, const struct gns_product *p,
+			  bool capturing)
 {
 	const struct gns_verdict other = { .role = GNS_ROLE_OTHER };
 	count(&other);
@@ -315,7 +328,7 @@ static void not_known_yet(struct gns_products_device *d, struct gns_call *call, 
 
 static void see(struct gns_products_device *d, struct gns_call *call, const struct gns_product *p, bool capturing)
 {
-	bool host_first = gns_core.steps.step && !gns_core.product_sums->late;
+	bool host_first = gns_core.steps.step && !gns_core.product_sums->deferred;
 	if (host_first && !d->at_rest)
 		gns_product_log_stop(&d->log);
 	if (!d->won && !host_first && gns_product_log_turn(&d->log))
@@ -334,7 +347,7 @@ void gns_products_device_before(struct gns_call *call, const struct gns_product 
 {
 	struct gns_products_device *d = get();
 	bool known = d && d->won;
-	/* Asked of the driver, so not under the lock. */
+	/* This calls the driver, so the lock is not held. */
 	bool capturing = !known && gns_device_capturing(product->stream);
 	unsigned fpu = gns_fpu_begin();
 	if (gns_core_lock()) {
@@ -357,7 +370,7 @@ static void finish_part(struct part *part)
 	if (part->set) {
 		gns_set_finish(part->set);
 		if (part->given != part->step)
-			gns_set_release(part->set); /* nobody was told of it */
+			gns_set_release(part->set); /* it was not handed to any step */
 	}
 	part->set = NULL;
 	part->open = false;
@@ -373,7 +386,7 @@ static struct part *part_of(struct gns_products_device *d, struct gns_device *de
 	return NULL;
 }
 
-/* The set of the step on this context. */
+/* The set of this step in this context, begun if needed. */
 static struct gns_set *set_of(struct gns_products_device *d, struct part *part, const struct gns_device_job *j)
 {
 	if (part->open && part->step == j->step)
@@ -391,8 +404,9 @@ static struct gns_set *set_of(struct gns_products_device *d, struct part *part, 
 static bool print_key(struct gns_device_job *j, uint32_t *slot)
 {
 	const struct gns_key *k = &j->key;
-	return !gns_set_slot(j->set, j->product.stream, PRINT_SLOTS, slot) &&
-	       !gns_device_print(j->set, j->product.stream, *slot, k->data, k->dtype, k->slow_n, k->fast_n, k->ld, false);
+	return !gns_set_slot(j->set, j->product.stream, FINGERPRINT_SLOTS, slot) &&
+	       !gns_device_print(j->set, j->product.stream, *slot, k->data, k->dtype, k->slow_n, k->fast_n, k->ld,
+				 false);
 }
 
 static struct gns_tensor by_rows(const struct gns_operand *o, uint32_t dtype)
@@ -403,8 +417,8 @@ static struct gns_tensor by_rows(const struct gns_operand *o, uint32_t dtype)
 
 static struct gns_tensor output(const struct gns_product *p)
 {
-	return (struct gns_tensor){ .data = p->c, .dtype = p->c_dtype ? p->c_dtype : p->dtype, .ndim = 2, .size = { p->m, p->n },
-				    .stride = { p->c_row_stride, p->c_col_stride } };
+	return (struct gns_tensor){ .data = p->c, .dtype = p->c_dtype ? p->c_dtype : p->dtype, .ndim = 2,
+				    .size = { p->m, p->n }, .stride = { p->c_row_stride, p->c_col_stride } };
 }
 
 static bool target(struct gns_device_job *j, uint32_t *slot, struct gns_device_target *to)
@@ -416,8 +430,8 @@ static bool target(struct gns_device_job *j, uint32_t *slot, struct gns_device_t
 	return true;
 }
 
-/* C as it is before the call. */
-static bool look_at_output(struct gns_device_job *j)
+/* Enqueues what has to be read of C before the call. */
+static bool read_output_before(struct gns_device_job *j)
 {
 	struct gns_device_target to;
 	struct gns_tensor c = output(&j->product);
@@ -450,7 +464,8 @@ static bool measure_gradient(struct gns_device_job *j)
 	const struct gns_product_sums *m = gns_core.product_sums;
 	const struct gns_product *p = &j->product;
 	struct gns_tensor x = by_rows(&p->left, p->dtype), y = by_rows(&p->right, p->dtype);
-	struct gns_samples samples = { .n = j->grad.of.n, .probes = m->probes, .seed = m->seed + j->step, .stream = j->grad.of.id[0] };
+	struct gns_samples samples = { .n = j->grad.of.n, .probes = m->probes, .seed = m->seed + j->step,
+				       .stream = j->grad.of.id[0] };
 	struct gns_device_target to;
 	if (j->key.data && !(j->grad.any_x = print_key(j, &j->grad.x_now)))
 		return false;
@@ -473,13 +488,13 @@ static void work(struct gns_products_device *d, struct gns_device_job *j, bool a
 	else if (j->what != GRADIENT)
 		ok = print_key(j, &j->slot);
 	else
-		ok = after ? measure_gradient(j) : look_at_output(j);
+		ok = after ? measure_gradient(j) : read_output_before(j);
 	gns_lock_release(&part->lock);
 	j->failed = !ok;
 	j->grad.set = j->set;
 }
 
-/* A step that begins within a capture. */
+/* Notes that the present step began during a capture. */
 static void note_capture(struct gns_products_device *d)
 {
 	if (!gns_core_lock())
@@ -518,12 +533,12 @@ void gns_products_device_run(struct gns_call *call)
 	}
 }
 
-static void note_print(struct gns_products_device *d, const struct gns_device_job *j)
+static void note_fingerprint(struct gns_products_device *d, const struct gns_device_job *j)
 {
 	struct gns_device_weight *w = gns_product_sums_device_weight(&d->step, j->id);
 	if (!w)
 		return;
-	if (j->what == PRINT_X) {
+	if (j->what == FINGERPRINT_X) {
 		w->x = j->slot;
 		w->x_data = j->key.data;
 		w->any_x = true;
@@ -551,7 +566,7 @@ void gns_products_device_record(struct gns_call *call)
 		if (ours && j->set)
 			gns_product_sums_device_used(&d->step, j->set);
 		if (ours && !j->failed && j->what != GRADIENT)
-			note_print(d, j);
+			note_fingerprint(d, j);
 		else if (ours && !j->failed && !gns_product_sums_device_add(&d->step, &j->grad))
 			gns_product_sums_refuse(m, GNS_REFUSED_TOO_MANY);
 		atomic_store(&j->busy, 0);
@@ -601,4 +616,5 @@ void gns_products_device_capture_ends(void *stream)
 	gns_guard_drop(&guard);
 }
 
-const struct gns_step_hooks gns_device_gemm_hooks = { .name = "GEMMs on devices", .over = over, .count = gns_device_counters, .forget = forget };
+const struct gns_step_hooks gns_device_gemm_hooks = { .name = "GEMMs on devices", .over = over,
+						      .count = gns_device_counters, .forget = forget };

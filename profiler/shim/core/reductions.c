@@ -1,4 +1,4 @@
-/* One reduction over ranks, before and after. */
+/* One reduction over ranks: what happens before and after its call. */
 #include "reductions.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include "reductions_state.h"
 #include "state.h"
 
-/* Nothing is woken by a reduction that could not be one of gradients. */
+/* wake: false for a reduction that cannot be one of gradients, which must not wake the shim. */
 static bool begin(struct gns_guard *h, bool wake)
 {
 	if (!gns_guard_enter(h, GNS_GUARD_NESTED | (wake ? GNS_GUARD_WAKE : GNS_GUARD_AWAKE)))
@@ -33,7 +33,7 @@ static void charge(struct gns_reductions *r, uint64_t ns)
 		r->steps.overhead_ns += ns;
 }
 
-/* The model is known to run forward: no gradient can be there yet. */
+/* True if the model is known to run forward: no gradient exists yet. */
 static bool in_forward(const struct gns_reductions *r)
 {
 	if (r->clock == GNS_CLOCK_FEED)
@@ -49,8 +49,9 @@ static struct gns_reductions_entry *entry_at(struct gns_reductions_step *m, cons
 	return NULL;
 }
 
-/* In the sequence, in a measured step: an entry for it. */
-static void enter_step(struct gns_reductions *r, const struct gns_reduction_track *t, uint32_t place, struct gns_reductions_use *use)
+/* Makes the entry of a reduction that belongs to a sequence and a measured step. */
+static void enter_step(struct gns_reductions *r, const struct gns_reduction_track *t, uint32_t place,
+		       struct gns_reductions_use *use)
 {
 	struct gns_reductions_step *m = gns_reductions_step_for(r, t);
 	enum gns_reduction_why why = m && m->measured ? gns_reduction_what(&r->reduce, t) : GNS_REDUCE_IS;
@@ -117,15 +118,17 @@ static enum gns_reduction_why norm_of(struct gns_reductions_step *m, struct gns_
 	return gns_device_norm2(&to, &t) ? GNS_REDUCE_BUSY : GNS_REDUCE_IS;
 }
 
-/* The default stream of another device than the communicator's would keep no order. */
+/* The default stream of a device other than the communicator's would not keep the order. */
 static bool on_device(const struct gns_reduction *n)
 {
 	struct gns_device *device = gns_device_current(NULL);
-	return device && (n->device < 0 || gns_device_number(device) == n->device) && gns_device_owns(n->send) && gns_device_owns(n->received);
+	return device && (n->device < 0 || gns_device_number(device) == n->device) && gns_device_owns(n->send) &&
+	       gns_device_owns(n->received);
 }
 
-/* With the context of the stream: a thread may reduce for several devices. */
-static enum gns_reduction_why launch(struct gns_reductions *r, struct gns_reductions_step *m, struct gns_reductions_use *use, bool sent)
+/* Makes the context of the stream current first: a thread may reduce for several devices. */
+static enum gns_reduction_why launch(struct gns_reductions *r, struct gns_reductions_step *m,
+				     struct gns_reductions_use *use, bool sent)
 {
 	enum gns_reduction_why why = GNS_REDUCE_NOT_DEVICE;
 	void *token;
@@ -151,7 +154,8 @@ bool gns_reductions_before(struct gns_reductions_use *use, const struct gns_redu
 	struct gns_guard h;
 	uint64_t from = gns_now();
 	*use = (struct gns_reductions_use){ .of = *reduction, .stream = stream };
-	if (gns_device_capturing(stream)) { /* replays are not seen: they are no steps of this sequence */
+	/* replays are not seen here, so they cannot be counted as steps of this sequence */
+	if (gns_device_capturing(stream)) {
 		gns_reductions_count(GNS_REDUCE_CAPTURED);
 		return false;
 	}
@@ -163,7 +167,7 @@ bool gns_reductions_before(struct gns_reductions_use *use, const struct gns_redu
 	if (!why)
 		see(r, use, from);
 	struct gns_reductions_step *m = gns_reductions_step_at(r, use->serial);
-	if (m) { /* stays while it has users */
+	if (m) { /* cannot be freed: this reduction is one of its users */
 		gns_core_unlock();
 		why = launch(r, m, use, true);
 		if (!gns_core_lock()) {

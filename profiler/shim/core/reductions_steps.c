@@ -1,12 +1,12 @@
-/* Which step a reduction belongs to, and where nobody else knows, where it begins and ends. */
+/* Which step a reduction belongs to; and the steps themselves, where no other source gives them. */
 #include "profiler/shim/process/pages.h"
 #include "profiler/shim/process/clock.h"
 #include "collectors/gpu/device.h"
 #include "reductions_state.h"
 #include "state.h"
 
-#define WAIT_FOR_PRODUCTS 16u /* steps, where there are products whose weights are not known yet */
-#define WAIT_FOR_OTHERS 8u    /* steps, where some communicator has not recurred */
+#define WAIT_FOR_PRODUCTS 16u /* steps to wait while the weights of the GEMMs are not found */
+#define WAIT_FOR_OTHERS 8u    /* steps to wait for communicators whose sequence has not recurred */
 
 static enum gns_reductions_clock clock_now(void)
 {
@@ -33,8 +33,8 @@ void gns_reductions_look_at_clock(struct gns_reductions *r)
 		return;
 	give_up_steps(r);
 	r->clock = now;
-	if (r->unit_told && now != GNS_CLOCK_SEQUENCE && now != GNS_CLOCK_MARKS) {
-		r->unit_told = r->rank_batches = false; /* who tells the steps now tells the unit, too */
+	if (r->unit_known && now != GNS_CLOCK_SEQUENCE && now != GNS_CLOCK_MARKS) {
+		r->unit_known = r->rank_batches = false; /* the source that gives the steps gives the unit, too */
 		gns_core.publish.hello = true;
 	}
 	gns_reduction_infer(&r->reduce, now == GNS_CLOCK_SEQUENCE);
@@ -102,7 +102,7 @@ static bool another_device(const struct gns_reductions *r, uint32_t at, bool gra
 	return true;
 }
 
-/* Communicators of gradients; while none is known to be one, the largest. */
+/* From the communicators that reduce gradients; while none is known to, from the largest. */
 void gns_reductions_know_ranks(struct gns_reductions *r)
 {
 	uint32_t world = 0, rank = UINT32_MAX, devices = 0;
@@ -120,7 +120,7 @@ void gns_reductions_know_ranks(struct gns_reductions *r)
 		devices += another_device(r, i, known);
 	}
 	if (devices <= r->devices || (gns_core.config.world > 1 && !r->ranks_ours))
-		return; /* or told by a launcher */
+		return; /* rank and world were set by a launcher */
 	r->devices = devices;
 	if (world % devices || (world == devices && !r->ranks_ours))
 		return;
@@ -131,7 +131,7 @@ void gns_reductions_know_ranks(struct gns_reductions *r)
 	gns_core.publish.hello = true;
 }
 
-/* Recurring, and not taken for gradients: somebody may wonder why. */
+/* Counts the sequences that recur but are not taken for gradients, by reason: `gnscope doctor` shows it. */
 static void count_doubts(const struct gns_reductions *r)
 {
 	for (uint32_t i = 0; i < r->reduce.n_tracks; i++) {
@@ -147,7 +147,7 @@ static void hello(void)
 		gns_reductions_know_ranks(gns_core.reductions);
 }
 
-/* Steps that others tell. */
+/* Steps given by another source. */
 
 static void begin(uint64_t step, bool measured)
 {
@@ -194,7 +194,7 @@ static bool every_micro_step(const struct gns_reduction_track *t, uint32_t micro
 	return each > 0;
 }
 
-/* The sum over some of a step's reductions would pass for that over all. */
+/* A sum over some of the step's reductions must not be published as the sum over all. */
 static bool divides(const struct gns_reductions *r, const struct gns_reductions_step *m, uint64_t n)
 {
 	for (uint32_t i = 0; i < m->n; i++)
@@ -203,7 +203,8 @@ static bool divides(const struct gns_reductions *r, const struct gns_reductions_
 	return true;
 }
 
-static enum gns_reduction_why ready(const struct gns_reductions *r, const struct gns_reductions_step *m, const struct gns_step_facts *of)
+static enum gns_reduction_why ready(const struct gns_reductions *r, const struct gns_reductions_step *m,
+				    const struct gns_step_facts *of)
 {
 	if (m->refused)
 		return m->refused;
@@ -238,30 +239,30 @@ static uint32_t stage(struct gns_publish *p, const struct gns_step_facts *of)
 	enum gns_reduction_why why = ready(r, m, of);
 	uint32_t grads = why ? 0 : gns_publish_rank_stage(p, r, m, of);
 	gns_reductions_count(why);
-	gns_reductions_drop(m); /* the sets that were handed over are not its own any more */
+	gns_reductions_drop(m); /* the queue of deferred steps owns the sets that were handed over */
 	r->current = 0;
 	return grads;
 }
 
-/* Steps of our own. */
+/* Steps given by the sequence. */
 
 static enum gns_unit unit(enum gns_unit other)
 {
 	const struct gns_reductions *r = gns_core.reductions;
-	return !r || !r->unit_told ? other : r->rank_batches ? GNS_UNIT_RANK_BATCHES : GNS_UNIT_SAMPLES;
+	return !r || !r->unit_known ? other : r->rank_batches ? GNS_UNIT_RANK_BATCHES : GNS_UNIT_SAMPLES;
 }
 
 static uint64_t last(void)
 {
-	return gns_core.reductions ? gns_core.reductions->told : 0;
+	return gns_core.reductions ? gns_core.reductions->published : 0;
 }
 
-/* Once for the process: numbers of two units would be pooled. */
+/* Once a process: otherwise numbers of two units would be averaged. */
 static void choose_unit(struct gns_reductions *r)
 {
-	if (!r->unit_told)
+	if (!r->unit_known)
 		r->rank_batches = !gns_core.product_sums->samples;
-	r->unit_told = true;
+	r->unit_known = true;
 }
 
 static void open_step(struct gns_reductions *r, uint64_t step)
@@ -271,8 +272,10 @@ static void open_step(struct gns_reductions *r, uint64_t step)
 
 static void close_step(struct gns_reductions *r, uint64_t step, struct gns_reductions_step *m)
 {
-	struct gns_step_report report = { .step = step, .start_ns = r->steps.began_real_ns, .overhead_ns = r->steps.overhead_ns,
-					  .every = r->steps.interval, .flags = r->steps.startup ? GNS_STEP_STARTUP : 0 };
+	struct gns_step_report report = { .step = step, .start_ns = r->steps.began_real_ns,
+					  .overhead_ns = r->steps.overhead_ns,
+					  .every = r->steps.interval, .flags = r->steps.startup ? GNS_STEP_STARTUP
+						   : 0 };
 	struct gns_step_facts of = { .step = step, .n = gns_core.product_sums->samples, .micro = 1, .scale = 1 };
 	choose_unit(r);
 	enum gns_reduction_why why = m && m->n ? ready(r, m, &of) : GNS_REDUCE_IS;
@@ -283,7 +286,7 @@ static void close_step(struct gns_reductions *r, uint64_t step, struct gns_reduc
 	gns_publish_rank_step(&gns_core.publish, r, &report, why || !m || !m->n ? NULL : m);
 	if (m)
 		gns_reductions_drop(m);
-	r->told = step;
+	r->published = step;
 }
 
 /* Marks. */
@@ -329,7 +332,7 @@ static struct gns_reductions_step *numbered(struct gns_reductions *r, uint64_t s
 	return NULL;
 }
 
-/* A track that is so far ahead of another does not step with it. */
+/* Called when one track is GNS_MAKINGS steps ahead of another: they do not step together. */
 static void lose(struct gns_reductions *r)
 {
 	give_up_steps(r);
@@ -368,7 +371,7 @@ static bool others_learned(const struct gns_reductions *r, uint64_t steps)
 	return true;
 }
 
-/* Whoever is not in the same step as the others, or in the middle of one, begins to count with the next but one. */
+/* Tracks that are in different steps, or in the middle of one, are measured from the next step but one. */
 void gns_reductions_learned(struct gns_reductions *r)
 {
 	uint64_t steps = 0;
@@ -392,7 +395,7 @@ void gns_reductions_learned(struct gns_reductions *r)
 	r->running = true;
 	r->first = gns_core.steps_base + steps + (level ? 1 : 2);
 	uint64_t overhead = r->steps.overhead_ns;
-	if (!r->told)
+	if (!r->published)
 		gns_step_clock_init(&r->steps, gns_now());
 	r->steps.overhead_ns = overhead;
 	r->steps.startup = true;
@@ -408,7 +411,7 @@ static void sequence_progress(struct gns_reductions *r, struct gns_reduction_tra
 	struct gns_reductions_step *m = gns_reduction_what(&r->reduce, t) ? NULL : sequence_step(r, t);
 	gns_reduction_next(t);
 	if (!r->running) {
-		gns_reductions_learned(r); /* it may have waited for others */
+		gns_reductions_learned(r); /* this track may have been the one that others waited for */
 		return;
 	}
 	if (m && ++m->tracks_done == gns_reductions_gradient_tracks(r))
@@ -417,11 +420,12 @@ static void sequence_progress(struct gns_reductions *r, struct gns_reduction_tra
 		lose(r);
 }
 
-/* Products tell the steps, and their last one has come already: the step ends with its last reduction. */
+/* GEMMs give the steps, and the last GEMM of this step has returned: the step ends with its last reduction. */
 static void products_progress(void)
 {
 	const struct gns_step_clock *s = &gns_core.steps;
-	if (!s->published && !s->unsure && !s->marked && s->expected && s->gradients == s->expected && !gns_reductions_expects())
+	if (!s->published && !s->unsure && !s->marked && s->expected && s->gradients == s->expected &&
+	    !gns_reductions_expects())
 		gns_step_boundary_close(false);
 }
 

@@ -9,8 +9,9 @@ __thread const char *gns_entered_at __attribute__((tls_model("initial-exec")));
 
 void gns_core_after_fork(void)
 {
-	/* The ring is the parent's: the child lets go of it and is asleep until it multiplies matrices itself. */
-	bool half_done = gns_core.state == GNS_AWAKE && gns_lock_is_mine(&gns_core.lock); /* a handler in the middle of our work */
+	/* The ring belongs to the parent: the child detaches from it and sleeps until its first GEMM. */
+	/* fork() in a signal handler that interrupted the shim */
+	bool half_done = gns_core.state == GNS_AWAKE && gns_lock_is_mine(&gns_core.lock);
 	gns_lock_forked();
 	gns_core.lock = (struct gns_lock){ 0 };
 	if (gns_core.state == GNS_AWAKE) {
@@ -30,7 +31,7 @@ int gns_lifecycle_state(void)
 	return state;
 }
 
-/* Not the time: the same training gives the same numbers. Ranks draw apart. */
+/* Does not depend on the time, so that the same training gives the same numbers. Ranks have different seeds. */
 uint64_t gns_core_seed(int32_t rank)
 {
 	return 0x676e7363ull ^ (uint64_t)rank << 40;

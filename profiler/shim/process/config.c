@@ -54,7 +54,8 @@ static bool every_loss(struct gns_config *c)
 
 static enum gns_kernels_mode kernels_mode(struct gns_config *c)
 {
-	static const char *const modes[] = { [GNS_KERNELS_AUTO] = "auto", [GNS_KERNELS_ON] = "on", [GNS_KERNELS_OFF] = "off" };
+	static const char *const modes[] = { [GNS_KERNELS_AUTO] = "auto", [GNS_KERNELS_ON] = "on",
+					     [GNS_KERNELS_OFF] = "off" };
 	const char *text = setting("GNSCOPE_KERNELS");
 	for (unsigned i = 0; text && i < sizeof modes / sizeof *modes; i++)
 		if (strcmp(text, modes[i]) == 0)
@@ -64,7 +65,7 @@ static enum gns_kernels_mode kernels_mode(struct gns_config *c)
 	return GNS_KERNELS_AUTO;
 }
 
-/* The first of several launchers' names that is set. */
+/* The value of the first of several launchers' variables that is set. */
 static int32_t launched(const char *const *names, int32_t fallback)
 {
 	for (; *names; names++) {
@@ -84,11 +85,11 @@ static uint64_t hash(uint64_t h, const char *text)
 	return h * 0x9e3779b97f4a7c15ull ^ h >> 29;
 }
 
-/* What tells one start of one job from all others. The last two are settings of ours. */
-static const char *const jobs[] = { "TORCHELASTIC_RUN_ID", "MASTER_PORT", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid", "SLURM_JOB_ID",
-				    "SLURM_STEP_ID", NULL };
-static const char *const starts[] = { "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "SLURM_RESTART_COUNT", "GNSCOPE_STORE", "GNSCOPE_NAME",
-				      NULL };
+/* Variables that together identify one start of one job. The last two are gnscope's own. */
+static const char *const jobs[] = { "TORCHELASTIC_RUN_ID", "MASTER_PORT", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid",
+				    "SLURM_JOB_ID", "SLURM_STEP_ID", NULL };
+static const char *const starts[] = { "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "SLURM_RESTART_COUNT",
+				      "GNSCOPE_STORE", "GNSCOPE_NAME", NULL };
 
 #define HASH_SEED 0xcbf29ce484222325ull
 
@@ -127,7 +128,8 @@ void gns_config_read(struct gns_config *c)
 	const char *budget = setting("GNSCOPE_BUDGET");
 	if (budget) {
 		char *end;
-		/* The trainer's language may have another point. Making "C" allocates nothing and needs no freeing. */
+		/* The training program's locale may have another decimal point. newlocale("C") allocates nothing and
+		 * needs no freelocale. */
 		locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 		double pct = c_locale ? strtod_l(budget, &end, c_locale) : strtod(budget, &end);
 		if (*end || !(pct > 0 && pct <= 100))
@@ -153,6 +155,6 @@ void gns_config_session_name(const struct gns_config *config, unsigned attempt, 
 {
 	bool job = gns_config_is_job(config);
 	uint64_t name = job ? hash_all(hash_all(HASH_SEED + attempt, jobs), starts) : gns_random();
-	snprintf(buf, size, "/gnscope-%u-%llx-%s%016llx", (unsigned)getuid(), (unsigned long long)gns_pid_namespace(), job ? "j" : "",
-		 (unsigned long long)name);
+	snprintf(buf, size, "/gnscope-%u-%llx-%s%016llx", (unsigned)getuid(), (unsigned long long)gns_pid_namespace(),
+		 job ? "j" : "", (unsigned long long)name);
 }

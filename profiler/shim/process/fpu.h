@@ -1,5 +1,6 @@
-/* The trainer's floating-point state around our own arithmetic: its traps must not fire on it, its sticky flags must not show it
- * (numpy warns of what it finds there), its rounding and flushing must not bend it. Nothing here links the mathematics library. */
+/* Saves and restores the training program's floating-point state around the shim's arithmetic. Its traps must not
+ * fire on this arithmetic, its sticky flags must not change (numpy warns about them), and its rounding and
+ * flush-to-zero modes must not change our results. Does not use libm. */
 #ifndef GNS_PROFILER_SHIM_PROCESS_FPU_H
 #define GNS_PROFILER_SHIM_PROCESS_FPU_H
 

@@ -1,4 +1,4 @@
-/* What tells this process from others. */
+/* Identifiers that distinguish processes. */
 #include "identity.h"
 
 #include <sys/random.h>

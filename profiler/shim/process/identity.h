@@ -1,4 +1,4 @@
-/* What tells this process from others. libc only, no errors. */
+/* Identifiers that distinguish processes. libc only, no errors. */
 #ifndef GNS_PROFILER_SHIM_PROCESS_IDENTITY_H
 #define GNS_PROFILER_SHIM_PROCESS_IDENTITY_H
 

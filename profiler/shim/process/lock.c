@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Counted in waits and not by a clock: a program that was stopped for an hour has waited once. */
+/* The limit counts waits, not time: a program that was stopped for an hour has waited once. */
 #define WAIT_NS 5000000
 #define WAITS 100
 #define WAITS_SLOW 4000
@@ -16,12 +16,12 @@
 static _Atomic uint32_t slow_owners;
 __thread uint32_t gns_lock_self __attribute__((tls_model("initial-exec")));
 static __thread struct {
-	int depth, state, type; /* of cancellation, before */
+	int depth, state, type; /* cancellation state and type before the outermost disable */
 } self __attribute__((tls_model("initial-exec")));
 
 void gns_lock_forked(void)
 {
-	gns_lock_self = 0; /* of the one thread that there is */
+	gns_lock_self = 0; /* the child has one thread; its id is another */
 	atomic_store(&slow_owners, 0);
 }
 
@@ -42,7 +42,8 @@ void gns_cancel_restore(void)
 	pthread_setcancelstate(state, &state);
 	if (__builtin_expect(type == PTHREAD_CANCEL_DEFERRED, 1))
 		return;
-	/* Came meanwhile: glibc 2.36 would otherwise end the thread with another result than PTHREAD_CANCELED. */
+	/* A cancellation that is pending: glibc 2.36 would otherwise end the thread with a result other than
+	 * PTHREAD_CANCELED. */
 	pthread_testcancel();
 	pthread_setcanceltype(type, &type);
 }
@@ -101,7 +102,8 @@ static bool is_gone(uint32_t thread)
 static bool take_free(struct gns_lock *lock, uint32_t id)
 {
 	uint32_t expected = 0;
-	return atomic_compare_exchange_strong_explicit(&lock->owner, &expected, id, memory_order_acquire, memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(&lock->owner, &expected, id, memory_order_acquire,
+						       memory_order_relaxed);
 }
 
 static unsigned most_waits(const struct gns_lock *lock)

@@ -1,4 +1,5 @@
-/* Memory of the shim: whole mappings, taken at warm-up, never malloc (the trainer's allocator is not ours to enter). */
+/* Memory of the shim: whole mappings, allocated at start-up. Never malloc: the shim may run inside the training
+ * program's allocator. */
 #ifndef GNS_PROFILER_SHIM_PROCESS_PAGES_H
 #define GNS_PROFILER_SHIM_PROCESS_PAGES_H
 

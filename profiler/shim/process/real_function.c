@@ -1,4 +1,4 @@
-/* The function that a wrapper stands before. */
+/* Finds the real function behind a wrapper. */
 #include "real_function.h"
 
 #include <dlfcn.h>
@@ -10,7 +10,8 @@
 #include "pages.h"
 #include "lock.h"
 
-/* Our own text. A library's sgemm_ that ends in a jump to cblas_sgemm seems to call from here: it is the one that we called last. */
+/* Start of the shim's own image. If a library's sgemm_ ends in a jump to cblas_sgemm, the call seems to come from the
+ * shim: then the caller is the library that the shim called last. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
 static __thread void *called __attribute__((tls_model("initial-exec")));
@@ -41,7 +42,8 @@ static int take_nth(struct dl_phdr_info *info, size_t size, void *arg)
 	return 1;
 }
 
-/* The loader's list is locked while it is walked, and dlopen takes another lock: so one name at a time, then look. */
+/* dl_iterate_phdr holds a lock of the loader and dlopen takes another one: so copy one name, then open it outside of
+ * the walk. */
 static void *in_any(const struct gns_real *real)
 {
 	struct nth *nth = gns_pages(sizeof *nth); /* too large for a small stack */
@@ -56,11 +58,13 @@ static void *in_any(const struct gns_real *real)
 	return found;
 }
 
-/* An answer is remembered by address: its library must not come back at another one after a dlclose of the trainer's. */
+/* Keeps the library loaded: the answer is cached by address, which a dlclose by the training program would make
+ * invalid. */
 static void pin(void *found)
 {
 	Dl_info from;
-	void *handle = dladdr(found, &from) && from.dli_fname ? dlopen(from.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE) : NULL;
+	void *handle = dladdr(found, &from) && from.dli_fname
+		       ? dlopen(from.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE) : NULL;
 	if (handle)
 		dlclose(handle);
 }
@@ -86,7 +90,7 @@ static void *look_up(const struct gns_real *real, void *call_site)
 	void *found = search(real, call_site);
 	if (found)
 		pin(found);
-	dlerror(); /* what failed on the way is none of the trainer's */
+	dlerror(); /* clears the shim's own errors: the training program must not see them */
 	gns_undisturbed_end(&signals);
 	return found;
 }

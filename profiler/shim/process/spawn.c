@@ -1,4 +1,4 @@
-/* Starts the recorder from inside a trainer. */
+/* Starts the recorder from inside a training program. */
 #include "spawn.h"
 
 #include <dlfcn.h>
@@ -26,7 +26,7 @@ struct job {
 	char *argv[16];
 	char **env;
 	char *stack;
-	volatile int failed; /* the program was not started; the memory is shared */
+	volatile int failed; /* the program was not started; written by the child, which shares the memory */
 };
 
 static int is_program(const char *path)
@@ -34,11 +34,12 @@ static int is_program(const char *path)
 	return access(path, X_OK) == 0;
 }
 
-/* Where the library was loaded from; the loader only has the name it was given, which may be relative to where the trainer once was. */
+/* The absolute path of this library. The loader's name for it may be relative to an earlier working directory: then
+ * the path is taken from /proc/self/maps. */
 static int own_path(char *path, size_t size)
 {
 	Dl_info self;
-	static char line[4400]; /* one thread at a time is here, under the core's lock */
+	static char line[4400]; /* static: guarded by the core's lock */
 	if (!dladdr((void *)(uintptr_t)gns_spawn_recorder, &self) || !self.dli_fname)
 		return -ENOENT;
 	snprintf(path, size, "%s", self.dli_fname);
@@ -55,7 +56,7 @@ static int own_path(char *path, size_t size)
 	return 0;
 }
 
-/* Beside the library (build tree and installation), then on PATH. */
+/* Searches for gnscope beside the library (build tree and installation), then on PATH. */
 static int find_program(char *path, size_t size)
 {
 	const char *given = getenv("GNSCOPE_BIN");
@@ -85,7 +86,7 @@ static int find_program(char *path, size_t size)
 	return -ENOENT;
 }
 
-/* Where a relative GNSCOPE_STORE counts from: the program may change its folder before it trains. */
+/* A relative GNSCOPE_STORE is relative to the first working directory: the program may change it before it trains. */
 static char first_folder[4096];
 
 __attribute__((constructor)) static void note_folder(void)
@@ -112,7 +113,8 @@ static int grandchild(void *arg)
 	sigset_t none;
 	setsid();
 	int null = open("/dev/null", O_RDWR);
-	for (int fd = 0; fd < 3; fd++) /* without a /dev/null: nothing is better than the trainer's own */
+	/* if /dev/null cannot be opened, no descriptor is better than the training program's */
+	for (int fd = 0; fd < 3; fd++)
 		if (null < 0)
 			close(fd);
 		else
@@ -122,7 +124,7 @@ static int grandchild(void *arg)
 			close(fd);
 	struct sigaction standard = { .sa_handler = SIG_DFL };
 	for (int sig = 1; sig < 32; sig++)
-		sigaction(sig, &standard, NULL); /* exec keeps what is ignored */
+		sigaction(sig, &standard, NULL); /* exec would keep ignored signals ignored */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(job->path, job->argv, job->env);
@@ -178,7 +180,8 @@ int gns_spawn_recorder(const char *session_name)
 	job.stack = pages;
 	job.env = without_preload(pages + STACK, env_size);
 
-	/* An orphan goes to the nearest subreaper: if that is the trainer, its wait() would find the recorder after all. */
+	/* An orphan is reparented to the nearest subreaper: if that is the training program, its wait() would find
+	 * the recorder. */
 	int subreaper = 0;
 	prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0);
 	if (subreaper)
@@ -187,7 +190,7 @@ int gns_spawn_recorder(const char *session_name)
 	job.failed = 0;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	/* No exit signal: the trainer's own wait() and SIGCHLD handler never hear of it. */
+	/* No exit signal: the training program's wait() and SIGCHLD handler do not notice the child. */
 	pid_t pid = clone(child, pages + STACK, CLONE_VM | CLONE_VFORK, &job);
 	int status = 0;
 	if (pid > 0)

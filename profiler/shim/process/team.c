@@ -29,8 +29,10 @@ void gns_team_find(const char *library)
 		const char *name;
 		size_t at;
 	} wanted[] = {
-		{ "GOMP_parallel", offsetof(typeof(omp), parallel) },	       { "omp_get_max_threads", offsetof(typeof(omp), max_threads) },
-		{ "omp_in_parallel", offsetof(typeof(omp), in_parallel) },     { "omp_get_num_threads", offsetof(typeof(omp), threads) },
+		{ "GOMP_parallel", offsetof(typeof(omp), parallel) },	       { "omp_get_max_threads",
+										 offsetof(typeof(omp), max_threads) },
+		{ "omp_in_parallel", offsetof(typeof(omp), in_parallel) },     { "omp_get_num_threads",
+										 offsetof(typeof(omp), threads) },
 		{ "omp_get_thread_num", offsetof(typeof(omp), thread) },
 	};
 	void *handle = library ? dlopen(library, RTLD_LAZY | RTLD_NOLOAD) : NULL;
@@ -42,7 +44,7 @@ void gns_team_find(const char *library)
 		}
 		memcpy((char *)&omp + wanted[i].at, &function, sizeof function);
 	}
-	atomic_store(&omp.found, 1); /* the handle stays open: the library is not to go */
+	atomic_store(&omp.found, 1); /* the handle stays open, so that the library stays loaded */
 }
 
 unsigned gns_team_size(void)
@@ -59,7 +61,7 @@ struct region {
 	unsigned parts;
 };
 
-/* Of `threads` threads, this one's share of the parts: all of them where the region got one thread alone. */
+/* Runs this thread's share of the parts: all of them if the region got only one thread. */
 static void run_share(void *data)
 {
 	const struct region *region = data;

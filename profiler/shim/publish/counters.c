@@ -1,4 +1,4 @@
-/* Counters of collectors. */
+/* Live counters of collectors. */
 #include "counters.h"
 
 #include "publish.h"

@@ -1,10 +1,10 @@
-/* Counters that a collector keeps beside its wrappers: one static struct each, listed at its first use, told with the shim's other
- * counters (GNS_REC_COUNTER).
+/* Live counters of a collector: each is one static struct beside its wrapper, added to a list at its first use, and
+ * published with the shim's other counters (GNS_REC_COUNTER).
  *
  *     static struct gns_live_counter calls = { .collector = "cublas", .name = "cublasGemmEx" };
  *     gns_count(&calls);
  *
- * Any thread; no lock, nothing is allocated. At most GNS_LIVE_COUNTERS_MAX are told. */
+ * Any thread; no lock, nothing is allocated. At most GNS_LIVE_COUNTERS_MAX are published. */
 #ifndef GNS_PROFILER_SHIM_PUBLISH_COUNTERS_H
 #define GNS_PROFILER_SHIM_PUBLISH_COUNTERS_H
 
@@ -23,10 +23,10 @@ struct gns_live_counter {
 
 struct gns_counter;
 
-void gns_count(struct gns_live_counter *tally);
-/* GNS_LIVE_COUNTERS_MAX counters, always at the same place; those that are not used yet are all zero. */
+void gns_count(struct gns_live_counter *counter);
+/* Writes GNS_LIVE_COUNTERS_MAX counters, always in the same order; unused ones are all zero. */
 size_t gns_live_counters(struct gns_counter *out);
-/* In a child: all begin at 0 again. */
+/* In a child: sets all to 0. */
 void gns_live_counters_clear(void);
 
 #endif

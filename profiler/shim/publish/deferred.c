@@ -1,4 +1,4 @@
-/* The queue of steps whose values are still on a device: its memory, the values named, and their application to records. */
+/* The queue of deferred steps: its memory, adding items, and applying them to records. */
 #include "deferred.h"
 
 #include <math.h>
@@ -50,14 +50,14 @@ void gns_deferred_counts(const struct gns_publish *p, struct gns_deferred_counts
 	*out = p->deferred ? p->deferred->counts : (struct gns_deferred_counts){ 0 };
 }
 
-/* Naming items. */
+/* Adding items. */
 
 void gns_publish_deferred_set(struct gns_publish *p, struct gns_set *set)
 {
 	if (!p->deferred)
 		p->deferred = late_init();
 	if (!p->deferred)
-		return; /* the set stays taken: with so little memory nothing is measured any more */
+		return; /* the set is never released: without memory for the queue nothing can be measured on devices */
 	for (uint32_t i = 0; i < p->deferred->n_new; i++)
 		if (p->deferred->new_set[i] == set)
 			return;
@@ -67,7 +67,8 @@ void gns_publish_deferred_set(struct gns_publish *p, struct gns_set *set)
 		p->deferred->too_many = true;
 }
 
-static struct gns_deferred_item *new_item(struct gns_publish *p, const struct gns_record *staged, struct gns_set *set, uint32_t slot)
+static struct gns_deferred_item *new_item(struct gns_publish *p, const struct gns_record *staged, struct gns_set *set,
+					  uint32_t slot)
 {
 	gns_publish_deferred_set(p, set);
 	struct gns_deferred *deferred = p->deferred;
@@ -82,8 +83,8 @@ static struct gns_deferred_item *new_item(struct gns_publish *p, const struct gn
 	return item;
 }
 
-void gns_publish_deferred(struct gns_publish *p, const struct gns_record *staged, size_t offset, enum gns_deferred_rule rule, struct gns_set *set,
-		      uint32_t slot, double factor)
+void gns_publish_deferred(struct gns_publish *p, const struct gns_record *staged, size_t offset,
+			  enum gns_deferred_rule rule, struct gns_set *set, uint32_t slot, double factor)
 {
 	struct gns_deferred_item *item = new_item(p, staged, set, slot);
 	if (!item)
@@ -93,7 +94,8 @@ void gns_publish_deferred(struct gns_publish *p, const struct gns_record *staged
 	item->factor = factor;
 }
 
-void gns_publish_deferred_pair(struct gns_publish *p, const struct gns_record *staged, struct gns_set *set, uint32_t slot, uint32_t other)
+void gns_publish_deferred_pair(struct gns_publish *p, const struct gns_record *staged, struct gns_set *set,
+			       uint32_t slot, uint32_t other)
 {
 	struct gns_deferred_item *item = new_item(p, staged, set, slot);
 	if (!item)
@@ -124,7 +126,7 @@ uint64_t *gns_deferred_step_of(struct gns_record *r)
 	}
 }
 
-/* Without libm, which the library must not need. */
+/* pow() without libm, which the shim must not link. */
 static double scaled(double have, double value, int power)
 {
 	for (; power > 0; power--)
@@ -134,7 +136,8 @@ static double scaled(double have, double value, int power)
 	return have;
 }
 
-bool gns_deferred_apply(struct gns_deferred *deferred, const struct gns_deferred_item *item, struct gns_record *r, const double *values)
+bool gns_deferred_apply(struct gns_deferred *deferred, const struct gns_deferred_item *item, struct gns_record *r,
+			const double *values)
 {
 	double value = values[item->slot], have;
 	if (item->rule == GNS_DEFERRED_PAIR) {
@@ -155,7 +158,8 @@ bool gns_deferred_apply(struct gns_deferred *deferred, const struct gns_deferred
 	return true;
 }
 
-void gns_deferred_settle(struct gns_deferred *deferred, struct gns_record *(*at)(struct gns_deferred *, uint64_t), uint64_t first, uint32_t n)
+void gns_deferred_settle(struct gns_deferred *deferred, struct gns_record *(*at)(struct gns_deferred *, uint64_t),
+			 uint64_t first, uint32_t n)
 {
 	struct gns_rec_step *step = NULL;
 	uint32_t grads = 0, stream = 0;
@@ -190,7 +194,7 @@ void gns_deferred_settle(struct gns_deferred *deferred, struct gns_record *(*at)
 	step->params = grads;
 }
 
-/* Taking a step. */
+/* Queueing a step. */
 
 bool gns_deferred_room(const struct gns_deferred *deferred, uint32_t records)
 {

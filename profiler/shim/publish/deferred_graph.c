@@ -1,4 +1,5 @@
-/* Steps of graphs: what was staged in a capture is a template, and each delivery of its sets a step. */
+/* Steps of CUDA graphs: the records staged during a capture are a template, and each delivery of its sets becomes a
+ * step. */
 #include <string.h>
 
 #include "profiler/shim/process/clock.h"
@@ -6,7 +7,8 @@
 
 static bool of_a_step(const struct gns_record *r)
 {
-	return r->kind == GNS_REC_GRAD || r->kind == GNS_REC_KERNEL_STEP || r->kind == GNS_REC_LOSS || r->kind == GNS_REC_STEP;
+	return r->kind == GNS_REC_GRAD || r->kind == GNS_REC_KERNEL_STEP || r->kind == GNS_REC_LOSS ||
+	       r->kind == GNS_REC_STEP;
 }
 
 static const struct gns_record *staged_step(const struct gns_publish *p)
@@ -25,7 +27,7 @@ static bool all_captured(const struct gns_deferred *deferred)
 	return true;
 }
 
-/* Records of the step go to the template's store, with the items' indices made those there. */
+/* Copies the step's records to the template's store and adapts the items' indices. */
 static void take_records(struct gns_publish *p, struct gns_deferred_graph *g)
 {
 	struct gns_deferred *deferred = p->deferred;
@@ -53,14 +55,16 @@ bool gns_deferred_graph_add(struct gns_publish *p)
 	struct gns_deferred *deferred = p->deferred;
 	const struct gns_record *step = staged_step(p);
 	if (!step || !all_captured(deferred) || deferred->too_many || deferred->graphs == GNS_DEFERRED_GRAPHS ||
-	    deferred->template_records + p->staged > GNS_DEFERRED_TEMPLATES || deferred->template_items + deferred->new_items > GNS_DEFERRED_TEMPLATES)
+	    deferred->template_records + p->staged > GNS_DEFERRED_TEMPLATES ||
+	    deferred->template_items + deferred->new_items > GNS_DEFERRED_TEMPLATES)
 		return false;
 	uint32_t stream = step->stream;
 	struct gns_deferred_graph *g = &deferred->graph[deferred->graphs++];
 	if (!deferred->newest[stream])
 		deferred->newest[stream] = step->u.step.step + (uint64_t)deferred->shift[stream] - 1;
-	deferred->shift[stream]--; /* a step that has not happened */
-	*g = (struct gns_deferred_graph){ .first = deferred->template_records, .item = deferred->template_items, .stream = stream, .n_sets = deferred->n_new,
+	deferred->shift[stream]--; /* the captured step did not run */
+	*g = (struct gns_deferred_graph){ .first = deferred->template_records, .item = deferred->template_items,
+					  .stream = stream, .n_sets = deferred->n_new,
 				      .seen_ns = gns_now(), .seen_real_ns = gns_realtime() };
 	memcpy(g->set, deferred->new_set, sizeof g->set);
 	take_records(p, g);
@@ -96,7 +100,8 @@ static bool open(const struct gns_deferred_graph *g, uint64_t which)
 	return true;
 }
 
-/* Writes the step's records at record_head with the values of this delivery. False: made with the gate closed, or overwritten. */
+/* Writes the step's records at record_head with the values of this delivery. False: the gate was closed, or the
+ * values were overwritten. */
 static bool fill(struct gns_deferred *deferred, const struct gns_deferred_graph *g, uint64_t which)
 {
 	if (!there(g, which) || !open(g, which))
@@ -123,7 +128,8 @@ static const struct gns_record *template_step(const struct gns_deferred *deferre
 	return r;
 }
 
-static void make_step(struct gns_deferred *deferred, struct gns_deferred_graph *g, uint64_t which, uint64_t start_ns, uint64_t dur_ns)
+static void make_step(struct gns_deferred *deferred, struct gns_deferred_graph *g, uint64_t which, uint64_t start_ns,
+		      uint64_t dur_ns)
 {
 	uint64_t number = ++deferred->newest[g->stream];
 	uint32_t n = g->records;
@@ -156,11 +162,12 @@ static void make_step(struct gns_deferred *deferred, struct gns_deferred_graph *
 	gns_deferred_append(deferred, n);
 }
 
-/* Kernels behind a closed gate cost their launch alone. A gate is opened for one replay; those that are enqueued before its numbers
- * have come are measured with it. */
+/* Kernels behind a closed gate return at once. A gate is opened for one replay; replays enqueued before its numbers
+ * have come are measured, too. */
 static void move_gate(struct gns_deferred *deferred, struct gns_deferred_graph *g)
 {
-	bool due = deferred->every == 1 || (deferred->every && (!g->measured || g->taken + 1 >= g->measured + deferred->every));
+	bool due = deferred->every == 1 || (deferred->every &&
+					    (!g->measured || g->taken + 1 >= g->measured + deferred->every));
 	if (due != g->closed)
 		return;
 	for (uint32_t i = 0; i < g->n_sets; i++)

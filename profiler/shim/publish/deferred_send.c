@@ -1,14 +1,15 @@
-/* Sending: a step whose values have arrived, and what waits behind it, in order. */
+/* Sends deferred steps whose values have come, and the records that wait behind them, in order. */
 #include <string.h>
 
 #include "deferred_queue.h"
 #include "profiler/shim/ring/ring.h"
 
-#define PLAIN_ROOM 8192u /* records that measured steps leave to the others */
+#define PLAIN_ROOM 8192u /* records of the queue that only unmeasured steps may use */
 
 static void note_waiting(struct gns_deferred *deferred)
 {
-	atomic_store_explicit(&deferred->waiting, deferred->head != deferred->tail || deferred->graphs, memory_order_relaxed);
+	atomic_store_explicit(&deferred->waiting, deferred->head != deferred->tail || deferred->graphs,
+			      memory_order_relaxed);
 }
 
 static void release(struct gns_set *const *set, uint32_t n)
@@ -40,7 +41,7 @@ static void apply_all(struct gns_deferred *deferred, const struct gns_deferred_b
 
 /* Sending. */
 
-/* False: the reader is behind. */
+/* False: the ring is full, because the reader is behind. */
 static bool send(struct gns_publish *p, uint64_t first, uint32_t n)
 {
 	uint32_t left = 0, at = 0;
@@ -73,13 +74,14 @@ static bool send_own(struct gns_publish *p, struct gns_deferred_batch *b)
 	return true;
 }
 
-/* A step at a time: together they may be more than a ring holds. */
+/* One step at a time: all of them may not fit into the ring. */
 static bool send_tail(struct gns_publish *p, struct gns_deferred_batch *b)
 {
 	while (b->tail_sent < b->tail) {
 		uint64_t from = b->first + b->records + b->tail_sent;
 		uint32_t n = 1;
-		while (gns_deferred_record(p->deferred, from + n - 1)->kind != GNS_REC_STEP && b->tail_sent + n < b->tail)
+		while (gns_deferred_record(p->deferred, from + n - 1)->kind != GNS_REC_STEP &&
+		       b->tail_sent + n < b->tail)
 			n++;
 		if (!send(p, from, n))
 			return false;
@@ -93,7 +95,8 @@ static void send_ready(struct gns_publish *p)
 	struct gns_deferred *deferred = p->deferred;
 	while (deferred->tail != deferred->head) {
 		struct gns_deferred_batch *b = &deferred->batch[deferred->tail % GNS_DEFERRED_STEPS];
-		uint64_t items_end = deferred->tail + 1 == deferred->head ? deferred->item_head : deferred->batch[(deferred->tail + 1) % GNS_DEFERRED_STEPS].item;
+		uint64_t items_end = deferred->tail + 1 == deferred->head ? deferred->item_head
+				     : deferred->batch[(deferred->tail + 1) % GNS_DEFERRED_STEPS].item;
 		if (!send_own(p, b) || !send_tail(p, b))
 			return;
 		deferred->record_tail = b->first + b->records + b->tail;
@@ -112,7 +115,7 @@ void gns_deferred_poll(struct gns_publish *p)
 	note_waiting(p->deferred);
 }
 
-/* Taking a step. */
+/* Queueing a step. */
 
 static void copy_staged(struct gns_publish *p)
 {
@@ -137,10 +140,12 @@ static void renumber(struct gns_publish *p)
 static bool hand_over(struct gns_publish *p)
 {
 	struct gns_deferred *deferred = p->deferred;
-	if (deferred->too_many || deferred->head - deferred->tail == GNS_DEFERRED_STEPS || !gns_deferred_room(deferred, p->staged + PLAIN_ROOM))
+	if (deferred->too_many || deferred->head - deferred->tail == GNS_DEFERRED_STEPS ||
+	    !gns_deferred_room(deferred, p->staged + PLAIN_ROOM))
 		return false;
 	struct gns_deferred_batch *b = &deferred->batch[deferred->head++ % GNS_DEFERRED_STEPS];
-	*b = (struct gns_deferred_batch){ .first = deferred->record_head, .item = deferred->item_head, .records = p->staged, .items = deferred->new_items,
+	*b = (struct gns_deferred_batch){ .first = deferred->record_head, .item = deferred->item_head,
+					  .records = p->staged, .items = deferred->new_items,
 				      .n_sets = deferred->n_new };
 	memcpy(b->set, deferred->new_set, sizeof b->set);
 	copy_staged(p);
@@ -159,7 +164,7 @@ static bool wait_behind(struct gns_publish *p)
 	return true;
 }
 
-/* The measurement that there is no room for: its numbers go, the step stays. */
+/* No room for the measurement: drops its numbers and keeps the step as skipped. */
 static void refuse(struct gns_publish *p)
 {
 	struct gns_deferred *deferred = p->deferred;

@@ -1,4 +1,4 @@
-/* What is told of devices beside the results. */
+/* Counters and events of devices. */
 #include "device_counters.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* What is told of devices beside the results: counters, and events when something changes. */
+/* Counters of devices, and events when a device is turned off or a graph is captured. */
 #ifndef GNS_PROFILER_SHIM_PUBLISH_DEVICE_COUNTERS_H
 #define GNS_PROFILER_SHIM_PUBLISH_DEVICE_COUNTERS_H
 
@@ -10,10 +10,10 @@
 struct gns_counter;
 struct gns_publish;
 
-/* GNS_DEVICE_COUNTERS of them, always at the same place; all zero in a process that never used a device. */
+/* Writes GNS_DEVICE_COUNTERS counters, always in the same order; all zero in a process that never used a device. */
 size_t gns_device_counters(struct gns_counter *out);
-/* The events "device_off" (text: why, and the driver's number of the error) and "graph_captured" (how many so far), where they are news.
- * Under the core's lock. */
+/* Publishes the events "device_off" (text: why, and the driver's error number) and "graph_captured" (how many so
+ * far), once for each change. Under the core's lock. */
 void gns_device_events(struct gns_publish *publish, uint32_t stream, uint64_t step);
 
 #endif

@@ -1,4 +1,4 @@
-/* The measured steps' products, and parts of steps, by kind. */
+/* Calls and times of GEMMs and phases in measured steps. */
 #include "kernel_table.h"
 
 #include <string.h>
@@ -15,7 +15,7 @@ static bool same(const struct gns_kernel *a, const struct gns_kernel *b)
 	       a->form[1] == b->form[1] && strcmp(a->api, b->api) == 0;
 }
 
-/* The row of this kind, made if it is new; NULL when the table is full. */
+/* The row of this kind, added if it is new; NULL when the table is full. */
 static struct gns_kernel *row_of(struct gns_kernels *kernels, const struct gns_kernel *kind)
 {
 	for (uint32_t i = 0; i < kernels->n; i++)
@@ -41,13 +41,13 @@ static void add(struct gns_kernels *kernels, const struct gns_kernel *kind, uint
 	row->flops += flops;
 }
 
-void gns_kernels_add(struct gns_kernels *kernels, const char *api, uint32_t family, const struct gns_product *p, uint32_t products,
-		     uint64_t ns)
+void gns_kernels_add(struct gns_kernels *kernels, const char *api, uint32_t family, const struct gns_product *p,
+		     uint32_t products, uint64_t ns)
 {
-	/* The letters that a column-major BLAS call of this product has. */
+	/* The transposition letters of this GEMM in a column-major BLAS call. */
 	char left = p->left.sum_fast ? 'T' : 'N', right = p->right.sum_fast ? 'N' : 'T';
-	struct gns_kernel kind = { .api = api, .family = family, .m = (uint32_t)p->m, .n = (uint32_t)p->n, .k = (uint32_t)p->k,
-				   .form = { left, right } };
+	struct gns_kernel kind = { .api = api, .family = family, .m = (uint32_t)p->m, .n = (uint32_t)p->n,
+				   .k = (uint32_t)p->k, .form = { left, right } };
 	add(kernels, &kind, ns, 2.0 * (double)p->m * (double)p->n * (double)p->k * products);
 }
 

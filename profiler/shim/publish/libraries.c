@@ -1,4 +1,4 @@
-/* Libraries met in the process. */
+/* Libraries found in the process. */
 #include "libraries.h"
 
 #include <dlfcn.h>
@@ -19,7 +19,7 @@ struct library {
 static struct library table[GNS_LIBRARIES_MAX];
 static _Atomic uint32_t taken;
 
-/* The middle of a path says least. */
+/* Shortens a path by its middle, which says least. */
 static void cut(char *out, size_t size, const char *path)
 {
 	size_t n = strlen(path), head = (size - 1) / 3, tail = size - 1 - head - 3;
@@ -41,11 +41,12 @@ static bool known(const char *name, const void *base, const char *version)
 	return false;
 }
 
-/* Up to cuDNN 8 and NCCL 2.8, thousands are the major version: 8907. */
+/* Up to cuDNN 8 and NCCL 2.8 the major version is number / 1000: 8907 is 8.9.7. */
 static void write_version(char *text, size_t size, uint64_t number)
 {
 	unsigned unit = number < 10000 ? 1000 : 10000;
-	snprintf(text, size, "%u.%u.%u", (unsigned)(number / unit), (unsigned)(number % unit / 100), (unsigned)(number % 100));
+	snprintf(text, size, "%u.%u.%u", (unsigned)(number / unit), (unsigned)(number % unit / 100),
+		 (unsigned)(number % 100));
 }
 
 void gns_library_met(const char *name, const void *address, uint64_t number)

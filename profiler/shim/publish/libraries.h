@@ -1,5 +1,5 @@
-/* The libraries that collectors have met in this process: path and version, told as GNS_REC_LIBRARY once each, and again when more is
- * known.
+/* The libraries that collectors have found in this process: path and version. Each is published once as
+ * GNS_REC_LIBRARY, and again when its version becomes known.
  *
  *     gns_library_met("cublas", (void *)next, 130100);
  *
@@ -13,11 +13,11 @@
 
 struct gns_rec_library;
 
-/* `address`: of any function in the library, which gives its path. `number`: its version as CUDA's libraries number themselves,
- * major * 10000 + minor * 100 + patch (130100: "13.1.0"), in old ones major * 1000 + ...; 0 not known. Cheap, but not for every call: it
- * asks the dynamic linker. */
+/* `address`: of any function in the library; gives its path. `number`: the version, encoded as CUDA's libraries do,
+ * major * 10000 + minor * 100 + patch (130100: "13.1.0"), in old ones major * 1000 + ...; 0 not known. Not for the
+ * hot path: it calls dladdr. */
 void gns_library_met(const char *name, const void *address, uint64_t number);
-/* How many are listed; the i-th of them, NULL: another thread is about to list it. */
+/* The number of libraries; the i-th of them, NULL while another thread is adding it. */
 uint32_t gns_library_count(void);
 const struct gns_rec_library *gns_library_at(uint32_t i);
 

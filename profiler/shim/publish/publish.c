@@ -1,4 +1,4 @@
-/* From the shim's state to records in the ring. */
+/* The session, the recorder, and sending staged records to the ring. */
 #include "publish.h"
 
 #include <errno.h>
@@ -37,34 +37,36 @@ void gns_publish_free(struct gns_publish *p)
 	memset(p, 0, sizeof *p);
 }
 
-/* Beyond the limit on file sizes the kernel would not only refuse a ring, it would kill the trainer (SIGXFSZ). */
+/* Beyond RLIMIT_FSIZE the kernel would not only refuse a ring, it would kill the training program (SIGXFSZ). */
 static bool room_for_rings(void)
 {
 	struct rlimit limit;
-	return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur > (rlim_t)(GNS_RING_RECORDS + 64) * sizeof(struct gns_record);
+	return getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+	       limit.rlim_cur > (rlim_t)(GNS_RING_RECORDS + 64) * sizeof(struct gns_record);
 }
 
 static bool holds_rank(const struct gns_session *session, uint32_t rank)
 {
 	for (uint32_t i = 0; i < GNS_SLOTS; i++)
-		if (atomic_load(&session->slot[i].state) != GNS_SLOT_FREE && atomic_load(&session->slot[i].rank) == rank)
+		if (atomic_load(&session->slot[i].state) != GNS_SLOT_FREE &&
+		    atomic_load(&session->slot[i].rank) == rank)
 			return true;
 	return false;
 }
 
-/* A recorder for a session that was just made. */
+/* Starts a recorder for a session that was just made. */
 static int made(struct gns_publish *p)
 {
 	if (gns_spawn_recorder(p->session_name) == 0)
 		return 0;
-	/* Nobody would ever read: leave nothing behind. */
+	/* No recorder would ever read the session: remove it. */
 	gns_session_unlink(p->session_name);
 	gns_session_detach(p->session);
 	p->session = NULL;
 	return -ECHILD;
 }
 
-/* The session of `gnscope run`, or the job's, or one of our own. -EAGAIN: to be tried again. */
+/* Finds the session of `gnscope run` or of the job, or makes one for this process. -EAGAIN: try again. */
 static int find_session(struct gns_publish *p, const struct gns_config *config)
 {
 	if (config->session) {
@@ -81,7 +83,7 @@ static int find_session(struct gns_publish *p, const struct gns_config *config)
 			rc = gns_session_join(p->session_name, &p->session);
 			if (rc == 0 && !holds_rank(p->session, (uint32_t)config->rank + 1))
 				return 0;
-			/* A rank that is there already is of another start of the job. */
+			/* If our rank is registered already, the session belongs to another start of the job. */
 			if (rc == 0)
 				gns_session_detach(p->session);
 			p->session = NULL;
@@ -175,7 +177,8 @@ void gns_publish_loss(struct gns_publish *p, uint32_t stream, uint64_t step, dou
 struct gns_record *gns_publish_stage(struct gns_publish *p, uint16_t kind, uint32_t stream)
 {
 	if (p->staged == STAGE_MAX)
-		p->staged--; /* cannot be: the tables are smaller; better a lost record than a stray write */
+		/* cannot happen, because the tables are smaller; a lost record is better than a write out of bounds */
+		p->staged--;
 	struct gns_record *r = &p->stage[p->staged++];
 	memset(r, 0, sizeof *r);
 	r->kind = kind;
@@ -232,7 +235,8 @@ void gns_publish_kernels(struct gns_publish *p, const struct gns_kernels *kernel
 		}
 		if (k->calls) {
 			struct gns_rec_kernel_step *r = &gns_publish_stage(p, GNS_REC_KERNEL_STEP, 0)->u.kernel_step;
-			*r = (struct gns_rec_kernel_step){ .step = step, .kernel_id = i + 1, .calls = k->calls, .total_ns = k->total_ns,
+			*r = (struct gns_rec_kernel_step){ .step = step, .kernel_id = i + 1, .calls = k->calls,
+							   .total_ns = k->total_ns,
 							   .max_ns = k->max_ns, .flops = k->flops };
 		}
 	}

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Cut to fit, and without a terminator when full: readers know. */
+/* Truncated to `size` bytes, and not terminated when it fills them: readers must use `size`. */
 static inline void gns_publish_text(char *dst, size_t size, const char *src)
 {
 	size_t n = strnlen(src, size);

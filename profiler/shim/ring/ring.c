@@ -12,7 +12,7 @@
 
 #include "profiler/shim/process/identity.h"
 
-#define OFFICE 0 /* bytes that are locked */
+#define OFFICE 0 /* offsets of the bytes that are locked */
 #define HOLD 1
 
 #define RING_BYTES (sizeof(struct gns_ring_shared) + (size_t)GNS_RING_RECORDS * sizeof(struct gns_record))
@@ -60,7 +60,7 @@ static int lock_byte(int fd, off_t byte, short type)
 	return errno == EACCES ? -EAGAIN : -errno;
 }
 
-/* Whether somebody has a lock on this byte; true where it cannot be known, false when there is no such object. */
+/* True if some process has a lock on this byte, or if that cannot be determined; false when there is no such object. */
 static bool is_locked(const char *name, off_t byte)
 {
 	int fd = shm_open(name, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
@@ -260,7 +260,7 @@ static bool process_stat(uint32_t pid, char *state, uint64_t *started)
 	return true;
 }
 
-/* A writer that has not made its ring yet has joined the session. */
+/* A writer that has not made its ring yet already holds the session. */
 static bool ring_locked(const struct gns_slot *slot)
 {
 	char name[GNS_NAME_MAX];
@@ -269,7 +269,7 @@ static bool ring_locked(const struct gns_slot *slot)
 	return atomic_load_explicit(&slot->state, memory_order_acquire) == GNS_SLOT_CLAIMED || is_locked(name, HOLD);
 }
 
-/* Its lock went with the memory of the image that held it. */
+/* The lock was released with the memory of the image that held it. */
 bool gns_slot_replaced(const struct gns_slot *slot)
 {
 	return atomic_load_explicit(&slot->state, memory_order_acquire) == GNS_SLOT_READY && !ring_locked(slot);
@@ -308,7 +308,8 @@ static bool take_slot(struct gns_session *session, uint32_t *out)
 	return false;
 }
 
-/* execve keeps pid and start time: the image that had such a slot has been replaced by this one, and what it published is whole. */
+/* execve keeps pid and start time: a slot with ours belongs to the image that this one has replaced; what it
+ * published is complete. */
 static void close_former(struct gns_session *session, const struct gns_slot *mine)
 {
 	for (uint32_t i = 0; i < GNS_SLOTS; i++) {

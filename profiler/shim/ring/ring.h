@@ -1,18 +1,20 @@
-/* Shared memory between trainers and the recorder: one session per node and run, one ring per process.
+/* Shared memory between training processes and the recorder: one session per node and run, one ring per process.
  *
  * libc only: this file is linked into the shim as well as into the program. Nothing here blocks, prints
  * or aborts; errors are negative errno.
  *
  * A session is a POSIX shared memory object (mode 0600, name "/gnscope-..."), a ring another one named
  * after it ("<session>.<slot>"). Both are allocated in full when made (posix_fallocate), so that a full
- * /dev/shm is an error at the start and never a SIGBUS in a trainer. A trainer keeps no file descriptor.
+ * /dev/shm is an error at the start and never a SIGBUS in a training process. Training processes keep no file
+ * descriptor.
  *
- * Who is alive is said by locks on these objects (F_OFD_SETLK), not by pids: a lock belongs to the open file description,
- * which a mapping keeps after its descriptor is closed, and the kernel drops it with the mapping, whatever kills the process and
- * whatever pid namespace it is in. A child of fork() shares the mapping and so the lock, until it exits or calls exec.
+ * Locks on these objects (F_OFD_SETLK) show which process is alive, not pids: a lock belongs to the open file
+ * description, which a mapping keeps after its descriptor is closed, and the kernel drops it with the mapping,
+ * whatever kills the process and whatever pid namespace it is in. A child of fork() shares the mapping and so the
+ * lock, until it exits or calls exec.
  *   office   one byte of the session, exclusive: its recorder
  *   hold     another byte of the session, shared: whoever made it or trains in it; and of a ring: its writer
- * Where the kernel has no such locks, pids are all there is.
+ * If the kernel has no such locks, pids are used.
  *
  * A ring has one writer thread at a time (the shim serialises) and one reader. Indices are absolute
  * 64-bit record counts since the process began. The writer fills records past `head` and publishes them
@@ -38,7 +40,8 @@
 
 enum gns_slot_state { GNS_SLOT_FREE = 0, GNS_SLOT_CLAIMED, GNS_SLOT_READY, GNS_SLOT_CLOSED, GNS_SLOT_DRAINED };
 
-/* The control word, the only thing that flows back: bit 31 = paused; bits 0-30 = interval K, 0 = as configured. */
+/* The control word, the only data from the recorder's side to the shim: bit 31 = paused; bits 0-30 = interval K, 0 =
+ * as configured. */
 #define GNS_CONTROL_PAUSED 0x80000000u
 #define GNS_CONTROL_EVERY(word) ((word) & 0x7fffffffu)
 
@@ -49,7 +52,7 @@ struct gns_slot {
 	_Atomic uint64_t dropped_records; /* lost because the ring was full */
 	_Atomic uint64_t dropped_steps;
 	_Atomic uint64_t pid_ns;  /* the pid namespace that `pid` is of (inode of /proc/self/ns/pid), 0 unknown */
-	_Atomic uint32_t rank;    /* the writer's rank + 1, 0 until it has said it */
+	_Atomic uint32_t rank;    /* the writer's rank + 1; 0 until the writer has set it */
 	char ring[GNS_NAME_MAX];  /* the ring's name */
 };
 
@@ -61,15 +64,15 @@ struct gns_session {
 	_Atomic uint32_t recorder_pid; /* 0: none yet */
 	_Atomic uint64_t heartbeat_ns; /* CLOCK_MONOTONIC of the recorder's last round */
 	_Atomic uint64_t run_id;       /* in the store, 0 until the recorder has made it */
-	_Atomic uint32_t closing;      /* set by `gnscope run` when the trainer has ended */
+	_Atomic uint32_t closing;      /* set by `gnscope run` when the training program has ended */
 	_Atomic uint32_t recorder_error; /* errno of the recorder's last failure, 0 none */
-	char recorder_text[512];       /* its sentence; readable once recorder_error is set */
-	_Atomic uint32_t join_error;   /* errno of the last process that could not have a ring, 0 none */
-	_Atomic uint32_t join_limited; /* it was its limit on the size of files (RLIMIT_FSIZE) */
+	char recorder_text[512];       /* message of that failure; valid once recorder_error is set */
+	_Atomic uint32_t join_error;   /* errno of the last process that could not get a ring, 0 none */
+	_Atomic uint32_t join_limited; /* the reason was its limit on the size of files (RLIMIT_FSIZE) */
 	_Atomic uint32_t join_failed;  /* how many such processes there were */
-	/* Where the recorder stores, for whoever takes over from it. "" unknown. */
+	/* Where the recorder stores, for a recorder that replaces it. "" unknown. */
 	char store[GNS_PATH_MAX], run_name[128];
-	char spool[GNS_PATH_MAX];      /* what it has kept elsewhere and could not store, "" nothing */
+	char spool[GNS_PATH_MAX];      /* file with records that could not be stored yet, "" none */
 	struct gns_slot slot[GNS_SLOTS];
 };
 
@@ -81,7 +84,7 @@ struct gns_ring_shared {
 	_Alignas(64) struct gns_record records[];
 };
 
-struct gns_ring { /* one side's handle, by value, no ownership but the mapping */
+struct gns_ring { /* handle of the writer or the reader; owns nothing but the mapping */
 	struct gns_session *session;
 	struct gns_ring_shared *shared;
 	uint32_t slot;
@@ -96,14 +99,15 @@ int gns_session_create(const char *name, struct gns_session **out);
 int gns_session_attach(const char *name, struct gns_session **out);
 /* gns_session_attach, and holds it while it is mapped. -EAGAIN, too, while somebody is about to remove it. */
 int gns_session_join(const char *name, struct gns_session **out);
-/* True while a process that made or joined the session is there, or where that cannot be known. */
+/* True while a process that made or joined the session is alive, or if that cannot be determined. */
 bool gns_session_held(const char *name);
-/* True while the session has a recorder, or where that cannot be known. */
+/* True while the session has a recorder, or if that cannot be determined. */
 bool gns_session_recorded(const char *name);
-/* The recorder's lock. Returns a descriptor to be kept open, -EAGAIN when there is a recorder, another negative errno where there
- * are no such locks. */
+/* The recorder's lock. Returns a descriptor to be kept open, -EAGAIN when there is a recorder, another negative errno
+ * where there are no such locks. */
 int gns_session_office(const char *name);
-/* From now on nobody can join. `office` is the descriptor from above. False: somebody holds the session. */
+/* From now on no process can join. `office`: the descriptor of gns_session_office. False: some process holds the
+ * session. */
 bool gns_session_seal(int office);
 void gns_session_detach(struct gns_session *session);
 /* Removes the session's name and those of all its rings. */
@@ -126,11 +130,13 @@ int gns_ring_attach(const char *session_name, struct gns_session *session, uint3
 int64_t gns_ring_ready(const struct gns_ring *ring, uint64_t from);
 const struct gns_record *gns_ring_read(const struct gns_ring *ring, uint64_t index);
 void gns_ring_release(struct gns_ring *ring, uint64_t new_tail);
-/* False once the process that claimed the slot is gone: by pid and start time, in another pid namespace by the lock on its ring. */
+/* False once the process that claimed the slot is gone: by pid and start time, in another pid namespace by the lock
+ * on its ring. */
 bool gns_slot_alive(const struct gns_slot *slot);
 /* Two slots of one process, which took the second after execve. */
 bool gns_slot_same_process(const struct gns_slot *a, const struct gns_slot *b);
-/* True once the process that made the slot's ring runs another image (execve): nothing more will come. False where that cannot be known. */
+/* True once the process that made the slot's ring runs another image (execve): nothing more will come. False where
+ * that cannot be known. */
 bool gns_slot_replaced(const struct gns_slot *slot);
 void gns_ring_detach(struct gns_ring *ring);
 /* Removes one ring's name. The reader's, after it has drained the ring and before it sets GNS_SLOT_DRAINED: from then

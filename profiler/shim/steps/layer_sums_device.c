@@ -1,4 +1,4 @@
-/* Sets and slots of a step. */
+/* Sets and slots for the deferred values of a step. */
 #include "layer_sums_device.h"
 
 #include <errno.h>
@@ -21,8 +21,9 @@ int gns_layer_sums_set(struct gns_layer_sums_sets *sets, struct gns_device *devi
 	return 0;
 }
 
-/* Of the same kind and stream in this set, or a free one. */
-static struct gns_layer_sums_term *term_for(struct gns_layer_sums_term *terms, enum gns_layer_sums_what what, const struct gns_set *set, const void *stream)
+/* The term of this kind and CUDA stream in this set, or a free one. */
+static struct gns_layer_sums_term *term_for(struct gns_layer_sums_term *terms, enum gns_layer_sums_what what,
+					    const struct gns_set *set, const void *stream)
 {
 	struct gns_layer_sums_term *idle = NULL;
 	for (unsigned i = 0; i < GNS_LAYER_SUMS_TERMS; i++) {
@@ -37,7 +38,8 @@ static struct gns_layer_sums_term *term_for(struct gns_layer_sums_term *terms, e
 	return idle;
 }
 
-int gns_layer_sums_term(struct gns_layer_sums_sets *sets, struct gns_layer_sums_term *terms, enum gns_layer_sums_what what, struct gns_device *device, void *stream,
+int gns_layer_sums_term(struct gns_layer_sums_sets *sets, struct gns_layer_sums_term *terms,
+			enum gns_layer_sums_what what, struct gns_device *device, void *stream,
 		  struct gns_device_target *to)
 {
 	struct gns_set *set;

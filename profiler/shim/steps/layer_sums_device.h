@@ -1,7 +1,8 @@
-/* What a step of a stream has under way on devices: one set for each device, and in it slots for what is measured there.
+/* The values of a stream's step that are computed on devices: one set for each device, with a slot for each value.
  *
- * A parameter's sum over samples goes to one slot for each CUDA stream it was measured on, later uses adding to it; so does a loss.
- * All else has the newest value alone. When the step is staged each live term is named as an item (deferred.h) of the record it belongs to. */
+ * A parameter's sum over samples has one slot for each CUDA stream it was measured on, to which later uses are added;
+ * so has a loss. Of other values only the latest is kept. When the step is staged, each live term becomes an item
+ * (deferred.h) of its record. */
 #ifndef GNS_PROFILER_SHIM_STEPS_LAYER_SUMS_DEVICE_H
 #define GNS_PROFILER_SHIM_STEPS_LAYER_SUMS_DEVICE_H
 
@@ -13,9 +14,10 @@
 enum gns_layer_sums_what {
 	GNS_LAYER_SUMS_SUM = 0, /* over samples of |A_i|^2 */
 	GNS_LAYER_SUMS_BIG,     /* |gradient|^2 */
-	GNS_LAYER_SUMS_ZERO,    /* |what was in its place before|^2, which must be 0 */
+	/* |content of the gradient's memory before the first backward pass|^2, which must be 0 */
+	GNS_LAYER_SUMS_ZERO,
 	GNS_LAYER_SUMS_LOSS,
-	GNS_LAYER_SUMS_SCALE,   /* the gradients and the loss are so many times those of the trainer's own loss */
+	GNS_LAYER_SUMS_SCALE,   /* the loss scale: gradients and loss are this many times those of the unscaled loss */
 };
 
 struct gns_layer_sums_term {
@@ -23,7 +25,7 @@ struct gns_layer_sums_term {
 	void *stream;
 	uint32_t slot;
 	uint8_t what;
-	bool live; /* false: free, or what it holds was forgotten */
+	bool live; /* false: free, or its value was forgotten */
 };
 
 struct gns_layer_sums_sets {
@@ -31,25 +33,28 @@ struct gns_layer_sums_sets {
 	struct {
 		struct gns_device *device;
 		struct gns_set *set;
-		void *stream; /* on which it was begun */
+		void *stream; /* the CUDA stream it was begun on */
 	} of[GNS_LAYER_SUMS_DEVICES];
 };
 
-/* Where the next value of `what` goes: the set of `device` (begun, if need be) and a slot for this stream. `terms`: GNS_LAYER_SUMS_TERMS of
- * them, a parameter's or a stream's. 0, -EBUSY, -ENOSPC, -EXDEV, -EIO of device.h, or -ENOSPC: no more terms. The term is live from now on;
- * gns_layer_sums_term_kill where the measurement failed. */
-int gns_layer_sums_term(struct gns_layer_sums_sets *sets, struct gns_layer_sums_term *terms, enum gns_layer_sums_what what, struct gns_device *device,
+/* Finds where the next value of `what` goes: the set of `device` (begun if needed) and a slot for this CUDA stream.
+ * `terms`: the GNS_LAYER_SUMS_TERMS terms of a parameter or stream. 0; -EBUSY, -ENOSPC, -EXDEV, -EIO as in device.h;
+ * -ENOSPC also: no term is free. The term is live from now on; call gns_layer_sums_term_kill if the measurement
+ * fails. */
+int gns_layer_sums_term(struct gns_layer_sums_sets *sets, struct gns_layer_sums_term *terms,
+			enum gns_layer_sums_what what, struct gns_device *device,
 		  void *stream, struct gns_device_target *to);
-/* What was measured is not to be told; slots are kept for the same streams. */
+/* Forgets the values; the slots stay assigned to the same CUDA streams. */
 void gns_layer_sums_terms_forget(struct gns_layer_sums_term *terms);
 void gns_layer_sums_term_kill(struct gns_layer_sums_term *terms, const struct gns_device_target *to);
-/* The set of this device, begun if need be. */
+/* The set of this device, begun if needed. */
 int gns_layer_sums_set(struct gns_layer_sums_sets *sets, struct gns_device *device, void *stream, struct gns_set **set);
 
-/* No more work follows in this step. 0; -EIO: no results will come; -ECANCELED: the set belongs to a graph, and the step ends outside its
- * capture: what a replay measures is not a step. */
+/* No more kernels follow in this step. 0; -EIO: no results will come; -ECANCELED: the set belongs to a graph but the
+ * step ends outside of the capture, so that a replay is not a whole step. */
 int gns_layer_sums_sets_finish(struct gns_layer_sums_sets *sets);
-/* Nobody else has taken the sets: they go back; those of a graph stay with it, and measure no more. */
+/* Releases sets that were not handed to the queue of deferred steps. Sets of a graph stay allocated with it, but
+ * measure no more. */
 void gns_layer_sums_sets_release(struct gns_layer_sums_sets *sets);
 
 #endif

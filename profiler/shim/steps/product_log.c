@@ -1,4 +1,4 @@
-/* The log of products on devices. */
+/* The log of GEMMs on devices. */
 #include "product_log.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "collectors/gpu/layers_device.h"
 #include "profiler/shim/publish/counters.h"
 
-#define PRINT_SLOTS (2 + GNS_PRINT_N)
+#define FINGERPRINT_SLOTS (2 + GNS_PRINT_N)
 #define HITS 2              /* products that look like gradients, before the log begins */
 #define FIRST_CHUNK 8u      /* products */
 #define CHUNK_MAX 160u
@@ -62,7 +62,7 @@ static enum gns_log_state state_of(const struct gns_product_log *g)
 	return (enum gns_log_state)atomic_load_explicit(&g->state, memory_order_acquire);
 }
 
-/* By address and shape alone, in either order of storage. */
+/* Counts GEMMs that look like weight gradients by address and shape alone, in either storage order. */
 static void watch(struct gns_product_log *g, const struct gns_product *p)
 {
 	struct gns_operand_use *met[GNS_OPERAND_USES_FOUND];
@@ -112,13 +112,15 @@ static void copy_prints(struct gns_product_log *g, uint32_t chunk, const double 
 		if (g->where[i].chunk != chunk + 1 || g->where[i].come)
 			continue;
 		for (unsigned side = 0; side < 2; side++)
-			memcpy(&g->entry[i].print[side], values + g->where[i].slot[side] + 2, sizeof g->entry[i].print[side]);
+			memcpy(&g->entry[i].print[side], values + g->where[i].slot[side] + 2,
+			       sizeof g->entry[i].print[side]);
 		g->where[i].come = true;
 		g->chunk[chunk].left--;
 	}
 }
 
-/* What has come back goes to the log, and its sets to others. True when none is under way any more. */
+/* Copies fingerprints that have come back to the log and releases their sets. True when no set is in flight any more.
+ * */
 static bool collect(struct gns_product_log *g)
 {
 	uint32_t n = g->n_chunks < GNS_LOG_CHUNKS ? g->n_chunks : GNS_LOG_CHUNKS;
@@ -150,7 +152,8 @@ bool gns_product_log_at_rest(struct gns_product_log *g)
 	return collect(g) && !g->working;
 }
 
-/* The same weights twice, a step or more apart: those that showed up late are there, too. */
+/* Searches the log. True when the same weights were found twice, at least a step apart, so that rarely used ones are
+ * included. */
 static bool look(struct gns_product_log *g)
 {
 	struct gns_found *f = &g->learn.found;
@@ -160,7 +163,7 @@ static bool look(struct gns_product_log *g)
 	if (!known || f->n != g->found)
 		g->boundaries = f->boundaries;
 	g->found = known ? f->n : 0;
-	/* Of a device that was far behind, the first look may be at many steps. */
+	/* The first search may already cover many steps, if the device was far behind. */
 	if (!again && ((!first && f->changes >= CHANGES_MAX) || g->ready == GNS_LOG_MAX))
 		pause_for_a_while(g);
 	return again;
@@ -214,14 +217,16 @@ void gns_product_log_add(struct gns_product_log *g, const struct gns_product *p,
 	*first = i + 1;
 }
 
-/* So that a small part of the log is behind for want of company; but a device that is far behind must not have all sets. */
+/* GEMMs for each chunk: few, so that open chunks delay only a small part of the log; but a device that is far behind
+ * gets larger ones, or it would use up all sets. */
 static uint32_t per_chunk(const struct gns_product_log *g, const struct gns_log_place *place)
 {
-	uint32_t of_log = g->printed / 4, of_behind = place->behind / 3 * 2, per = of_log > of_behind ? of_log : of_behind;
+	uint32_t of_log = g->printed / 4, of_behind = place->behind / 3 * 2, per = of_log > of_behind ? of_log
+			  : of_behind;
 	return per < FIRST_CHUNK ? FIRST_CHUNK : per < CHUNK_MAX ? per : CHUNK_MAX;
 }
 
-/* Under the place's lock. */
+/* Finishes the open chunk; under the place's lock. */
 static void finish(struct gns_product_log *g, struct gns_log_place *place)
 {
 	if (!place->chunk)
@@ -242,7 +247,7 @@ static struct gns_log_chunk *open_chunk(struct gns_product_log *g, struct gns_lo
 		return &g->chunk[place->chunk - 1];
 	if (g->n_chunks >= GNS_LOG_CHUNKS || gns_set_begin(place->device, stream, &set))
 		return NULL;
-	/* Several places may open theirs at once. */
+	/* Atomic, because several places may open a chunk at the same time. */
 	uint32_t i = atomic_fetch_add(&g->n_chunks, 1);
 	if (i >= GNS_LOG_CHUNKS) {
 		gns_set_finish(set);
@@ -254,10 +259,11 @@ static struct gns_log_chunk *open_chunk(struct gns_product_log *g, struct gns_lo
 	return &g->chunk[i];
 }
 
-static bool print_operand(struct gns_log_chunk *c, const struct gns_product *p, const struct gns_operand *o, uint32_t *slot)
+static bool print_operand(struct gns_log_chunk *c, const struct gns_product *p, const struct gns_operand *o,
+			  uint32_t *slot)
 {
 	struct gns_key key = gns_operand_key(o, p->dtype);
-	return !gns_set_slot(c->set, p->stream, PRINT_SLOTS, slot) &&
+	return !gns_set_slot(c->set, p->stream, FINGERPRINT_SLOTS, slot) &&
 	       !gns_device_print(c->set, p->stream, *slot, key.data, key.dtype, key.slow_n, key.fast_n, key.ld, true);
 }
 
@@ -268,17 +274,18 @@ static bool print_both(struct gns_product_log *g, struct gns_log_place *place, u
 		struct gns_log_chunk *c = open_chunk(g, place, p->stream);
 		if (!c)
 			return false;
-		if (print_operand(c, p, &p->left, &g->where[i].slot[0]) && print_operand(c, p, &p->right, &g->where[i].slot[1])) {
+		if (print_operand(c, p, &p->left, &g->where[i].slot[0]) &&
+		    print_operand(c, p, &p->right, &g->where[i].slot[1])) {
 			c->products++;
 			atomic_store_explicit(&g->where[i].chunk, place->chunk, memory_order_release);
 			return true;
 		}
-		finish(g, place); /* full, or of too many streams */
+		finish(g, place); /* full, or it has used too many streams */
 	}
 	return false;
 }
 
-/* A context has a place for good; there are as many as contexts. */
+/* A context keeps its place; there are as many places as contexts. */
 static struct gns_log_place *place_of(struct gns_product_log *g, struct gns_device *device)
 {
 	for (unsigned i = 0; i < GNS_DEVICES_MAX; i++) {
@@ -292,7 +299,7 @@ static struct gns_log_place *place_of(struct gns_product_log *g, struct gns_devi
 void gns_product_log_enqueue(struct gns_product_log *g, uint32_t first)
 {
 	uint32_t list[GNS_LOG_BATCH], n = 0;
-	/* Listed newest first. */
+	/* The list has the latest entry first. */
 	for (uint32_t i = first; i && n < GNS_LOG_BATCH; i = g->where[i - 1].next)
 		list[n++] = i - 1;
 	while (n && !g->gap && state_of(g) == GNS_LOG_ON) {

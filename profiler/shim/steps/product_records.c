@@ -1,4 +1,4 @@
-/* From the sums of weight-gradient products to the records of a step. */
+/* Turns the sums of weight-gradient GEMMs into the records of a step. */
 #include "product_records.h"
 
 #include <math.h>
@@ -56,8 +56,8 @@ static void stage_grads(struct gns_publish *p, const struct gns_product_sums *m,
 		r->groups = param->n * param->micro;
 		r->q_small = param->q_small / param->micro;
 		r->q_big = param->q_big / param->micro;
-		if (m->late)
-			gns_product_sums_device_name(m->late, p, staged, m);
+		if (m->deferred)
+			gns_product_sums_device_name(m->deferred, p, staged, m);
 	}
 }
 
@@ -70,7 +70,8 @@ static uint32_t micro_steps(const struct gns_product_sums *m)
 	return most;
 }
 
-bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, const struct gns_step_report *report, struct gns_product_sums *m,
+bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, const struct gns_step_report *report,
+		      struct gns_product_sums *m,
 		      struct gns_kernels *kernels, const struct gns_counter *counters, size_t n_counters)
 {
 	bool chosen = report->flags & (GNS_STEP_MEASURED | GNS_STEP_REFUSED);
@@ -89,11 +90,14 @@ bool gns_publish_step(struct gns_publish *p, const struct gns_config *config, co
 	gns_publish_notes(p);
 	struct gns_rec_step *r = &gns_publish_stage(p, GNS_REC_STEP, 0)->u.step;
 	*r = (struct gns_rec_step){ .step = report->step, .start_ns = report->start_ns, .dur_ns = report->dur_ns,
-				    .overhead_ns = report->overhead_ns, .samples = m->samples ? m->n * micro : 0, .rows = m->rows,
-				    .micro_steps = micro, .flags = reduced ? gns_publish_outcome(report->flags, GNS_STEP_MEASURED) : report->flags,
+				    .overhead_ns = report->overhead_ns, .samples = m->samples ? m->n * micro
+						   : 0, .rows = m->rows,
+				    .micro_steps = micro, .flags = reduced
+						   ? gns_publish_outcome(report->flags, GNS_STEP_MEASURED)
+						   : report->flags,
 				    .params = measured + reduced, .every = report->every, .lr = NAN };
-	if (m->late && chosen)
-		gns_product_sums_device_hand_over(m->late, p);
+	if (m->deferred && chosen)
+		gns_product_sums_device_hand_over(m->deferred, p);
 	bool sent = gns_publish_send(p, 1);
 	gns_hooks_sent(sent);
 	if (!sent)

@@ -1,4 +1,4 @@
-/* One step's measurements. */
+/* The sums of a step over its weight-gradient GEMMs. */
 #include "product_sums.h"
 
 #include <string.h>
@@ -71,8 +71,8 @@ void gns_product_sums_name(struct gns_product_sums *m, const char *name, const v
 		}
 }
 
-/* A forward use after a gradient begins the next micro-step, unless it repeats an earlier one: a recomputation for a weight that is used
- * more than once. */
+/* A forward use after a gradient begins the next micro-step, unless its input was seen before in this step: then it
+ * is a recomputation (activation checkpointing) for a weight that is used more than once. */
 static bool repeats(struct gns_param_sum *p, uint64_t input)
 {
 	for (uint32_t i = 0; i < GNS_INPUTS && i < p->n_inputs; i++)
@@ -90,7 +90,7 @@ void gns_product_sums_weight(struct gns_product_sums *m, const struct gns_weight
 	}
 	struct gns_param_sum *p = &m->param[w->id - 1];
 	if (p->known && p->key.data != w->key.data)
-		p->key = w->key; /* it has moved */
+		p->key = w->key; /* the weight may have moved in memory */
 	if (!p->known) {
 		p->known = true;
 		p->key = w->key;
@@ -136,8 +136,8 @@ static uint64_t samples_of(struct gns_product_sums *m, const struct gns_product 
 	return n;
 }
 
-/* One number of samples, told once, is not true of a smaller last batch, and the rows may divide by it all the same. Where they have changed by
- * whole samples of the usual length the step is not believed, until the new number has become usual or rows are seen to vary (sequences
+/* --samples is wrong for a smaller last batch, but may still divide its rows. If the rows changed by whole samples of
+ * the usual length, the step is skipped, until the new number has become usual or rows are known to vary (sequences
  * of changing length). */
 static bool rows_doubtful(struct gns_param_sum *p, uint64_t rows, uint64_t n)
 {
@@ -158,7 +158,7 @@ static bool rows_doubtful(struct gns_param_sum *p, uint64_t rows, uint64_t n)
 	return doubtful;
 }
 
-/* The output before the call, densely packed, so that the product's own share can be told from what it is added to. */
+/* Copies the output before the call, densely packed: it is subtracted later to get alpha X^T dY alone. */
 static bool keep_output(struct gns_pending *e)
 {
 	const struct gns_product *p = &e->product;
@@ -195,8 +195,8 @@ void gns_product_sums_refuse(struct gns_product_sums *m, enum gns_refusal why)
 	refuse(m, why);
 }
 
-bool gns_product_sums_admit(struct gns_product_sums *m, const struct gns_product *product, const struct gns_verdict *verdict,
-		       const struct gns_roles *roles, struct gns_admitted *out)
+bool gns_product_sums_admit(struct gns_product_sums *m, const struct gns_product *product,
+			    const struct gns_verdict *verdict, const struct gns_roles *roles, struct gns_admitted *out)
 {
 	out->n_id = 0;
 	for (unsigned i = 0; i < verdict->n; i++) {
@@ -214,8 +214,8 @@ bool gns_product_sums_admit(struct gns_product_sums *m, const struct gns_product
 	return !m->refused;
 }
 
-struct gns_pending *gns_product_sums_before(struct gns_product_sums *m, const struct gns_product *product, const struct gns_verdict *verdict,
-				       const struct gns_roles *roles)
+struct gns_pending *gns_product_sums_before(struct gns_product_sums *m, const struct gns_product *product,
+					    const struct gns_verdict *verdict, const struct gns_roles *roles)
 {
 	struct gns_admitted a;
 	if (product->dtype != GNS_F32 && product->dtype != GNS_F64)
@@ -270,13 +270,14 @@ static struct gns_mat by_rows(const struct gns_operand *o, uint32_t dtype)
 static double output_norm2(const struct gns_pending *e, enum gns_isa isa)
 {
 	const struct gns_product *p = &e->product;
-	struct gns_mat now = { .data = p->c, .dtype = p->dtype, .rows = p->m, .cols = p->n, .row_stride = p->c_row_stride,
-			       .col_stride = p->c_col_stride };
+	struct gns_mat now = { .data = p->c, .dtype = p->dtype, .rows = p->m, .cols = p->n,
+			       .row_stride = p->c_row_stride, .col_stride = p->c_col_stride };
 	if (p->beta == 0)
 		return gns_norm2(&now, isa);
 	bool rows_slow = p->c_row_stride > p->c_col_stride;
 	struct gns_mat before = { .data = e->copy, .dtype = p->dtype, .rows = p->m, .cols = p->n,
-				  .row_stride = rows_slow ? (ptrdiff_t)p->n : 1, .col_stride = rows_slow ? 1 : (ptrdiff_t)p->m };
+				  .row_stride = rows_slow ? (ptrdiff_t)p->n : 1, .col_stride = rows_slow ? 1
+						: (ptrdiff_t)p->m };
 	return gns_diff_norm2(&now, &before, p->beta, isa);
 }
 
@@ -328,7 +329,8 @@ void gns_product_sums_after(struct gns_product_sums *m, struct gns_pending *e)
 		refuse(m, GNS_REFUSED_TOO_MANY);
 	else {
 		struct gns_open *o = &m->open[m->n_open++];
-		*o = (struct gns_open){ .n_id = e->n_id, .q_small = e->q_small, .q_big = e->q_big, .n = e->n, .rows = e->product.k };
+		*o = (struct gns_open){ .n_id = e->n_id, .q_small = e->q_small, .q_big = e->q_big, .n = e->n,
+					.rows = e->product.k };
 		memcpy(o->id, e->id, sizeof o->id);
 		memcpy(o->dy, e->dy, sizeof o->dy);
 	}
@@ -357,8 +359,8 @@ void gns_product_sums_settle(struct gns_product_sums *m, const void *dy, uint32_
 			}
 }
 
-/* What no data-gradient product settled (first layers that share their input) is given out in the reverse order of the forward
- * pass; the layers' sums are right either way, only their names could be exchanged. */
+/* Gradients whose weight no data-gradient GEMM has shown (first layers that share their input) are assigned in the
+ * reverse order of the forward pass. The numbers are right in any case; at worst two layers' names are exchanged. */
 static void settle_rest(struct gns_product_sums *m)
 {
 	while (m->n_open) {

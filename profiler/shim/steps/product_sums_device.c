@@ -1,4 +1,4 @@
-/* What one step has measured on devices. */
+/* What a step measures of GEMMs on devices. */
 #include "product_sums_device.h"
 
 #include <stddef.h>
@@ -95,14 +95,15 @@ void gns_product_sums_device_settle(struct gns_product_sums_device *s, const voi
 			}
 }
 
-/* As in product_sums.c: in the reverse order of the forward pass; the layers' sums are right either way. */
+/* As settle_rest in product_sums.c: in the reverse order of the forward pass. */
 static void settle_rest(struct gns_product_sums_device *s)
 {
 	for (uint32_t i = 0; i < s->n_grads; i++) {
 		const struct gns_admitted *of = &s->grad[i].of;
 		uint32_t best = of->id[0];
 		for (unsigned j = 1; of->n_id > 1 && j < of->n_id; j++) {
-			const struct gns_device_weight *w = gns_product_sums_device_weight(s, of->id[j]), *b = gns_product_sums_device_weight(s, best);
+			const struct gns_device_weight *w = gns_product_sums_device_weight(s,
+											   of->id[j]), *b = gns_product_sums_device_weight(s, best);
 			if (w && b && (w->grads < b->grads || (w->grads == b->grads && of->id[j] > best)))
 				best = of->id[j];
 		}
@@ -111,7 +112,7 @@ static void settle_rest(struct gns_product_sums_device *s)
 	}
 }
 
-/* Its gradients in the order in which they came have the newest last in the list, that is first. */
+/* True if the weight's gradients are consistent. Its list has the latest gradient first. */
 static bool adds_up(const struct gns_product_sums_device *s, const struct gns_device_weight *w)
 {
 	const struct gns_device_grad *newest = &s->grad[w->in_all - 1], *g = newest;
@@ -147,9 +148,11 @@ void gns_product_sums_device_close(struct gns_product_sums_device *s, struct gns
 	}
 }
 
-static void name_gradient(const struct gns_device_grad *g, struct gns_publish *p, struct gns_record *staged, double small, double big, bool whole)
+static void name_gradient(const struct gns_device_grad *g, struct gns_publish *p, struct gns_record *staged,
+			  double small, double big, bool whole)
 {
-	const size_t q_small = offsetof(struct gns_record, u.grad.q_small), q_big = offsetof(struct gns_record, u.grad.q_big);
+	const size_t q_small = offsetof(struct gns_record, u.grad.q_small), q_big = offsetof(struct gns_record,
+											     u.grad.q_big);
 	gns_publish_deferred(p, staged, q_small, GNS_DEFERRED_ADD, g->set, g->small, small * g->factor);
 	if (big != 0)
 		gns_publish_deferred(p, staged, q_big, GNS_DEFERRED_ADD, g->set, g->big, big);
@@ -159,7 +162,8 @@ static void name_gradient(const struct gns_device_grad *g, struct gns_publish *p
 		gns_publish_deferred_pair(p, staged, g->set, g->x_now, g->x_then);
 }
 
-void gns_product_sums_device_name(const struct gns_product_sums_device *s, struct gns_publish *p, struct gns_record *staged, const struct gns_product_sums *m)
+void gns_product_sums_device_name(const struct gns_product_sums_device *s, struct gns_publish *p,
+				  struct gns_record *staged, const struct gns_product_sums *m)
 {
 	struct gns_rec_grad *r = &staged->u.grad;
 	if (!s->closed || r->param_id > s->n_weights || !s->weight[r->param_id - 1].in_all)
@@ -170,7 +174,8 @@ void gns_product_sums_device_name(const struct gns_product_sums_device *s, struc
 	if (w->whole)
 		r->n_big = r->groups = m->param[r->param_id - 1].n * w->grads;
 	for (uint32_t i = w->in_all; i; i = s->next[i - 1])
-		name_gradient(&s->grad[i - 1], p, staged, w->whole ? n * passes : n / passes, w->whole ? i == w->in_all : 1 / passes, w->whole);
+		name_gradient(&s->grad[i - 1], p, staged, w->whole ? n * passes : n / passes,
+			      w->whole ? i == w->in_all : 1 / passes, w->whole);
 	if (w->any_first && w->any_last)
 		gns_publish_deferred_pair(p, staged, w->set, w->last, w->first);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define NO_PLACES 96 /* reductions of which no buffer was used again */
-#define MISSED_MAX 3 /* incomplete steps in a row until the sequence is learned anew */
+#define MISSED_MAX 3 /* incomplete steps in a row after which the sequence is learned anew */
 
 const char *gns_reduction_why_name(enum gns_reduction_why why)
 {
@@ -54,11 +54,12 @@ static struct gns_reduction_track *find(struct gns_reduction_sequence *r, const 
 	return NULL;
 }
 
-static struct gns_reduction_track *track_of(struct gns_reduction_sequence *r, const void *comm, uint32_t world, uint32_t rank)
+static struct gns_reduction_track *track_of(struct gns_reduction_sequence *r, const void *comm, uint32_t world,
+					    uint32_t rank)
 {
 	struct gns_reduction_track *t = find(r, comm);
 	if (!t)
-		t = find(r, NULL); /* one that was forgotten */
+		t = find(r, NULL); /* a track whose communicator was destroyed */
 	if (!t && r->n_tracks < GNS_REDUCE_TRACKS)
 		t = &r->track[r->n_tracks++];
 	if (t && t->comm != comm) {
@@ -78,7 +79,8 @@ struct gns_reduction_track *gns_reduction_track(struct gns_reduction_sequence *r
 	return t;
 }
 
-void gns_reduction_broadcast(struct gns_reduction_sequence *r, const void *comm, uint32_t world, uint32_t rank, uint64_t count)
+void gns_reduction_broadcast(struct gns_reduction_sequence *r, const void *comm, uint32_t world, uint32_t rank,
+			     uint64_t count)
 {
 	struct gns_reduction_track *t = track_of(r, comm, world, rank);
 	if (t && !t->calls)
@@ -107,8 +109,9 @@ static bool repeats(const struct gns_reduction_track *t, uint32_t period, bool p
 	return true;
 }
 
-/* Buffers that are used again tell apart reductions of one size: then twice is enough (three times where it is a single one: it could be
- * the first of several out of one buffer). Where buffers are others every time, only the order of sizes is left. */
+/* The length of the sequence while inferring; 0 not known. If buffers are used again, their addresses distinguish
+ * reductions of one size: two repetitions are enough (three for a single reduction, which could be the first of
+ * several from one buffer). If buffers change every time, only the order of sizes can be compared. */
 static uint32_t period_of(const struct gns_reduction_track *t)
 {
 	if (t->n == 3 && repeats(t, 1, true))
@@ -121,7 +124,8 @@ static uint32_t period_of(const struct gns_reduction_track *t)
 	return 0;
 }
 
-/* Another communicator of the same device has a sequence of its own, however alike. */
+/* True if another communicator of the same device already has this bucket: two sequences of one device never share
+ * buckets. */
 static bool taken(const struct gns_reduction_sequence *r, const struct gns_reduction_track *t, uint32_t first)
 {
 	for (uint32_t i = 0; i < r->n_tracks; i++) {
@@ -150,7 +154,8 @@ static bool find_buckets(struct gns_reduction_sequence *r, struct gns_reduction_
 		return false;
 	for (uint32_t i = 0; i < t->n_last; i++) {
 		if (first + i >= r->n_buckets)
-			r->bucket[first + i] = (struct gns_reduction_bucket){ .call = t->last[i], .world = t->world, .length = i ? 0 : t->n_last };
+			r->bucket[first + i] = (struct gns_reduction_bucket){ .call = t->last[i], .world = t->world,
+									      .length = i ? 0 : t->n_last };
 		t->bucket[i] = (uint16_t)(first + i);
 	}
 	if (first == r->n_buckets)
@@ -167,7 +172,7 @@ static void count_tracks(struct gns_reduction_sequence *r)
 			r->bucket[r->track[i].bucket[k]].tracks++;
 }
 
-/* The sequence is in last[]. */
+/* Learns the sequence that is in last[]. */
 static void learn(struct gns_reduction_sequence *r, struct gns_reduction_track *t)
 {
 	t->learned = t->n_last > 0 && find_buckets(r, t);
@@ -187,7 +192,8 @@ static void unlearn(struct gns_reduction_sequence *r, struct gns_reduction_track
 	count_tracks(r);
 }
 
-static void remember(struct gns_reduction_sequence *r, struct gns_reduction_track *t, const struct gns_reduction_call *call)
+static void remember(struct gns_reduction_sequence *r, struct gns_reduction_track *t,
+		     const struct gns_reduction_call *call)
 {
 	uint32_t room = r->inferring ? 3 * GNS_REDUCE_CALLS : GNS_REDUCE_CALLS;
 	if (t->n == room) {
@@ -215,7 +221,8 @@ static int match(struct gns_reduction_track *t, const struct gns_reduction_call 
 	return -1;
 }
 
-int gns_reduction_see(struct gns_reduction_sequence *r, struct gns_reduction_track *t, const struct gns_reduction *n, bool forward, uint64_t now)
+int gns_reduction_see(struct gns_reduction_sequence *r, struct gns_reduction_track *t, const struct gns_reduction *n,
+		      bool forward, uint64_t now)
 {
 	struct gns_reduction_call call = { .count = n->count, .ns = now, .factor = n->factor, .at = (uintptr_t)n->send,
 					.kind = (uint8_t)n->kind, .dtype = (uint8_t)n->dtype };
@@ -249,7 +256,7 @@ static void compare_steps(struct gns_reduction_sequence *r, struct gns_reduction
 	bool again = !t->broken && t->n && t->n == t->n_last;
 	for (uint32_t i = 0; i < t->n && again; i++)
 		again = same(&t->call[i], &t->last[i]);
-	if (t->n || t->broken) { /* a step in which nothing was reduced says nothing */
+	if (t->n || t->broken) { /* steps without a reduction are not compared */
 		t->n_last = t->broken ? 0 : t->n;
 		memcpy(t->last, t->call, t->n_last * sizeof *t->last);
 	}
@@ -287,17 +294,19 @@ void gns_reduction_infer(struct gns_reduction_sequence *r, bool inferring)
 		unlearn(r, &r->track[i]);
 }
 
-/* What it is. */
+/* Is it gradients? */
 
 static bool in_forward(const struct gns_reduction_track *t)
 {
 	return t->forward * 4 > t->calls;
 }
 
-/* The parameters, all of them, and maybe buffers (running means of BatchNorm) and padding of buckets. */
+/* True if about as many elements were broadcast as are reduced: the parameters, perhaps with buffers (running means
+ * of BatchNorm) and padding. */
 static bool as_broadcast(const struct gns_reduction_track *t)
 {
-	return t->broadcast && (double)t->broadcast >= 0.98 * (double)t->total && (double)t->broadcast <= 1.02 * (double)t->total;
+	return t->broadcast && (double)t->broadcast >= 0.98 * (double)t->total &&
+	       (double)t->broadcast <= 1.02 * (double)t->total;
 }
 
 static bool same_sequence(const struct gns_reduction_track *a, const struct gns_reduction_track *b)

@@ -1,4 +1,4 @@
-/* The clock of steps. */
+/* The step clock. */
 #include "step_clock.h"
 
 #include <stdlib.h>
@@ -7,9 +7,9 @@
 #include "profiler/shim/ring/ring.h"
 #include "step_plan.h"
 
-#define FIRST_STEPS 3        /* measured at once, so that there is a cost to go by */
+#define FIRST_STEPS 3        /* always measured, to have a first estimate of the cost */
 #define UNSURE_STEPS 16
-#define SHARE 0.85           /* of the budget is planned with; the rest is for what was not foreseen */
+#define SHARE 0.85           /* of the budget is planned; the rest is a reserve */
 #define EARLY_TIMES 5        /* the budget, or */
 #define EARLY_PCT 5          /* percent, whatever is less, may be spent at first: */
 #define EARLY_FULL 20        /* until so many steps are measured; */
@@ -36,8 +36,9 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The mean, the largest tenth counted as the largest of the rest: a call that was suspended in the middle costs the trainer nothing more, and
- * must not move the interval. (Not the median: most calls of a plain step are not timed, some stand for sixteen.) */
+/* The mean, with the largest tenth of the values replaced by the largest of the rest (winsorized): a call that was
+ * preempted in the middle must not change the interval. The median would be wrong: most calls of an unmeasured step
+ * are not timed, and some are weighted by sixteen. */
 static double usual(const struct gns_recent *r)
 {
 	double sorted[GNS_RECENT], sum = 0;
@@ -49,7 +50,7 @@ static double usual(const struct gns_recent *r)
 	return n ? sum / n : 0;
 }
 
-/* Of the step time, as a share; 1 / interval falls with it. */
+/* The share of the step time that may be spent now; falls from the early limit to the budget. */
 static double allowed(const struct gns_step_clock *s, double budget_pct)
 {
 	double early = budget_pct * EARLY_TIMES < EARLY_PCT ? budget_pct * EARLY_TIMES : EARLY_PCT;
@@ -71,7 +72,8 @@ static double affordable_interval(const struct gns_step_clock *s, double budget_
 	return k < 1 ? 1 : k > most ? most : k;
 }
 
-/* The first of 1, sqrt(2), 2, ... that is not below k. The one in force stays until k is well above it or as low as the one before. */
+/* The first of 1, sqrt(2), 2, ... that is not below k. With hysteresis: the one in force stays until k is well above
+ * it, or not above the next lower one. */
 static double ladder(double in_force, double k)
 {
 	static const double up = 1.4142135623730951, slack = 1.06;
@@ -114,7 +116,7 @@ void gns_step_clock_begin(struct gns_step_clock *s, const struct gns_config *con
 		s->last_measured = step;
 }
 
-/* The first ones found the caches cold: forgotten once there are as many others. */
+/* The first steps ran with cold caches: their cost is dropped once as many others are known. */
 static void note_measured(struct gns_step_clock *s, double cost)
 {
 	note(&s->costly, cost);
@@ -153,7 +155,7 @@ bool gns_step_clock_gradient(struct gns_step_clock *s)
 {
 	s->gradients++;
 	if (s->published) {
-		/* More came than the steps before had: do not trust the number for a while. */
+		/* More gradients than in the steps before: do not use the expected number for a while. */
 		s->late++;
 		s->expected = s->gradients;
 		s->unsure = UNSURE_STEPS;

@@ -1,20 +1,20 @@
-/* The clock of steps: where one ends, whether it is measured, what the shim itself costs.
+/* The step clock: where a step ends, whether it is measured, and what the shim costs.
  *
- * A step ends, for us, with its last weight gradient: it can be published before the optimizer runs, so that a training
- * program killed right after its step has lost nothing. Where that is not predictable (the number of gradients differs from
- * step to step), it ends at the next step's first forward product.
+ * For the shim a step ends with its last weight gradient. It can then be published before the optimizer runs, so that a
+ * program killed right after its step loses nothing. If the last gradient cannot be predicted (their number differs
+ * from step to step), the step ends at the next step's first forward GEMM.
  *
- * Which steps are measured: every N-th if the user asks for that. Otherwise those that step_plan.h takes at an interval K that
- * keeps the shim's cost near the budget,
+ * Which steps are measured: every N-th if the user asks for that. Otherwise those that step_plan.h takes at an
+ * interval K that keeps the shim's cost near the budget,
  *     K = (cost of a measured step - cost of another) / (0.85 * budget * step time - cost of another),
  * within these limits:
  *   - The first 3 steps are measured, to have a cost to go by.
- *   - Until 20 steps are measured up to 5 times the budget may be spent, but not more than 5% of the step time. From there to
- *     100 measured steps this falls to the budget. It is not paid back.
+ *   - Until 20 steps are measured up to 5 times the budget may be spent, but not more than 5% of the step time. From
+ *     there to 100 measured steps this falls to the budget. Later steps do not make up for it.
  *   - Until 400 steps are measured K is at most 64, afterwards at most 1,024, whatever it costs.
  *   - K changes after a measured step only, by at most a factor of two.
  *   - With several ranks K is one of 2^(i/2), so that ranks of about the same cost measure the same steps.
- * What it costs to get in (loading a collector, finding the weights) is not part of these costs. */
+ * The cost of start-up (loading a collector, finding the weights) is not part of these costs. */
 #ifndef GNS_PROFILER_SHIM_STEPS_STEP_CLOCK_H
 #define GNS_PROFILER_SHIM_STEPS_STEP_CLOCK_H
 
@@ -24,38 +24,40 @@
 #include "profiler/shim/process/config.h"
 
 #define GNS_RECENT 31
-struct gns_recent { /* the newest values of something */
+struct gns_recent { /* the latest values of a cost or duration */
 	double value[GNS_RECENT];
 	uint32_t n;
 };
 
 struct gns_step_clock {
-	uint64_t step;          /* the present one, from 1; 0 while nothing is learned */
-	uint64_t began_ns, began_real_ns; /* where the last one ended */
-	uint64_t overhead_ns;   /* of the present step, timed calls scaled up */
+	uint64_t step;          /* the present step, from 1; 0 while the weights are not found */
+	uint64_t began_ns, began_real_ns; /* when the step before ended */
+	uint64_t overhead_ns;   /* the shim's cost in the present step, timed calls scaled up */
 	bool measured, published;
-	bool startup;           /* overhead_ns holds what it took to get in: GNS_STEP_STARTUP */
+	bool startup;           /* overhead_ns contains the cost of start-up: GNS_STEP_STARTUP */
 	uint32_t gradients;     /* weight gradients seen in this step */
-	uint32_t expected;      /* in the last one; 0: not predictable */
-	uint32_t unsure;        /* steps until the number is trusted again */
+	uint32_t expected;      /* weight gradients in the step before; 0: not predictable */
+	uint32_t unsure;        /* steps until `expected` is used again */
 	uint64_t late;          /* gradients that came after their step was published */
-	bool marked;            /* the trainer marks its steps */
+	bool marked;            /* the training program marks its steps */
 	uint32_t interval;      /* in force, rounded: one step in K is measured */
 	double planned;         /* K by the budget, 0 not yet */
-	double rung;            /* of several ranks: K of the ladder, 0 not yet */
+	double rung;            /* with several ranks: K of the ladder, 0 not yet */
 	uint64_t last_measured;
 	uint64_t costed;        /* measured steps whose cost is known, start-up left out */
-	bool cost_is_new;       /* the last step was one of these */
-	struct gns_recent plain, costly, wall; /* ns: the shim's cost of steps not measured and measured; steps' own time */
+	bool cost_is_new;       /* the step before was one of these */
+	/* ns: the shim's cost of unmeasured and of measured steps; time of steps without it */
+	struct gns_recent plain, costly, wall;
 };
 
 void gns_step_clock_init(struct gns_step_clock *steps, uint64_t now);
-/* A new step begins; decides whether it is measured. control: the session's word. */
-void gns_step_clock_begin(struct gns_step_clock *steps, const struct gns_config *config, uint32_t control, uint64_t step);
-/* The present step is complete: returns its duration and closes its account. A step of start-up tells nothing of what others
- * cost or take; the next one is not one. */
+/* A new step begins; decides whether it is measured. control: gns_publish_control. */
+void gns_step_clock_begin(struct gns_step_clock *steps, const struct gns_config *config, uint32_t control,
+			  uint64_t step);
+/* The present step is complete: returns its duration and records its cost. The cost and time of a start-up step are not
+ * recorded, because other steps differ from it. */
 uint64_t gns_step_clock_close(struct gns_step_clock *steps, uint64_t now, uint64_t now_real);
-/* A weight gradient has been seen (and measured, if the step is). True when it is the step's last. */
+/* A weight gradient has been seen (and measured, if the step is measured). True when it is the step's last. */
 bool gns_step_clock_gradient(struct gns_step_clock *steps);
 
 #endif

@@ -1,9 +1,9 @@
-/* Walks the table of sources. */
+/* Calls the functions of all sources in the table. */
 #include "step_hooks.h"
 
 #include "profiler/shim/publish/publish.h"
 
-/* Weak: the program's table, or a test's, replaces it as they are linked. */
+/* Weak: replaced at link time by the program's table, or by a test's. */
 __attribute__((weak)) const struct gns_step_hooks *const gns_step_hooks[] = { NULL };
 
 _Atomic uint32_t gns_turn_wanted;

@@ -1,4 +1,4 @@
-/* How weights become known from a log. */
+/* Finds weights in a log of GEMMs. */
 #include "find_in_log.h"
 
 #include <string.h>
@@ -130,9 +130,10 @@ static struct gns_log_candidate *candidate_of(struct gns_find_in_log *l, const s
 	return c;
 }
 
-/* The uses, before or after, in which what operand `use` of a gradient product holds met a matrix that may be a weight: their other
- * operands, nearest first. */
-static unsigned find_met(const struct gns_find_in_log *l, const struct gns_logged *log, uint32_t use, const uint32_t *chain, uint32_t *met)
+/* Finds the uses, before or after a gradient GEMM, in which the matrix of its operand `use` was multiplied by a
+ * possible weight: their other operands, nearest first. */
+static unsigned find_met(const struct gns_find_in_log *l, const struct gns_logged *log, uint32_t use,
+			 const uint32_t *chain, uint32_t *met)
 {
 	const struct gns_operand *o = operand(log, use);
 	size_t other_width = operand(log, use ^ 1)->free_n;
@@ -140,7 +141,8 @@ static unsigned find_met(const struct gns_find_in_log *l, const struct gns_logge
 	for (uint32_t u = chain[use]; u && n < MET_MAX && steps < WALK_MAX; u = chain[u - 1], steps++) {
 		const struct gns_product *p = &log[(u - 1) >> 1].product;
 		const struct gns_operand *then = operand(log, u - 1);
-		if (gradient_form(l, p) || then->free_n != o->sum_n || then->sum_n != o->free_n || then->sum_fast == l->wgrad_sum_fast ||
+		if (gradient_form(l, p) || then->free_n != o->sum_n || then->sum_n != o->free_n ||
+		    then->sum_fast == l->wgrad_sum_fast ||
 		    p->dtype != log[use >> 1].product.dtype || operand(log, (u - 1) ^ 1)->free_n != other_width ||
 		    !gns_fingerprint_same(print(log, u - 1), print(log, use)))
 			continue;
@@ -161,7 +163,8 @@ static void note_event(struct gns_find_in_log *l, const struct gns_logged *log, 
 }
 
 /* The same matrix in both lists, the one way and the other: of several the latest. */
-static bool in_both(const struct gns_logged *log, const uint32_t *a, unsigned n_a, const uint32_t *b, unsigned n_b, uint32_t *forward)
+static bool in_both(const struct gns_logged *log, const uint32_t *a, unsigned n_a, const uint32_t *b, unsigned n_b,
+		    uint32_t *forward)
 {
 	uint32_t latest = 0;
 	bool any = false;
@@ -169,7 +172,8 @@ static bool in_both(const struct gns_logged *log, const uint32_t *a, unsigned n_
 		for (unsigned j = 0; j < n_b; j++) {
 			struct gns_key ka = key_of(log, a[i]), kb = key_of(log, b[j]);
 			uint32_t late = a[i] > b[j] ? a[i] : b[j];
-			if (!gns_key_same(&ka, &kb) || operand(log, a[i])->sum_fast == operand(log, b[j])->sum_fast || (any && late <= latest))
+			if (!gns_key_same(&ka, &kb) || operand(log, a[i])->sum_fast == operand(log, b[j])->sum_fast ||
+			    (any && late <= latest))
 				continue;
 			any = true;
 			latest = late;
@@ -179,7 +183,8 @@ static bool in_both(const struct gns_logged *log, const uint32_t *a, unsigned n_
 }
 
 /* Of several that shared X, each gets one of the gradients. */
-static void give_to_one(struct gns_find_in_log *l, const struct gns_logged *log, uint32_t at, const uint32_t *met, unsigned n)
+static void give_to_one(struct gns_find_in_log *l, const struct gns_logged *log, uint32_t at, const uint32_t *met,
+			unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		const struct gns_log_candidate *c = candidate_of(l, log, met[i]);
@@ -192,15 +197,18 @@ static void give_to_one(struct gns_find_in_log *l, const struct gns_logged *log,
 		note_event(l, log, at, met[0], 0);
 }
 
-/* A matrix that met both operands, each way, is the one; dY may meet it yet. Where none did, one that either met may be. */
+/* A matrix that was multiplied by X and by dY (perhaps after this GEMM) is the candidate. If there is none, all that
+ * were multiplied by either. */
 static void find_candidates(struct gns_find_in_log *l, const struct gns_logged *log, uint32_t i)
 {
 	uint32_t before[2][MET_MAX], after[MET_MAX], forward = 0;
-	unsigned n[2] = { find_met(l, log, 2 * i, l->previous, before[0]), find_met(l, log, 2 * i + 1, l->previous, before[1]) };
+	unsigned n[2] = { find_met(l, log, 2 * i, l->previous, before[0]),
+			  find_met(l, log, 2 * i + 1, l->previous, before[1]) };
 	bool strong = in_both(log, before[0], n[0], before[1], n[1], &forward);
 	for (unsigned s = 0; s < 2 && !strong; s++)
 		if (n[s])
-			strong = in_both(log, before[s], n[s], after, find_met(l, log, 2 * i + (s ^ 1), l->following, after), &forward);
+			strong = in_both(log, before[s], n[s], after,
+					 find_met(l, log, 2 * i + (s ^ 1), l->following, after), &forward);
 	if (strong) {
 		note_event(l, log, i, forward, operand(log, forward)->sum_fast ? 1 : -1);
 		return;
@@ -225,7 +233,8 @@ static uint32_t uses_of(struct gns_find_in_log *l, const struct gns_logged *log,
 	return n;
 }
 
-static bool is_forward(const struct gns_find_in_log *l, const struct gns_logged *log, const struct gns_log_candidate *c, uint32_t use)
+static bool is_forward(const struct gns_find_in_log *l, const struct gns_logged *log,
+		       const struct gns_log_candidate *c, uint32_t use)
 {
 	return !gradient_form(l, &log[use >> 1].product) && operand(log, use)->sum_fast == c->forward_sum_fast;
 }
@@ -251,8 +260,8 @@ static bool begins_pass(struct passes *s, const struct gns_fingerprint *x)
 }
 
 /* How the values of a candidate changed; more than GNS_LOG_STEPS times: the newest. */
-static void tell_history(const struct gns_find_in_log *l, const struct gns_logged *log, const struct gns_log_candidate *c, uint32_t uses,
-			 struct history *h)
+static void tell_history(const struct gns_find_in_log *l, const struct gns_logged *log,
+			 const struct gns_log_candidate *c, uint32_t uses, struct history *h)
 {
 	struct passes passes = { 0 };
 	uint32_t e = c->first_event;
@@ -283,12 +292,14 @@ static void tell_history(const struct gns_find_in_log *l, const struct gns_logge
 		h->version[h->n - 1].gradients++;
 }
 
-/* The direction in which it is summed over when its values are new. */
-static void find_direction(const struct gns_find_in_log *l, const struct gns_logged *log, struct gns_log_candidate *c, uint32_t uses)
+/* Finds the dimension that its forward GEMM sums over: the one of its first use with new values. */
+static void find_direction(const struct gns_find_in_log *l, const struct gns_logged *log, struct gns_log_candidate *c,
+			   uint32_t uses)
 {
 	int votes = 0;
 	for (uint32_t i = 1; i < uses; i++)
-		if (!gns_fingerprint_same(print(log, l->use[i]), print(log, l->use[i - 1])) && !gradient_form(l, &log[l->use[i] >> 1].product))
+		if (!gns_fingerprint_same(print(log, l->use[i]), print(log, l->use[i - 1])) &&
+		    !gradient_form(l, &log[l->use[i] >> 1].product))
 			votes += operand(log, l->use[i])->sum_fast ? 1 : -1;
 	if (c->hint)
 		votes = c->hint;
@@ -336,7 +347,8 @@ static bool wanders(const struct gns_logged *log, const struct history *h, enum 
 	return one > 0 && most > than * one;
 }
 
-/* Most updates are too small for some elements of half precision; no activation of fresh data is the same to the bit. */
+/* In half precision most updates are too small to change every element; an activation of fresh data never keeps all
+ * its bits. */
 static bool stays(const struct gns_logged *log, const struct history *h, enum of of)
 {
 	uint32_t same = 0, all = 0;
@@ -367,12 +379,14 @@ static enum verdict by_change(const struct gns_logged *log, const struct history
 {
 	double own = change(log, h, OF_ITSELF, 1), x = change(log, h, OF_X, 1), dy = change(log, h, OF_DY, 1);
 	bool less = own <= LESS * x && (dy < 0 || own <= LESS * dy);
-	if (h->n > STAY_STEPS && less && x > NEVER && stays(log, h, OF_ITSELF) && !stays(log, h, OF_X) && !wanders(log, h, OF_X, STEADY))
+	if (h->n > STAY_STEPS && less && x > NEVER && stays(log, h, OF_ITSELF) && !stays(log, h, OF_X) &&
+	    !wanders(log, h, OF_X, STEADY))
 		return BY_CHANGE;
 	if (h->n > 1 && h->n <= WANDER_STEPS && x >= NEVER) {
 		if (!less)
 			return NO;
-		bool early = h->n > EARLY_STEPS && !wanders(log, h, OF_X, STEADY) && wanders(log, h, OF_ITSELF, EARLY_WANDERS);
+		bool early = h->n > EARLY_STEPS && !wanders(log, h, OF_X, STEADY) &&
+			     wanders(log, h, OF_ITSELF, EARLY_WANDERS);
 		return early ? BY_CHANGE : DOUBT;
 	}
 	if (h->n <= WANDER_STEPS || (x < NEVER && (dy < 0 || dy > NEVER)))
@@ -420,7 +434,8 @@ static void reject_written(struct gns_find_in_log *l, const struct gns_logged *l
 }
 
 /* The place between two versions: after `from`, at the latest before `to`. */
-static bool next_change(const struct gns_find_in_log *l, const struct gns_logged *log, uint32_t uses, uint32_t *i, uint32_t *from, uint32_t *to)
+static bool next_change(const struct gns_find_in_log *l, const struct gns_logged *log, uint32_t uses, uint32_t *i,
+			uint32_t *from, uint32_t *to)
 {
 	for (++*i; *i < uses; ++*i)
 		if (!gns_fingerprint_same(print(log, l->use[*i]), print(log, l->use[*i - 1]))) {
@@ -460,15 +475,16 @@ static void find_points(struct gns_find_in_log *l, const struct gns_logged *log,
 	}
 }
 
-/* A boundary is seen at the first use of a weight that was seen to change; the step began with the first forward use of any weight that
- * follows the last gradient. */
+/* A boundary is seen at the first use of a weight that was seen to change; the step began with the first forward use
+ * of any weight that follows the last gradient. */
 static void move_points_back(struct gns_find_in_log *l, const struct gns_logged *log)
 {
 	struct gns_found *f = &l->found;
 	for (uint32_t i = 0; i < f->points; i++) {
 		uint32_t last = 0, first = f->point[i];
 		for (uint32_t k = 0; k < l->n_candidates; k++)
-			for (uint32_t e = l->candidate[k].verdict == WEIGHT ? l->candidate[k].first_event : 0; e; e = l->event[e - 1].next)
+			for (uint32_t e = l->candidate[k].verdict == WEIGHT ? l->candidate[k].first_event
+			     : 0; e; e = l->event[e - 1].next)
 				if (l->event[e - 1].at < f->point[i] && l->event[e - 1].at > last)
 					last = l->event[e - 1].at;
 		for (uint32_t k = 0; k < l->n_candidates; k++) {
@@ -484,7 +500,8 @@ static void move_points_back(struct gns_find_in_log *l, const struct gns_logged 
 }
 
 /* (5) */
-static bool changes_with_others(struct gns_find_in_log *l, const struct gns_logged *log, const struct gns_log_candidate *c, enum verdict least)
+static bool changes_with_others(struct gns_find_in_log *l, const struct gns_logged *log,
+				const struct gns_log_candidate *c, enum verdict least)
 {
 	const struct gns_found *f = &l->found;
 	uint32_t uses = uses_of(l, log, c), i = 0, from, to, n = 0, seen = 0;
@@ -507,11 +524,12 @@ static bool changes_with_others(struct gns_find_in_log *l, const struct gns_logg
 		return false;
 	if (!n)
 		return true;
-	bool weight_like = least == BY_PASSES || stays(log, &h, OF_ITSELF) || (h.n > WANDER_STEPS && wanders(log, &h, OF_ITSELF, WANDERS));
+	bool weight_like = least == BY_PASSES || stays(log, &h, OF_ITSELF) ||
+			   (h.n > WANDER_STEPS && wanders(log, &h, OF_ITSELF, WANDERS));
 	return weight_like && change(log, &h, OF_ITSELF, 1) < LITTLE;
 }
 
-struct tally { /* of small numbers: which is the most frequent? */
+struct tally { /* of small numbers, to find the most frequent one */
 	uint32_t times[64];
 };
 
@@ -530,8 +548,8 @@ static uint32_t usual(const struct tally *t)
 }
 
 /* Gradients and passes of one weight between two boundaries, by what its forward product belongs to. */
-static void tell_step(const struct gns_find_in_log *l, const struct gns_logged *log, const struct gns_log_candidate *c, uint32_t uses,
-		      uint32_t from, uint32_t to, uint32_t *gradients, uint32_t *passes, uint32_t *order)
+static void tell_step(const struct gns_find_in_log *l, const struct gns_logged *log, const struct gns_log_candidate *c,
+		      uint32_t uses, uint32_t from, uint32_t to, uint32_t *gradients, uint32_t *passes, uint32_t *order)
 {
 	struct passes s = { 0 };
 	uint32_t e = c->first_event;
@@ -578,7 +596,8 @@ static void count_steps(struct gns_find_in_log *l, const struct gns_logged *log)
 	for (uint32_t i = 0; i + 1 < f->points; i++)
 		as_expected += sum[i] == expected;
 	for (uint32_t i = 0; expected && i + 1 < f->points; i++)
-		f->boundaries += sum[i] > expected ? sum[i] / expected - 1 : 0; /* at which nothing was seen to change */
+		/* at which nothing was seen to change */
+		f->boundaries += sum[i] > expected ? sum[i] / expected - 1 : 0;
 	f->gradients = 2 * as_expected >= f->points - 1 ? expected : 0;
 }
 
@@ -596,7 +615,8 @@ static void list_weights(struct gns_find_in_log *l)
 	}
 }
 
-/* The order of the gradients in the newest whole step: the events of all weights, of which each weight's are in order. */
+/* The order of the gradients in the newest whole step: the events of all weights, of which each weight's are in
+ * order. */
 static void tell_turns(struct gns_find_in_log *l)
 {
 	struct gns_found *f = &l->found;
@@ -640,10 +660,10 @@ static bool find_weights(struct gns_find_in_log *l, const struct gns_logged *log
 	for (uint32_t i = 0; i < l->n_candidates; i++)
 		judge(l, log, &l->candidate[i]);
 	reject_written(l, log);
-	/* Where most have several passes a step, what changes with each pass is an activation. */
+	/* If most candidates have several passes a step, those that change with each pass are activations. */
 	uint32_t even = count_verdicts(l, BY_PASSES), wander = count_verdicts(l, BY_CHANGE);
 	enum verdict least = even && even >= wander ? BY_PASSES : BY_CHANGE;
-	/* So that all weights have been seen as often. */
+	/* Wait until all weights have been seen that often. */
 	uint32_t steps = least == BY_PASSES ? EVEN_STEPS : count_verdicts(l, DOUBT) ? WANDER_STEPS : EARLY_STEPS;
 	if (even + wander)
 		find_points(l, log, least);

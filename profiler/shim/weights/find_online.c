@@ -1,4 +1,4 @@
-/* How weights become known. */
+/* Finds weights among the operands of GEMMs while the program runs. */
 #include "find_online.h"
 #include "find_in_log.h"
 
@@ -6,9 +6,11 @@
 
 #include "weight_table.h"
 
-#define REMEMBER 8          /* scans that a candidate is kept without being used: an address may hold others for a while */
+/* scans that a candidate is kept without being used: an address may hold others for a while */
+#define REMEMBER 8
 #define SETTLE_BOUNDARIES 2 /* after the first weights: one more step for those that showed up late */
-#define LAYOUT_PATIENCE 2048 /* products without a candidate before the other storage order is tried, doubled each time */
+/* products without a candidate before the other storage order is tried, doubled each time */
+#define LAYOUT_PATIENCE 2048
 #define HOLD_MAX 3          /* boundaries that the first weights wait for the step's first matrix */
 #define STRIKES 2
 #define LEARN_STEPS_MAX 12
@@ -62,7 +64,8 @@ static bool first_direction(struct gns_roles *r, const struct gns_operand_use *u
 	return f && f->data ? f->sum_fast : use->weight_sum_fast;
 }
 
-void gns_find_online_gradient(struct gns_roles *r, struct gns_operand_use **left, unsigned n_left, struct gns_operand_use **right, unsigned n_right)
+void gns_find_online_gradient(struct gns_roles *r, struct gns_operand_use **left, unsigned n_left,
+			      struct gns_operand_use **right, unsigned n_right)
 {
 	bool fruitless = true;
 	struct gns_weight *mine = NULL;
@@ -84,14 +87,14 @@ void gns_find_online_gradient(struct gns_roles *r, struct gns_operand_use **left
 			fruitless = false;
 			if (!mine || (gns_find_online_has_record(w) && !gns_find_online_has_record(mine)))
 				mine = w;
-			/* The use that was found good is the one that this gradient belongs to. */
+			/* The use that passed the check is the one that this gradient belongs to. */
 			if (w->checked_seq && use->seq + 1 >= w->checked_seq)
 				w->accepted += w->checks > w->accepted;
 			if (w->triggered_seq && use->seq + 1 >= w->triggered_seq)
 				w->trigger_accepted = true;
 			r->any_record |= gns_find_online_has_record(w);
 		} else {
-			w->last_scan = r->scan; /* rejected and still about: remember it */
+			w->last_scan = r->scan; /* rejected and still in use: keep the entry */
 		}
 	}
 	r->fruitless += fruitless;
@@ -109,7 +112,8 @@ static bool was_output(const struct gns_roles *r, const struct gns_weight *w)
 	return false;
 }
 
-/* The one whose use began the step cannot have been written since; does its partner look more like a weight than it does? */
+/* The candidate whose use began the step has passed check (2) trivially. Records whether its partner looks more like
+ * a weight. */
 static void note_partner(struct gns_weight *w, const struct gns_operand *partner, double own_change)
 {
 	struct gns_key key = gns_operand_key(partner, w->key.dtype);
@@ -137,7 +141,7 @@ static bool check_candidate(struct gns_roles *r, struct gns_weight *w, const str
 		reject(r, w, GNS_WHY_PRODUCED);
 	} else if (r->scan_works && w->print_scan == r->scan) {
 		if (!gns_fingerprint_same(&w->print, now)) {
-			/* One that has stood the test before rather tells that a boundary went by unnoticed. */
+			/* If it has passed the check before, a step boundary was probably missed. */
 			if (gns_find_online_has_record(w))
 				return true;
 			strike(r, w);
@@ -149,7 +153,8 @@ static bool check_candidate(struct gns_roles *r, struct gns_weight *w, const str
 	return false;
 }
 
-/* Another was written in the same interval as the one whose use began the step, and has passed. */
+/* Another candidate, written in the same interval as the one whose use began the step, has passed: accepts the
+ * latter. */
 static void confirm_trigger(struct gns_roles *r)
 {
 	struct gns_weight *w = r->trigger.data ? gns_weight_find(r, &r->trigger) : NULL;
@@ -184,7 +189,7 @@ static uint32_t scan_candidates(struct gns_roles *r)
 	struct gns_scan *s = &r->scanning;
 	uint32_t changed_weights = 0;
 	r->scan++;
-	r->scan_works = true; /* what did not work may have been for want of a descriptor */
+	r->scan_works = true; /* an earlier failure may have been a temporary lack of descriptors */
 	for (uint32_t next = 0; next < r->n_weights_used;) {
 		size_t n = 0;
 		for (; n < GNS_SCAN_CHUNK && next < r->n_weights_used; next++) {
@@ -210,7 +215,7 @@ static uint32_t scan_candidates(struct gns_roles *r)
 				w->gradients = 0;
 				w->changed_scan = r->scan;
 				w->last_change = gns_fingerprint_distance(&w->print, &s->now[i], w->key.dtype);
-				/* One that was not looked at last time says nothing about when it changed. */
+				/* A weight that was not read at the last scan does not show when it changed. */
 				changed_weights += w->state == GNS_W_WEIGHT && w->print_scan + 1 == r->scan;
 			}
 			w->print = s->now[i];
@@ -232,12 +237,13 @@ static bool believable(const struct gns_roles *r, const struct gns_weight *w, ui
 	return w->trigger_confirmed || (!others && !r->n_weights && w->updates > 1 && w->lone_good);
 }
 
-/* Candidates that recur besides those whose own use began a step. */
+/* Counts recurring candidates, without those whose own use began a step. */
 static uint32_t count_others(const struct gns_roles *r)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < r->n_weights_used; i++)
-		n += r->weights[i].state == GNS_W_CANDIDATE && !r->weights[i].trigger_scan && r->weights[i].last_scan + 1 == r->scan;
+		n += r->weights[i].state == GNS_W_CANDIDATE && !r->weights[i].trigger_scan &&
+		     r->weights[i].last_scan + 1 == r->scan;
 	return n;
 }
 
@@ -261,7 +267,8 @@ static bool written_together(struct gns_roles *r)
 	return false;
 }
 
-/* The first set of weights is announced whole: while the step's first matrix is still in question the others wait a while. */
+/* The first set of weights is announced whole: while the step's first matrix is still in question the others wait a
+ * while. */
 static bool first_in_question(struct gns_roles *r, uint32_t others)
 {
 	bool any = false, question = false;
@@ -355,8 +362,8 @@ void gns_roles_adopt(struct gns_roles *r, const struct gns_find_in_log *l)
 	r->gradients = r->step_gradients = r->step_products = 0;
 }
 
-/* Weights stay; so do candidates that were seen since the last boundary, and what was rejected (it would come back) as long
- * as there is room. */
+/* Weights stay; so do candidates that were seen since the last boundary, and what was rejected (it would come back)
+ * as long as there is room. */
 static bool worth_keeping(const struct gns_roles *r, const struct gns_weight *w)
 {
 	if (w->state == GNS_W_WEIGHT)
@@ -381,11 +388,12 @@ static bool is_weight(const struct gns_roles *r, const struct gns_weight *w)
 	return w->state == GNS_W_WEIGHT;
 }
 
-/* Learning goes on while it bears fruit, for a bounded number of steps. */
+/* Ends learning when it finds no more weights, or after a bounded number of steps. */
 static void end_of_learning(struct gns_roles *r, bool fruit)
 {
 	for (uint32_t i = 0; i < r->n_weights_used && !fruit; i++)
-		fruit = r->weights[i].state == GNS_W_CANDIDATE && gns_find_online_has_record(&r->weights[i]) && !r->weights[i].strikes;
+		fruit = r->weights[i].state == GNS_W_CANDIDATE && gns_find_online_has_record(&r->weights[i]) &&
+			!r->weights[i].strikes;
 	if (fruit && r->learned_steps < LEARN_STEPS_MAX)
 		r->settle = SETTLE_BOUNDARIES;
 	r->learned_steps++;
@@ -434,7 +442,7 @@ bool gns_find_online_boundary(struct gns_roles *r, struct gns_weight *trigger, b
 	return true;
 }
 
-/* The order at hand is given up when all that it found was rejected, or when for long it found nothing. */
+/* Tries the other storage order when all candidates of the present one were rejected, or when it had none for long. */
 static void try_other_layout(struct gns_roles *r)
 {
 	if (r->n_weights || r->layout_tries >= 16)
@@ -451,7 +459,8 @@ static void try_other_layout(struct gns_roles *r)
 	gns_weights_keep(r, none);
 }
 
-void gns_find_online_see(struct gns_roles *r, const struct gns_product *p, const struct gns_verdict *verdict, bool gradient_form)
+void gns_find_online_see(struct gns_roles *r, const struct gns_product *p, const struct gns_verdict *verdict,
+			 bool gradient_form)
 {
 	size_t size = gns_dtype_size(p->dtype);
 	const char *lo = p->c;
@@ -461,8 +470,8 @@ void gns_find_online_see(struct gns_roles *r, const struct gns_product *p, const
 	if (!gradient_form) {
 		note_first(r, &p->left, p->dtype);
 		note_first(r, &p->right, p->dtype);
-		/* A weight's own meeting is noted already. Otherwise each operand may be the other's weight; X's summed dimension is the one
-		 * that is contiguous in the layout at hand. */
+		/* A weight's own meeting is noted already. Otherwise each operand may be the other's weight; X's
+		 * summed dimension is the one that is contiguous in the layout at hand. */
 		if (verdict->role == GNS_ROLE_OTHER) {
 			if (p->left.sum_fast != r->wgrad_sum_fast)
 				gns_operand_uses_add(&r->uses, &p->left, &p->right, p->dtype);

@@ -1,19 +1,25 @@
-/* How weights become known: the half of product_roles.c that works only while learning. */
+/* Finds weights among the operands of GEMMs in host memory, while the program runs: the half of product_roles.c that
+ * is used only while learning. */
 #ifndef GNS_PROFILER_SHIM_WEIGHTS_FIND_ONLINE_H
 #define GNS_PROFILER_SHIM_WEIGHTS_FIND_ONLINE_H
 
 #include "product_roles.h"
 
-/* A product of weight-gradient form whose operands met something: all that they met may be weights. */
-void gns_find_online_gradient(struct gns_roles *roles, struct gns_operand_use **left, unsigned n_left, struct gns_operand_use **right, unsigned n_right);
-/* A weight or candidate is an operand: is it as it was when the step began? False when it is not though it has always been: then a
- * boundary was overlooked and is to be made up for. */
-bool gns_find_online_check(struct gns_roles *roles, struct gns_weight *candidate, const struct gns_operand *partner, bool forward);
-/* It has passed a check and its use then led to a weight gradient. */
+/* A GEMM of weight-gradient form whose operands were used before: the matrices that they were multiplied by become
+ * candidates. */
+void gns_find_online_gradient(struct gns_roles *roles, struct gns_operand_use **left, unsigned n_left,
+			      struct gns_operand_use **right, unsigned n_right);
+/* Checks that a weight or candidate has the same values as when the step began. False if they differ although it has
+ * always passed: then a step boundary was missed, and the caller has to make up for it. */
+bool gns_find_online_check(struct gns_roles *roles, struct gns_weight *candidate, const struct gns_operand *partner,
+			   bool forward);
+/* True if the candidate has passed a check and that use then led to a weight gradient. */
 bool gns_find_online_has_record(const struct gns_weight *candidate);
-/* A forward product (of `trigger`) after a backward one: read all, promote and reject. True when weights have changed. */
+/* A forward GEMM (of `trigger`) after a backward one: reads all candidates, and promotes or rejects them. True when
+ * weights have changed. */
 bool gns_find_online_boundary(struct gns_roles *roles, struct gns_weight *trigger, bool *learned);
-/* Every product, after its role is known. */
-void gns_find_online_see(struct gns_roles *roles, const struct gns_product *product, const struct gns_verdict *verdict, bool gradient_form);
+/* Called for every GEMM, after its role is known. */
+void gns_find_online_see(struct gns_roles *roles, const struct gns_product *product, const struct gns_verdict *verdict,
+			 bool gradient_form);
 
 #endif

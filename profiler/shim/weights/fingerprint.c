@@ -9,7 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Places spread by the golden ratio over both dimensions, so that neither a dead row nor a dead column takes them all. */
+/* Places spread by the golden ratio over both dimensions, so that a zero row or column cannot contain them all. */
 static size_t place(const struct gns_key *key, unsigned j)
 {
 	uint64_t a = (j + 1) * 0x9e3779b97f4a7c15ull, b = (j + 1) * 0xd1b54a32d192ed03ull;
@@ -23,7 +23,7 @@ static const char *element(const struct gns_key *key, unsigned j)
 	return (const char *)key->data + place(key, j) * gns_dtype_size(key->dtype);
 }
 
-/* The size is a constant where this is called: an element is one load then. */
+/* Callers pass a constant size, so that an element is one load. */
 static inline __attribute__((always_inline)) uint64_t load(const struct gns_key *key, unsigned j, size_t size)
 {
 	uint64_t bits = 0;
@@ -31,7 +31,8 @@ static inline __attribute__((always_inline)) uint64_t load(const struct gns_key 
 	return bits;
 }
 
-static inline __attribute__((always_inline)) void take(const struct gns_key *key, size_t size, struct gns_fingerprint *out)
+static inline __attribute__((always_inline)) void take(const struct gns_key *key, size_t size,
+						       struct gns_fingerprint *out)
 {
 	for (unsigned j = 0; j < GNS_PRINT_N; j++)
 		out->bits[j] = load(key, j, size);
@@ -68,15 +69,16 @@ uint64_t gns_fingerprint_hash(const struct gns_key *key)
 	}
 }
 
-/* Where process_vm_readv is filtered away: the kernel reads our memory as well when it is written to a pipe, and a page that is
- * not there is an error as well. False when there is no pipe to be had. */
+/* Used where seccomp forbids process_vm_readv: writing memory to a pipe also reads it in the kernel, and an unmapped
+ * page is an error, too. False when no pipe can be made. */
 static bool scan_by_pipe(const struct gns_key *const *keys, size_t n, struct gns_fingerprint *out, bool *ok)
 {
 	int ends[2], cancel;
 	char spill[GNS_PRINT_N * sizeof(uint64_t)];
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
 		return false;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* under a lock; read and write are cancellation points */
+	/* the caller holds a lock, and read and write are cancellation points */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	for (size_t i = 0; i < n; i++) {
 		struct iovec from[GNS_PRINT_N], to[GNS_PRINT_N];
 		size_t size = gns_dtype_size(keys[i]->dtype);
@@ -96,16 +98,17 @@ static bool scan_by_pipe(const struct gns_key *const *keys, size_t n, struct gns
 	return true;
 }
 
-/* One matrix at a time is never cut: a call takes at most 1024 pieces, 64 matrices of 16. */
+/* A call takes at most 1024 pieces (IOV_MAX): 64 matrices of 16, so that no matrix is split over two calls. */
 #define SCAN_BATCH 64
-/* On a stack, which may be small. */
+/* For arrays on the stack, which may be small. */
 #define SCAN_BATCH_SMALL 2
 
 struct pieces {
 	struct iovec *local, *remote;
 };
 
-static bool scan_some(const struct gns_key *const *keys, size_t n, const struct pieces *pieces, struct gns_fingerprint *out, bool *ok)
+static bool scan_some(const struct gns_key *const *keys, size_t n, const struct pieces *pieces,
+		      struct gns_fingerprint *out, bool *ok)
 {
 	struct iovec *local = pieces->local, *remote = pieces->remote;
 	size_t total = 0, done = 0;
@@ -136,11 +139,13 @@ static bool scan_some(const struct gns_key *const *keys, size_t n, const struct 
 	return true;
 }
 
-static bool scan_all(const struct gns_key *const *keys, size_t n, size_t batch, const struct pieces *pieces, struct gns_fingerprint *out, bool *ok)
+static bool scan_all(const struct gns_key *const *keys, size_t n, size_t batch, const struct pieces *pieces,
+		     struct gns_fingerprint *out, bool *ok)
 {
 	for (size_t i = 0; i < n; i += batch) {
 		size_t some = n - i < batch ? n - i : batch;
-		if (!scan_some(keys + i, some, pieces, out + i, ok + i) && !scan_by_pipe(keys + i, some, out + i, ok + i))
+		if (!scan_some(keys + i, some, pieces, out + i, ok + i) &&
+		    !scan_by_pipe(keys + i, some, out + i, ok + i))
 			return false;
 	}
 	return true;
@@ -155,7 +160,7 @@ static bool scan_small(const struct gns_key *const *keys, size_t n, struct gns_f
 bool gns_fingerprint_scan(const struct gns_key *const *keys, size_t n, struct gns_fingerprint *out, bool *ok)
 {
 	static struct {
-		_Atomic bool busy; /* another thread has it, or one that has left us by siglongjmp */
+		_Atomic bool busy; /* in use by another thread, or by one that has left the shim by siglongjmp */
 		struct iovec local[SCAN_BATCH * GNS_PRINT_N], remote[SCAN_BATCH * GNS_PRINT_N];
 	} room;
 	if (atomic_exchange(&room.busy, true))

@@ -1,4 +1,4 @@
-/* The uses of this micro-step. */
+/* The operand uses of this micro-step. */
 #include "operand_uses.h"
 
 #include "profiler/shim/process/pages.h"
@@ -8,7 +8,8 @@
 
 bool gns_operand_uses_init(struct gns_operand_uses *uses)
 {
-	*uses = (struct gns_operand_uses){ .slots = gns_pages(GNS_OPERAND_USES_SLOTS * sizeof *uses->slots), .cycle = 1 };
+	*uses = (struct gns_operand_uses){ .slots = gns_pages(GNS_OPERAND_USES_SLOTS * sizeof *uses->slots),
+					   .cycle = 1 };
 	return uses->slots != NULL;
 }
 
@@ -33,10 +34,12 @@ _Static_assert(GNS_OPERAND_USES_SLOTS == 1u << 15, "home() yields 15 bits");
 
 static bool same_weight(const struct gns_operand_use *u, const struct gns_operand *weight)
 {
-	return u->weight.data == weight->data && u->weight_free == weight->free_n && u->weight_sum_fast == weight->sum_fast;
+	return u->weight.data == weight->data && u->weight_free == weight->free_n &&
+	       u->weight_sum_fast == weight->sum_fast;
 }
 
-uint64_t gns_operand_uses_add(struct gns_operand_uses *uses, const struct gns_operand *matrix, const struct gns_operand *weight, uint32_t dtype)
+uint64_t gns_operand_uses_add(struct gns_operand_uses *uses, const struct gns_operand *matrix,
+			      const struct gns_operand *weight, uint32_t dtype)
 {
 	struct gns_operand_use *free_slot = NULL, *oldest = NULL;
 	uint32_t at = home(matrix->data);
@@ -46,7 +49,7 @@ uint64_t gns_operand_uses_add(struct gns_operand_uses *uses, const struct gns_op
 			if (!free_slot)
 				free_slot = u;
 			if (!u->cycle)
-				break; /* never used: nothing lies behind it */
+				break; /* never used: no entry comes after it */
 			continue;
 		}
 		if (u->data == matrix->data && same_weight(u, weight)) {
@@ -64,13 +67,13 @@ uint64_t gns_operand_uses_add(struct gns_operand_uses *uses, const struct gns_op
 	*free_slot = (struct gns_operand_use){
 		.print = uses->no_prints ? 0 : gns_fingerprint_hash(&key),
 		.data = matrix->data, .cycle = uses->cycle, .seq = uses->seq++, .rows = matrix->free_n, .width = matrix->sum_n,
-		.weight = gns_operand_key(weight, dtype), .weight_free = weight->free_n, .weight_sum_fast = weight->sum_fast,
-	};
+		.weight = gns_operand_key(weight,
+					  dtype), .weight_free = weight->free_n, .weight_sum_fast = weight->sum_fast, };
 	return free_slot->print;
 }
 
-unsigned gns_operand_uses_find(struct gns_operand_uses *uses, const struct gns_operand *matrix, size_t other_width, uint32_t dtype,
-			    struct gns_operand_use **found)
+unsigned gns_operand_uses_find(struct gns_operand_uses *uses, const struct gns_operand *matrix, size_t other_width,
+			       uint32_t dtype, struct gns_operand_use **found)
 {
 	unsigned n = 0;
 	uint32_t at = home(matrix->data);

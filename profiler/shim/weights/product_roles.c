@@ -1,4 +1,4 @@
-/* The roles of matrix products: what is known of the weights is used here; how they become known is in find_online.c. */
+/* Classifies GEMMs by the weights that are known; find_online.c and find_in_log.c find the weights. */
 #include "product_roles.h"
 
 #include <string.h>
@@ -10,7 +10,8 @@
 #define REFERENCE 8
 #define LOST_AFTER 4 /* steps' worth of products without a weight, or of gradients without a step: they have moved */
 #define TURNS_AHEAD 64 /* gradients that may be missing in a step */
-#define RELEARN_FIRST 32 /* steps; then every time their number has doubled, if there are gradients that belong to no weight */
+/* steps; then every time their number has doubled, if there are gradients that belong to no weight */
+#define RELEARN_FIRST 32
 
 const char *gns_reason_name(enum gns_reason reason)
 {
@@ -77,7 +78,8 @@ void gns_roles_restart(struct gns_roles *r)
 	for (uint32_t i = 0; i < r->n_weights_used; i++) {
 		const struct gns_weight *w = &r->weights[i];
 		if (w->id && r->n_orphans < GNS_WEIGHTS_MAX)
-			r->orphans[r->n_orphans++] = (struct gns_orphan){ w->key.slow_n, w->key.fast_n, w->key.dtype, w->id };
+			r->orphans[r->n_orphans++] = (struct gns_orphan){ w->key.slow_n, w->key.fast_n, w->key.dtype,
+									  w->id };
 	}
 	gns_weights_keep(r, no_weight);
 	gns_operand_uses_next_cycle(&r->uses);
@@ -91,7 +93,8 @@ void gns_roles_restart(struct gns_roles *r)
 	r->last_weight_use = r->products;
 }
 
-/* The weight in use is at hand: no system call. As a rule the same one begins every step and has changed. */
+/* Reads the weight in use directly, without a system call. Usually the same weight begins every step and has changed.
+ * */
 static bool used_changed(const struct gns_roles *r, struct gns_weight *used)
 {
 	struct gns_fingerprint now;
@@ -138,7 +141,7 @@ static bool weights_changed(struct gns_roles *r, struct gns_weight *used)
 		for (size_t i = 0; i < n; i++) {
 			if (!ok[i])
 				continue;
-			/* One that was not looked at last time says nothing about when it changed. */
+			/* A weight that was not read at the last scan does not show when it changed. */
 			if (which[i]->print_scan + 1 == r->scan && !gns_fingerprint_same(&which[i]->print, &now[i]))
 				changed = true;
 			which[i]->print = now[i];
@@ -212,8 +215,10 @@ static void see_weight(struct gns_roles *r, struct gns_weight *w, const struct g
 	out->weight[0] = (uint32_t)(w - r->weights);
 }
 
-/* Adds the weights that `matrix` met; those that the other operand met as well (as its dY) come first. */
-static void collect(struct gns_roles *r, struct gns_operand_use **met, unsigned n, const void *dy, struct gns_verdict *out)
+/* Adds the weights that `matrix` was multiplied by; those that the other operand (as dY) was multiplied by, too, come
+ * first. */
+static void collect(struct gns_roles *r, struct gns_operand_use **met, unsigned n, const void *dy,
+		    struct gns_verdict *out)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct gns_weight *w = gns_weight_find(r, &met[i]->weight);
@@ -232,7 +237,8 @@ static void collect(struct gns_roles *r, struct gns_operand_use **met, unsigned 
 
 /* dY's own meeting with a weight, in its data-gradient product, settles which of several it is; and it is enough
  * alone where X was copied between the passes. */
-static bool settle_by_dgrad(struct gns_roles *r, struct gns_operand_use **met, unsigned n, const void *dy, struct gns_verdict *out)
+static bool settle_by_dgrad(struct gns_roles *r, struct gns_operand_use **met, unsigned n, const void *dy,
+			    struct gns_verdict *out)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct gns_weight *w = gns_weight_find(r, &met[i]->weight);
@@ -267,7 +273,8 @@ static void take_forward(struct gns_roles *r, struct gns_operand_use **met, unsi
 			met[i]->taken = true;
 }
 
-/* By address alone one that was met may be of another matrix that stood there: the one whose turn it is, is preferred. */
+/* By address alone, a use may be of another matrix that was at this address: prefer the weight whose turn it is in
+ * the learned order. */
 static bool settle_by_turn(struct gns_roles *r, struct gns_verdict *out)
 {
 	for (uint32_t at = r->turns_taken; at < r->turns && at < r->turns_taken + TURNS_AHEAD; at++)
@@ -321,8 +328,8 @@ static bool counts(const struct gns_weight *w)
 
 /* An ordinary product. While learning both operands may be candidates (an activation at an address where another's
  * partner once stood): both are looked at; a weight proper comes last, so that the verdict is its. */
-static void see_ordinary(struct gns_roles *r, const struct gns_product *p, struct gns_weight *left, struct gns_weight *right,
-			 struct gns_verdict *out)
+static void see_ordinary(struct gns_roles *r, const struct gns_product *p, struct gns_weight *left,
+			 struct gns_weight *right, struct gns_verdict *out)
 {
 	bool right_last = !counts(left) || left->state != GNS_W_WEIGHT;
 	for (int i = 0; i < 2; i++) {
@@ -366,8 +373,8 @@ static void begin_counted_step(struct gns_roles *r, struct gns_verdict *out)
 	out->learned = r->adopted;
 }
 
-static void follow_weight(struct gns_roles *r, struct gns_weight *w, const struct gns_operand *operand, const struct gns_operand *other,
-			  struct gns_verdict *out)
+static void follow_weight(struct gns_roles *r, struct gns_weight *w, const struct gns_operand *operand,
+			  const struct gns_operand *other, struct gns_verdict *out)
 {
 	bool forward = operand->sum_fast == w->forward_sum_fast;
 	if (forward && w->gradients >= w->per_step)
@@ -383,7 +390,7 @@ static void follow_weight(struct gns_roles *r, struct gns_weight *w, const struc
 	out->weight[0] = (uint32_t)(w - r->weights);
 }
 
-/* Of several that it may belong to: the one that has had the fewest. */
+/* If the gradient may belong to several weights, it counts for the one with the fewest. */
 static void count_gradient(struct gns_roles *r, const struct gns_verdict *v)
 {
 	struct gns_weight *least = &r->weights[v->weight[0]];
@@ -437,7 +444,7 @@ void gns_roles_see(struct gns_roles *r, const struct gns_product *p, struct gns_
 		gns_find_online_see(r, p, out, gradient_form);
 	} else if (gns_roles_lost(r)) {
 		gns_roles_restart(r);
-		/* The weights that this product was found to belong to are in the table no more. */
+		/* The weights of this GEMM have been removed from the table. */
 		out->role = GNS_ROLE_OTHER;
 		out->n = 0;
 	}

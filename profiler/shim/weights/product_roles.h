@@ -1,22 +1,26 @@
-/* The roles of matrix products: forward, data gradient, weight gradient, other. One module for every collector.
+/* Classifies GEMMs: forward, data gradient, weight gradient, other. One module for every collector.
  *
- * No size or name is trusted, only what operands are. A linear layer makes three products of three matrices:
+ * Sizes and names are not used, only addresses and values of operands. A linear layer makes three GEMMs of three
+ * matrices:
  *   forward  X W -> Y       data gradient  dY W -> dX       weight gradient  X^T dY -> dW
- * and so does attention, with K or V in the place of W. A weight is told from those by when it is written:
+ * and so does attention, with K or V in the place of W. A weight differs from K and V in when it is written:
  *   1. it is an operand at the same address step after step, in a forward product whose other operand returns in a
  *      product of weight-gradient form with an output of the weight's shape;
- *   2. its values are the same at its products as they were when the step began (an activation is written within the
- *      step), no product of the step wrote them, and the very forward use that passed leads to a weight gradient;
- *   3. they change between steps, all weights together: one alone (a model of one layer, or the first matrix of a step, whose use
- *      is what shows that a step began) is believed when another, written in the same interval, passes (2), or, if there is
- *      no other, when its partner is not at a fixed address, never changes, or changes more than it does.
- * (2) and (3) compare fingerprints (fingerprint.h), with equality: no threshold, so they hold for full-batch training, too, in which
- * activations change as slowly as weights; where memory cannot be read between products they cannot be told, and nothing is learned.
- * A step begins where a weight's values have changed at a forward product that
- * follows a weight gradient; if they have not changed it is another micro-step.
+ *   2. its values at its GEMMs are the same as when the step began (an activation is written within the step), no
+ *   GEMM of
+ *      the step wrote them, and the forward use that passed this check leads to a weight gradient;
+ *   3. its values change between steps, those of all weights together. A single candidate (a model of one layer, or
+ *   the first matrix of a
+ *      step, whose use shows that a step began) is accepted when another one, written in the same interval, passes
+ *      (2). If there is no other, it is accepted when its partner is not at a fixed address, never changes, or
+ *      changes more than it does.
+ * (2) and (3) compare fingerprints (fingerprint.h) for equality, without a threshold. So they hold for full-batch
+ * training, too, where activations change as slowly as weights. If memory cannot be read between GEMMs, (2) and (3)
+ * cannot be checked and no weight is found. A step begins where a weight's values have changed at a forward product
+ * that follows a weight gradient; if they have not changed it is another micro-step.
  *
- * Storage order: "wgrad_sum_fast" false is the usual one (a row of X is one sample's or token's features, contiguous); the other
- * one (features x samples) is tried in turn while the first finds nothing.
+ * Storage order: "wgrad_sum_fast" false is the usual one (a row of X is one sample's or token's features,
+ * contiguous); the other one (features x samples) is tried in turn while the first finds nothing.
  *
  * Not thread-safe: the caller serialises. No allocation after gns_roles_init. */
 #ifndef GNS_PROFILER_SHIM_WEIGHTS_PRODUCT_ROLES_H
@@ -26,20 +30,21 @@
 #include "product.h"
 #include "operand_uses.h"
 
-#define GNS_WEIGHTS_MAX 16384u /* candidates included; weights proper are far fewer */
+#define GNS_WEIGHTS_MAX 16384u /* with candidates; confirmed weights are far fewer */
 #define GNS_WRITES 1024u
 #define GNS_TURNS_MAX 8192u
 
 enum gns_reason { /* why a product of weight-gradient form is not taken for one, or a candidate not for a weight */
 	GNS_WHY_NONE = 0,
-	GNS_WHY_NO_WEIGHT_MET,  /* neither operand met a weight before: attention and the like */
+	GNS_WHY_NO_WEIGHT_MET,  /* neither operand was multiplied by a weight before: attention and the like */
 	GNS_WHY_WRITTEN,        /* the supposed weight was written within the step: an activation */
 	GNS_WHY_PRODUCED,       /* the supposed weight is a product's output: an activation */
-	GNS_WHY_NOT_RECURRING,  /* the supposed weight did not come back at its address: an activation */
+	GNS_WHY_NOT_RECURRING,  /* the supposed weight was not used again at its address: an activation */
 	GNS_WHY_NOT_YET,        /* still learning which operands are weights */
 	GNS_WHY_WEIGHT_OPERAND, /* a weight is itself an operand: a product of weights */
 	GNS_WHY_TABLE_FULL,
-	GNS_WHY_ALIKE,          /* on a device: the supposed weight changes as the other operand does, or seldom enough is known of it */
+	/* on a device: the supposed weight changes like the other operand, or too few changes are known */
+	GNS_WHY_ALIKE,
 	GNS_WHYS
 };
 const char *gns_reason_name(enum gns_reason reason); /* "no_weight_met" */
@@ -52,22 +57,25 @@ struct gns_weight {
 	uint8_t state, why;
 	uint32_t id;            /* 1, 2, ... in order of forward use, once a weight */
 	uint32_t order;         /* place of its forward product in the step */
-	uint32_t last_scan;     /* scan number of its newest forward use */
+	uint32_t last_scan;     /* scan number of its latest forward use */
 	uint32_t checks, updates, strikes;
-	uint32_t gradients, gradients_last; /* while learning: gradient products since it changed, and in the step before */
-	uint32_t per_step, passes; /* on a device: gradient products and passes of a step, as learned; `gradients` are those of this step */
-	struct gns_fingerprint print; /* at the newest scan */
+	/* while learning: gradient products since it changed, and in the step before */
+	uint32_t gradients, gradients_last;
+	/* on a device: gradient GEMMs and passes of a step, as learned; `gradients` counts those of this step */
+	uint32_t per_step, passes;
+	struct gns_fingerprint print; /* at the latest scan */
 	uint32_t print_scan;    /* number of that scan, 0: never read */
-	uint32_t changed_scan;  /* the newest scan that found it changed */
-	uint32_t trigger_scan, triggers; /* the newest scan that its own use brought about: it shows nothing about itself */
+	uint32_t changed_scan;  /* the latest scan that found it changed */
+	/* the latest scan that its own use caused: such a scan proves nothing about it */
+	uint32_t trigger_scan, triggers;
 	uint32_t checked_scan, rejected_scan;
-	uint32_t checked_seq, triggered_seq; /* place of the newest forward use that was so */
-	uint32_t accepted;      /* checks whose very use led to a weight gradient */
+	uint32_t checked_seq, triggered_seq; /* place of the latest forward use that was checked; that caused a scan */
+	uint32_t accepted;      /* checked uses that led to a weight gradient */
 	bool trigger_accepted, trigger_confirmed;
 	struct gns_fingerprint partner; /* the other operand of its forward product at that use */
 	const void *partner_data;
-	double last_change;       /* its fingerprint's distance at that scan */
-	bool lone_good;         /* its partner's changes do not speak against it */
+	double last_change;       /* distance between its fingerprints before and after the latest change */
+	bool lone_good;         /* the changes of its partner do not contradict that it is a weight */
 };
 
 /* How an operand was summed over when it was first seen: a weight's forward product comes before its data gradient. */
@@ -83,14 +91,17 @@ struct gns_verdict {
 	enum gns_reason why;  /* for a product of weight-gradient form that is not one */
 	bool boundary;        /* a new step begins with this product: weights have changed */
 	bool learned;         /* with `boundary`: the set of weights is new */
-	unsigned n;           /* WGRAD: weights it may belong to, best first; more than one: several layers share X and shape */
+	/* WGRAD: weights it may belong to, best first; more than one: several layers share X and shape */
+	unsigned n;
 	uint32_t weight[GNS_OPERAND_USES_FOUND]; /* indices into the table; FORWARD, DGRAD: [0] */
-	const void *output_gradient[GNS_OPERAND_USES_FOUND]; /* WGRAD: the operand that is dY if it belongs to weight[i] */
+	/* WGRAD: the operand that is dY if it belongs to weight[i] */
+	const void *output_gradient[GNS_OPERAND_USES_FOUND];
 	uint64_t input;       /* FORWARD, DGRAD: fingerprint of the operand that is not the weight */
 	bool forward_after_backward; /* FORWARD: a backward pass was seen since the last forward one */
 };
 
-/* A weight of which the address is no longer true: the next one of its shape to be found is taken for it (model.to, reallocation). */
+/* A weight that is not at its address any more (model.to, reallocation): the next weight found with its shape gets
+ * its id. */
 struct gns_orphan {
 	size_t slow_n, fast_n;
 	uint32_t dtype, id;
@@ -98,7 +109,7 @@ struct gns_orphan {
 
 #define GNS_SCAN_CHUNK 64
 
-struct gns_scan { /* weights that are looked at together */
+struct gns_scan { /* weights whose fingerprints are read in one call */
 	const struct gns_key *keys[GNS_SCAN_CHUNK];
 	struct gns_weight *which[GNS_SCAN_CHUNK];
 	struct gns_fingerprint now[GNS_SCAN_CHUNK];
@@ -111,13 +122,13 @@ struct gns_roles {
 	struct gns_weight *weights;  /* GNS_WEIGHTS_MAX */
 	uint32_t *index;             /* hash by address into weights, +1 */
 	uint32_t n_weights_used;     /* slots taken, candidates included */
-	uint32_t n_weights;          /* weights proper */
+	uint32_t n_weights;          /* confirmed weights */
 	uint32_t ids;                /* the highest id given */
-	struct gns_orphan *orphans;  /* ids whose weights have gone, GNS_WEIGHTS_MAX */
+	struct gns_orphan *orphans;  /* ids of weights that are not at their address any more; GNS_WEIGHTS_MAX */
 	uint32_t n_orphans;
 	bool wgrad_sum_fast;
 	bool learning, scan_works, backward_seen;
-	bool any_record;             /* while learning: some candidate has passed the test once */
+	bool any_record;             /* while learning: some candidate has passed check (2) once */
 	bool announced;              /* the first weights have been reported */
 	uint32_t scan;               /* scans so far */
 	uint32_t settle;             /* boundaries until learning ends */
@@ -131,11 +142,11 @@ struct gns_roles {
 	uint32_t layout_tries, fruitless;
 	uint16_t *turn;              /* on a device: whose gradients a step has, in order, as learned; GNS_TURNS_MAX */
 	uint32_t turns, turns_taken;
-	bool adopted;                /* from a log, and no step has begun since */
-	struct gns_key trigger;      /* whose use brought about the newest scan, while learning */
+	bool adopted;                /* the weights come from a log, and no step has begun since */
+	struct gns_key trigger;      /* while learning: the candidate whose use caused the latest scan */
 	uint32_t held, learned_steps;
 	struct gns_first_use *first; /* while learning; GNS_FIRST_USES */
-	struct { const char *lo, *hi; } writes[GNS_WRITES]; /* newest outputs, while learning */
+	struct { const char *lo, *hi; } writes[GNS_WRITES]; /* latest outputs, while learning */
 	uint32_t n_writes;
 	uint64_t why[GNS_WHYS];
 };
@@ -146,18 +157,19 @@ void gns_roles_free(struct gns_roles *roles);
 /* Called with each product before it runs (operands are read), in the order of the program. */
 void gns_roles_see(struct gns_roles *roles, const struct gns_product *product, struct gns_verdict *out);
 
-/* On a device: all that has been learned so far gives way to what was found in a log (find_in_log.h). What the log holds of the step in progress is
- * to be followed next. */
+/* On a device: replaces the table by the weights found in a log (find_in_log.h). The caller must then pass the log's
+ * GEMMs of the step in progress to gns_roles_follow. */
 struct gns_find_in_log;
 void gns_roles_adopt(struct gns_roles *roles, const struct gns_find_in_log *found);
-/* The role of a product on a device by its addresses alone, nothing is read. A step begins where a weight is used that has had all its gradients. */
+/* The role of a GEMM on a device, by addresses alone: no operand is read. A step begins where a weight is used whose
+ * gradients are complete. */
 void gns_roles_follow(struct gns_roles *roles, const struct gns_product *product, struct gns_verdict *out);
-/* The weights have not been met for long: they have moved. */
+/* True if no weight was used for long: they have moved in memory. */
 bool gns_roles_lost(const struct gns_roles *roles);
 
-/* Looks again for weights in the next steps, beside those that are known (unfrozen layers). */
+/* Searches for further weights in the next steps (unfrozen layers); known ones stay. */
 void gns_roles_relearn(struct gns_roles *roles);
-/* Forgets all addresses and begins anew (moved parameters); ids are kept for those of the same shape. */
+/* Forgets all addresses and searches again (moved parameters); a weight of the same shape gets its old id. */
 void gns_roles_restart(struct gns_roles *roles);
 
 #endif

@@ -16,8 +16,7 @@ struct gns_weight *gns_weight_add(struct gns_roles *r, const struct gns_key *key
 	return w;
 }
 
-/* The table is rebuilt without the candidates that came to nothing; weights keep their order and so their indices (they
- * come first once learned). */
+/* Rebuilds the table. Weights keep their order and so their indices (once found, they come first). */
 void gns_weights_keep(struct gns_roles *r, bool (*keep)(const struct gns_roles *, const struct gns_weight *))
 {
 	uint32_t n = 0;

@@ -17,7 +17,7 @@ static inline uint32_t gns_weight_home(const void *data)
 	return (uint32_t)(((uint64_t)(uintptr_t)data * 0x9e3779b97f4a7c15ull) >> 49) & (GNS_WEIGHT_SLOTS - 1);
 }
 
-/* NULL: not there. In line: every operand of every GEMM is looked up. */
+/* NULL: not in the table. Inline, because every operand of every GEMM is looked up. */
 static inline struct gns_weight *gns_weight_find(struct gns_roles *r, const struct gns_key *key)
 {
 	for (uint32_t at = gns_weight_home(key->data);; at = (at + 1) & (GNS_WEIGHT_SLOTS - 1)) {
@@ -29,9 +29,10 @@ static inline struct gns_weight *gns_weight_find(struct gns_roles *r, const stru
 	}
 }
 
-/* A candidate with this key, which is not there yet; NULL: the table is full. */
+/* Adds a candidate with this key, which must not be in the table; NULL: the table is full. */
 struct gns_weight *gns_weight_add(struct gns_roles *roles, const struct gns_key *key);
-/* Leaves out those that `keep` does not want. Weights keep their order and so their indices (they come first once found). */
+/* Removes the entries for which `keep` is false. Weights keep their order and so their indices (once found, they come
+ * first). */
 void gns_weights_keep(struct gns_roles *roles, bool (*keep)(const struct gns_roles *, const struct gns_weight *));
 
 #endif
