@@ -445,7 +445,7 @@ Test(recorder, a_full_disk_is_told_and_survived)
 	for (int i = 0; i < 500 && atomic_load(&session->recorder_error) == 0; i++)
 		pause_ms(10);
 	cr_expect_eq(atomic_load(&session->recorder_error), ENOSPC);
-	static const char *const words[] = { "cannot write ", "no space left on device", "The trainer goes on", "steps are lost", "free some" };
+	static const char *const words[] = { "cannot write ", "no space left on device", "Training continues", "steps are lost", "free some" };
 	for (int i = 0; i < 5; i++)
 		cr_expect(strstr(session->recorder_text, words[i]) != NULL, "%s", session->recorder_text);
 	unlink(filler); /* freed: the waiting records are stored after all, as far as they fit */
