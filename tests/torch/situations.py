@@ -254,6 +254,29 @@ def saved_on_cpu(g):
 
 
 @test
+def scale_packed_away(g):
+    """A factor that hooks have packed away may be the samples: it is no constant."""
+    model = nn.ModuleDict({"layer": nn.Linear(5, 5)})
+    model.scale = nn.Parameter(torch.randn(5))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, z = torch.randn(6, 5), torch.randn(6, 5)
+
+    def each():
+        return (x * model.scale).mean(1) + model["layer"](z).tanh().sum(1)
+
+    want = truth(model, each())
+    optimizer.zero_grad()
+    with torch.autograd.graph.save_on_cpu():
+        loss = (x * model.scale).mean() + model["layer"](z).tanh().sum(1).mean()
+    loss.backward()
+    optimizer.step()
+    left = {g.names[k]: r for k, r in g.left.items() if r}
+    expect(g.history[-1]["got"], want, 6, but=left)
+    check("layer.weight" not in left, f"left out {left}")
+    return f"left out {left}"
+
+
+@test
 def unpacked_once(g):
     """As often with the collector as without."""
     def count():

@@ -53,8 +53,8 @@ def _linked(graph, node, kind, other, folded, added, shape):
         if kind in ("Add", "Sub"):
             return (folded, added) if folded or _seen_shape(graph, node) == shape else None
         number = peek(node, "other" if node.next_functions[0][0] is not None else "self")
-        fits = number is None or number.dim() == 0 or not folded and tuple(number.shape) == shape
-        return (folded, added) if fits else None
+        fits = number is not None and (number.dim() == 0 or not folded and tuple(number.shape) == shape)
+        return (folded, added) if fits else None  # packed away: it may be the samples
     if not added and _no_data(graph, other):
         return folded, False
     return (True, True) if kind in ("Add", "Sub") and folded else None
