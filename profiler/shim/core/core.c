@@ -140,7 +140,7 @@ void gns_core_before(struct gns_call *call, const struct gns_product *product)
 		call->scale = 1;
 		if (!call->entered_ns)
 			call->entered_ns = gns_now();
-		gns_step_boundary_boundary(&v);
+		gns_step_boundary_reached(&v);
 	}
 	count(product, &v);
 	if (gns_core.steps.measured && (v.role == GNS_ROLE_FORWARD || v.role == GNS_ROLE_DGRAD))

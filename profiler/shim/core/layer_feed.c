@@ -1,14 +1,10 @@
 /* The layer API of this process: streams, parameters, and reports that need no measurement. */
 #include "layer_feed_private.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdio.h>
 
 #include "profiler/shim/process/pages.h"
 #include "profiler/shim/process/clock.h"
-#include "profiler/shim/publish/device_counters.h"
-#include "profiler/shim/process/fpu.h"
 #include "profiler/shim/steps/layer_records.h"
 #include "profiler/shim/steps/step_hooks.h"
 #include "state.h"

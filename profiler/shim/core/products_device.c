@@ -269,7 +269,7 @@ static void follow(struct gns_products_device *d, struct gns_call *call, const s
 		if (!call->entered_ns)
 			call->entered_ns = gns_now();
 		d->captured = false;
-		gns_step_boundary_boundary(&v);
+		gns_step_boundary_reached(&v);
 		call->began = true;
 	}
 	count(&v);

@@ -71,7 +71,7 @@ void gns_lifecycle_wake(void); /* afterwards gns_core.state is GNS_AWAKE or GNS_
 size_t gns_step_boundary_counters(struct gns_counter *out);
 void gns_step_boundary_close(bool all_counters); /* ends the present step and publishes it */
 void gns_step_boundary_begin(uint64_t step);
-void gns_step_boundary_boundary(const struct gns_verdict *verdict);
+void gns_step_boundary_reached(const struct gns_verdict *verdict);
 void gns_step_boundary_note_time(void); /* a forward product after a backward pass */
 
 #endif

@@ -142,7 +142,7 @@ static void report_learned_steps(void)
 	}
 }
 
-void gns_step_boundary_boundary(const struct gns_verdict *v)
+void gns_step_boundary_reached(const struct gns_verdict *v)
 {
 	struct gns_step_clock *s = &gns_core.steps;
 	if (v->learned && !s->step) {
