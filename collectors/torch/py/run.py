@@ -179,7 +179,7 @@ class Run:
             return "tied"
         for use in uses:
             use.p = p
-            if use.kind not in ("Addmm", "Convolution", "Embedding") and shifts_only(self.graph, use, p.shape):
+            if shifts_only(self.graph, use, p.shape):
                 if device_of(self.tensors[p]) >= 0:
                     return "operation"
                 use.kind = SHIFT
