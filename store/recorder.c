@@ -46,8 +46,8 @@ struct feed { /* one slot of the session */
 };
 
 struct former { /* a process whose ring was drained: it may come again after execve */
-	uint32_t pid;
-	uint64_t started, pid_ns, dropped_records, dropped_steps;
+	struct gns_slot_owner owner;
+	uint64_t dropped_records, dropped_steps;
 	int64_t rank_row;
 };
 
@@ -365,10 +365,10 @@ static bool anyone_alive(const struct recorder *r)
 
 static const struct former *former_of(const struct recorder *r, const struct gns_slot *slot)
 {
+	struct gns_slot_owner owner = gns_slot_owner(slot);
 	for (unsigned back = 1; back <= r->n_former && back <= GNS_SLOTS; back++) {
 		const struct former *f = &r->former[(r->n_former - back) % GNS_SLOTS];
-		if (f->started && f->pid == atomic_load(&slot->pid) && f->started == atomic_load(&slot->started) &&
-		    f->pid_ns == atomic_load(&slot->pid_ns))
+		if (gns_slot_owner_same(&f->owner, &owner))
 			return f;
 	}
 	return NULL;
@@ -380,17 +380,18 @@ static void remember(struct recorder *r, int i)
 	const struct feed *feed = &r->feed[i];
 	if (feed->begun)
 		r->former[r->n_former++ % GNS_SLOTS] = (struct former){
-			.pid = atomic_load(&slot->pid), .started = atomic_load(&slot->started), .pid_ns = atomic_load(&slot->pid_ns),
-			.rank_row = feed->rank_row, .dropped_records = feed->lost_before_records + feed->dropped_records,
+			.owner = gns_slot_owner(slot), .rank_row = feed->rank_row, .dropped_records = feed->lost_before_records + feed->dropped_records,
 			.dropped_steps = feed->lost_before_steps + feed->dropped_steps };
 }
 
 /* What it published before execve comes first. */
 static bool waits_for_former(const struct recorder *r, int i)
 {
+	struct gns_slot_owner mine = gns_slot_owner(&r->session->slot[i]);
 	for (int j = 0; j < GNS_SLOTS; j++) {
+		struct gns_slot_owner other = gns_slot_owner(&r->session->slot[j]);
 		bool older = r->feed[j].seen_ns < r->feed[i].seen_ns || (r->feed[j].seen_ns == r->feed[i].seen_ns && j < i);
-		if (j != i && older && r->feed[j].attached && gns_slot_same_process(&r->session->slot[j], &r->session->slot[i]))
+		if (j != i && older && r->feed[j].attached && gns_slot_owner_same(&other, &mine))
 			return true;
 	}
 	return false;

@@ -308,23 +308,28 @@ static bool take_slot(struct gns_session *session, uint32_t *out)
 	return false;
 }
 
+struct gns_slot_owner gns_slot_owner(const struct gns_slot *slot)
+{
+	return (struct gns_slot_owner){ .pid = atomic_load(&slot->pid), .started = atomic_load(&slot->started), .pid_ns = atomic_load(&slot->pid_ns) };
+}
+
+bool gns_slot_owner_same(const struct gns_slot_owner *a, const struct gns_slot_owner *b)
+{
+	return a->started && a->started == b->started && a->pid == b->pid && a->pid_ns == b->pid_ns;
+}
+
 /* execve keeps pid and start time: a slot with ours belongs to the image that this one has replaced; what it
  * published is complete. */
 static void close_former(struct gns_session *session, const struct gns_slot *mine)
 {
+	struct gns_slot_owner me = gns_slot_owner(mine);
 	for (uint32_t i = 0; i < GNS_SLOTS; i++) {
 		struct gns_slot *slot = &session->slot[i];
+		struct gns_slot_owner owner = gns_slot_owner(slot);
 		uint32_t ready = GNS_SLOT_READY;
-		if (slot != mine && gns_slot_same_process(slot, mine))
+		if (slot != mine && gns_slot_owner_same(&owner, &me))
 			atomic_compare_exchange_strong(&slot->state, &ready, GNS_SLOT_CLOSED);
 	}
-}
-
-bool gns_slot_same_process(const struct gns_slot *a, const struct gns_slot *b)
-{
-	uint64_t started = atomic_load(&a->started);
-	return started && started == atomic_load(&b->started) && atomic_load(&a->pid) == atomic_load(&b->pid) &&
-	       atomic_load(&a->pid_ns) == atomic_load(&b->pid_ns);
 }
 
 int gns_ring_claim(const char *session_name, struct gns_session *session, struct gns_ring *out)

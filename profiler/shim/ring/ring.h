@@ -133,8 +133,14 @@ void gns_ring_release(struct gns_ring *ring, uint64_t new_tail);
 /* False once the process that claimed the slot is gone: by pid and start time, in another pid namespace by the lock
  * on its ring. */
 bool gns_slot_alive(const struct gns_slot *slot);
-/* Two slots of one process, which took the second after execve. */
-bool gns_slot_same_process(const struct gns_slot *a, const struct gns_slot *b);
+/* Whose slot it is. execve keeps all three. */
+struct gns_slot_owner {
+	uint32_t pid;
+	uint64_t started, pid_ns;
+};
+struct gns_slot_owner gns_slot_owner(const struct gns_slot *slot);
+/* One process. False where its start is not known. */
+bool gns_slot_owner_same(const struct gns_slot_owner *a, const struct gns_slot_owner *b);
 /* True once the process that made the slot's ring runs another image (execve): nothing more will come. False where
  * that cannot be known. */
 bool gns_slot_replaced(const struct gns_slot *slot);
