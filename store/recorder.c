@@ -343,10 +343,18 @@ static bool slot_ended(const struct recorder *r, int i, bool *clean)
 {
 	const struct gns_slot *slot = &r->session->slot[i];
 	*clean = atomic_load_explicit(&slot->state, memory_order_acquire) == GNS_SLOT_CLOSED;
-	if (*clean || r->options->adopt || !gns_slot_alive(slot))
-		return true;
-	*clean = gns_slot_replaced(slot);
-	return *clean;
+	return *clean || r->options->adopt || !gns_slot_alive(slot);
+}
+
+/* An image that execve has replaced closed nothing, and what it published is complete. */
+static void close_replaced(struct recorder *r)
+{
+	for (int i = 0; i < GNS_SLOTS; i++) {
+		struct gns_slot *slot = &r->session->slot[i];
+		uint32_t ready = GNS_SLOT_READY;
+		if (r->feed[i].attached && gns_slot_alive(slot) && gns_slot_replaced(slot))
+			atomic_compare_exchange_strong(&slot->state, &ready, GNS_SLOT_CLOSED);
+	}
 }
 
 static bool anyone_alive(const struct recorder *r)
@@ -594,6 +602,7 @@ static void spool_round(struct recorder *r)
 static void round_of(struct recorder *r, bool end)
 {
 	r->round_ns = clock_ns(CLOCK_MONOTONIC);
+	close_replaced(r);
 	if (r->failure == 0 || r->round_ns >= r->retry_ns) {
 		r->final_tries += end && r->failure != 0;
 		for (int i = 0; i < ROUND_TRANSACTIONS && one_transaction(r); i++)
